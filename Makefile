@@ -1,0 +1,80 @@
+# Everything here needs only make and Python 3.11 or newer. Each target installs what it uses into
+# its own virtual environment, .venv, once: again only after a change of pyproject.toml.
+#
+#   make demo [DATA=dir] [ARGS="--epochs 5"]     train the example network
+#   make test [ARGS="-k tree"]                   all tests, in parallel
+#   make tiny                                    the tests of the core only: a second or two
+#   make lint                                    style and types
+#   make bench [ARGS="mlp"]                      speed, next to other libraries
+#   make clean                                   remove everything that was made
+#
+# PYTHON=/path/to/python3.12 chooses another Python for .venv.
+
+PYTHON ?= python3
+DATA ?=
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Files that libraries keep for the next run belong to this directory, not to the user's home.
+KEEP := XDG_CACHE_HOME="$(CURDIR)/.cache" MPLCONFIGDIR="$(CURDIR)/.cache/matplotlib"
+# One BLAS thread is as fast for small matrices, and does not stall where other processes want the
+# cores too; among the tests, those are the other workers.
+ONE_THREAD := OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1}
+
+.PHONY: help demo test tiny lint bench clean
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(VENV)/.examples
+	$(KEEP) $(ONE_THREAD) $(BIN)/python examples/mnist_mlp.py $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+test: $(VENV)/.test
+	$(KEEP) $(ONE_THREAD) $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
+
+tiny: $(VENV)/.test
+	$(KEEP) $(BIN)/python -m pytest tests/test_tiny.py $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+bench: $(VENV)/.bench
+	$(KEEP) $(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis build dist mnist_loss.png
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Dependency groups need pip 25.1, and the pip that comes with Python may be older.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+$(VENV)/.base: pyproject.toml
+	@command -v "$(PYTHON)" >/dev/null 2>&1 || { \
+	  echo "There is no '$(PYTHON)' here. Install Python 3.11 or newer, or name one:" \
+	       "make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "funcgrad needs Python 3.11 or newer; '$(PYTHON)' is $$("$(PYTHON)" --version 2>&1)." \
+	       "Name a newer one: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "'$(PYTHON)' lacks the modules venv and ensurepip, which make .venv. On Debian and" \
+	       "Ubuntu they are in the package python3-venv." >&2; exit 1; }
+	"$(PYTHON)" -m venv --clear $(VENV)
+	$(PIP_INSTALL) "pip>=25.1"
+	@touch $@
+
+$(VENV)/.examples: $(VENV)/.base
+	$(PIP_INSTALL) --editable ".[examples]"
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.base
+	$(PIP_INSTALL) --editable ".[bench]"
+	@touch $@
+
+$(VENV)/.test $(VENV)/.dev: $(VENV)/.%: $(VENV)/.base
+	$(PIP_INSTALL) --group $* --editable .
+	@touch $@
