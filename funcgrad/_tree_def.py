@@ -97,9 +97,7 @@ class PyTreeDef:
     num_nodes: int
 
     def __init__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError(
-            "a PyTreeDef is made by tree.flatten, tree.structure or PyTreeDef.from_node"
-        )
+        raise TypeError("a PyTreeDef is made by tree.flatten, tree.structure or PyTreeDef.from_node")
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError("a PyTreeDef is immutable")
@@ -131,9 +129,7 @@ class PyTreeDef:
         return _restore, (kind.cls, self._label.data, self._children)
 
     @staticmethod
-    def from_node(
-        node_data: tuple[type, Any] | None, children: Iterable[PyTreeDef] = ()
-    ) -> PyTreeDef:
+    def from_node(node_data: tuple[type, Any] | None, children: Iterable[PyTreeDef] = ()) -> PyTreeDef:
         """The definition with this `node_data()` and these `children()`.
 
         Args:
@@ -255,9 +251,7 @@ def _restore(cls: type, data: Any, children: tuple[PyTreeDef, ...]) -> PyTreeDef
         raise ValueError(f"class {cls.__qualname__} is not registered as a pytree node")
     keys = mapping_keys(kind, data) if kind.mapping else None
     if keys is not None and len(keys) != len(children):
-        raise ValueError(
-            f"a {cls.__qualname__} with {len(keys)} keys cannot have {len(children)} children"
-        )
+        raise ValueError(f"a {cls.__qualname__} with {len(keys)} keys cannot have {len(children)} children")
     return join(label_of(kind, data), list(children))
 
 

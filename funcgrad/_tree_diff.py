@@ -193,9 +193,7 @@ def compare(where: str, expected: Any, got: Any, out: list[str]) -> None:
     if len(children) != len(values):
         out.append(f"{where}: expected {describe(expected)}, got {describe(got)}")
     elif not same_data(kind, data, got_data):
-        out.append(
-            f"{where}: expected {_a(kind.cls.__name__)} with static data {data!r}, got {got_data!r}"
-        )
+        out.append(f"{where}: expected {_a(kind.cls.__name__)} with static data {data!r}, got {got_data!r}")
     keys = kind.keys(expected, data, len(children))
     for key, child, value in zip(keys, children, values, strict=False):
         compare(where + keystr((key,)), child, value, out)

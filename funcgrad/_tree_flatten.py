@@ -251,8 +251,5 @@ def flatten_paths(
     keys = kind.keys(x, data, len(children))
     return join(
         label_of(kind, data),
-        [
-            flatten_paths(child, (*path, key), out, stop)
-            for key, child in zip(keys, children, strict=True)
-        ],
+        [flatten_paths(child, (*path, key), out, stop) for key, child in zip(keys, children, strict=True)],
     )

@@ -119,6 +119,4 @@ def keystr(keys: Iterable[Any], *, simple: bool = False, separator: str = "") ->
     """
     if not simple:
         return separator.join(str(key) for key in keys)
-    return separator.join(
-        str(getattr(key, key._field)) if isinstance(key, _Key) else str(key) for key in keys
-    )
+    return separator.join(str(getattr(key, key._field)) if isinstance(key, _Key) else str(key) for key in keys)

@@ -103,9 +103,7 @@ def register_pytree_node(
     )
 
 
-def _keys_from(
-    cls: type, with_keys: Callable[[Any], Any] | None
-) -> Callable[[Any, Any, int], tuple[Any, ...]]:
+def _keys_from(cls: type, with_keys: Callable[[Any], Any] | None) -> Callable[[Any, Any, int], tuple[Any, ...]]:
     if with_keys is None:
         return index_keys
     return lambda x, data, n: _split(cls, with_keys(x))[0]
@@ -165,9 +163,7 @@ def register_pytree_with_keys(
         >>> class Line:
         ...     def __init__(self, slope):
         ...         self.slope = slope
-        >>> register_pytree_with_keys(
-        ...     Line, lambda x: (((GetAttrKey("slope"), x.slope),), None), lambda _, c: Line(*c)
-        ... )
+        >>> register_pytree_with_keys(Line, lambda x: (((GetAttrKey("slope"), x.slope),), None), lambda _, c: Line(*c))
         >>> [tree.keystr(path) for path, _ in tree.leaves_with_path([Line(2.0)])]
         ['[0].slope']
     """
@@ -208,9 +204,7 @@ def register_pytree_with_keys_class(cls: C) -> C:
     """
     made: Any = cls
     flatten = (lambda x: x.tree_flatten()) if hasattr(cls, "tree_flatten") else None
-    register_pytree_with_keys(
-        made, lambda x: x.tree_flatten_with_keys(), made.tree_unflatten, flatten
-    )
+    register_pytree_with_keys(made, lambda x: x.tree_flatten_with_keys(), made.tree_unflatten, flatten)
     return cls
 
 
@@ -283,9 +277,7 @@ def _fields_of(cls: Any, drop: Sequence[str]) -> tuple[tuple[str, ...], tuple[st
     )
 
 
-def _check_fields(
-    cls: Any, data: tuple[str, ...], meta: tuple[str, ...], drop: tuple[str, ...]
-) -> None:
+def _check_fields(cls: Any, data: tuple[str, ...], meta: tuple[str, ...], drop: tuple[str, ...]) -> None:
     import dataclasses
 
     where = f"register_dataclass({cls.__qualname__})"

@@ -199,9 +199,7 @@ def all(tree: Any, *, is_leaf: IsLeaf | None = None) -> bool:
     return builtins.all(leaves(tree, is_leaf))
 
 
-def transpose(
-    outer_treedef: PyTreeDef, inner_treedef: PyTreeDef | None, pytree_to_transpose: Any
-) -> Any:
+def transpose(outer_treedef: PyTreeDef, inner_treedef: PyTreeDef | None, pytree_to_transpose: Any) -> Any:
     """Turns a tree of trees inside out.
 
     Args:
@@ -235,8 +233,7 @@ def transpose(
         expected = outer_treedef.compose(inner_treedef)
         gather(expected, pytree_to_transpose, "tree.transpose: the tree")  # says where, mostly
         raise ValueError(
-            f"tree.transpose: expected a tree with the structure {expected}, got "
-            f"{structure(pytree_to_transpose)}"
+            f"tree.transpose: expected a tree with the structure {expected}, got {structure(pytree_to_transpose)}"
         )
     return inner_treedef.unflatten([outer_treedef.unflatten(items[i::n]) for i in range(n)])
 
@@ -315,9 +312,7 @@ def map_with_path(
     """
     pairs, treedef = flatten_with_path(tree, is_leaf, is_leaf_takes_path)
     columns = [gather(treedef, r, f"tree.map_with_path: tree {i}") for i, r in enumerate(rest, 2)]
-    return treedef.unflatten(
-        [f(path, x, *row) for (path, x), *row in zip(pairs, *columns, strict=True)]
-    )
+    return treedef.unflatten([f(path, x, *row) for (path, x), *row in zip(pairs, *columns, strict=True)])
 
 
 def broadcast(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf | None = None) -> Any:
@@ -337,9 +332,7 @@ def broadcast(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf | None = None) -
         {'a': [1, 1], 'b': (2, {'c': 3})}
     """
     treedef = structure(full_tree)
-    return treedef.unflatten(
-        spread(prefix_tree, treedef, "tree.broadcast: prefix_tree", is_leaf, False)
-    )
+    return treedef.unflatten(spread(prefix_tree, treedef, "tree.broadcast: prefix_tree", is_leaf, False))
 
 
 def flatten_prefix(prefix: Any, treedef_or_tree: Any, what: str) -> list[Any]:

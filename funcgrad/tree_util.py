@@ -84,8 +84,7 @@ def all_leaves(iterable: Iterable[Any], is_leaf: Callable[[Any], Any] | None = N
         (True, False, False)
     """
     return all(
-        treedef.num_leaves == 1 and treedef.num_nodes == 1
-        for treedef in (tree_structure(x, is_leaf) for x in iterable)
+        treedef.num_leaves == 1 and treedef.num_nodes == 1 for treedef in (tree_structure(x, is_leaf) for x in iterable)
     )
 
 

@@ -1,0 +1,48 @@
+"""funcgrad: derivatives of plain NumPy functions.
+
+>>> import numpy as np
+>>> from funcgrad import grad
+>>> grad(lambda x: np.sum(np.sin(x) ** 2))(np.array([0.0, np.pi / 4]))
+array([0., 1.])
+"""
+
+from funcgrad import errors, flatten_util, ir, numpy, test_util, tree, tree_util
+from funcgrad.config import config
+from funcgrad.core import Tracer
+from funcgrad.ir import Program
+from funcgrad.ir_check import check_program
+from funcgrad.numpy import at
+from funcgrad.transforms.grad import grad, value_and_grad
+from funcgrad.transforms.jvp import jvp
+from funcgrad.transforms.make_ir import eval_shape, make_ir
+from funcgrad.transforms.vjp import vjp
+from funcgrad.types import ShapedArray, ShapeDtypeStruct, float0
+
+__version__ = "0.1.0"
+
+make_jaxpr = make_ir
+
+__all__ = [
+    "Program",
+    "ShapeDtypeStruct",
+    "ShapedArray",
+    "Tracer",
+    "at",
+    "check_program",
+    "config",
+    "errors",
+    "eval_shape",
+    "flatten_util",
+    "float0",
+    "grad",
+    "ir",
+    "jvp",
+    "make_ir",
+    "make_jaxpr",
+    "numpy",
+    "test_util",
+    "tree",
+    "tree_util",
+    "value_and_grad",
+    "vjp",
+]

@@ -1,0 +1,37 @@
+"""The library's switches: plain attributes of one object, `funcgrad.config`."""
+
+from __future__ import annotations
+
+__all__ = ["Config", "config"]
+
+
+class Config:
+    """Settings that hold for the whole process.
+
+    Attributes:
+        check_ir: run the IR checker on every program that is built (the tests do).
+        full_tracebacks: keep funcgrad's own frames in the tracebacks of errors.
+        source_lines: let each recorded equation remember the user's line.
+
+    >>> config.full_tracebacks
+    False
+    """
+
+    __slots__ = ("check_ir", "full_tracebacks", "source_lines")
+
+    def __init__(self) -> None:
+        self.check_ir = False
+        self.full_tracebacks = False
+        self.source_lines = True
+
+    def update(self, name: str, value: object) -> None:
+        """Set a switch by name, as `jax.config.update` does; raises AttributeError for an unknown one."""
+        if name not in self.__slots__:
+            raise AttributeError(f"funcgrad.config has no setting {name!r}; it has {', '.join(self.__slots__)}")
+        setattr(self, name, value)
+
+    def __repr__(self) -> str:
+        return f"Config({', '.join(f'{n}={getattr(self, n)!r}' for n in self.__slots__)})"
+
+
+config = Config()

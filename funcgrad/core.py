@@ -1,0 +1,169 @@
+"""The interpreter's heart: primitives, traces, tracers, and `bind`, which brings them together.
+
+A *primitive* is one operation with its rules. A *trace* is a way to interpret primitives: record them, or carry
+tangents along. A *tracer* is a value that belongs to a trace. `primitive.bind(*args)` hands the operation to the
+current trace, which is kept in a `ContextVar` (there is no stack); a trace owns a tracer exactly if
+`tracer.owner is trace`, treats everything else as a constant, and runs its rules under its `parent`. Under no trace at
+all, an operation is simply evaluated with NumPy:
+
+    >>> from funcgrad import grad
+    >>> grad(grad(lambda x: x**3))(2.0)  # the inner record runs its operations under the outer one
+    12.0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar, Token
+from typing import Any
+
+from funcgrad.errors import UnexpectedTracerError, reraise
+from funcgrad.source import Source, describe, user_source
+from funcgrad.types import ShapedArray
+
+__all__ = ["Primitive", "Trace", "Tracer", "current_trace", "escaped", "evaluate", "under"]
+
+_current: ContextVar[Trace | None] = ContextVar("funcgrad_trace", default=None)
+
+current_trace = _current.get
+"""The trace that interprets operations now; None where they are simply evaluated."""
+
+
+class Primitive:
+    """One operation and everything that is known about it.
+
+    Attributes:
+        name: how the IR prints it.
+        impl: `impl(*arrays, **params)`, the operation in NumPy: its definition.
+        abstract: `abstract(*avals, **params)`, the aval(s) of the result; raises ShapeError or DTypeError.
+        jvp: `jvp(tangents, out, ins, **params)`, the tangent of the result; None stands for a zero tangent.
+        vjp: `vjp(ct, out, ins, wanted, **params)`, one cotangent per operand; None where not wanted, or zero. Its
+            caller sums broadcast dimensions and casts, so a rule never needs to.
+        batch: `batch(args, batched, size, **params)`, the operation on a batch of `size` operands: those of `args`
+            that are `batched` have one more axis, the first; so has each result.
+        python: the operation on Python scalars, where Python has one: weak in, weak out.
+        pointwise: each element of the result depends on the same element of the (broadcast) operands alone.
+        multiple: whether there is a tuple of results.
+
+    Params are static: hashable, and passed by keyword.
+    """
+
+    __slots__ = ("abstract", "batch", "doc", "impl", "jvp", "multiple", "name", "pointwise", "python", "vjp")
+
+    def __init__(
+        self,
+        name: str,
+        impl: Callable[..., Any],
+        abstract: Callable[..., Any],
+        *,
+        jvp: Callable[..., Any] | None = None,
+        vjp: Callable[..., Any] | None = None,
+        batch: Callable[..., Any] | None = None,
+        python: Callable[..., Any] | None = None,
+        pointwise: bool = False,
+        multiple: bool = False,
+        doc: str = "",
+    ) -> None:
+        self.name, self.impl, self.abstract = name, impl, abstract
+        self.jvp, self.vjp, self.python, self.multiple, self.doc = jvp, vjp, python, multiple, doc
+        self.pointwise, self.batch = pointwise, batch
+
+    def bind(self, *args: Any, **params: Any) -> Any:
+        """Apply the operation, under the current trace."""
+        trace = _current.get()
+        if trace is None:
+            return evaluate(self, args, params)
+        return trace.process(self, args, params)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def evaluate(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
+    """Run an operation with NumPy; every tracer has lost its trace here."""
+    for a in args:
+        if isinstance(a, Tracer):
+            raise escaped(a, primitive.name)
+    try:
+        return primitive.impl(*args, **params)
+    except Exception as error:
+        reraise(primitive.name, args, error, user_source())
+
+
+class Trace:
+    """A way to interpret operations.
+
+    Attributes:
+        parent: the trace under which this one runs its rules; None for plain evaluation.
+        source: set while operations are done on behalf of an equation whose place in the user's code is known.
+    """
+
+    __slots__ = ("parent", "source")
+
+    def __init__(self, parent: Trace | None) -> None:
+        self.parent = parent
+        self.source: Source = None
+
+    def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
+        """Interpret one operation on `args`, some of which may be tracers of this trace."""
+        raise NotImplementedError
+
+    def descends_from(self, other: Trace) -> bool:
+        """Whether `other` is this trace or one that encloses it."""
+        trace: Trace | None = self
+        while trace is not None:
+            if trace is other:
+                return True
+            trace = trace.parent
+        return False
+
+
+class under:
+    """`with under(trace):` makes `trace` the current one; exceptions leave nothing behind."""
+
+    __slots__ = ("token", "trace")
+
+    def __init__(self, trace: Trace | None) -> None:
+        self.trace = trace
+
+    def __enter__(self) -> Trace | None:
+        self.token: Token[Trace | None] = _current.set(self.trace)
+        return self.trace
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self.token)
+
+
+class Tracer:
+    """A value that a trace follows. What it can do in NumPy's name is installed by `funcgrad.numpy`."""
+
+    __slots__ = ("__weakref__", "owner", "source")
+    __hash__ = None  # type: ignore[assignment]  # as numpy.ndarray: `==` is elementwise
+
+    owner: Trace
+    source: Source
+
+    @property
+    def aval(self) -> ShapedArray:
+        """The abstract value."""
+        raise NotImplementedError
+
+    @property
+    def weak(self) -> bool:
+        """Whether this stands for a Python scalar, whose dtype gives way to that of an array."""
+        return self.aval.weak
+
+    def concrete(self) -> Any:
+        """The NumPy value that this stands for, or None if it stands for many."""
+        raise NotImplementedError
+
+
+def escaped(tracer: Tracer, name: str) -> UnexpectedTracerError:
+    """The error for a tracer that is used outside the transformation that made it."""
+    made = describe(tracer.source)
+    return UnexpectedTracerError(
+        f"{name}: a traced value of type {tracer.aval} was used outside the transformation that made it"
+        + (f" (it was made at {made})" if made else "")
+        + ". Return it from the function instead of storing it in a global, an attribute or a closure; a thread "
+        "started inside a transformed function must run in contextvars.copy_context()."
+    )

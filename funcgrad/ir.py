@@ -1,0 +1,138 @@
+"""The IR: a typed program in A-normal form.
+
+A `Program` has constants, inputs, equations and outputs. Each equation applies one primitive to variables and literals,
+and remembers the user's line. Programs print in jaxpr syntax (`ir_print`), are checked by `ir_check`, and run by being
+called: `program(*inputs)` binds each equation in turn, so that a program can be differentiated like any function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from funcgrad.core import Primitive
+from funcgrad.ir_print import print_program
+from funcgrad.source import Source
+from funcgrad.types import ShapedArray, aval_of
+
+__all__ = ["Atom", "Equation", "Literal", "Program", "Var", "eval_program"]
+
+
+class Var:
+    """A variable: assigned once, known by its identity."""
+
+    __slots__ = ("aval",)
+    is_literal = False
+
+    def __init__(self, aval: ShapedArray) -> None:
+        self.aval = aval
+
+    def __repr__(self) -> str:
+        return f"Var({self.aval})"
+
+
+class Literal:
+    """A scalar constant that stands in an equation."""
+
+    __slots__ = ("aval", "value")
+    is_literal = True
+
+    def __init__(self, value: Any) -> None:
+        self.value, self.aval = value, aval_of(value)
+
+    def __repr__(self) -> str:
+        return f"Literal({self.value!r})"
+
+
+Atom = Var | Literal
+
+
+class Equation:
+    """`outputs = primitive[params] inputs`.
+
+    In a program the inputs are `Var` or `Literal` and the outputs are `Var`. While it is being recorded both hold the
+    recording's tracers, and inputs also plain values; `values` then has the operands as the parent trace sees them,
+    and `wanted` says which of them take a cotangent.
+    """
+
+    __slots__ = ("inputs", "outputs", "params", "primitive", "source", "values", "wanted")
+
+    def __init__(
+        self,
+        primitive: Primitive,
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+        params: dict[str, Any],
+        source: Source,
+        values: Sequence[Any] = (),
+        wanted: Sequence[bool] = (),
+    ) -> None:
+        self.primitive, self.inputs, self.outputs = primitive, inputs, outputs
+        self.params, self.source, self.values, self.wanted = params, source, values, wanted
+
+    def __repr__(self) -> str:
+        return f"Equation({self.primitive.name}, {len(self.inputs)} in, {len(self.outputs)} out)"
+
+
+class Program:
+    """A recorded function: `constants` and `inputs` in, `outputs` out.
+
+    Attributes:
+        constvars: variables that stand for arrays the function closed over.
+        consts: those arrays (or tracers of an enclosing trace), in the order of `constvars`.
+        inputs: the flat inputs.
+        equations: in the order of evaluation.
+        outputs: variables or literals.
+        in_tree, out_tree: the pytrees of the arguments and of the result, where known.
+    """
+
+    __slots__ = ("consts", "constvars", "equations", "in_tree", "inputs", "out_tree", "outputs")
+
+    def __init__(
+        self,
+        constvars: Sequence[Var],
+        consts: Sequence[Any],
+        inputs: Sequence[Var],
+        equations: Sequence[Equation],
+        outputs: Sequence[Atom],
+        in_tree: Any = None,
+        out_tree: Any = None,
+    ) -> None:
+        self.constvars, self.consts = tuple(constvars), tuple(consts)
+        self.inputs, self.equations, self.outputs = tuple(inputs), tuple(equations), tuple(outputs)
+        self.in_tree, self.out_tree = in_tree, out_tree
+
+    @property
+    def in_avals(self) -> list[ShapedArray]:
+        return [v.aval for v in self.inputs]
+
+    @property
+    def out_avals(self) -> list[ShapedArray]:
+        return [v.aval for v in self.outputs]
+
+    def __call__(self, *inputs: Any) -> list[Any]:
+        """Run the program on flat inputs; returns the flat outputs."""
+        return eval_program(self, inputs)
+
+    def pretty(self, lines: bool = True) -> str:
+        """The program as text; with `lines`, each equation is followed by the user's line."""
+        return print_program(self, lines=lines)
+
+    def __str__(self) -> str:
+        return print_program(self)
+
+    __repr__ = __str__
+
+
+def eval_program(program: Program, inputs: Iterable[Any]) -> list[Any]:
+    """Bind the equations of a program in turn; returns the flat outputs."""
+    env: dict[Var, Any] = dict(zip(program.constvars, program.consts, strict=True))
+    env.update(zip(program.inputs, inputs, strict=True))
+
+    def read(atom: Atom) -> Any:
+        return env[atom] if isinstance(atom, Var) else atom.value
+
+    for eqn in program.equations:
+        out = eqn.primitive.bind(*map(read, eqn.inputs), **eqn.params)
+        env.update(zip(eqn.outputs, out if eqn.primitive.multiple else (out,), strict=True))
+    return [read(atom) for atom in program.outputs]

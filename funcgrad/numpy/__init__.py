@@ -1,0 +1,48 @@
+"""NumPy's functions by name, for arrays and traced values alike: `import funcgrad.numpy as jnp`.
+
+Plain `numpy` works on traced values just as well; this namespace has the names of `jax.numpy`, and takes nested lists
+of traced values where NumPy cannot (`funcgrad.numpy.array([x, y])`). On plain arrays each function is NumPy's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as _np
+
+from funcgrad.numpy import _calculus, _contract, _create, _elementwise, _index, _methods, _reduce, _shape, _sort, linalg
+from funcgrad.numpy._methods import at
+from funcgrad.numpy._plain import either as _either
+
+__all__ = ["at", "linalg"]
+
+_PRIVATE = {"axis_index", "getitem", "place", "plan_index", "Plan", "reduction_axes", "scatter_into", "slice_axis",
+            "ufunc_function", "UFUNC_NAMES", "complex_of"}  # fmt: skip
+
+
+def _own_or(name: str, fun: Any) -> Any:
+    plain = getattr(_np, name, None)
+    return fun if plain is None else _either(plain, fun)
+
+
+for _module in (_shape, _reduce, _contract, _index, _calculus, _create, _sort, _elementwise):
+    for _name in _module.__all__:
+        if _name not in _PRIVATE:
+            globals()[_name] = _own_or(_name, getattr(_module, _name))
+            __all__.append(_name)
+for _name, _fun in _elementwise.UFUNC_NAMES.items():
+    globals()[_name] = _own_or(_name, _fun)
+    __all__.append(_name)
+
+# What takes no array is NumPy's own.
+_SAME = (
+    "bool_", "complex64", "complex128", "diag_indices", "dtype", "e", "euler_gamma", "eye", "finfo", "float16",
+    "float32", "float64", "hamming", "hanning", "identity", "iinfo", "indices", "inf", "int8", "int16", "int32",
+    "int64", "mask_indices", "mgrid", "nan", "ndarray", "newaxis", "ogrid", "ones", "pi", "promote_types",
+    "s_", "tri", "tril_indices", "triu_indices", "uint8", "uint16", "uint32", "uint64", "unravel_index", "zeros",
+)  # fmt: skip
+for _name in _SAME:
+    globals()[_name] = getattr(_np, _name)
+    __all__.append(_name)
+
+_methods.install()

@@ -1,0 +1,95 @@
+"""Numerical calculus on samples: trapezoid rule, finite-difference gradient, linear interpolation, polynomials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.numpy._dispatch import array_operand, implements
+from funcgrad.numpy._shape import axis_index, slice_axis
+
+__all__ = ["gradient", "interp", "polyval", "trapezoid"]
+
+
+@implements(np.trapezoid)
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+    """The integral along an axis by the trapezoid rule."""
+    y = np.moveaxis(array_operand(y), axis, -1)
+    if x is None:
+        steps: Any = dx
+    else:
+        x = array_operand(x)
+        steps = np.diff(x if x.ndim == 1 else np.moveaxis(x, axis, -1))
+    return np.sum((y[..., 1:] + y[..., :-1]) * steps, axis=-1) / 2.0
+
+
+def _slope(f: Any, h: Any, axis: int, edge_order: int) -> Any:
+    """Second-order differences inside and one-sided ones at the ends, for spacings h (one per interval, or one)."""
+    n = f.shape[axis]
+    if n < edge_order + 1:
+        raise ValueError(f"gradient: axis {axis} of {f.shape} needs at least {edge_order + 1} elements")
+    dims = [1] * f.ndim
+    dims[axis] = -1
+    d = np.reshape(np.broadcast_to(h, (n - 1,)), tuple(dims))
+
+    def part(x: Any, start: int, size: int) -> Any:
+        return slice_axis(x, axis, start, size)
+
+    step = np.diff(f, axis=axis) / d
+    a, b = part(d, 0, n - 2), part(d, 1, n - 2)
+    inside = (b * part(step, 0, n - 2) + a * part(step, 1, n - 2)) / (a + b)
+    first, last = part(step, 0, 1), part(step, n - 2, 1)
+    if edge_order == 2:
+        a, b = part(d, 0, 1), part(d, 1, 1)
+        first = first - a * (part(step, 1, 1) - first) / (a + b)
+        a, b = part(d, n - 3, 1), part(d, n - 2, 1)
+        last = last + b * (last - part(step, n - 3, 1)) / (a + b)
+    return np.concatenate([first, inside, last], axis=axis)
+
+
+@implements(np.gradient)
+def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
+    """The gradient of samples by finite differences: an array for one axis, else a tuple of them."""
+    f = array_operand(f)
+    given = range(f.ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
+    axes = [axis_index(i, f.ndim) for i in given]
+    spacings: Sequence[Any] = varargs if varargs else (1.0,)
+    if len(spacings) == 1:
+        spacings = list(spacings) * len(axes)
+    if len(spacings) != len(axes):
+        raise ValueError(f"gradient: {len(spacings)} spacings for {len(axes)} axes")
+    out: list[Any] = []
+    for i, h in zip(axes, spacings, strict=True):
+        h = array_operand(h)
+        out.append(_slope(f, np.diff(h) if h.ndim == 1 else h, i, edge_order))
+    return out[0] if len(out) == 1 else tuple(out)
+
+
+@implements(np.interp)
+def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
+    """Piecewise linear interpolation; differentiable in x, xp and fp."""
+    x, xp, fp = array_operand(x), array_operand(xp), array_operand(fp)
+    if period is not None:
+        x, xp = np.mod(x, period), np.mod(xp, period)
+        order = np.argsort(xp)
+        xp, fp = xp[order], fp[order]
+        xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
+        fp = np.concatenate([fp[-1:], fp, fp[:1]])
+    i = np.clip(np.searchsorted(xp, x, side="right"), 1, xp.shape[0] - 1)
+    width = xp[i] - xp[i - 1]
+    flat = width == 0
+    inside = fp[i - 1] + (x - xp[i - 1]) * ((fp[i] - fp[i - 1]) / np.where(flat, 1, width))
+    out = np.where(x > xp[-1], fp[-1] if right is None or period is not None else right, inside)
+    return np.where(x < xp[0], fp[0] if left is None or period is not None else left, out)
+
+
+@implements(np.polyval)
+def polyval(p: Any, x: Any) -> Any:
+    """The value of a polynomial with coefficients `p`, highest power first, by Horner's scheme."""
+    p, x = array_operand(p), array_operand(x)
+    out = np.zeros_like(x)
+    for i in range(p.shape[0]):
+        out = out * x + p[i]
+    return out

@@ -1,0 +1,181 @@
+"""How NumPy's own functions reach the primitives: `__array_ufunc__`, `__array_function__` and their tables.
+
+`np.tanh(x)` of a tracer arrives at `__array_ufunc__`, `np.mean(x)` at `__array_function__`; both look the function up
+in a table and call what stands there. A function that is not in the table raises, by name: it is never run on an array
+of objects instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from funcgrad.conversions import write_error
+from funcgrad.core import Primitive, Tracer
+from funcgrad.errors import UnsupportedFunctionError
+from funcgrad.ops.math import UFUNCS
+from funcgrad.ops.special import special_primitive
+from funcgrad.source import describe, user_source
+from funcgrad.types import PYTHON_SCALARS, dtype_of
+
+__all__ = ["FUNCTIONS", "UFUNC_METHODS", "array_operand", "implements", "install", "operand", "strong"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+"""What stands for each NumPy function that dispatches (and each ufunc that is no elementwise primitive)."""
+
+UFUNC_METHODS: dict[tuple[Any, str], Callable[..., Any]] = {}
+"""What stands for `np.add.reduce` and the like, by ufunc and method name."""
+
+_PLAIN = PYTHON_SCALARS | {np.ndarray}
+
+
+def implements(*functions: Any) -> Callable[[F], F]:
+    """Say that the decorated function stands for these NumPy functions when an argument is traced."""
+
+    def register(fun: F) -> F:
+        for f in functions:
+            FUNCTIONS[f] = fun
+        return fun
+
+    return register
+
+
+def operand(x: Any) -> Any:
+    """An argument as an operand of a primitive: a tracer, an array or a scalar; lists become arrays.
+
+    Raises TypeError for what is no number.
+    """
+    if x.__class__ in _PLAIN or isinstance(x, (Tracer, np.generic)):
+        return x
+    if isinstance(x, np.ndarray):
+        if isinstance(x, np.ma.MaskedArray):
+            raise TypeError("a masked array cannot be traced: use x.filled(value) and np.where")
+        return x.view(np.ndarray)
+    if isinstance(x, (list, tuple)) and any(isinstance(leaf, Tracer) for leaf in _flat(x)):
+        return np.stack([array_operand(item) for item in x])
+    array = np.asarray(x)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"cannot use a {type(x).__name__} (dtype {array.dtype}) beside a traced array")
+    return array
+
+
+def _flat(x: Any) -> list[Any]:
+    return [leaf for item in x for leaf in _flat(item)] if isinstance(x, (list, tuple)) else [x]
+
+
+def strong(x: Any) -> Any:
+    """An operand whose dtype no longer gives way: what NumPy makes of a Python scalar in a function call."""
+    if x.__class__ in PYTHON_SCALARS:
+        return dtype_of(x).type(x)
+    if isinstance(x, Tracer) and x.weak:
+        return x.astype(x.dtype)  # type: ignore[attr-defined]
+    return x
+
+
+def array_operand(x: Any) -> Any:
+    """An operand that is not a Python scalar, strong: with a shape, a dtype and methods."""
+    return strong(operand(x))
+
+
+def call_ufunc(primitive: Primitive, *inputs: Any) -> Any:
+    """Bind an elementwise primitive as the ufunc that it is: results are never weak."""
+    weak = primitive.python is not None
+    for x in inputs:
+        if x.__class__ is np.ndarray:
+            weak = False
+        elif x.__class__ in PYTHON_SCALARS:
+            continue
+        elif isinstance(x, Tracer):
+            weak = weak and x.weak
+        else:
+            return call_ufunc(primitive, *map(_array_or_scalar, inputs))
+    if weak:
+        inputs = (strong(inputs[0]), *inputs[1:])
+    return primitive.bind(*inputs)
+
+
+def _array_or_scalar(x: Any) -> Any:
+    x = operand(x)
+    return np.asarray(x) if isinstance(x, np.generic) else x
+
+
+def _unsupported(name: str, hint: str = "") -> UnsupportedFunctionError:
+    place = describe(user_source())
+    return UnsupportedFunctionError(
+        f"{name} has no rule in funcgrad, so it cannot be applied to a traced array"
+        + (f" (at {place})" if place else "")
+        + f". {hint or 'Write it with functions that have one, or compute it outside the transformed function.'}"
+    )
+
+
+def array_ufunc(self: Tracer, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    """`__array_ufunc__` of every tracer."""
+    if method == "__call__" and not kwargs:
+        primitive = UFUNCS.get(ufunc)
+        if primitive is not None:
+            return call_ufunc(primitive, *inputs)
+    return _ufunc_slowly(ufunc, method, inputs, kwargs)
+
+
+def _ufunc_slowly(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    name = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+    if any(o is not None for o in _as_tuple(kwargs.pop("out", None))):
+        raise write_error(name, inputs, kwargs)
+    if method != "__call__":
+        fun = UFUNC_METHODS.get((ufunc, method))
+        if fun is None and method == "outer":
+            return _outer(ufunc, *inputs, **kwargs)
+        if fun is None:
+            raise _unsupported(name)
+        return fun(*inputs, **kwargs)
+    fun = FUNCTIONS.get(ufunc)
+    if fun is not None:
+        return fun(*inputs, **kwargs)
+    primitive = UFUNCS.get(ufunc) or special_primitive(ufunc)
+    if primitive is None:
+        raise _unsupported(name)
+    return _with_options(primitive, name, inputs, **kwargs)
+
+
+def _as_tuple(x: Any) -> tuple[Any, ...]:
+    return x if isinstance(x, tuple) else (x,)
+
+
+def _with_options(
+    primitive: Primitive, name: str, inputs: Sequence[Any], where: Any = True, dtype: Any = None, casting: Any = None
+) -> Any:
+    """A ufunc call with keyword arguments."""
+    if where is not True:
+        raise _unsupported(f"{name} with where=", "Use np.where(mask, result, other) on the result.")
+    if dtype is not None:
+        inputs = [array_operand(x).astype(dtype) for x in inputs]
+    return call_ufunc(primitive, *inputs)
+
+
+def _outer(ufunc: np.ufunc, a: Any, b: Any, **kwargs: Any) -> Any:
+    a, b = array_operand(a), array_operand(b)
+    return ufunc(np.reshape(a, a.shape + (1,) * b.ndim), b, **kwargs)
+
+
+def array_function(
+    self: Tracer, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any], kwargs: dict[str, Any]
+) -> Any:
+    """`__array_function__` of every tracer."""
+    fun = FUNCTIONS.get(func)
+    if fun is None:
+        raise _unsupported(f"{func.__module__}.{func.__name__}")
+    if "out" in kwargs:
+        if kwargs["out"] is not None:
+            raise write_error(f"{func.__module__}.{func.__name__}", args, kwargs)
+        kwargs = {k: v for k, v in kwargs.items() if k != "out"}
+    return fun(*args, **kwargs)
+
+
+def install() -> None:
+    """Give tracers their NumPy hooks."""
+    Tracer.__array_ufunc__ = array_ufunc  # type: ignore[attr-defined]
+    Tracer.__array_function__ = array_function  # type: ignore[attr-defined]

@@ -1,0 +1,271 @@
+"""Elementwise functions: every ufunc with a primitive, by its NumPy name, and those that NumPy writes as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.core import Primitive
+from funcgrad.numpy._dispatch import array_operand, call_ufunc, implements, operand
+from funcgrad.ops.math import COMPLEX, IMAG, REAL, SELECT, UFUNCS
+from funcgrad.types import dtype_of
+
+__all__ = [
+    "UFUNC_NAMES",
+    "allclose",
+    "angle",
+    "around",
+    "array_equal",
+    "clip",
+    "complex_of",
+    "divmod",
+    "fix",
+    "frexp",
+    "i0",
+    "imag",
+    "isclose",
+    "iscomplex",
+    "isneginf",
+    "isposinf",
+    "isreal",
+    "modf",
+    "nan_to_num",
+    "real",
+    "real_if_close",
+    "round",
+    "select",
+    "sinc",
+    "ufunc_function",
+    "unwrap",
+    "where",
+]  # fmt: skip
+
+
+def ufunc_function(name: str, primitive: Primitive) -> Callable[..., Any]:
+    """The function `funcgrad.numpy.<name>` of an elementwise primitive."""
+
+    def fun(*args: Any) -> Any:
+        return call_ufunc(primitive, *args)
+
+    fun.__name__ = fun.__qualname__ = name
+    fun.__doc__ = f"`numpy.{name}`, differentiable. See its documentation in NumPy."
+    return fun
+
+
+UFUNC_NAMES: dict[str, Callable[..., Any]] = {
+    name: ufunc_function(name, UFUNCS[value])
+    for name, value in sorted(vars(np).items())  # not dir(np): that would import NumPy's lazy modules
+    if isinstance(value, np.ufunc) and value in UFUNCS
+}
+"""`funcgrad.numpy`'s elementwise functions, aliases included (`acos` is `arccos`)."""
+
+
+@implements(np.real)
+def real(val: Any) -> Any:
+    """The real part; of a real array, the array itself."""
+    x = operand(val)
+    return REAL.bind(x) if dtype_of(x).kind == "c" else x
+
+
+@implements(np.imag)
+def imag(val: Any) -> Any:
+    """The imaginary part; zeros for a real array."""
+    x = array_operand(val)
+    return IMAG.bind(x) if x.dtype.kind == "c" else np.zeros(x.shape, x.dtype)
+
+
+def complex_of(re: Any, im: Any) -> Any:
+    """`re + 1j * im` as one operation (`lax.complex`)."""
+    return COMPLEX.bind(array_operand(re), array_operand(im))
+
+
+@implements(np.angle)
+def angle(z: Any, deg: bool = False) -> Any:
+    """The argument of complex numbers, in radians (degrees with `deg`)."""
+    z = array_operand(z)
+    a = np.arctan2(imag(z), real(z))
+    return a * (180.0 / np.pi) if deg else a
+
+
+@implements(np.where)
+def where(condition: Any, x: Any = None, y: Any = None) -> Any:
+    """`x` where the condition holds, else `y`; derivatives flow into the chosen elements only."""
+    if x is None and y is None:
+        return np.nonzero(condition)
+    if x is None or y is None:
+        raise ValueError("where takes a condition alone, or a condition and both x and y")
+    return SELECT.bind(operand(condition), operand(x), operand(y))
+
+
+@implements(np.select)
+def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
+    """For each element the choice whose condition is the first to hold, else `default`."""
+    if len(condlist) != len(choicelist):
+        raise ValueError(f"select: {len(condlist)} conditions for {len(choicelist)} choices")
+    out = default
+    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+        out = where(condition, choice, out)
+    return out
+
+
+@implements(np.clip)
+def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    """Limit the elements to an interval; the derivative is 1 inside, 0 outside, and halves at an end."""
+    low, high = (a_min if min is None else min), (a_max if max is None else max)
+    out = operand(a)
+    if low is not None:
+        out = np.maximum(out, low)
+    return out if high is None else np.minimum(out, high)
+
+
+@implements(np.round, np.around)
+def round(a: Any, decimals: int = 0) -> Any:
+    """Round to a number of decimals; the derivative is zero."""
+    x = array_operand(a)
+    if x.dtype.kind in "biu" and decimals >= 0:
+        return x
+    if decimals == 0:
+        return np.rint(x)
+    scale = 10.0 ** abs(decimals)
+    return np.rint(x * scale) / scale if decimals > 0 else np.rint(x / scale) * scale
+
+
+around = round
+
+
+@implements(np.fix)
+def fix(x: Any) -> Any:
+    """Round towards zero."""
+    return np.trunc(array_operand(x))
+
+
+@implements(np.divmod)
+def divmod(x: Any, y: Any) -> tuple[Any, Any]:
+    """Quotient (rounded down) and remainder."""
+    return np.floor_divide(x, y), np.remainder(x, y)
+
+
+@implements(np.modf)
+def modf(x: Any) -> tuple[Any, Any]:
+    """The fractional and the integral part."""
+    x = array_operand(x)
+    whole = np.trunc(x)
+    return x - whole, whole
+
+
+@implements(np.frexp)
+def frexp(x: Any) -> tuple[Any, Any]:
+    """Mantissa in [0.5, 1) and exponent, so that x = mantissa · 2**exponent; the exponent is locally constant."""
+    x = array_operand(x)
+    finite = np.isfinite(x) & (x != 0)
+    exponent = np.where(finite, np.floor(np.log2(np.where(finite, np.abs(x), 1))) + 1, 0).astype(np.int32)
+    mantissa = np.ldexp(x, -exponent)
+    over = np.abs(mantissa) >= 1  # log2 may round up to a power of two
+    under = finite & (np.abs(mantissa) < 0.5)
+    exponent = exponent + over.astype(np.int32) - under.astype(np.int32)
+    return np.ldexp(x, -exponent), exponent
+
+
+@implements(np.sinc)
+def sinc(x: Any) -> Any:
+    """sin(πx)/(πx), 1 at 0, with its derivatives there by the Taylor series."""
+    x = array_operand(x)
+    small = np.abs(x) < 1e-2
+    z = np.pi * np.where(small, 1.0, x)
+    s = np.square(np.pi * np.where(small, x, 0.0))
+    # sin(z)/z in z²; the first neglected term is below 1e-19 for |z| < 0.0315.
+    series = 1 - s / 6 * (1 - s / 20 * (1 - s / 42 * (1 - s / 72 * (1 - s / 110))))
+    return np.where(small, series, np.sin(z) / z)
+
+
+@implements(np.i0)
+def i0(x: Any) -> Any:
+    """The modified Bessel function of order 0; needs SciPy, whose ufunc has the derivative."""
+    from scipy import special  # optional extra
+
+    return special.i0(x)
+
+
+@implements(np.isclose)
+def isclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
+    """Elementwise |a - b| <= atol + rtol·|b|."""
+    a, b = array_operand(a), array_operand(b)
+    close = np.abs(a - b) <= atol + rtol * np.abs(b)
+    out = (close & np.isfinite(b)) | (a == b)
+    return out | (np.isnan(a) & np.isnan(b)) if equal_nan else out
+
+
+@implements(np.allclose)
+def allclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
+    """Whether all elements are close."""
+    return np.all(isclose(a, b, rtol, atol, equal_nan))
+
+
+@implements(np.array_equal)
+def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
+    """Whether two arrays have the same shape and elements."""
+    a1, a2 = array_operand(a1), array_operand(a2)
+    if a1.shape != a2.shape:
+        return False
+    same = a1 == a2
+    return np.all(same | (np.isnan(a1) & np.isnan(a2)) if equal_nan else same)
+
+
+@implements(np.isreal)
+def isreal(x: Any) -> Any:
+    """Whether the imaginary part is zero, elementwise."""
+    return imag(x) == 0
+
+
+@implements(np.iscomplex)
+def iscomplex(x: Any) -> Any:
+    """Whether the imaginary part is not zero, elementwise."""
+    return imag(x) != 0
+
+
+@implements(np.isposinf)
+def isposinf(x: Any) -> Any:
+    """Elementwise x == +inf."""
+    return operand(x) == np.inf
+
+
+@implements(np.isneginf)
+def isneginf(x: Any) -> Any:
+    """Elementwise x == -inf."""
+    return operand(x) == -np.inf
+
+
+@implements(np.nan_to_num)
+def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    """Replace NaN by `nan`, and infinities by large finite numbers (or `posinf`, `neginf`)."""
+    x = array_operand(x)
+    if x.dtype.kind == "c":
+        parts = (nan_to_num(p, copy, nan, posinf, neginf) for p in (real(x), imag(x)))
+        return complex_of(*parts)
+    if x.dtype.kind != "f":
+        return x
+    info = np.finfo(x.dtype)
+    x = np.where(np.isnan(x), nan, x)
+    x = np.where(isposinf(x), info.max if posinf is None else posinf, x)
+    return np.where(isneginf(x), info.min if neginf is None else neginf, x)
+
+
+@implements(np.real_if_close)
+def real_if_close(a: Any, tol: float = 100) -> Any:
+    """A traced array keeps its dtype: whether imaginary parts vanish is a question about values."""
+    return array_operand(a)
+
+
+@implements(np.unwrap)
+def unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: float = 6.283185307179586) -> Any:
+    """Take the jumps of more than half a period out of a sequence of angles."""
+    p = array_operand(p)
+    d = np.diff(p, axis=axis)
+    half = period / 2
+    wrapped = np.mod(d + half, period) - half
+    wrapped = np.where((wrapped == -half) & (d > 0), half, wrapped)
+    correct = np.where(np.abs(d) < (half if discont is None else discont), 0.0, wrapped - d)
+    first = np.zeros_like(np.take(p, [0], axis=axis))
+    return p + np.concatenate([first, np.cumsum(correct, axis=axis)], axis=axis)

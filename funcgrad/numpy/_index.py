@@ -1,0 +1,484 @@
+"""Indexing: every form that NumPy has, brought to `slice`, `gather`, `transpose` and `reshape`.
+
+The rules are NumPy's (user guide, "Indexing on ndarrays"): integers and slices are basic; where there is any array,
+integers count as arrays too, all arrays broadcast together, and the dimensions of their result stand where the arrays
+stood if these were next to each other, and otherwise first.
+"""
+
+from __future__ import annotations
+
+import itertools
+import operator
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from funcgrad.core import Tracer
+from funcgrad.errors import ConcretizationTypeError
+from funcgrad.numpy._dispatch import array_operand, implements, operand
+from funcgrad.numpy._shape import axis_index, broadcast_to, moveaxis, reshape, slice_axis, transpose
+from funcgrad.ops.index import GATHER, SCATTER, SCATTER_ADD
+from funcgrad.ops.shape import PLACE, SLICE
+from funcgrad.types import broadcast_shapes, dtype_of, shape_of
+
+__all__ = [
+    "Plan", "argwhere", "array_split", "choose", "compress", "diag", "diag_indices_from", "diagonal", "diff", "dsplit",
+    "ediff1d", "extract", "flatnonzero", "getitem", "hsplit", "ix_", "nonzero", "pad", "plan_index", "put_along_axis",
+    "scatter_into", "split", "take", "take_along_axis", "trace", "tril", "triu", "vander", "vsplit",
+]  # fmt: skip
+
+
+class Plan(NamedTuple):
+    """A NumPy index in normal form: slice, then gather along `axes`, then transpose, then reshape.
+
+    Attributes:
+        start, size, step: the slice of every axis.
+        axes, indices: the axes that are indexed by arrays, and the arrays.
+        order: the transposition of (dimensions of the indices, other axes) into NumPy's order.
+        shape: the shape of the result, new axes and dropped ones included.
+    """
+
+    start: tuple[int, ...]
+    size: tuple[int, ...]
+    step: tuple[int, ...]
+    axes: tuple[int, ...]
+    indices: tuple[Any, ...]
+    order: tuple[int, ...]
+    shape: tuple[int, ...]
+
+
+def _mask_indices(mask: Any) -> list[Any]:
+    """The index arrays that a boolean mask stands for."""
+    if isinstance(mask, Tracer):
+        value = mask.concrete()
+        if value is None:
+            raise ConcretizationTypeError(
+                "indexing with a boolean mask gives a shape that depends on values, which are not known here: use "
+                "np.where(mask, x, 0), or multiply by the mask"
+            )
+        mask = value
+    return list(np.nonzero(mask))
+
+
+def _items(shape: tuple[int, ...], index: Any) -> list[Any]:
+    """The items of an index: slices, integers, integer arrays (one per axis) and None; Ellipsis and masks written out."""
+    raw: list[Any] = []
+    for item in index if isinstance(index, tuple) else (index,):
+        if isinstance(item, (bool, np.bool_)):
+            raw += [None, np.zeros(int(item), int)]
+        elif item is None or item is Ellipsis or isinstance(item, slice):
+            raw.append(item)
+        elif isinstance(item, (int, np.integer)):
+            raw.append(int(item))
+        else:
+            x = operand(item)
+            if shape_of(x) == (0,) and not isinstance(item, (np.ndarray, Tracer)):
+                x = x.astype(int)  # an empty list
+            kind = dtype_of(x).kind
+            if kind == "b":
+                raw += _mask_indices(x)
+            elif kind in "iu":
+                raw.append(x)
+            else:
+                raise IndexError(f"an index must be integers, slices, None or a boolean mask; got {dtype_of(x)}")
+    used = len([i for i in raw if i is not None and i is not Ellipsis])
+    dots = [k for k, i in enumerate(raw) if i is Ellipsis]
+    if used > len(shape) or len(dots) > 1:
+        raise IndexError(f"too many indices: {used} for an array of {len(shape)} dimensions, shape {shape}")
+    at = dots[0] if dots else len(raw)
+    return raw[:at] + [slice(None)] * (len(shape) - used) + raw[at + 1 :]
+
+
+def _basic(shape: tuple[int, ...], axis: int, item: Any) -> tuple[int, int, int]:
+    """Start, size and step of an integer or a slice along an axis."""
+    n = shape[axis]
+    if isinstance(item, int):
+        if not -n <= item < n:
+            raise IndexError(f"index {item} is out of bounds for axis {axis} with size {n} (shape {shape})")
+        return item % n, 1, 1
+    start, stop, step = item.indices(n)
+    size = len(range(start, stop, step))
+    return (start, size, step) if size else (0, 0, 1)
+
+
+def plan_index(shape: tuple[int, ...], index: Any) -> Plan:
+    """Bring an index of an array of this shape to normal form; raises IndexError as NumPy does."""
+    items = _items(shape, index)
+    arrays = [i for i in items if not (i is None or isinstance(i, (int, slice)))]
+    if arrays:  # then integers are arrays too
+        items = [np.asarray(i) if isinstance(i, int) else i for i in items]
+    parts: list[tuple[int, int, int]] = []
+    axes: list[int] = []
+    indices: list[Any] = []
+    places: list[int] = []  # where in `items` the arrays stand
+    for k, item in enumerate(items):
+        axis = len(parts)
+        if item is None:
+            continue
+        if isinstance(item, (int, slice)):
+            parts.append(_basic(shape, axis, item))
+        else:
+            parts.append((0, shape[axis], 1))
+            axes.append(axis)
+            indices.append(item)
+            places.append(k)
+    start, size, step = (tuple(p) for p in zip(*parts, strict=True)) if parts else ((), (), ())
+    dims = broadcast_shapes(*map(shape_of, indices)) if indices else ()
+    order, out = _arrange(items, size, axes, places, dims)
+    return Plan(start, size, step, tuple(axes), tuple(indices), order, out)
+
+
+def _arrange(
+    items: Sequence[Any], size: Sequence[int], axes: Sequence[int], places: Sequence[int], dims: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The transposition after the gather, and the final shape."""
+    together = bool(places) and list(places) == list(range(places[0], places[0] + len(places)))
+    order: list[int] = []
+    shape: list[int] = []
+    kept = {axis: len(dims) + i for i, axis in enumerate(i for i in range(len(size)) if i not in axes)}
+
+    def put_dims() -> None:
+        order.extend(range(len(dims)))
+        shape.extend(dims)
+
+    if places and not together:
+        put_dims()
+    axis = 0
+    for k, item in enumerate(items):
+        if item is None:
+            shape.append(1)
+            continue
+        if axis in axes:
+            if together and k == places[0]:
+                put_dims()
+        else:
+            order.append(kept[axis])
+            if not isinstance(item, int):
+                shape.append(size[axis])
+        axis += 1
+    return tuple(order), tuple(shape)
+
+
+def getitem(x: Any, index: Any) -> Any:
+    """`x[index]`, for every form of index."""
+    plan = plan_index(shape_of(x), index)
+    if plan.size != shape_of(x) or any(s != 1 for s in plan.step):
+        x = SLICE.bind(x, start=plan.start, size=plan.size, step=plan.step)
+    if plan.axes:
+        x = transpose(GATHER.bind(x, *plan.indices, axes=plan.axes), plan.order)
+    return reshape(x, plan.shape)
+
+
+def scatter_into(x: Any, index: Any, values: Any, add: bool) -> Any:
+    """A copy of `x` with `values` written (or added) at an index: what `x[index] = values` would make."""
+    x = array_operand(x)
+    plan = plan_index(x.shape, index)
+    values = broadcast_to(array_operand(values).astype(x.dtype), plan.shape)
+    if plan.axes:
+        dims = broadcast_shapes(*map(shape_of, plan.indices))
+        rest = tuple(n for i, n in enumerate(plan.size) if i not in plan.axes)
+        moved = [(dims + rest)[i] for i in plan.order]
+        back = np.argsort(plan.order)
+        values = transpose(reshape(values, tuple(moved)), back)
+        indices = [_shifted(i, x.shape[a]) for i, a in zip(plan.indices, plan.axes, strict=True)]
+        return _write_gathered(x, values, indices, plan, add)
+    values = reshape(values, plan.size)
+    placed = PLACE.bind(values, start=plan.start, step=plan.step, shape=x.shape)
+    if add:
+        return x + placed
+    mask = np.zeros(x.shape, bool)
+    mask[tuple(np.s_[a : (a + n * s if a + n * s >= 0 else None) : s] for a, n, s in zip(*plan[:3], strict=True))] = (
+        True
+    )
+    return np.where(mask, placed, x)
+
+
+def _shifted(index: Any, n: int) -> Any:
+    return np.where(index < 0, index + n, index) if np.ndim(index) else index % n
+
+
+def _write_gathered(x: Any, values: Any, indices: Sequence[Any], plan: Plan, add: bool) -> Any:
+    whole = plan.size == x.shape and all(s == 1 for s in plan.step)
+    if add and whole:
+        return x + SCATTER_ADD.bind(values, *indices, axes=plan.axes, shape=x.shape)
+    if whole:
+        return SCATTER.bind(x, values, *indices, axes=plan.axes)
+    part = SLICE.bind(x, start=plan.start, size=plan.size, step=plan.step)
+    written = _write_gathered(part, values, indices, plan._replace(start=(0,) * x.ndim, step=(1,) * x.ndim), add)
+    window = tuple(slice(a, a + n * s if a + n * s >= 0 else None, s) for a, n, s in zip(*plan[:3], strict=True))
+    return scatter_into(x, window, written, False)
+
+
+# ------------------------------------------------------------------------------------------------------ take & co.
+
+
+@implements(np.take)
+def take(a: Any, indices: Any, axis: Any = None, out: None = None, mode: str = "raise") -> Any:
+    """Elements at indices along an axis (of the flattened array by default); modes raise, wrap and clip."""
+    x = array_operand(a)
+    if axis is None:
+        x, axis = np.ravel(x), 0
+    axis = axis_index(axis, x.ndim)
+    i = operand(indices)
+    if mode == "wrap":
+        i = np.mod(i, x.shape[axis])
+    elif mode == "clip":
+        i = np.clip(i, 0, x.shape[axis] - 1)
+    return getitem(x, (slice(None),) * axis + (np.asarray(i) if isinstance(i, (int, np.integer)) else i,))
+
+
+def _along(x: Any, indices: Any, axis: int) -> tuple[Any, ...]:
+    """The joint index for `take_along_axis`."""
+    grid: list[Any] = []
+    for i, n in enumerate(x.shape):
+        if i == axis:
+            grid.append(indices)
+        else:  # an axis of the indices may have size 1
+            rows = np.arange(n) if indices.shape[i] == n else np.zeros(1, int)
+            grid.append(rows.reshape((1,) * i + (-1,) + (1,) * (x.ndim - i - 1)))
+    return tuple(grid)
+
+
+@implements(np.take_along_axis)
+def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
+    """Elements at indices along an axis, each position with an index of its own."""
+    x, i = array_operand(arr), array_operand(indices)
+    if axis is None:
+        x, axis = np.ravel(x), 0
+    if i.ndim != x.ndim:
+        raise ValueError(f"take_along_axis: indices must have {x.ndim} dimensions as the array, got {i.shape}")
+    axis = axis_index(axis, x.ndim)
+    dims = list(broadcast_shapes(*((*s[:axis], 1, *s[axis + 1 :]) for s in (x.shape, i.shape))))
+    x = broadcast_to(x, (*dims[:axis], x.shape[axis], *dims[axis + 1 :]))
+    return getitem(x, _along(x, broadcast_to(i, (*dims[:axis], i.shape[axis], *dims[axis + 1 :])), axis))
+
+
+def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any, inplace: bool = True) -> Any:
+    """A copy of `arr` with values written along an axis; `inplace=False` must be given, as nothing is written to."""
+    if inplace:
+        raise ValueError("put_along_axis returns a new array: pass inplace=False")
+    x, i = array_operand(arr), array_operand(indices)
+    axis = axis_index(axis, x.ndim)
+    return scatter_into(x, _along(x, i, axis), values, False)
+
+
+@implements(np.nonzero)
+def nonzero(a: Any) -> tuple[Any, ...]:
+    """The indices of elements that are not zero; needs concrete values."""
+    return tuple(_mask_indices(np.not_equal(array_operand(a), 0)))
+
+
+@implements(np.flatnonzero)
+def flatnonzero(a: Any) -> Any:
+    """Where the flattened array is not zero; needs concrete values."""
+    return nonzero(np.ravel(a))[0]
+
+
+@implements(np.argwhere)
+def argwhere(a: Any) -> Any:
+    """The indices of elements that are not zero, as rows; needs concrete values."""
+    return np.stack(nonzero(a), axis=1)
+
+
+@implements(np.compress)
+def compress(condition: Any, a: Any, axis: Any = None, out: None = None) -> Any:
+    """The slices of `a` along an axis where the condition holds."""
+    (where,) = nonzero(condition)
+    return take(a, where, axis)
+
+
+@implements(np.extract)
+def extract(condition: Any, arr: Any) -> Any:
+    """The elements where the condition holds."""
+    return take(arr, flatnonzero(condition))
+
+
+@implements(np.choose)
+def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Any:
+    """For each element of `a` the choice of that number."""
+    options = np.stack(np.broadcast_arrays(*choices, np.zeros(np.shape(a)))[:-1])
+    index = np.broadcast_to(operand(a), options.shape[1:])
+    index = (
+        np.mod(index, len(options))
+        if mode == "wrap"
+        else np.clip(index, 0, len(options) - 1)
+        if mode == "clip"
+        else index
+    )
+    return take_along_axis(options, index[None], 0)[0]
+
+
+@implements(np.ix_)
+def ix_(*args: Any) -> tuple[Any, ...]:
+    """An open mesh of index arrays."""
+    flat = [nonzero(x)[0] if dtype_of(x).kind == "b" else x for x in map(array_operand, args)]
+    return tuple(reshape(x, (1,) * i + (-1,) + (1,) * (len(flat) - i - 1)) for i, x in enumerate(flat))
+
+
+@implements(np.diag_indices_from)
+def diag_indices_from(arr: Any) -> Any:
+    """The indices of the main diagonal."""
+    return np.diag_indices(shape_of(arr)[0], len(shape_of(arr)))
+
+
+# ------------------------------------------------------------------------------------------- diagonals, triangles
+
+
+@implements(np.diagonal)
+def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The diagonals of two axes, as a new last axis."""
+    x = moveaxis(array_operand(a), (axis1, axis2), (-2, -1))
+    rows, cols = x.shape[-2:]
+    n = max(min(rows + min(offset, 0), cols - max(offset, 0)), 0)
+    i = np.arange(n)
+    return x[..., i - min(offset, 0), i + max(offset, 0)]
+
+
+@implements(np.trace)
+def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None) -> Any:
+    """The sum of a diagonal."""
+    return np.sum(diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype)
+
+
+@implements(np.diag)
+def diag(v: Any, k: int = 0) -> Any:
+    """The k-th diagonal of a matrix, or the matrix with a vector as its k-th diagonal."""
+    x = array_operand(v)
+    if x.ndim == 2:
+        return diagonal(x, k)
+    if x.ndim != 1:
+        raise ValueError(f"diag takes one or two dimensions, got shape {x.shape}")
+    n = x.shape[0] + abs(k)
+    i = np.arange(x.shape[0])
+    return SCATTER_ADD.bind(x, i + max(-k, 0), i + max(k, 0), axes=(0, 1), shape=(n, n))
+
+
+@implements(np.tril)
+def tril(m: Any, k: int = 0) -> Any:
+    """The lower triangle, zero elsewhere."""
+    x = array_operand(m)
+    return np.where(np.tri(*x.shape[-2:], k=k, dtype=bool), x, np.zeros((), x.dtype))
+
+
+@implements(np.triu)
+def triu(m: Any, k: int = 0) -> Any:
+    """The upper triangle, zero elsewhere."""
+    x = array_operand(m)
+    return np.where(np.tri(*x.shape[-2:], k=k - 1, dtype=bool), np.zeros((), x.dtype), x)
+
+
+@implements(np.vander)
+def vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
+    """The Vandermonde matrix."""
+    x = array_operand(x)
+    powers = np.arange(x.shape[0] if N is None else N)
+    return x[:, None] ** (powers if increasing else powers[::-1])
+
+
+# -------------------------------------------------------------------------------------------------- split and pad
+
+
+@implements(np.array_split)
+def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    """Split along an axis into nearly equal parts, or at given indices."""
+    x = array_operand(ary)
+    axis = axis_index(axis, x.ndim)
+    n = x.shape[axis]
+    if isinstance(indices_or_sections, (int, np.integer)):
+        each, extra = divmod(n, int(indices_or_sections))
+        bounds = np.cumsum([0] + [each + 1] * extra + [each] * (int(indices_or_sections) - extra)).tolist()
+    else:
+        bounds = [0, *map(operator.index, indices_or_sections), n]
+    parts: list[Any] = []
+    for a, b in itertools.pairwise(bounds):
+        start, stop, _ = slice(a, b).indices(n)
+        parts.append(slice_axis(x, axis, start if stop > start else 0, max(stop - start, 0)))
+    return parts
+
+
+@implements(np.split)
+def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    """Split along an axis into equal parts, or at given indices."""
+    if isinstance(indices_or_sections, (int, np.integer)) and np.shape(ary)[axis] % indices_or_sections:
+        raise ValueError(
+            f"split: axis {axis} of {np.shape(ary)} does not divide into {indices_or_sections} equal parts"
+        )
+    return array_split(ary, indices_or_sections, axis)
+
+
+@implements(np.vsplit)
+def vsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+    """Split along the first axis."""
+    return split(ary, indices_or_sections, 0)
+
+
+@implements(np.hsplit)
+def hsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+    """Split along the second axis (the first of a 1-D array)."""
+    return split(ary, indices_or_sections, 0 if np.ndim(ary) == 1 else 1)
+
+
+@implements(np.dsplit)
+def dsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+    """Split along the third axis."""
+    return split(ary, indices_or_sections, 2)
+
+
+def _reflect(n: int, before: int, after: int, mode: str) -> Any:
+    """The indices that pad an axis of size n: np.pad itself, asked about indices."""
+    return np.pad(np.arange(n), (before, after), mode=mode)  # type: ignore[call-overload]
+
+
+@implements(np.pad)
+def pad(array: Any, pad_width: Any, mode: str = "constant", **options: Any) -> Any:
+    """Pad with constants, or with edge, reflect, symmetric, wrap values; as `numpy.pad`."""
+    x = array_operand(array)
+    if isinstance(pad_width, dict):
+        pad_width = [pad_width.get(i, pad_width.get(i - x.ndim, (0, 0))) for i in range(x.ndim)]
+    widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
+    if any(w < 0 for pair in widths for w in pair):
+        raise ValueError(f"pad: widths cannot be negative, got {pad_width}")
+    if mode == "constant":
+        return _pad_constant(x, widths, options.get("constant_values", 0))
+    if mode not in ("edge", "reflect", "symmetric", "wrap") or options.get("reflect_type", "even") != "even":
+        raise ValueError(f"pad: mode {mode!r} with {options} has no rule; use constant, edge, reflect, symmetric, wrap")
+    for axis, (before, after) in enumerate(widths):
+        if before or after:
+            x = take(x, _reflect(x.shape[axis], before, after, mode), axis)
+    return x
+
+
+def _pad_constant(x: Any, widths: Sequence[Sequence[int]], values: Any) -> Any:
+    shape = tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True))
+    out = PLACE.bind(x, start=tuple(a for a, _ in widths), step=(1,) * x.ndim, shape=shape)
+    if isinstance(values, (int, float)) and values == 0:
+        return out
+    fills = np.broadcast_to(array_operand(values).astype(x.dtype), (x.ndim, 2))
+    for axis, (before, after) in enumerate(widths):
+        position = np.arange(shape[axis]).reshape((-1,) + (1,) * (x.ndim - axis - 1))
+        out = np.where(position < before, fills[axis, 0], out)
+        out = np.where(position >= shape[axis] - after, fills[axis, 1], out)
+    return out
+
+
+@implements(np.diff)
+def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    """The n-th differences along an axis."""
+    x = array_operand(a)
+    axis = axis_index(axis, x.ndim)
+    ends = [None if e is None or e is np._NoValue else array_operand(e) for e in (prepend, append)]
+    wide = [e if e is None or e.ndim else np.broadcast_to(e, (*x.shape[:axis], 1, *x.shape[axis + 1 :])) for e in ends]
+    x = np.concatenate([p for p in (wide[0], x, wide[1]) if p is not None], axis)
+    for _ in range(n):
+        m = max(x.shape[axis] - 1, 0)
+        low, high = slice_axis(x, axis, 0, m), slice_axis(x, axis, min(1, x.shape[axis]) if m else 0, m)
+        x = np.not_equal(high, low) if x.dtype.kind == "b" else high - low
+    return x
+
+
+@implements(np.ediff1d)
+def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
+    """Differences of neighbours of the flattened array, with ends."""
+    parts = [to_begin, diff(np.ravel(ary)), to_end]
+    return np.concatenate([np.ravel(p) for p in parts if p is not None])

@@ -1,0 +1,238 @@
+"""What a tracer can do like an array: operators, indexing, attributes and methods, and `.at[…]`.
+
+They are installed on `Tracer` here, so that the core knows no operation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import funcgrad.conversions as conversions
+import funcgrad.numpy._dispatch as _dispatch
+from funcgrad.core import Primitive, Tracer
+from funcgrad.numpy._contract import matmul
+from funcgrad.numpy._dispatch import array_operand, operand
+from funcgrad.numpy._elementwise import imag, real
+from funcgrad.numpy._index import getitem, scatter_into
+from funcgrad.numpy._shape import astype, matrix_transpose, reshape, transpose
+from funcgrad.ops.math import UFUNCS
+from funcgrad.types import PYTHON_SCALARS
+
+__all__ = ["At", "at", "install"]
+
+_READY = PYTHON_SCALARS | {np.ndarray}
+
+_BINARY = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "truediv": np.divide,
+    "floordiv": np.floor_divide,
+    "mod": np.remainder,
+    "pow": np.power,
+    "and": np.bitwise_and,
+    "or": np.bitwise_or,
+    "xor": np.bitwise_xor,
+    "lshift": np.left_shift,
+    "rshift": np.right_shift,
+}
+_COMPARE = {
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "eq": np.equal,
+    "ne": np.not_equal,
+}
+_UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
+
+_METHODS = (
+    "all", "any", "argmax", "argmin", "argsort", "clip", "compress", "conj", "conjugate", "copy", "cumprod",
+    "cumsum", "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat", "round",
+    "searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var",
+)  # fmt: skip
+
+
+def _foreign(x: Any) -> bool:
+    """Whether the other operand wants to handle the operation itself (as `ndarray` asks it)."""
+    return hasattr(type(x), "__array_ufunc__") and not isinstance(x, (Tracer, np.ndarray, np.generic))
+
+
+def _operator(primitive: Primitive, swapped: bool) -> Callable[[Any, Any], Any]:
+    bind = primitive.bind
+
+    def method(self: Any, other: Any) -> Any:
+        if other.__class__ not in _READY and not isinstance(other, Tracer):
+            if _foreign(other):
+                return NotImplemented
+            other = operand(other)
+        return bind(other, self) if swapped else bind(self, other)
+
+    return method
+
+
+def _power(self: Any, exponent: Any) -> Any:
+    """`x ** 2` and the like by the ufuncs that NumPy's own operator uses for arrays."""
+    if exponent.__class__ in (int, float) and not self.weak:
+        if exponent == 2:
+            return np.square(self)
+        if self.dtype.kind in "fc":
+            if exponent == 1:
+                return np.positive(self)
+            if exponent == 0.5:
+                return np.sqrt(self)
+            if exponent == -1:
+                return np.reciprocal(self)
+    return _general_power(self, exponent)
+
+
+_general_power = _operator(UFUNCS[np.power], False)
+
+
+def _unary(primitive: Primitive) -> Callable[[Any], Any]:
+    return lambda self: primitive.bind(self)
+
+
+def _install_operators() -> None:
+    for name, ufunc in _BINARY.items():
+        setattr(Tracer, f"__{name}__", _operator(UFUNCS[ufunc], False))
+        setattr(Tracer, f"__r{name}__", _operator(UFUNCS[ufunc], True))
+    for name, ufunc in _COMPARE.items():
+        setattr(Tracer, f"__{name}__", _operator(UFUNCS[ufunc], False))
+    for name, ufunc in _UNARY.items():
+        setattr(Tracer, f"__{name}__", _unary(UFUNCS[ufunc]))
+    Tracer.__hash__ = None  # type: ignore[assignment]
+    Tracer.__pow__ = _power  # type: ignore[attr-defined]
+    Tracer.__matmul__ = lambda self, other: NotImplemented if _foreign(other) else matmul(self, other)  # type: ignore[attr-defined]
+    Tracer.__rmatmul__ = lambda self, other: NotImplemented if _foreign(other) else matmul(other, self)  # type: ignore[attr-defined]
+    Tracer.__divmod__ = lambda self, other: np.divmod(self, other)  # type: ignore[attr-defined]
+    Tracer.__rdivmod__ = lambda self, other: np.divmod(other, self)  # type: ignore[attr-defined]
+    Tracer.__getitem__ = lambda self, index: getitem(array_operand(self), index)  # type: ignore[attr-defined]
+
+
+def _from_function(name: str) -> Callable[..., Any]:
+    fun = _dispatch.FUNCTIONS.get(getattr(np, name, None), None)
+    if fun is None:  # conj and conjugate are ufuncs
+        primitive = UFUNCS[np.conjugate]
+        return lambda self: primitive.bind(self)
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return fun(self, *args, **kwargs)
+
+    method.__name__, method.__doc__ = name, f"As `numpy.ndarray.{name}`."
+    return method
+
+
+def _reshape(self: Any, *shape: Any, order: str = "C", copy: Any = None) -> Any:
+    return reshape(self, shape[0] if len(shape) == 1 else shape, order)
+
+
+def _transpose(self: Any, *axes: Any) -> Any:
+    if not axes or axes == (None,):
+        return transpose(self)
+    return transpose(self, axes[0] if isinstance(axes[0], (tuple, list)) else axes)
+
+
+def _astype(
+    self: Any, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True
+) -> Any:
+    if np.dtype(dtype) == self.dtype and not self.weak:
+        return self
+    return astype(self, dtype)
+
+
+def _install_methods() -> None:
+    for name in _METHODS:
+        setattr(Tracer, name, _from_function(name))
+    Tracer.reshape, Tracer.transpose, Tracer.astype = _reshape, _transpose, _astype  # type: ignore[attr-defined]
+    Tracer.flatten = lambda self, order="C": _from_function("ravel")(self, order)  # type: ignore[attr-defined]
+    Tracer.__array_priority__ = 100.0  # type: ignore[attr-defined]
+    properties: dict[str, Callable[[Any], Any]] = {
+        "ndim": lambda self: len(self.shape),
+        "size": lambda self: math.prod(self.shape),
+        "itemsize": lambda self: self.dtype.itemsize,
+        "nbytes": lambda self: math.prod(self.shape) * self.dtype.itemsize,
+        "T": transpose,
+        "mT": matrix_transpose,
+        "real": real,
+        "imag": imag,
+        "at": lambda self: At(self),
+    }
+    for name, get in properties.items():
+        setattr(Tracer, name, property(get))
+
+
+class At:
+    """`at(x)[index].set(v)`: the array that `x[index] = v` would leave behind, as a new array.
+
+    >>> import numpy as np
+    >>> at(np.zeros(3))[1].set(5.0)
+    array([0., 5., 0.])
+    >>> at(np.ones(3))[[0, 0]].add(1.0)
+    array([3., 1., 1.])
+    """
+
+    __slots__ = ("array", "index")
+
+    def __init__(self, array: Any, index: Any = None) -> None:
+        self.array, self.index = array, index
+
+    def __getitem__(self, index: Any) -> At:
+        return At(self.array, index)
+
+    def get(self) -> Any:
+        """The elements there."""
+        return getitem(self.array, self.index)
+
+    def set(self, values: Any) -> Any:
+        """With `values` there."""
+        return scatter_into(self.array, self.index, values, False)
+
+    def add(self, values: Any) -> Any:
+        """With `values` added there; an index that occurs twice is added to twice."""
+        return scatter_into(self.array, self.index, values, True)
+
+    def apply(self, fun: Callable[[Any], Any]) -> Any:
+        """With `fun` applied to the elements there (once to each index)."""
+        return self.set(fun(self.get()))
+
+    def subtract(self, values: Any) -> Any:
+        """With `values` subtracted there."""
+        return self.add(np.negative(values))
+
+    def multiply(self, values: Any) -> Any:
+        """With the elements there multiplied by `values` (once for each index)."""
+        return self.apply(lambda x: x * values)
+
+    def divide(self, values: Any) -> Any:
+        """With the elements there divided by `values` (once for each index)."""
+        return self.apply(lambda x: x / values)
+
+    def power(self, values: Any) -> Any:
+        """With the elements there raised to `values` (once for each index)."""
+        return self.apply(lambda x: x**values)
+
+    def min(self, values: Any) -> Any:
+        """With the minimum of the elements there and `values` (once for each index)."""
+        return self.apply(lambda x: np.minimum(x, values))
+
+    def max(self, values: Any) -> Any:
+        """With the maximum of the elements there and `values` (once for each index)."""
+        return self.apply(lambda x: np.maximum(x, values))
+
+
+def at(array: Any) -> At:
+    """Functional updates of an array or a tracer: `at(x)[index].set(v)`; see `At`."""
+    return At(array_operand(array))
+
+
+def install() -> None:
+    """Give tracers everything that an array has."""
+    _dispatch.install()
+    conversions.install(Tracer)
+    _install_operators()
+    _install_methods()

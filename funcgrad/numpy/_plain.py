@@ -1,0 +1,40 @@
+"""Functions that NumPy has too: on plain arrays they are NumPy's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from funcgrad.core import Tracer
+from funcgrad.numpy._dispatch import implements
+
+__all__ = ["either", "like"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def either(plain: Any, fun: F) -> F:
+    """`fun` where an argument is traced (also inside nested lists), else NumPy's `plain`."""
+
+    @wraps(fun)
+    def chosen(*args: Any, **kwargs: Any) -> Any:
+        if any(map(_traced, args)) or any(map(_traced, kwargs.values())):
+            return fun(*args, **kwargs)
+        return plain(*args, **kwargs)
+
+    return cast(F, chosen)
+
+
+def like(plain: Any) -> Callable[[F], F]:
+    """Let the decorated function stand for NumPy's `plain`, where an argument is traced."""
+
+    def decorate(fun: F) -> F:
+        implements(plain)(fun)
+        return either(plain, fun)
+
+    return decorate
+
+
+def _traced(x: Any) -> bool:
+    return isinstance(x, Tracer) or (isinstance(x, (list, tuple)) and any(map(_traced, x)))

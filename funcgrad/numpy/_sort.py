@@ -1,0 +1,210 @@
+"""Sorting, searching and cumulative operations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from funcgrad.numpy._dispatch import UFUNC_METHODS, array_operand, implements
+from funcgrad.numpy._shape import astype, axis_index
+from funcgrad.ops.cumulative import CUMMAX, CUMMIN, CUMPROD, CUMSUM
+from funcgrad.ops.sort import ARGMAX, ARGMIN, ARGSORT, SEARCHSORTED, SORT
+
+__all__ = ["argmax", "argmin", "argsort", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "lexsort",
+           "nanargmax", "nanargmin", "nancumprod", "nancumsum", "partition", "percentile", "quantile", "searchsorted",
+           "sort"]  # fmt: skip
+
+
+@implements(np.sort)
+def sort(a: Any, axis: Any = -1, kind: Any = None, order: None = None, *, stable: Any = None) -> Any:
+    """The elements in ascending order along an axis (flattened with axis=None)."""
+    x = array_operand(a)
+    if axis is None:
+        x, axis = np.ravel(x), 0
+    return SORT.bind(x, axis=axis_index(axis, x.ndim))
+
+
+@implements(np.argsort)
+def argsort(a: Any, axis: Any = -1, kind: Any = None, order: None = None, *, stable: Any = None) -> Any:
+    """The indices that sort an array along an axis (flattened with axis=None)."""
+    x = array_operand(a)
+    if axis is None:
+        x, axis = np.ravel(x), 0
+    return ARGSORT.bind(x, axis=axis_index(axis, x.ndim), stable=bool(stable) or kind in ("stable", "mergesort"))
+
+
+@implements(np.partition)
+def partition(a: Any, kth: Any, axis: Any = -1, kind: str = "introselect", order: None = None) -> Any:
+    """The sorted array: each element is where a partition by any `kth` needs it."""
+    return sort(a, axis)
+
+
+@implements(np.lexsort)
+def lexsort(keys: Any, axis: int = -1) -> Any:
+    """The indices that sort by several keys, the last one first."""
+    columns = [array_operand(k) for k in keys]
+    order = argsort(columns[0], axis, stable=True)
+    for key in columns[1:]:
+        then = argsort(np.take_along_axis(key, order, axis), axis, stable=True)
+        order = np.take_along_axis(order, then, axis)
+    return order
+
+
+def _arg(primitive: Any, a: Any, axis: Any, keepdims: Any) -> Any:
+    x = array_operand(a)
+    flat = np.ravel(x) if axis is None else x
+    out = primitive.bind(flat, axis=0 if axis is None else axis_index(axis, x.ndim))
+    if keepdims is np._NoValue or not keepdims:
+        return out
+    return np.reshape(out, (1,) * x.ndim) if axis is None else np.expand_dims(out, axis)
+
+
+@implements(np.argmax)
+def argmax(a: Any, axis: Any = None, out: None = None, *, keepdims: Any = False) -> Any:
+    """The index of the first maximum along an axis (of the flattened array by default)."""
+    return _arg(ARGMAX, a, axis, keepdims)
+
+
+@implements(np.argmin)
+def argmin(a: Any, axis: Any = None, out: None = None, *, keepdims: Any = False) -> Any:
+    """The index of the first minimum along an axis (of the flattened array by default)."""
+    return _arg(ARGMIN, a, axis, keepdims)
+
+
+@implements(np.nanargmax)
+def nanargmax(a: Any, axis: Any = None, out: None = None, *, keepdims: Any = False) -> Any:
+    """`argmax` of what is not NaN."""
+    x = array_operand(a)
+    return argmax(np.where(np.isnan(x), -np.inf, x), axis, keepdims=keepdims)
+
+
+@implements(np.nanargmin)
+def nanargmin(a: Any, axis: Any = None, out: None = None, *, keepdims: Any = False) -> Any:
+    """`argmin` of what is not NaN."""
+    x = array_operand(a)
+    return argmin(np.where(np.isnan(x), np.inf, x), axis, keepdims=keepdims)
+
+
+@implements(np.searchsorted)
+def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
+    """Where values belong in a sorted array."""
+    if side not in ("left", "right"):
+        raise ValueError(f"searchsorted: side must be 'left' or 'right', got {side!r}")
+    x = array_operand(a)
+    return SEARCHSORTED.bind(x if sorter is None else np.take(x, sorter), array_operand(v), side=side)
+
+
+def _cumulative(primitive: Any, a: Any, axis: Any, dtype: Any) -> Any:
+    x = array_operand(a)
+    if axis is None:
+        x, axis = np.ravel(x), 0
+    if dtype is None:
+        return primitive.bind(x, axis=axis_index(axis, x.ndim))
+    return primitive.bind(astype(x, dtype), axis=axis_index(axis, x.ndim)).astype(dtype)
+
+
+@implements(np.cumsum)
+def cumsum(a: Any, axis: Any = None, dtype: Any = None, out: None = None) -> Any:
+    """Running sums along an axis (of the flattened array by default)."""
+    return _cumulative(CUMSUM, a, axis, dtype)
+
+
+@implements(np.cumprod)
+def cumprod(a: Any, axis: Any = None, dtype: Any = None, out: None = None) -> Any:
+    """Running products along an axis; the derivative is right where factors are zero."""
+    return _cumulative(CUMPROD, a, axis, dtype)
+
+
+@implements(np.nancumsum)
+def nancumsum(a: Any, axis: Any = None, dtype: Any = None, out: None = None) -> Any:
+    """Running sums of what is not NaN."""
+    x = array_operand(a)
+    return cumsum(np.where(np.isnan(x), np.zeros((), x.dtype), x), axis, dtype)
+
+
+@implements(np.nancumprod)
+def nancumprod(a: Any, axis: Any = None, dtype: Any = None, out: None = None) -> Any:
+    """Running products of what is not NaN."""
+    x = array_operand(a)
+    return cumprod(np.where(np.isnan(x), np.ones((), x.dtype), x), axis, dtype)
+
+
+def _with_initial(x: Any, axis: Any, dtype: Any, include_initial: bool, primitive: Any, first: Any) -> Any:
+    x = array_operand(x)
+    if axis is None and x.ndim != 1:
+        raise ValueError("cumulative_sum and cumulative_prod need an axis for arrays of other than one dimension")
+    out = _cumulative(primitive, x, -1 if axis is None else axis, dtype)
+    if not include_initial:
+        return out
+    axis = axis_index(-1 if axis is None else axis, out.ndim)
+    start = np.full((*out.shape[:axis], 1, *out.shape[axis + 1 :]), first, out.dtype)
+    return np.concatenate([start, out], axis)
+
+
+def cumulative_sum(
+    x: Any, /, *, axis: Any = None, dtype: Any = None, out: None = None, include_initial: bool = False
+) -> Any:
+    """Running sums, with a leading zero if `include_initial`."""
+    return _with_initial(x, axis, dtype, include_initial, CUMSUM, 0)
+
+
+def cumulative_prod(
+    x: Any, /, *, axis: Any = None, dtype: Any = None, out: None = None, include_initial: bool = False
+) -> Any:
+    """Running products, with a leading one if `include_initial`."""
+    return _with_initial(x, axis, dtype, include_initial, CUMPROD, 1)
+
+
+for _name, _fun in (("cumulative_sum", cumulative_sum), ("cumulative_prod", cumulative_prod)):
+    if hasattr(np, _name):  # NumPy 2.1
+        implements(getattr(np, _name))(_fun)
+
+
+@implements(np.quantile)
+def quantile(
+    a: Any,
+    q: Any,
+    axis: Any = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    method: str = "linear",
+    keepdims: Any = False,
+    *,
+    weights: None = None,
+) -> Any:
+    """Quantiles of the sorted values; methods linear, lower, higher, midpoint and nearest."""
+    if weights is not None or method not in ("linear", "lower", "higher", "midpoint", "nearest"):
+        raise ValueError(f"quantile: method {method!r} with weights={weights} has no rule")
+    x = array_operand(a)
+    if x.dtype.kind in "biu":
+        x = astype(x, np.float64)
+    axes = tuple(range(x.ndim)) if axis is None else tuple(
+        axis_index(i, x.ndim) for i in (axis if isinstance(axis, (tuple, list)) else (axis,))
+    )  # fmt: skip
+    kept = tuple(i for i in range(x.ndim) if i not in axes)
+    rows = np.sort(np.reshape(np.transpose(x, axes + kept), (-1, *(x.shape[i] for i in kept))), axis=0)
+    q = array_operand(q)
+    position = q * (rows.shape[0] - 1)
+    low = np.floor(position)
+    t = np.reshape(position - low, q.shape + (1,) * (rows.ndim - 1))
+    i = low.astype(int)
+    below, above = rows[i], rows[np.minimum(i + 1, rows.shape[0] - 1)]
+    t = {"linear": t, "lower": 0.0 * t, "higher": np.ceil(t), "midpoint": 0.5 * np.ceil(t), "nearest": np.rint(t)}[
+        method
+    ]
+    out_ = (below + t * (above - below)).astype(x.dtype)
+    out_ = np.where(np.isnan(rows[-1]), np.nan, out_)
+    if keepdims is np._NoValue or not keepdims:
+        return out_
+    return np.reshape(out_, q.shape + tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
+
+
+@implements(np.percentile)
+def percentile(a: Any, q: Any, axis: Any = None, *args: Any, **kwargs: Any) -> Any:
+    """Quantiles in percent."""
+    return quantile(a, array_operand(q) / 100, axis, *args, **kwargs)
+
+
+for _ufunc, _primitive in ((np.add, CUMSUM), (np.multiply, CUMPROD), (np.maximum, CUMMAX), (np.minimum, CUMMIN)):
+    UFUNC_METHODS[_ufunc, "accumulate"] = lambda a, axis=0, dtype=None, _p=_primitive: _cumulative(_p, a, axis, dtype)

@@ -1,0 +1,395 @@
+"""`numpy.linalg` for traced values: the functions, signatures and results of NumPy's module.
+
+All work on stacks of matrices, in the last two dimensions. Integers are computed in float64;
+float16 is not supported. On plain arrays each function is NumPy's own. What differs on traced
+values is said where it does: `eig` and `eigvals` are always complex, `lstsq` always returns
+residuals where M > N, and `qr` has no mode 'raw'.
+
+>>> from funcgrad import grad
+>>> grad(np.linalg.det)(np.array([[1.0, 2.0], [2.0, 4.0]]))
+array([[ 4., -2.],
+       [-2.,  1.]])
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.linalg import LinAlgError
+
+from funcgrad.errors import UnsupportedFunctionError
+from funcgrad.numpy._dispatch import array_operand
+from funcgrad.numpy._norms import cond, matrix_norm, matrix_rank, norm, vector_norm
+from funcgrad.numpy._plain import like
+from funcgrad.numpy._products import (
+    cross,
+    diagonal,
+    matmul,
+    matrix_power,
+    matrix_transpose,
+    multi_dot,
+    outer,
+    tensordot,
+    trace,
+    vecdot,
+)
+from funcgrad.numpy._shape import axis_index
+from funcgrad.ops.decompose import EIG, EIGH, EIGVALS, EIGVALSH, PINV, QR, SVD, SVDVALS
+from funcgrad.ops.linalg import CHOLESKY, DET, INV, SLOGDET, SOLVE, conj
+
+if TYPE_CHECKING:
+    from numpy.linalg._linalg import EighResult, EigResult, QRResult, SlogdetResult, SVDResult
+else:  # NumPy has no public names for the types of its results
+    SlogdetResult = type(np.linalg.slogdet(np.eye(1)))
+    EigResult = type(np.linalg.eig(np.eye(1)))
+    EighResult = type(np.linalg.eigh(np.eye(1)))
+    SVDResult = type(np.linalg.svd(np.eye(1)))
+    QRResult = type(np.linalg.qr(np.eye(1)))
+
+__all__ = [
+    "LinAlgError",
+    "cholesky",
+    "cond",
+    "cross",
+    "det",
+    "diagonal",
+    "eig",
+    "eigh",
+    "eigvals",
+    "eigvalsh",
+    "inv",
+    "lstsq",
+    "matmul",
+    "matrix_norm",
+    "matrix_power",
+    "matrix_rank",
+    "matrix_transpose",
+    "multi_dot",
+    "norm",
+    "outer",
+    "pinv",
+    "qr",
+    "slogdet",
+    "solve",
+    "svd",
+    "svdvals",
+    "tensordot",
+    "tensorinv",
+    "tensorsolve",
+    "trace",
+    "vecdot",
+    "vector_norm",
+]
+
+
+# ------------------------------------------------------------------------------ equations, inverses
+
+
+@like(np.linalg.solve)
+def solve(a: Any, b: Any) -> Any:
+    """The solution x of a x = b.
+
+    Args:
+        a: shape (..., M, M).
+        b: shape (M,), one vector for all matrices, or (..., M, K).
+
+    Raises:
+        LinAlgError: `a` is not square, or singular.
+
+    >>> solve(np.array([[2.0, 0.0], [0.0, 4.0]]), np.array([2.0, 2.0]))
+    array([1. , 0.5])
+    """
+    a, b = array_operand(a), array_operand(b)
+    if b.ndim != 1:
+        return SOLVE.bind(a, b)
+    x = SOLVE.bind(a, np.reshape(b, (-1, 1)))
+    return np.reshape(x, x.shape[:-1])
+
+
+@like(np.linalg.inv)
+def inv(a: Any) -> Any:
+    """The inverse of matrices of shape (..., M, M). Raises LinAlgError if one is singular.
+
+    >>> inv(np.array([[2.0, 0.0], [0.0, 4.0]]))
+    array([[0.5 , 0.  ],
+           [0.  , 0.25]])
+    """
+    return INV.bind(array_operand(a))
+
+
+@like(np.linalg.pinv)
+def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._NoValue) -> Any:
+    """The Moore-Penrose pseudoinverse, of shape (..., N, M) for `a` of shape (..., M, N).
+
+    Args:
+        a: the matrices.
+        rcond: singular values up to this times the largest one count as zero, per matrix; 1e-15 by
+            default.
+        hermitian: whether the matrices are Hermitian; makes no difference here.
+        rtol: the same as `rcond`, but None stands for max(M, N) times the machine precision.
+
+    The derivative is that at constant rank. Raises ValueError if both `rcond` and `rtol` are given.
+
+    >>> pinv(np.array([[2.0], [0.0]]))
+    array([[0.5, 0. ]])
+    """
+    a = array_operand(a)
+    if rcond is not None and rtol is not np._NoValue:
+        raise ValueError("pinv: `rtol` and `rcond` cannot both be given")
+    if rcond is None:
+        rcond = 1e-15 if rtol is np._NoValue else _precision(a) if rtol is None else rtol
+    return PINV.bind(a, array_operand(rcond))
+
+
+def _precision(a: Any) -> float:
+    dtype = a.dtype if a.dtype.kind in "fc" else np.float64
+    return float(max(a.shape[-2:]) * np.finfo(dtype).eps)
+
+
+@like(np.linalg.lstsq)
+def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Any, Any, Any, Any]:
+    """The x of least norm that minimises |b - a x|.
+
+    Args:
+        a: shape (M, N).
+        b: shape (M,) or (M, K).
+        rcond: singular values up to this times the largest one count as zero; by default max(M, N)
+            times the machine precision, which itself is what -1 stands for.
+
+    Returns:
+        x of shape (N,) or (N, K); the sums of squared residuals, of shape (1,) or (K,), or (0,)
+        where M <= N; the rank of `a`; its singular values. NumPy gives no residuals for a rank less
+        than N: here they are given then too, so that no shape depends on values.
+
+    Raises:
+        LinAlgError: `a` or `b` has other dimensions than these.
+
+    >>> x, residuals, rank, s = lstsq(np.array([[1.0], [1.0]]), np.array([1.0, 3.0]))
+    >>> x, residuals
+    (array([2.]), array([2.]))
+    """
+    a, b = array_operand(a), array_operand(b)
+    columns = np.reshape(b, (-1, 1)) if b.ndim == 1 else b
+    if a.ndim != 2 or columns.ndim != 2 or a.shape[0] != columns.shape[0]:
+        raise LinAlgError(f"lstsq: shapes {a.shape} and {b.shape} do not fit; (M, N) and (M,) or (M, K) do")
+    m, n = a.shape
+    if rcond is None:
+        rcond = _precision(a)
+    elif not 0 < rcond < 1:  # as LAPACK does
+        rcond = _precision(a) / max(m, n)
+    x = PINV.bind(a, np.float64(rcond)) @ columns
+    s = SVDVALS.bind(a)
+    rank = np.sum(s > rcond * s[:1]).astype(np.int32)
+    if m > n:
+        left = columns - a @ x
+        squares = left * conj(left)
+        residuals = np.real(np.sum(squares, axis=0))
+    else:
+        residuals = np.zeros(0, s.dtype)
+    return np.reshape(x, (n,)) if b.ndim == 1 else x, residuals, rank, s
+
+
+@like(np.linalg.tensorsolve)
+def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
+    """The x for which `tensordot(a, x, x.ndim)` is `b`; `axes` of `a` are moved to its end first.
+
+    Raises LinAlgError unless the other dimensions of `a` multiply to the size of `b`.
+
+    >>> tensorsolve(np.eye(4).reshape(2, 2, 4), np.ones((2, 2)))
+    array([1., 1., 1., 1.])
+    """
+    a, b = array_operand(a), array_operand(b)
+    if axes is not None:
+        last = [axis_index(i, a.ndim) for i in axes]
+        a = np.transpose(a, [i for i in range(a.ndim) if i not in last] + last)
+    shape = a.shape[b.ndim :]
+    n = math.prod(shape)
+    if n * n != math.prod(a.shape):
+        raise LinAlgError(f"tensorsolve: {a.shape} is no square matrix for a right-hand side of shape {b.shape}")
+    return np.reshape(solve(np.reshape(a, (n, n)), np.ravel(b)), shape)
+
+
+@like(np.linalg.tensorinv)
+def tensorinv(a: Any, ind: int = 2) -> Any:
+    """The inverse of `a` as the linear map `x -> tensordot(a, x, a.ndim - ind)`.
+
+    Raises ValueError unless `ind` is positive, and LinAlgError unless the first `ind` dimensions of
+    `a` multiply to the same number as the others.
+
+    >>> tensorinv(np.eye(4).reshape(2, 2, 4)).shape
+    (4, 2, 2)
+    """
+    a = array_operand(a)
+    if ind <= 0:
+        raise ValueError(f"tensorinv: ind must be positive, got {ind}")
+    rows, columns = a.shape[:ind], a.shape[ind:]
+    return np.reshape(inv(np.reshape(a, (math.prod(rows), -1))), columns + rows)
+
+
+# ------------------------------------------------------------------------------ numbers of a matrix
+
+
+@like(np.linalg.det)
+def det(a: Any) -> Any:
+    """The determinant of matrices of shape (..., M, M).
+
+    Its derivatives are right for singular matrices too.
+
+    >>> round(float(det(np.array([[2.0, 0.0], [0.0, 4.0]]))), 6)
+    8.0
+    """
+    return DET.bind(array_operand(a))
+
+
+@like(np.linalg.slogdet)
+def slogdet(a: Any) -> SlogdetResult:
+    """The sign of the determinant and the logarithm of its size, as `.sign` and `.logabsdet`.
+
+    The sign of a complex determinant is a complex number of modulus 1. At a singular matrix there
+    is no derivative: LinAlgError is raised.
+
+    >>> sign, logabsdet = slogdet(np.array([[0.0, 1.0], [1.0, 0.0]]))
+    >>> float(sign), float(logabsdet)
+    (-1.0, 0.0)
+    """
+    return SlogdetResult(*SLOGDET.bind(array_operand(a)))
+
+
+# ----------------------------------------------------------------------------------- decompositions
+
+
+@like(np.linalg.cholesky)
+def cholesky(a: Any, /, *, upper: bool = False) -> Any:
+    """The Cholesky factor of Hermitian positive definite matrices.
+
+    It is L in a = L Lᴴ, or with `upper` U in a = Uᴴ U.
+
+    The value depends on the lower (`upper`: upper) triangle only. The derivative is taken among
+    Hermitian matrices: a tangent counts with its Hermitian part, and a gradient is (conjugate)
+    symmetric, as in JAX.
+
+    Args:
+        a: shape (..., M, M).
+        upper: which factor.
+
+    Raises:
+        LinAlgError: a matrix is not positive definite, or not square.
+
+    >>> cholesky(np.array([[4.0, 2.0], [2.0, 5.0]]))
+    array([[2., 0.],
+           [1., 2.]])
+    """
+    a = array_operand(a)
+    if not upper:
+        return CHOLESKY.bind(a)
+    if a.ndim < 2:
+        raise LinAlgError(f"cholesky: a matrix has at least two dimensions, this has shape {a.shape}")
+    return conj(np.swapaxes(CHOLESKY.bind(conj(np.swapaxes(a, -1, -2))), -1, -2))
+
+
+@like(np.linalg.qr)
+def qr(a: Any, mode: str = "reduced") -> Any:
+    """Q with orthonormal columns and upper triangular R in a = Q R, as `.Q` and `.R`.
+
+    Args:
+        a: shape (..., M, N).
+        mode: 'reduced' (K = min(M, N) columns in Q), 'complete' (M of them, without a derivative if
+            M > N), or 'r' for R alone.
+
+    Raises:
+        ValueError: another mode.
+
+    >>> qr(np.array([[3.0], [4.0]]), "r")
+    array([[-5.]])
+    """
+    if mode == "raw":
+        raise UnsupportedFunctionError("qr: mode 'raw' has no rule; use 'reduced', 'complete' or 'r'")
+    if mode not in ("reduced", "complete", "r"):
+        raise ValueError(f"qr: mode must be 'reduced', 'complete', 'r' or 'raw', got {mode!r}")
+    q, r = QR.bind(array_operand(a), complete=mode == "complete")
+    return r if mode == "r" else QRResult(q, r)
+
+
+def _uplo(uplo: str) -> str:
+    if uplo.upper() not in ("L", "U"):
+        raise ValueError(f"UPLO must be 'L' or 'U', got {uplo!r}")
+    return uplo.upper()
+
+
+@like(np.linalg.eigh)
+def eigh(a: Any, UPLO: str = "L") -> EighResult:
+    """The eigenvalues (ascending) and eigenvectors (columns) of Hermitian matrices.
+
+    The value depends on one triangle only; the derivative is taken among Hermitian matrices.
+    Eigenvectors of equal eigenvalues have no derivative: it is nan, while `eigvalsh` is fine.
+
+    >>> eigh(np.array([[3.0, 0.0], [0.0, 2.0]])).eigenvalues
+    array([2., 3.])
+    """
+    return EighResult(*EIGH.bind(array_operand(a), uplo=_uplo(UPLO)))
+
+
+@like(np.linalg.eigvalsh)
+def eigvalsh(a: Any, UPLO: str = "L") -> Any:
+    """The eigenvalues of Hermitian matrices, ascending; see `eigh`.
+
+    >>> eigvalsh(np.array([[3.0, 0.0], [0.0, 2.0]]))
+    array([2., 3.])
+    """
+    return EIGVALSH.bind(array_operand(a), uplo=_uplo(UPLO))
+
+
+@like(np.linalg.eig)
+def eig(a: Any) -> EigResult:
+    """The eigenvalues and eigenvectors (columns) of square matrices, in no particular order.
+
+    Traced, both are always complex; NumPy makes them real if all eigenvalues happen to be. A
+    tangent of an eigenvector has no component along it: gradients are those of functions that do
+    not depend on its phase.
+
+    >>> eig(np.array([[0.0, 1.0], [-1.0, 0.0]])).eigenvalues
+    array([0.+1.j, 0.-1.j])
+    """
+    return EigResult(*EIG.bind(array_operand(a)))
+
+
+@like(np.linalg.eigvals)
+def eigvals(a: Any) -> Any:
+    """The eigenvalues of square matrices, in no particular order; traced, they are always complex.
+
+    >>> eigvals(np.array([[0.0, 1.0], [-1.0, 0.0]]))
+    array([0.+1.j, 0.-1.j])
+    """
+    return EIGVALS.bind(array_operand(a))
+
+
+@like(np.linalg.svd)
+def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
+    """The singular value decomposition a = U diag(S) Vh, as `.U`, `.S` (descending) and `.Vh`.
+
+    Args:
+        a: shape (..., M, N).
+        full_matrices: U and Vh are square. Unless M = N there is then no derivative of U and Vh:
+            pass False.
+        compute_uv: False for the singular values alone.
+        hermitian: whether the matrices are Hermitian; makes no difference here.
+
+    >>> svd(np.array([[3.0, 0.0], [0.0, -4.0]])).S
+    array([4., 3.])
+    """
+    a = array_operand(a)
+    if not compute_uv:
+        return SVDVALS.bind(a)
+    return SVDResult(*SVD.bind(a, full=bool(full_matrices)))
+
+
+@like(np.linalg.svdvals)
+def svdvals(x: Any, /) -> Any:
+    """The singular values of matrices of shape (..., M, N), descending.
+
+    >>> svdvals(np.array([[3.0, 0.0], [0.0, -4.0]]))
+    array([4., 3.])
+    """
+    return SVDVALS.bind(array_operand(x))

@@ -1,0 +1,1 @@
+"""The primitives, a family a file; `rules` has the constructors."""

@@ -1,0 +1,184 @@
+"""Indexing with arrays: `gather`, and its transpose `scatter_add`; `scatter` writes.
+
+`gather(x, *indices, axes)` indexes the given axes of `x` jointly by index arrays that broadcast together; the
+dimensions of the indices come first in the result, then the other axes of `x` in their order. All of NumPy's indexing
+is brought to this form (and to `slice`, `transpose` and `reshape`) in `funcgrad.numpy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.errors import DTypeError
+from funcgrad.ops.rules import aligned, declare
+from funcgrad.types import ShapedArray, broadcast_shapes, dtype_of, shape_of
+
+__all__ = ["GATHER", "SCATTER", "SCATTER_ADD"]
+
+Axes = tuple[int, ...]
+
+
+def _index(indices: Sequence[Any], axes: Axes, ndim: int) -> tuple[Any, ...]:
+    index: list[Any] = [slice(None)] * ndim
+    for axis, i in zip(axes, indices, strict=True):
+        index[axis] = i
+    return tuple(index)
+
+
+def _index_dims_first(axes: Axes) -> bool:
+    """Whether NumPy itself puts the dimensions of the indices first."""
+    return axes[0] == 0 or axes != tuple(range(axes[0], axes[0] + len(axes)))
+
+
+def _leading(axes: Axes, index_ndim: int, ndim: int) -> tuple[int, ...]:
+    """The permutation that moves the dimensions of the indices from where NumPy puts them to the front."""
+    first = axes[0]
+    moved = tuple(range(first, first + index_ndim))
+    return moved + tuple(i for i in range(ndim - len(axes) + index_ndim) if i not in moved)
+
+
+def _gather_impl(x: Any, *indices: Any, axes: Axes) -> Any:
+    out = x[_index(indices, axes, x.ndim)]
+    if _index_dims_first(axes):
+        return out
+    return out.transpose(_leading(axes, np.broadcast(*indices).ndim, x.ndim))
+
+
+def _gather_aval(x: ShapedArray, *indices: ShapedArray, axes: Axes) -> ShapedArray:
+    if any(i.dtype.kind not in "iu" for i in indices):
+        raise DTypeError("indices must be integers")
+    shape = broadcast_shapes(*(i.shape for i in indices))
+    return ShapedArray(shape + tuple(n for i, n in enumerate(x.shape) if i not in axes), x.dtype)
+
+
+def _gather_jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any], axes: Axes) -> Any:
+    return None if tangents[0] is None else GATHER.bind(tangents[0], *ins[1:], axes=axes)
+
+
+def _gather_vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], axes: Axes) -> list[Any]:
+    x, *indices = ins
+    return [SCATTER_ADD.bind(ct, *indices, axes=axes, shape=shape_of(x)), *[None] * len(indices)]
+
+
+GATHER = declare("gather", _gather_impl, _gather_aval, jvp=_gather_jvp, vjp=_gather_vjp)
+
+
+def _writable_view(out: Any, indices: Sequence[Any], axes: Axes) -> tuple[Any, tuple[Any, ...]]:
+    """A view of `out` with the indexed axes first, and the index into it: then NumPy keeps the dimensions in order."""
+    order = axes + tuple(i for i in range(out.ndim) if i not in axes)
+    return out.transpose(order), tuple(indices)
+
+
+def _scatter_add_impl(updates: Any, *indices: Any, axes: Axes, shape: tuple[int, ...]) -> Any:
+    out = np.zeros(shape, updates.dtype)
+    view, index = _writable_view(out, indices, axes)
+    np.add.at(view, index, updates)
+    return out
+
+
+def _scatter_add_aval(updates: ShapedArray, *indices: ShapedArray, axes: Axes, shape: tuple[int, ...]) -> ShapedArray:
+    expected = _gather_aval(ShapedArray(shape, updates.dtype), *indices, axes=axes)
+    broadcast_shapes(updates.shape, expected.shape)
+    return ShapedArray(shape, updates.dtype)
+
+
+def _scatter_add_jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any], axes: Axes, shape: tuple[int, ...]) -> Any:
+    return None if tangents[0] is None else SCATTER_ADD.bind(tangents[0], *ins[1:], axes=axes, shape=shape)
+
+
+def _scatter_add_vjp(
+    ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], axes: Axes, shape: tuple[int, ...]
+) -> list[Any]:
+    _, *indices = ins
+    return [GATHER.bind(ct, *indices, axes=axes), *[None] * len(indices)]
+
+
+SCATTER_ADD = declare("scatter_add", _scatter_add_impl, _scatter_add_aval, jvp=_scatter_add_jvp, vjp=_scatter_add_vjp)
+
+
+def _scatter_impl(x: Any, updates: Any, *indices: Any, axes: Axes) -> Any:
+    out = np.array(x)
+    view, index = _writable_view(out, indices, axes)
+    view[index] = updates
+    return out
+
+
+def _scatter_jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any], axes: Axes) -> Any:
+    x, updates, *indices = ins
+    dx, du = tangents[:2]
+    dx = np.zeros(shape_of(x), dtype_of(x)) if dx is None else dx
+    du = np.zeros(shape_of(updates), dtype_of(x)) if du is None else du
+    return SCATTER.bind(dx, du, *indices, axes=axes)
+
+
+def _scatter_vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], axes: Axes) -> list[Any]:
+    _, updates, *indices = ins
+    zero = np.zeros(shape_of(updates), dtype_of(ct))
+    return [
+        SCATTER.bind(ct, zero, *indices, axes=axes) if wanted[0] else None,
+        GATHER.bind(ct, *indices, axes=axes) if wanted[1] else None,
+        *[None] * len(indices),
+    ]
+
+
+SCATTER = declare(
+    "scatter",
+    _scatter_impl,
+    lambda x, updates, *indices, axes: ShapedArray(x.shape, x.dtype),
+    jvp=_scatter_jvp,
+    vjp=_scatter_vjp,
+)
+
+
+# -------------------------------------------------------------------------------------------------- batches of them
+
+
+def _batched_indices(indices: Sequence[Any], batched: Sequence[bool], size: int) -> tuple[list[Any], int]:
+    """Indices that broadcast with the batch axis first (if one is batched), and the dimensions behind it."""
+    n = max(len(shape_of(i)) - b for i, b in zip(indices, batched, strict=True))
+    return aligned(indices, batched), n
+
+
+def _row_numbers(size: int, n: int) -> Any:
+    return np.arange(size).reshape((size,) + (1,) * n)
+
+
+def _gather_batch(args: Sequence[Any], batched: Sequence[bool], size: int, axes: Axes) -> Any:
+    x, *indices = args
+    shifted = tuple(i + 1 for i in axes)
+    if not any(batched[1:]):  # dimensions of the indices, batch, rest
+        out = GATHER.bind(x, *indices, axes=shifted)
+        return np.moveaxis(out, max(len(shape_of(i)) for i in indices), 0)
+    indices, n = _batched_indices(indices, batched[1:], size)
+    if not batched[0]:
+        return GATHER.bind(x, *indices, axes=axes)
+    return GATHER.bind(x, _row_numbers(size, n), *indices, axes=(0, *shifted))
+
+
+def _scatter_add_batch(
+    args: Sequence[Any], batched: Sequence[bool], size: int, axes: Axes, shape: tuple[int, ...]
+) -> Any:
+    updates, *indices = args
+    shifted = tuple(i + 1 for i in axes)
+    if not any(batched[1:]):
+        moved = np.moveaxis(updates, 0, max(len(shape_of(i)) for i in indices))
+        return SCATTER_ADD.bind(moved, *indices, axes=shifted, shape=(size, *shape))
+    indices, n = _batched_indices(indices, batched[1:], size)
+    rows = _row_numbers(size, n)
+    if not batched[0]:
+        updates = np.broadcast_to(updates, (size, *shape_of(updates)))
+    return SCATTER_ADD.bind(updates, rows, *indices, axes=(0, *shifted), shape=(size, *shape))
+
+
+def _scatter_batch(args: Sequence[Any], batched: Sequence[bool], size: int, axes: Axes) -> Any:
+    x, updates, *indices = args
+    x = x if batched[0] else np.broadcast_to(x, (size, *shape_of(x)))
+    updates = updates if batched[1] else np.broadcast_to(updates, (size, *shape_of(updates)))
+    indices, n = _batched_indices(indices, batched[2:], size)
+    return SCATTER.bind(x, updates, _row_numbers(size, n), *indices, axes=(0, *(i + 1 for i in axes)))
+
+
+GATHER.batch, SCATTER_ADD.batch, SCATTER.batch = _gather_batch, _scatter_add_batch, _scatter_batch

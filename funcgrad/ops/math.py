@@ -1,0 +1,247 @@
+"""Elementwise primitives: arithmetic, elementary functions, comparisons, selection.
+
+Each entry states a derivative once, as `push(g, out, *ins)`; see `rules.elementwise`. Derivatives are the textbook ones
+(Abramowitz & Stegun, chapter 4); where a function has a kink the convention is JAX's (`maximum` halves at a tie, `abs`
+has slope 0 at 0).
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+
+from funcgrad.ops.rules import elementwise
+from funcgrad.types import ShapedArray, dtype_of, result_dtype
+
+__all__ = ["COMPLEX", "IMAG", "REAL", "SELECT", "UFUNCS"]
+
+
+def _split_ties(g: Any, greater: Any, equal: Any) -> Any:
+    """`g` where the operand won, half of it where both are equal."""
+    if isinstance(equal, np.ndarray) and not equal.any():
+        return g * greater
+    return g * greater + (0.5 * g) * equal
+
+
+def _power_base(g: Any, out: Any, x: Any, y: Any) -> Any:
+    if isinstance(y, (bool, int, float, complex)):
+        return g * (y * x ** (y - 1)) if y != 0 else g * 0.0
+    zero = y == 0
+    return g * np.where(zero, 0, y * np.power(x, np.where(zero, 1, y - 1)))
+
+
+def _power_exponent(g: Any, out: Any, x: Any, y: Any) -> Any:
+    return g * (out * np.log(np.where(x == 0, 1, x)))
+
+
+def _softmax_weight(exp: np.ufunc, x: Any, out: Any) -> Any:
+    same = x == out  # also where both are infinite
+    return exp(np.where(same, 0, x) - np.where(same, 0, out))
+
+
+def _abs_slope(o: Any, x: Any) -> Any:
+    """sign(x); for complex x its conjugate, of which the tangent and the cotangent rule both are multiples."""
+    return np.conjugate(x) / np.where(o == 0, 1, o) if dtype_of(x).kind == "c" else np.sign(x)
+
+
+def _sign_parts(s: Any, x: Any) -> tuple[Any, Any]:
+    """z/|z| has the differential a·dz + b·conj(dz), with these a and b."""
+    modulus = np.abs(x)
+    a = 0.5 / np.where(modulus == 0, np.inf, modulus)
+    return a, -a * s * s
+
+
+def _sign_jvp(tangents: Any, s: Any, ins: Any) -> Any:
+    if dtype_of(ins[0]).kind != "c":
+        return None
+    a, b = _sign_parts(s, ins[0])
+    return a * tangents[0] + b * np.conjugate(tangents[0])
+
+
+def _sign_vjp(ct: Any, s: Any, ins: Any, wanted: Any) -> list[Any]:
+    if dtype_of(ins[0]).kind != "c":
+        return [None]
+    a, b = _sign_parts(s, ins[0])
+    return [a * ct + np.conjugate(b * ct)]
+
+
+_LN2, _LN10 = math.log(2.0), math.log(10.0)
+_DEG = math.pi / 180.0
+
+ADD = elementwise("add", np.add, lambda g, o, x, y: g, lambda g, o, x, y: g, python=operator.add)
+SUB = elementwise("sub", np.subtract, lambda g, o, x, y: g, lambda g, o, x, y: -g, python=operator.sub)
+MUL = elementwise("mul", np.multiply, lambda g, o, x, y: g * y, lambda g, o, x, y: g * x, python=operator.mul)
+DIV = elementwise("div", np.divide, lambda g, o, x, y: g / y, lambda g, o, x, y: -g * (o / y), python=operator.truediv)
+POW = elementwise("pow", np.power, _power_base, _power_exponent, python=operator.pow)
+REM = elementwise(
+    "rem", np.remainder, lambda g, o, x, y: g, lambda g, o, x, y: -g * np.floor_divide(x, y), python=operator.mod
+)
+
+_BINARY = {
+    np.add: ADD,
+    np.subtract: SUB,
+    np.multiply: MUL,
+    np.divide: DIV,
+    np.power: POW,
+    np.remainder: REM,
+    np.float_power: elementwise("float_power", np.float_power, _power_base, _power_exponent),
+    np.fmod: elementwise("fmod", np.fmod, lambda g, o, x, y: g, lambda g, o, x, y: -g * np.trunc(x / y)),
+    np.maximum: elementwise(
+        "max",
+        np.maximum,
+        lambda g, o, x, y: _split_ties(g, x > y, x == y),
+        lambda g, o, x, y: _split_ties(g, y > x, x == y),
+    ),
+    np.minimum: elementwise(
+        "min",
+        np.minimum,
+        lambda g, o, x, y: _split_ties(g, x < y, x == y),
+        lambda g, o, x, y: _split_ties(g, y < x, x == y),
+    ),
+    np.fmax: elementwise(
+        "fmax",
+        np.fmax,
+        lambda g, o, x, y: _split_ties(g, (x > y) | np.isnan(y), x == y),
+        lambda g, o, x, y: _split_ties(g, (y > x) | np.isnan(x), x == y),
+    ),
+    np.fmin: elementwise(
+        "fmin",
+        np.fmin,
+        lambda g, o, x, y: _split_ties(g, (x < y) | np.isnan(y), x == y),
+        lambda g, o, x, y: _split_ties(g, (y < x) | np.isnan(x), x == y),
+    ),
+    np.arctan2: elementwise(
+        "atan2",
+        np.arctan2,
+        lambda g, o, y, x: g * (x / (x * x + y * y)),
+        lambda g, o, y, x: -g * (y / (x * x + y * y)),
+    ),
+    np.hypot: elementwise("hypot", np.hypot, lambda g, o, x, y: g * (x / o), lambda g, o, x, y: g * (y / o)),
+    np.logaddexp: elementwise(
+        "logaddexp",
+        np.logaddexp,
+        lambda g, o, x, y: g * _softmax_weight(np.exp, x, o),
+        lambda g, o, x, y: g * _softmax_weight(np.exp, y, o),
+    ),
+    np.logaddexp2: elementwise(
+        "logaddexp2",
+        np.logaddexp2,
+        lambda g, o, x, y: g * _softmax_weight(np.exp2, x, o),
+        lambda g, o, x, y: g * _softmax_weight(np.exp2, y, o),
+    ),
+    np.copysign: elementwise(
+        "copysign", np.copysign, lambda g, o, x, y: g * (np.copysign(1.0, x) * np.copysign(1.0, y)), None
+    ),
+    np.ldexp: elementwise("ldexp", np.ldexp, lambda g, o, x, n: np.ldexp(g, n), None),
+    np.nextafter: elementwise("nextafter", np.nextafter, lambda g, o, x, y: g, None),
+    np.heaviside: elementwise("heaviside", np.heaviside, None, lambda g, o, x, y: g * (x == 0)),
+}
+
+_UNARY = {
+    np.negative: elementwise("neg", np.negative, lambda g, o, x: -g, python=operator.neg),
+    np.positive: elementwise("pos", np.positive, lambda g, o, x: g, python=operator.pos),
+    np.absolute: elementwise("abs", np.absolute, lambda g, o, x: g * _abs_slope(o, x), python=operator.abs),
+    np.fabs: elementwise("fabs", np.fabs, lambda g, o, x: g * np.sign(x)),
+    np.conjugate: elementwise("conj", np.conjugate, lambda g, o, x: np.conjugate(g)),
+    np.square: elementwise("square", np.square, lambda g, o, x: g * (2 * x)),
+    np.reciprocal: elementwise("reciprocal", np.reciprocal, lambda g, o, x: -g * (o * o)),
+    np.sqrt: elementwise("sqrt", np.sqrt, lambda g, o, x: g * (0.5 / o)),
+    np.cbrt: elementwise("cbrt", np.cbrt, lambda g, o, x: g / (3 * (o * o))),
+    np.exp: elementwise("exp", np.exp, lambda g, o, x: g * o),
+    np.exp2: elementwise("exp2", np.exp2, lambda g, o, x: g * (o * _LN2)),
+    np.expm1: elementwise("expm1", np.expm1, lambda g, o, x: g * (o + 1)),
+    np.log: elementwise("log", np.log, lambda g, o, x: g / x),
+    np.log2: elementwise("log2", np.log2, lambda g, o, x: g / (x * _LN2)),
+    np.log10: elementwise("log10", np.log10, lambda g, o, x: g / (x * _LN10)),
+    np.log1p: elementwise("log1p", np.log1p, lambda g, o, x: g / (1 + x)),
+    np.sin: elementwise("sin", np.sin, lambda g, o, x: g * np.cos(x)),
+    np.cos: elementwise("cos", np.cos, lambda g, o, x: -g * np.sin(x)),
+    np.tan: elementwise("tan", np.tan, lambda g, o, x: g * (1 + o * o)),
+    np.arcsin: elementwise("asin", np.arcsin, lambda g, o, x: g / np.sqrt((1 - x) * (1 + x))),
+    np.arccos: elementwise("acos", np.arccos, lambda g, o, x: -g / np.sqrt((1 - x) * (1 + x))),
+    np.arctan: elementwise("atan", np.arctan, lambda g, o, x: g / (1 + x * x)),
+    np.sinh: elementwise("sinh", np.sinh, lambda g, o, x: g * np.cosh(x)),
+    np.cosh: elementwise("cosh", np.cosh, lambda g, o, x: g * np.sinh(x)),
+    np.tanh: elementwise("tanh", np.tanh, lambda g, o, x: g * (1 - o * o)),
+    np.arcsinh: elementwise("asinh", np.arcsinh, lambda g, o, x: g / np.sqrt(x * x + 1)),
+    np.arccosh: elementwise("acosh", np.arccosh, lambda g, o, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1))),
+    np.arctanh: elementwise("atanh", np.arctanh, lambda g, o, x: g / ((1 - x) * (1 + x))),
+    np.deg2rad: elementwise("deg2rad", np.deg2rad, lambda g, o, x: g * _DEG),
+    np.rad2deg: elementwise("rad2deg", np.rad2deg, lambda g, o, x: g / _DEG),
+}
+
+_sign = elementwise("sign", np.sign)
+_sign.jvp, _sign.vjp = _sign_jvp, _sign_vjp  # piecewise constant for real numbers only
+
+_CONSTANT = {
+    np.floor_divide: elementwise("floor_div", np.floor_divide, python=operator.floordiv),
+    np.sign: _sign,
+    np.floor: elementwise("floor", np.floor),
+    np.ceil: elementwise("ceil", np.ceil),
+    np.trunc: elementwise("trunc", np.trunc),
+    np.rint: elementwise("rint", np.rint),
+    np.spacing: elementwise("spacing", np.spacing),
+    np.signbit: elementwise("signbit", np.signbit),
+    np.isnan: elementwise("isnan", np.isnan),
+    np.isinf: elementwise("isinf", np.isinf),
+    np.isfinite: elementwise("isfinite", np.isfinite),
+    np.equal: elementwise("eq", np.equal, python=operator.eq),
+    np.not_equal: elementwise("ne", np.not_equal, python=operator.ne),
+    np.less: elementwise("lt", np.less, python=operator.lt),
+    np.less_equal: elementwise("le", np.less_equal, python=operator.le),
+    np.greater: elementwise("gt", np.greater, python=operator.gt),
+    np.greater_equal: elementwise("ge", np.greater_equal, python=operator.ge),
+    np.logical_and: elementwise("logical_and", np.logical_and),
+    np.logical_or: elementwise("logical_or", np.logical_or),
+    np.logical_xor: elementwise("logical_xor", np.logical_xor),
+    np.logical_not: elementwise("logical_not", np.logical_not),
+    np.bitwise_and: elementwise("and", np.bitwise_and, python=operator.and_),
+    np.bitwise_or: elementwise("or", np.bitwise_or, python=operator.or_),
+    np.bitwise_xor: elementwise("xor", np.bitwise_xor, python=operator.xor),
+    np.invert: elementwise("not", np.invert),
+    np.left_shift: elementwise("shift_left", np.left_shift, python=operator.lshift),
+    np.right_shift: elementwise("shift_right", np.right_shift, python=operator.rshift),
+    np.gcd: elementwise("gcd", np.gcd),
+    np.lcm: elementwise("lcm", np.lcm),
+}
+
+UFUNCS = {**_BINARY, **_UNARY, **_CONSTANT}
+"""The primitive of each elementwise ufunc with one result."""
+
+for _same, _as in ((np.degrees, np.rad2deg), (np.radians, np.deg2rad)):
+    UFUNCS[_same] = UFUNCS[_as]
+if hasattr(np, "bitwise_count"):
+    UFUNCS[np.bitwise_count] = elementwise("population_count", np.bitwise_count)
+
+
+def _real_dtype(x: ShapedArray) -> np.dtype[Any]:
+    return np.finfo(x.dtype).dtype if x.dtype.kind == "c" else x.dtype
+
+
+def _complex_dtype(re: ShapedArray, im: ShapedArray) -> np.dtype[Any]:
+    return np.result_type(result_dtype(re, im), np.complex64)
+
+
+def _complex(re: Any, im: Any) -> Any:
+    out = np.empty(np.broadcast_shapes(np.shape(re), np.shape(im)), np.result_type(re, im, np.complex64))
+    out.real, out.imag = re, im
+    return out
+
+
+# A tangent of these is complex where the result is real, a cotangent the other way round; matching them takes the real
+# part, so that one formula serves both. `imag` is the real part of -i·z.
+REAL = elementwise("real", lambda x: x.real.copy(), lambda g, o, x: g, dtype=_real_dtype)
+IMAG = elementwise("imag", lambda x: x.imag.copy(), lambda g, o, x: g * -1j, dtype=_real_dtype)
+COMPLEX = elementwise("complex", _complex, lambda g, o, re, im: g, lambda g, o, re, im: g * 1j, dtype=_complex_dtype)
+
+SELECT = elementwise(
+    "select",
+    np.where,
+    None,
+    lambda g, o, c, x, y: np.where(c, g, 0),
+    lambda g, o, c, x, y: np.where(c, 0, g),
+    dtype=lambda c, x, y: result_dtype(x, y),
+)

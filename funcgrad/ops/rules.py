@@ -1,0 +1,295 @@
+"""Constructors that make a primitive of one statement of its mathematics.
+
+- `elementwise`: one *pushforward* per operand, `(g, out, *ins) -> g · ∂out/∂operand`. The Jacobian of an elementwise
+  function is diagonal, so the same formula carries a tangent forward (JVP) and a cotangent back (VJP).
+- `linear`: JVP is the operation itself, VJP is its transpose.
+- `bilinear`: JVP is the product rule, VJP one transpose per operand.
+- `constant`: piecewise constant or not differentiable; tangents and cotangents are zero.
+
+The formulas are plain NumPy: on arrays they run at NumPy's speed, on tracers they are recorded.
+
+This is also where a cotangent is brought to the shape and dtype of its operand (`match_cotangent`: summing over
+broadcast dimensions, in the one place where that is done) and a tangent to those of its result (`match_tangent`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.core import Primitive
+from funcgrad.errors import DTypeError, ShapeError
+from funcgrad.types import (
+    PYTHON_SCALARS,
+    ShapedArray,
+    aval_of,
+    broadcast_shapes,
+    dtype_of,
+    is_weak,
+    shape_of,
+    ufunc_dtypes,
+)
+
+__all__ = [
+    "PRIMITIVES",
+    "aligned",
+    "batch_along",
+    "batch_pointwise",
+    "bilinear",
+    "constant",
+    "declare",
+    "elementwise",
+    "elementwise_rules",
+    "full_cotangent",
+    "linear",
+    "match_cotangent",
+    "match_tangent",
+    "operand_avals",
+]
+
+PRIMITIVES: dict[str, Primitive] = {}
+"""Every primitive by name, in the order of declaration."""
+
+Push = Callable[..., Any]
+Rule = Callable[..., Any]
+
+
+def declare(name: str, impl: Rule, abstract: Rule, **rules: Any) -> Primitive:
+    """Make a primitive of rules written by hand, and list it in `PRIMITIVES`."""
+    primitive = PRIMITIVES[name] = Primitive(name, impl, abstract, **rules)
+    return primitive
+
+
+def _no_jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any], **params: Any) -> None:
+    return None
+
+
+def _no_vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], **params: Any) -> list[None]:
+    return [None] * len(ins)
+
+
+def constant(name: str, impl: Rule, abstract: Rule, **rules: Any) -> Primitive:
+    """A primitive through which no derivative flows."""
+    return declare(name, impl, abstract, jvp=_no_jvp, vjp=_no_vjp, **rules)
+
+
+# ---------------------------------------------------------------------------------------------------- elementwise
+
+
+def elementwise(
+    name: str, impl: Rule, *pushes: Push | None, python: Rule | None = None, dtype: Rule | None = None
+) -> Primitive:
+    """A primitive from a ufunc and, per operand, `push(g, out, *ins) = g · ∂out/∂operand`; None for a zero one.
+
+    With no pushes at all the function is piecewise constant (comparisons, rounding, integers). `python` is the operator
+    that Python applies to its own scalars, which stay Python scalars. An `impl` that is no ufunc brings its own rule
+    `dtype(*avals)`.
+    """
+    resolve = dtype if dtype is not None else _ufunc_dtype(impl)
+    keeps_weak = python is not None
+
+    def abstract(*avals: ShapedArray) -> ShapedArray:
+        weak = keeps_weak and all(a.weak for a in avals)
+        return ShapedArray(_broadcast(avals), resolve(*avals), weak)
+
+    run = impl if python is None else _python_first(impl, python)
+    rules: dict[str, Any] = {"python": python, "doc": impl.__doc__ or ""}
+    if pushes:
+        jvp, vjp = elementwise_rules(pushes)
+        primitive = declare(name, run, abstract, jvp=jvp, vjp=vjp, pointwise=True, **rules)
+    else:
+        primitive = constant(name, run, abstract, **rules)
+    primitive.batch = batch_pointwise(primitive)
+    return primitive
+
+
+def _broadcast(avals: Sequence[ShapedArray]) -> tuple[int, ...]:
+    try:
+        return broadcast_shapes(*(a.shape for a in avals))
+    except ValueError as error:
+        raise ShapeError(f"{error}; make each trailing dimension equal or 1, by reshape or transpose") from None
+
+
+def _ufunc_dtype(ufunc: Any) -> Rule:
+    def dtype(*avals: ShapedArray) -> np.dtype[Any]:
+        try:
+            return ufunc_dtypes(ufunc, avals)[0]
+        except TypeError:
+            kinds = ", ".join(a.dtype.name for a in avals)
+            raise DTypeError(f"not defined for {kinds}; convert the operands with .astype") from None
+
+    return dtype
+
+
+def aligned(args: Sequence[Any], batched: Sequence[bool]) -> list[Any]:
+    """Operands that broadcast against each other, with room made behind the batch axis of those with fewer axes."""
+    n = max(len(shape_of(x)) - b for x, b in zip(args, batched, strict=True))
+    out: list[Any] = []
+    for x, b in zip(args, batched, strict=True):
+        shape = shape_of(x)
+        short = b and len(shape) - 1 < n
+        out.append(np.reshape(x, (shape[0], *(1,) * (n + 1 - len(shape)), *shape[1:])) if short else x)
+    return out
+
+
+def batch_pointwise(primitive: Primitive) -> Rule:
+    """The batching rule of an operation that broadcasts over leading axes as NumPy does."""
+
+    def batch(args: Sequence[Any], batched: Sequence[bool], size: int, **params: Any) -> Any:
+        return primitive.bind(*aligned(args, batched), **params)
+
+    return batch
+
+
+def batch_along(primitive: Primitive) -> Rule:
+    """The batching rule of an operation along `axis` (or `axes`) of operands of one shape: one axis further on."""
+
+    def batch(args: Sequence[Any], batched: Sequence[bool], size: int, **params: Any) -> Any:
+        if "axis" in params:
+            params["axis"] += 1
+        else:
+            params["axes"] = tuple(i + 1 for i in params["axes"])
+        xs = [x if b else np.broadcast_to(x, (size, *shape_of(x))) for x, b in zip(args, batched, strict=True)]
+        return primitive.bind(*xs, **params)
+
+    return batch
+
+
+def _python_first(ufunc: Rule, python: Rule) -> Rule:
+    def impl(*args: Any) -> Any:
+        for a in args:
+            if a.__class__ not in PYTHON_SCALARS:
+                return ufunc(*args)
+        return python(*args)
+
+    return impl
+
+
+def elementwise_rules(pushes: Sequence[Push | None]) -> tuple[Rule, Rule]:
+    """The JVP and VJP rules of an elementwise function with these pushforwards."""
+
+    def jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any]) -> Any:
+        total = None
+        for push, t in zip(pushes, tangents, strict=True):
+            if t is not None and push is not None:
+                part = push(t, out, *ins)
+                total = part if total is None else total + part
+        return total
+
+    def vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
+        cts: list[Any] = []
+        for i, push in enumerate(pushes):
+            cts.append(push(ct, out, *ins) if push is not None and wanted[i] else None)
+        return cts
+
+    return jvp, vjp
+
+
+# --------------------------------------------------------------------------------------------- linear and bilinear
+
+
+def linear(name: str, impl: Rule, abstract: Rule, transpose: Rule, **rules: Any) -> Primitive:
+    """A primitive that is linear in all its operands together.
+
+    `transpose(ct, ins, wanted, **params)` gives a list of cotangents. With several operands (concatenate), zero
+    tangents are filled in by `zeros_like`, so that the operation itself is the JVP.
+    """
+
+    def jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any], **params: Any) -> Any:
+        filled = [np.zeros_like(x) if t is None else t for t, x in zip(tangents, ins, strict=True)]
+        return primitive.bind(*filled, **params)
+
+    def vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], **params: Any) -> list[Any]:
+        return transpose(ct, ins, wanted, **params)
+
+    primitive = declare(name, impl, abstract, jvp=jvp, vjp=vjp, **rules)
+    return primitive
+
+
+def bilinear(name: str, impl: Rule, abstract: Rule, transpose_a: Rule, transpose_b: Rule, **rules: Any) -> Primitive:
+    """A primitive linear in each of two operands: `transpose_a(ct, a, b, **params)` is the cotangent of `a`."""
+
+    def jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any], **params: Any) -> Any:
+        (da, db), (a, b) = tangents, ins
+        left = None if da is None else primitive.bind(da, b, **params)
+        right = None if db is None else primitive.bind(a, db, **params)
+        return right if left is None else left if right is None else left + right
+
+    def vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], **params: Any) -> list[Any]:
+        a, b = ins
+        return [
+            transpose_a(ct, a, b, **params) if wanted[0] else None,
+            transpose_b(ct, a, b, **params) if wanted[1] else None,
+        ]
+
+    primitive = declare(name, impl, abstract, jvp=jvp, vjp=vjp, **rules)
+    return primitive
+
+
+# ------------------------------------------------------------------------------------------- shapes of derivatives
+
+
+def match_cotangent(ct: Any, like: Any) -> Any:
+    """Bring a cotangent to the shape and dtype of its primal: sum over broadcast dimensions, cast, take real parts.
+
+    One that is constant along dimensions may lack them (or have size 1 there): it is left so.
+    """
+    if (
+        ct.__class__ is np.ndarray
+        and like.__class__ is np.ndarray
+        and ct.shape == like.shape
+        and ct.dtype == like.dtype
+    ):
+        return ct
+    shape, have = shape_of(like), shape_of(ct)
+    if shape != have and have:
+        ct = _unbroadcast(ct, have, shape)
+    ct = _match_dtype(ct, dtype_of(like))
+    if is_weak(like) and isinstance(ct, np.generic):
+        return ct.item()
+    return ct
+
+
+def _unbroadcast(ct: Any, have: tuple[int, ...], shape: tuple[int, ...]) -> Any:
+    lead = len(have) - len(shape)
+    if lead > 0:
+        ct = np.add.reduce(ct, axis=0 if lead == 1 else tuple(range(lead)))
+        have = have[lead:]
+    if have == shape or lead < 0:
+        return ct
+    axes = tuple(i for i, n in enumerate(shape) if n == 1 and have[i] != 1)
+    return np.add.reduce(ct, axis=axes, keepdims=True) if axes else ct
+
+
+def full_cotangent(ct: Any, like: Any) -> Any:
+    """A cotangent with all the dimensions of its primal."""
+    shape = shape_of(like)
+    return ct if shape_of(ct) == shape else np.broadcast_to(ct, shape)
+
+
+def match_tangent(tangent: Any, out: Any) -> Any:
+    """Bring a tangent to the shape and dtype of its primal."""
+    if shape_of(tangent) != shape_of(out):
+        tangent = np.broadcast_to(tangent, shape_of(out))
+    tangent = _match_dtype(tangent, dtype_of(out))
+    if is_weak(out) and isinstance(tangent, np.generic):
+        return tangent.item()
+    return tangent
+
+
+def _match_dtype(x: Any, want: np.dtype[Any]) -> Any:
+    have = dtype_of(x)
+    if have == want:
+        return x
+    if have.kind == "c" and want.kind != "c":
+        x = np.real(x)
+    if x.__class__ in PYTHON_SCALARS:
+        return want.type(x)
+    return x.astype(want) if x.dtype != want else x
+
+
+def operand_avals(*xs: Any) -> tuple[ShapedArray, ...]:
+    """The avals of several operands."""
+    return tuple(map(aval_of, xs))

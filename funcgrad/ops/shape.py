@@ -1,0 +1,175 @@
+"""Primitives that move elements: reshape, transpose, broadcast, slice and place, concatenate, convert.
+
+All are linear, and most are views. `slice` and `place` are each other's transpose: `place` puts an array into zeros at
+the positions that `slice` would read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.errors import DTypeError, ShapeError
+from funcgrad.ops.rules import batch_along, batch_pointwise, constant, linear
+from funcgrad.types import ShapedArray, broadcast_shapes, result_dtype, shape_of
+
+__all__ = ["BROADCAST_TO", "CONCATENATE", "CONVERT", "PLACE", "RESHAPE", "SLICE", "STOP_GRADIENT", "TRANSPOSE"]
+
+
+def _reshape_aval(x: ShapedArray, shape: tuple[int, ...]) -> ShapedArray:
+    if math.prod(shape) != x.size:
+        raise ShapeError(f"cannot reshape {x.shape} of {x.size} elements into {shape} of {math.prod(shape)}")
+    return ShapedArray(shape, x.dtype)
+
+
+RESHAPE = linear(
+    "reshape",
+    lambda x, shape: x.reshape(shape),
+    _reshape_aval,
+    lambda ct, ins, wanted, shape: [np.reshape(ct, shape_of(ins[0]))],
+    batch=lambda args, batched, size, shape: RESHAPE.bind(args[0], shape=(size, *shape)),
+)
+
+
+def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
+    inverse = [0] * len(axes)
+    for i, axis in enumerate(axes):
+        inverse[axis] = i
+    return tuple(inverse)
+
+
+TRANSPOSE = linear(
+    "transpose",
+    lambda x, axes: x.transpose(axes),
+    lambda x, axes: ShapedArray([x.shape[i] for i in axes], x.dtype),
+    lambda ct, ins, wanted, axes: [np.transpose(ct, _inverse(axes))],
+    batch=lambda args, batched, size, axes: TRANSPOSE.bind(args[0], axes=(0, *(i + 1 for i in axes))),
+)
+
+
+def _broadcast_aval(x: ShapedArray, shape: tuple[int, ...]) -> ShapedArray:
+    try:
+        fits = broadcast_shapes(x.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ShapeError(f"cannot broadcast {x.shape} to {shape}")
+    return ShapedArray(shape, x.dtype)
+
+
+def _broadcast_batch(args: Sequence[Any], batched: Sequence[bool], size: int, shape: tuple[int, ...]) -> Any:
+    (x,) = args
+    inner = shape_of(x)[1:]
+    x = np.reshape(x, (size, *(1,) * (len(shape) - len(inner)), *inner))
+    return BROADCAST_TO.bind(x, shape=(size, *shape))
+
+
+BROADCAST_TO = linear(
+    "broadcast_to",
+    lambda x, shape: np.broadcast_to(x, shape),
+    _broadcast_aval,
+    lambda ct, ins, wanted, shape: [ct],  # the reverse walk sums over broadcast dimensions
+    batch=_broadcast_batch,
+)
+
+
+def _slices(start: Sequence[int], size: Sequence[int], step: Sequence[int]) -> tuple[slice, ...]:
+    out: list[slice] = []
+    for a, n, s in zip(start, size, step, strict=True):
+        stop = a + n * s
+        out.append(slice(a, None if stop < 0 else stop, s))
+    return tuple(out)
+
+
+def _slice_impl(x: Any, start: tuple[int, ...], size: tuple[int, ...], step: tuple[int, ...]) -> Any:
+    return x[_slices(start, size, step)]
+
+
+def _slice_aval(x: ShapedArray, start: tuple[int, ...], size: tuple[int, ...], step: tuple[int, ...]) -> ShapedArray:
+    for n, a, k, s in zip(x.shape, start, size, step, strict=True):
+        if k and not (0 <= a < n and 0 <= a + (k - 1) * s < n):
+            raise ShapeError(f"slice from {start} of size {size} by {step} leaves {x.shape}")
+    return ShapedArray(size, x.dtype)
+
+
+def _place_impl(x: Any, start: tuple[int, ...], step: tuple[int, ...], shape: tuple[int, ...]) -> Any:
+    out = np.zeros(shape, x.dtype)
+    out[_slices(start, x.shape, step)] = x
+    return out
+
+
+def _slice_batch(args: Sequence[Any], batched: Sequence[bool], n: int, **params: Any) -> Any:
+    start, size, step = params["start"], params["size"], params["step"]
+    return SLICE.bind(args[0], start=(0, *start), size=(n, *size), step=(1, *step))
+
+
+SLICE = linear(
+    "slice",
+    _slice_impl,
+    _slice_aval,
+    lambda ct, ins, wanted, start, size, step: [PLACE.bind(ct, start=start, step=step, shape=shape_of(ins[0]))],
+    batch=_slice_batch,
+)
+
+PLACE = linear(
+    "place",
+    _place_impl,
+    lambda x, start, step, shape: ShapedArray(shape, x.dtype),
+    lambda ct, ins, wanted, start, step, shape: [SLICE.bind(ct, start=start, size=shape_of(ins[0]), step=step)],
+    batch=lambda args, batched, size, start, step, shape: PLACE.bind(
+        args[0], start=(0, *start), step=(1, *step), shape=(size, *shape)
+    ),
+)
+
+
+def _concatenate_aval(*xs: ShapedArray, axis: int) -> ShapedArray:
+    first = xs[0]
+    for x in xs:
+        if x.ndim != first.ndim or any(
+            i != axis and a != b for i, (a, b) in enumerate(zip(x.shape, first.shape, strict=True))
+        ):
+            raise ShapeError(f"shapes {', '.join(str(x.shape) for x in xs)} differ in more than axis {axis}")
+    shape = list(first.shape)
+    shape[axis] = sum(x.shape[axis] for x in xs)
+    return ShapedArray(shape, result_dtype(*xs))
+
+
+def _concatenate_transpose(ct: Any, ins: Sequence[Any], wanted: Sequence[bool], axis: int) -> list[Any]:
+    cts: list[Any] = []
+    offset = 0
+    for x, w in zip(ins, wanted, strict=True):
+        shape = shape_of(x)
+        start = tuple(offset if i == axis else 0 for i in range(len(shape)))
+        cts.append(SLICE.bind(ct, start=start, size=shape, step=(1,) * len(shape)) if w else None)
+        offset += shape[axis]
+    return cts
+
+
+CONCATENATE = linear(
+    "concatenate",
+    lambda *xs, axis: np.concatenate(xs, axis=axis),
+    _concatenate_aval,
+    _concatenate_transpose,
+)
+CONCATENATE.batch = batch_along(CONCATENATE)
+
+
+def _convert_aval(x: ShapedArray, dtype: np.dtype[Any]) -> ShapedArray:
+    if dtype.kind not in "biufc":
+        raise DTypeError(f"cannot convert a traced {x.dtype} to {dtype}")
+    return ShapedArray(x.shape, dtype)
+
+
+def _convert_impl(x: Any, dtype: np.dtype[Any]) -> Any:
+    return x.astype(dtype) if hasattr(x, "astype") else dtype.type(x)
+
+
+# A conversion to another kind of number casts tangents and cotangents with it; the reverse walk does so by itself.
+CONVERT = linear("convert", _convert_impl, _convert_aval, lambda ct, ins, wanted, dtype: [ct])
+CONVERT.batch = batch_pointwise(CONVERT)
+
+STOP_GRADIENT = constant("stop_gradient", lambda x: x, lambda x: x)
+STOP_GRADIENT.batch = batch_pointwise(STOP_GRADIENT)

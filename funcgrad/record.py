@@ -1,0 +1,208 @@
+"""The one recorder: Python in, equations out.
+
+A `Record` appends each operation on its tracers to a list of equations, in one of two modes:
+
+- *abstract*: a tracer knows its shape and dtype only. `make_ir` and `eval_shape` record this way.
+- *concrete*: each operation is also evaluated, under the parent trace, as it is recorded. So Python's `if`, `while`,
+  `float(x)` and `print(x)` see real values. `vjp` records this way, then walks the equations in reverse.
+
+Operations on values that do not depend on the record's inputs are not recorded: they go to the parent trace. A value of
+an enclosing trace is simply a constant here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.capture import Captures
+from funcgrad.config import config
+from funcgrad.core import Primitive, Trace, Tracer, escaped, under
+from funcgrad.errors import reraise
+from funcgrad.ir import Equation, Literal, Program, Var
+from funcgrad.ir_check import check_program
+from funcgrad.source import Source, user_source
+from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, is_inexact, is_weak
+
+__all__ = ["Record", "RecordTracer"]
+
+
+class RecordTracer(Tracer):
+    """A value in a record: its `value` under the parent trace (concrete), or only its `aval` (abstract).
+
+    `active` says whether it has a floating or complex dtype, and so a cotangent.
+    """
+
+    __slots__ = ("_aval", "active", "value")
+
+    def __init__(self, trace: Trace, value: Any, aval: ShapedArray | None, source: Source) -> None:
+        self.owner, self.value, self._aval, self.source = trace, value, aval, source
+        self.active = value is not None and (
+            value.dtype.kind in "fc" if value.__class__ is np.ndarray else is_inexact(value)
+        )
+
+    @property
+    def aval(self) -> ShapedArray:
+        if self._aval is None:
+            self._aval = aval_of(self.value)
+        return self._aval
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        value = self.value
+        return self.aval.shape if value is None or value.__class__ in PYTHON_SCALARS else value.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        value = self.value
+        return self.aval.dtype if value is None or value.__class__ in PYTHON_SCALARS else value.dtype
+
+    @property
+    def weak(self) -> bool:
+        value = self.value
+        if value.__class__ is np.ndarray:
+            return False
+        return self.aval.weak if value is None else is_weak(value)
+
+    def concrete(self) -> Any:
+        value = self.value
+        return value.concrete() if isinstance(value, Tracer) else value
+
+
+class Record(Trace):
+    """A recording in progress.
+
+    Attributes:
+        abstract: whether only shapes and dtypes are known.
+        equations: what has been recorded; their atoms are tracers of this record and plain values.
+        captures: the arrays locked on the record's behalf.
+    """
+
+    __slots__ = ("abstract", "captures", "equations")
+
+    def __init__(self, parent: Trace | None, abstract: bool = False) -> None:
+        super().__init__(parent)
+        self.abstract = abstract
+        self.equations: list[Equation] = []
+        self.captures = Captures()
+
+    def input(self, value: Any) -> RecordTracer:
+        """A new input: of this value, or (abstract) of this value's aval."""
+        if self.abstract:
+            return RecordTracer(self, None, aval_of(value), self.source or user_source())
+        if isinstance(value, np.ndarray):
+            value = self.captures.hold(value)
+        return RecordTracer(self, value, None, self.source or user_source())
+
+    def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
+        mine = captured = False
+        values: list[Any] = []
+        wanted: list[bool] = []
+        for a in args:
+            if a.__class__ is RecordTracer and a.owner is self:
+                mine = True
+                values.append(a.value)
+                wanted.append(a.active)
+                continue
+            wanted.append(False)
+            if a.__class__ is np.ndarray:
+                captured = True
+            elif isinstance(a, Tracer) and not self._encloses(a):
+                raise escaped(a, primitive.name)
+            values.append(a)
+        source = self.source or user_source()
+        if not mine:
+            return self._in_parent(primitive, values, params, source)
+        if captured:
+            args = [self.captures.hold(a) if a.__class__ is np.ndarray else a for a in args]
+            values = [a.value if a.__class__ is RecordTracer and a.owner is self else a for a in args]
+        if self.abstract:
+            outs: Any = self._abstract(primitive, args, params, source)
+        elif self.parent is None:
+            try:
+                outs = primitive.impl(*values, **params)
+            except Exception as error:
+                reraise(primitive.name, values, error, source)
+        else:
+            outs = self._in_parent(primitive, values, params, source)
+        if not primitive.multiple:
+            tracer = self._output(outs, source)
+            self.equations.append(Equation(primitive, args, (tracer,), params, source, values, wanted))
+            return tracer
+        tracers = tuple(self._output(out, source) for out in outs)
+        self.equations.append(Equation(primitive, args, tracers, params, source, values, wanted))
+        return tracers
+
+    def _encloses(self, tracer: Tracer) -> bool:
+        """Whether a tracer that is not ours belongs to a trace around this one."""
+        return self.parent is not None and self.parent.descends_from(tracer.owner)
+
+    def _output(self, out: Any, source: Source) -> RecordTracer:
+        if self.abstract:
+            return RecordTracer(self, None, out, source)
+        return RecordTracer(self, out, None, source)
+
+    def _in_parent(self, primitive: Primitive, values: Sequence[Any], params: dict[str, Any], source: Source) -> Any:
+        parent = self.parent
+        if parent is None:
+            try:
+                return primitive.impl(*values, **params)
+            except Exception as error:
+                reraise(primitive.name, values, error, source)
+        before, parent.source = parent.source, source
+        try:
+            with under(parent):
+                return parent.process(primitive, values, params)
+        finally:
+            parent.source = before
+
+    def _abstract(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any], source: Source) -> Any:
+        try:
+            return primitive.abstract(*map(aval_of, args), **params)
+        except Exception as error:
+            reraise(primitive.name, args, error, source)
+
+    def close(self) -> list[Equation]:
+        """End the recording: unlock what was locked, and hand the equations over."""
+        equations, self.equations = self.equations, []  # a tracer that escapes keeps nothing alive
+        self.captures.release()
+        return equations
+
+    def program(self, inputs: Sequence[RecordTracer], outputs: Sequence[Any], in_tree: Any, out_tree: Any) -> Program:
+        """The recording so far as a program with these inputs and outputs."""
+        built = _freeze(self, inputs, outputs, in_tree, out_tree)
+        if config.check_ir:
+            check_program(built)
+        return built
+
+
+def _freeze(
+    record: Record, inputs: Sequence[RecordTracer], outputs: Sequence[Any], in_tree: Any, out_tree: Any
+) -> Program:
+    env: dict[int, Var] = {id(t): Var(t.aval) for t in inputs}
+    consts: dict[int, tuple[Var, Any]] = {}
+
+    def atom(x: Any) -> Var | Literal:
+        if isinstance(x, Tracer) and x.owner is record:
+            return env[id(x)]
+        if not isinstance(x, (np.ndarray, Tracer)):
+            return Literal(x)
+        if id(x) not in consts:
+            value = x
+            if isinstance(x, np.ndarray):  # the program must not change when the user's array does
+                value = x.copy()
+                value.flags.writeable = False
+            consts[id(x)] = Var(aval_of(x)), value
+        return consts[id(x)][0]
+
+    equations: list[Equation] = []
+    for eqn in record.equations:
+        ins = tuple(map(atom, eqn.inputs))
+        outs = tuple(Var(t.aval) for t in eqn.outputs)
+        env.update((id(t), v) for t, v in zip(eqn.outputs, outs, strict=True))
+        equations.append(Equation(eqn.primitive, ins, outs, eqn.params, eqn.source))
+    out_atoms = tuple(map(atom, outputs))
+    constvars, values = zip(*consts.values(), strict=True) if consts else ((), ())
+    return Program(constvars, values, tuple(env[id(t)] for t in inputs), equations, out_atoms, in_tree, out_tree)

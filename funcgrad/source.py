@@ -1,0 +1,115 @@
+"""Where in the user's code are we?
+
+Every equation remembers the user's line: the innermost frame that is neither funcgrad's nor NumPy's. Only the code
+object and the instruction offset are kept, which costs a fraction of a microsecond; the line number and the text are
+looked up when somebody asks.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import os.path
+import sys
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from funcgrad.config import config
+
+__all__ = ["Source", "call_at", "describe", "is_internal", "line_of", "user_frame", "user_source"]
+
+Source = tuple[CodeType, int] | None
+"""A place in the user's code: a code object and the offset of an instruction."""
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
+_internal: dict[str, bool] = {}
+
+
+def is_internal(filename: str) -> bool:
+    """Whether a file belongs to funcgrad or NumPy, and not to the user."""
+    known = _internal.get(filename)
+    if known is None:
+        inside = filename.startswith((_PACKAGE, _NUMPY)) or filename.startswith("<__array_function__")
+        known = _internal[filename] = inside or (filename.startswith("<frozen") and "runpy" not in filename)
+    return known
+
+
+def user_frame() -> FrameType | None:
+    """The innermost frame of the user's code."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and is_internal(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame
+
+
+def user_source() -> Source:
+    """The user's current place, cheaply; None when `config.source_lines` is off."""
+    if not config.source_lines:
+        return None
+    frame: Any = sys._getframe(3)  # past the trace and `bind`
+    get = _internal.get
+    while frame is not None:
+        name = frame.f_code.co_filename
+        inside = get(name)
+        if inside is None:
+            inside = is_internal(name)
+        if not inside:
+            return frame.f_code, frame.f_lasti
+        frame = frame.f_back
+    return None
+
+
+def _positions(source: Source) -> tuple[int | None, int | None, int | None, int | None]:
+    if source is None:
+        return None, None, None, None
+    code, lasti = source
+    for i, position in enumerate(code.co_positions()):
+        if 2 * i == lasti:
+            return position
+    return code.co_firstlineno, None, None, None
+
+
+def line_of(source: Source) -> int | None:
+    """The line number of a place in the user's code."""
+    return _positions(source)[0]
+
+
+def describe(source: Source) -> str:
+    """A place as `file.py:12 (function)`, or an empty string when it is not known."""
+    if source is None:
+        return ""
+    name = source[0].co_filename
+    return f"{os.path.basename(name)}:{line_of(source)} ({source[0].co_name})"
+
+
+class CallSite(NamedTuple):
+    """The innermost expression that is being evaluated in a frame: its syntax tree and its text."""
+
+    node: ast.AST
+    text: str
+
+
+def call_at(frame: FrameType) -> CallSite | None:
+    """The expression that `frame` is evaluating, if its source can be read."""
+    line, end_line, col, end_col = _positions((frame.f_code, frame.f_lasti))
+    if line is None or end_line is None or col is None or end_col is None:
+        return None
+    name = frame.f_code.co_filename
+    lines = [linecache.getline(name, n, frame.f_globals) for n in range(line, end_line + 1)]
+    if not all(lines):
+        return None
+    raw = [text.encode() for text in lines]
+    raw[-1] = raw[-1][:end_col]
+    raw[0] = raw[0][col:]
+    text = b"".join(raw).decode().strip()
+    try:
+        tree = ast.parse(f"({text})", mode="eval").body
+    except SyntaxError:
+        try:
+            tree = ast.parse(text).body[0]
+        except SyntaxError:
+            return None
+    return CallSite(tree, text)

@@ -1,0 +1,221 @@
+"""Checking derivatives against numerical ones.
+
+    >>> import numpy as np
+    >>> check_grads(lambda x: np.sin(x) * x, (np.array([0.3, 2.0]),), order=2)
+
+`check_jvp` compares a directional derivative with a central difference along a random direction. `check_vjp` compares
+the pullback with the same difference through the identity ⟨v̄, J v⟩ = ⟨Jᵀ v̄, v⟩. `check_grads` does both, and then the
+same for the derivatives themselves, up to the order asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import funcgrad.tree as tree
+from funcgrad.transforms.jvp import jvp
+from funcgrad.transforms.vjp import vjp
+from funcgrad.types import dtype_of, is_inexact, shape_of
+
+__all__ = ["check_grads", "check_jvp", "check_vjp", "tolerance"]
+
+_STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
+"""The step of the central difference that balances truncation and rounding in double precision."""
+
+
+def _wide(x: Any) -> Any:
+    """A floating or complex leaf in double precision, so that the difference is not lost in rounding."""
+    kind = dtype_of(x).kind
+    if kind not in "fc" or not isinstance(x, (np.ndarray, np.generic)):
+        return x
+    wide = np.complex128 if kind == "c" else np.float64
+    return x if x.dtype.itemsize > np.dtype(wide).itemsize else x.astype(wide)
+
+
+def tolerance(*trees: Any) -> float:
+    """The error to expect: a thousand roundings in the coarsest precision among the leaves, or of the difference."""
+    eps = [np.finfo(dtype_of(x)).eps for t in trees for x in tree.leaves(t) if is_inexact(x)]
+    return max(1000 * float(max(eps, default=0.0)), 1e-7)
+
+
+def _random_like(rng: np.random.Generator, x: Any) -> Any:
+    """A random tangent of the dtype of `x`; None for an integer."""
+    if not is_inexact(x):
+        return None
+    dtype, shape = dtype_of(x), shape_of(x)
+    t = rng.standard_normal(shape)
+    if dtype.kind == "c":
+        t = t + 1j * rng.standard_normal(shape)
+    t = np.asarray(t).astype(dtype)
+    return t if isinstance(x, np.ndarray) else dtype.type(t) if isinstance(x, np.generic) else type(x)(t)
+
+
+def _in_dtype(t: Any, x: Any) -> Any:
+    """A tangent in the dtype of `x`, which is wider than its own where a difference is taken."""
+    return t.astype(dtype_of(x)) if isinstance(t, (np.ndarray, np.generic)) else t
+
+
+def _shift(x: Any, t: Any, eps: float) -> Any:
+    """x + eps·t, in the precision of x."""
+    if t is None:
+        return x
+    y = x + np.asarray(t, dtype_of(x)) * eps
+    return np.asarray(y, x.dtype) if isinstance(x, np.ndarray) else type(x)(y)
+
+
+def _difference(f: Callable[..., Any], args: Sequence[Any], tangents: Sequence[Any], eps: float) -> list[Any]:
+    """The leaves of (f(x + eps t) - f(x - eps t)) / 2 eps; None for integer outputs."""
+    leaves, treedef = tree.flatten(tuple(args))
+
+    def at(step: float) -> list[Any]:
+        shifted = [_shift(_wide(x), t, step) for x, t in zip(leaves, tangents, strict=True)]
+        return tree.leaves(f(*treedef.unflatten(shifted)))
+
+    pairs = zip(at(eps), at(-eps), strict=True)
+    return [(_wide(a) - _wide(b)) / (2 * eps) if is_inexact(a) else None for a, b in pairs]
+
+
+def _compare(have: Any, want: Any, atol: float, rtol: float, what: str) -> None:
+    np.testing.assert_allclose(np.asarray(have), want, atol=atol, rtol=rtol, err_msg=what, equal_nan=True)
+
+
+def _settings(
+    f: Any, args: Any, atol: float | None, rtol: float | None, eps: float | None
+) -> tuple[float, float, float]:
+    tol = tolerance(args, f(*args))
+    return tol if atol is None else atol, tol if rtol is None else rtol, _STEP if eps is None else eps
+
+
+def check_jvp(
+    f: Callable[..., Any],
+    f_jvp: Callable[..., Any],
+    args: Sequence[Any],
+    atol: float | None = None,
+    rtol: float | None = None,
+    eps: float | None = None,
+    err_msg: str = "",
+    seed: int = 0,
+) -> None:
+    """Compare `f_jvp(primals, tangents) -> (value, tangent)` with `f` and with a central difference.
+
+    Raises AssertionError where they differ by more than the tolerances, which by default follow from the precision.
+    """
+    atol, rtol, eps = _settings(f, args, atol, rtol, eps)
+    rng = np.random.default_rng(seed)
+    leaves, treedef = tree.flatten(tuple(args))
+    tangents = [_random_like(rng, x) for x in leaves]
+    value, tangent = f_jvp(tuple(args), treedef.unflatten(tangents))
+    for a, b in zip(tree.leaves(value), tree.leaves(f(*args)), strict=True):
+        np.testing.assert_allclose(a, b, atol=atol, rtol=rtol, err_msg=f"{err_msg} value of the jvp")
+    expected = _difference(f, args, tangents, eps)
+    for have, want in zip(tree.leaves(tangent), expected, strict=True):
+        if want is not None:
+            _compare(have, want, atol, rtol, f"{err_msg} jvp against a central difference")
+
+
+def check_vjp(
+    f: Callable[..., Any],
+    f_vjp: Callable[..., Any],
+    args: Sequence[Any],
+    atol: float | None = None,
+    rtol: float | None = None,
+    eps: float | None = None,
+    err_msg: str = "",
+    seed: int = 0,
+) -> None:
+    """Compare `f_vjp(*args) -> (value, pullback)` with `f`, and the pullback with a central difference.
+
+    Raises AssertionError where they differ by more than the tolerances, which by default follow from the precision.
+    """
+    atol, rtol, eps = _settings(f, args, atol, rtol, eps)
+    rng = np.random.default_rng(seed)
+    leaves = tree.leaves(tuple(args))
+    value, pullback = f_vjp(*args)
+    out_leaves, out_tree = tree.flatten(value)
+    for a, b in zip(out_leaves, tree.leaves(f(*args)), strict=True):
+        np.testing.assert_allclose(a, b, atol=atol, rtol=rtol, err_msg=f"{err_msg} value of the vjp")
+    tangents = [_random_like(rng, x) for x in leaves]
+    cts = [_random_like(rng, x) for x in out_leaves]
+    filled = [np.zeros(shape_of(x), float) if c is None else c for c, x in zip(cts, out_leaves, strict=True)]
+    grads = tree.leaves(pullback(out_tree.unflatten(filled)))
+    left = [np.sum(np.asarray(g) * t) for g, t in zip(grads, tangents, strict=True) if t is not None]
+    expected = _difference(f, args, tangents, eps)
+    right = [np.sum(np.asarray(c) * d) for c, d in zip(cts, expected, strict=True) if d is not None and c is not None]
+    scale = 1 + sum(
+        float(np.sum(np.abs(np.asarray(c) * d))) for c, d in zip(cts, expected, strict=True) if d is not None
+    )
+    # With real inputs only the real part of the pairing is defined (a real primal has a real cotangent).
+    _compare(np.real(sum(left)), np.real(sum(right)), atol * scale, rtol, f"{err_msg} vjp against a central difference")
+
+
+def check_grads(
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    order: int,
+    modes: Sequence[str] | str = ("fwd", "rev"),
+    atol: float | None = None,
+    rtol: float | None = None,
+    eps: float | None = None,
+    seed: int = 0,
+) -> None:
+    """Check the derivatives of `f` at `args` against numerical ones, up to an order, in every mixture of modes.
+
+    Args:
+        f: a function of pytrees of arrays; any outputs.
+        args: where to check it.
+        order: the highest order of derivatives.
+        modes: "fwd", "rev" or both.
+        atol, rtol: tolerances; by default they follow from the precision of inputs and outputs.
+        eps: the step of the central difference, taken in double precision; by default the cube root of its precision.
+        seed: of the random directions.
+
+    Raises:
+        AssertionError: a derivative differs from the numerical one; the message says in which mode and order.
+    """
+    modes = (modes,) if isinstance(modes, str) else modes
+    if not set(modes) <= {"fwd", "rev"}:
+        raise ValueError(f"check_grads: modes must be 'fwd' and 'rev', got {modes}")
+    _check(f, tuple(args), order, modes, (atol, rtol, eps), seed, "")
+
+
+def _check(f: Any, args: tuple[Any, ...], order: int, modes: Sequence[str], tols: Any, seed: int, path: str) -> None:
+    rng = np.random.default_rng(seed)
+    if "fwd" in modes:
+        name = f"{path}fwd"
+        check_jvp(f, partial(jvp, f), args, *tols, err_msg=name, seed=seed)
+        if order > 1:
+            leaves, treedef = tree.flatten(args)
+            directions = [_random_like(rng, x) for x in leaves]
+
+            def push(*xs: Any) -> Any:
+                along = [_in_dtype(t, x) for t, x in zip(directions, tree.leaves(xs), strict=True)]
+                return jvp(f, xs, treedef.unflatten(along))[1]
+
+            _check(_inexact_only(push), args, order - 1, modes, tols, seed + 1, name + "∘")
+    if "rev" in modes:
+        name = f"{path}rev"
+        check_vjp(f, partial(vjp, f), args, *tols, err_msg=name, seed=seed)
+        if order > 1:
+            out_leaves, out_tree = tree.flatten(f(*args))
+            cts = [_random_like(rng, x) for x in out_leaves]
+
+            def pull(*xs: Any) -> Any:
+                filled = [
+                    np.zeros(shape_of(x), float) if c is None else c for c, x in zip(cts, out_leaves, strict=True)
+                ]
+                return vjp(f, *xs)[1](out_tree.unflatten(filled))
+
+            _check(_inexact_only(pull), args, order - 1, modes, tols, seed + 1, name + "∘")
+
+
+def _inexact_only(f: Callable[..., Any]) -> Callable[..., Any]:
+    """The floating and complex outputs of `f`: float0 ones have no derivative to look at."""
+
+    def g(*args: Any) -> Any:
+        return [x for x in tree.leaves(f(*args)) if is_inexact(x)]
+
+    return g

@@ -1,0 +1,53 @@
+"""The door between the user's code and a transformation: checks of arguments, and errors on the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import numpy as np
+
+from funcgrad.capture import is_write_error
+from funcgrad.conversions import captured_write_error
+from funcgrad.core import Tracer
+from funcgrad.errors import fold_traceback
+from funcgrad.types import PYTHON_SCALARS
+
+__all__ = ["boundary", "check_callable", "differentiable_leaf"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def boundary(fun: F) -> F:
+    """Fold funcgrad's own frames out of whatever error leaves `fun`, and explain writes to locked arrays."""
+
+    @wraps(fun)
+    def at_boundary(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return fun(*args, **kwargs)
+        except Exception as error:
+            new = captured_write_error(error) if is_write_error(error) else error
+            fold_traceback(new)
+            raise new from (error if new is not error else new.__cause__)
+
+    return at_boundary  # type: ignore[return-value]
+
+
+def check_callable(fun: Any, name: str) -> None:
+    """Raise TypeError unless `fun` can be called."""
+    if not callable(fun):
+        raise TypeError(f"{name} takes a function, got {type(fun).__name__}: {name}(f)(x), not {name}(f(x))")
+
+
+def differentiable_leaf(x: Any, name: str, transform: str) -> None:
+    """Raise TypeError unless a leaf of an argument is an array, a tracer or a number."""
+    if isinstance(x, (Tracer, np.generic)) or x.__class__ in PYTHON_SCALARS:
+        if isinstance(x, np.generic) and x.dtype.kind not in "biufc":
+            raise TypeError(f"{transform}: {name} has dtype {x.dtype}; it must be a number or an array of numbers")
+        return
+    if not isinstance(x, np.ndarray):
+        hint = "; convert it with numpy.asarray first" if hasattr(x, "__array__") else ""
+        raise TypeError(f"{transform}: {name} is a {type(x).__name__}, not an array or a number{hint}")
+    if x.dtype.kind not in "biufc":
+        raise TypeError(f"{transform}: {name} has dtype {x.dtype}; it must be an array of numbers")

@@ -1,0 +1,173 @@
+"""`grad` and `value_and_grad`: the gradient of a scalar function, in reverse mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+import funcgrad.tree as tree
+from funcgrad.source import describe
+from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
+from funcgrad.transforms.vjp import Recording, record_function, zero_like
+from funcgrad.types import PYTHON_SCALARS, aval_of, dtype_of
+
+__all__ = ["grad", "value_and_grad"]
+
+Argnums = int | Sequence[int]
+
+
+def value_and_grad(
+    fun: Callable[..., Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., Any]:
+    """A function that returns the value of `fun` and its gradient.
+
+    Args:
+        fun: a function of pytrees of arrays that returns a scalar (shape `()`), or with `has_aux` a pair of it and
+            auxiliary data.
+        argnums: which positional argument to differentiate by, or several of them.
+        has_aux: whether `fun` returns (scalar, auxiliary data).
+        holomorphic: whether `fun` is a complex function to be differentiated as a holomorphic one; its inputs and its
+            output must then be complex.
+        allow_int: allow integer inputs; their gradient has dtype float0.
+
+    Returns:
+        A function of the same arguments that returns `(value, gradient)`, or `((value, aux), gradient)` with `has_aux`.
+        The gradient has the structure of the argument (a tuple of them for several `argnums`), each leaf the shape and
+        dtype of its leaf; that of a Python float is a Python float. For a complex input z = x + iy of a real function f
+        it is ∂f/∂x - i ∂f/∂y, as in JAX.
+
+    Raises:
+        TypeError: an input is of integers, or the output is not a real scalar; the message says which.
+
+    >>> import numpy as np
+    >>> value_and_grad(lambda w, x: np.sum((w * x) ** 2))(np.array([1.0, 2.0]), 3.0)
+    (np.float64(45.0), array([18., 36.]))
+    """
+    check_callable(fun, "grad")
+
+    @wraps(fun, updated=())
+    @boundary
+    def value_and_grad_fun(*args: Any, **kwargs: Any) -> Any:
+        nums = _positions(argnums, len(args), fun)
+        leaves, in_tree = tree.flatten(tuple(args[i] for i in nums))
+        _check_inputs(args, nums, leaves, holomorphic, allow_int)
+
+        def called(*chosen: Any) -> Any:
+            given = list(args)
+            for i, x in zip(nums, chosen, strict=True):
+                given[i] = x
+            return fun(*given, **kwargs)
+
+        with record_function(called, leaves, in_tree, has_aux) as recording:
+            value = _check_output(recording, fun, holomorphic)
+            grads = recording.pull([_one(value)], consume=True)
+            filled = [zero_like(t.value) if g is None else g for g, t in zip(grads, recording.inputs, strict=True)]
+            aux = tree.map(recording.value, recording.aux) if has_aux else None
+        chosen = in_tree.unflatten(filled)
+        gradient = chosen[0] if isinstance(argnums, int) else chosen
+        return ((value, aux), gradient) if has_aux else (value, gradient)
+
+    return value_and_grad_fun
+
+
+def grad(
+    fun: Callable[..., Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., Any]:
+    """The gradient of a scalar function, as a function of the same arguments; see `value_and_grad`.
+
+    With `has_aux` it returns `(gradient, aux)`.
+
+    >>> grad(lambda x: x**3)(2.0)
+    12.0
+    >>> grad(grad(lambda x: x**3))(2.0)
+    12.0
+    >>> grad(lambda p: p["w"] * p["b"])({"w": 2.0, "b": 3.0})
+    {'b': 2.0, 'w': 3.0}
+    """
+    both = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int)
+
+    @wraps(fun, updated=())
+    def grad_fun(*args: Any, **kwargs: Any) -> Any:
+        value, gradient = both(*args, **kwargs)
+        return (gradient, value[1]) if has_aux else gradient
+
+    return grad_fun
+
+
+def _name(fun: Callable[..., Any]) -> str:
+    return getattr(fun, "__name__", type(fun).__name__)
+
+
+def _positions(argnums: Argnums, n: int, fun: Callable[..., Any]) -> tuple[int, ...]:
+    nums = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    for i in nums:
+        if not isinstance(i, (int, np.integer)):
+            raise TypeError(f"grad: argnums must be integers, got {i!r}")
+        if not -n <= i < n:
+            raise TypeError(
+                f"grad of {_name(fun)}: argnums={argnums} but it was called with {n} positional arguments; the "
+                "argument to differentiate by must be passed by position"
+            )
+    return tuple(i % n for i in nums)
+
+
+def _check_inputs(args: Sequence[Any], nums: Sequence[int], leaves: Sequence[Any], holo: bool, allow_int: bool) -> None:
+    want = "c" if holo else "fc"
+    for x in leaves:
+        if not ((x.__class__ is np.ndarray or x.__class__ is float) and dtype_of(x).kind in want):
+            break
+    else:
+        return
+    for i in nums:
+        for path, x in tree.leaves_with_path(args[i]):
+            name = f"argument {i}{tree.keystr(path)}"
+            differentiable_leaf(x, name, "grad")
+            kind = dtype_of(x).kind
+            if holo and kind != "c":
+                raise TypeError(f"grad with holomorphic=True: {name} must be complex, got {aval_of(x)}")
+            if kind in "biu" and not allow_int:
+                raise TypeError(
+                    f"grad: {name} is {aval_of(x)}, and integers have no derivative. Pass floats (2.0, or "
+                    ".astype(float)), choose other argnums, or pass allow_int=True for a float0 gradient"
+                )
+
+
+def _check_output(recording: Recording, fun: Callable[..., Any], holomorphic: bool) -> Any:
+    outputs = recording.outputs
+    if len(outputs) != 1 or recording.out_tree.num_nodes != 1:
+        raise TypeError(
+            f"grad needs a function that returns a scalar; {_name(fun)} returned {recording.out_tree}. Return one "
+            "number, or (number, aux) with has_aux=True"
+        )
+    value = recording.value(outputs[0])
+    differentiable_leaf(value, f"the output of {_name(fun)}", "grad")
+    aval = aval_of(value)
+    if aval.shape == () and aval.dtype.kind == ("c" if holomorphic else "f"):
+        return value
+    where = describe(getattr(outputs[0], "source", None))
+    at = f" (made at {where})" if where else ""
+    if aval.shape != ():
+        raise TypeError(
+            f"grad needs a function that returns a scalar; {_name(fun)} returned {aval}{at}. Reduce it with np.sum or "
+            "np.mean, or use vjp or jacrev"
+        )
+    kind = aval.dtype.kind
+    if holomorphic and kind != "c":
+        raise TypeError(f"grad with holomorphic=True: the output must be complex, {_name(fun)} returned {aval}{at}")
+    hint = "use np.real or np.abs, or holomorphic=True" if kind == "c" else "it has no derivative"
+    raise TypeError(f"grad needs a real floating output; {_name(fun)} returned {aval}{at}: {hint}")
+
+
+def _one(value: Any) -> Any:
+    return value.__class__(1) if value.__class__ in PYTHON_SCALARS else dtype_of(value).type(1)

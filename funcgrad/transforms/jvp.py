@@ -1,0 +1,183 @@
+"""Forward mode: each value carries its tangent along.
+
+>>> import numpy as np
+>>> from funcgrad import jvp
+>>> jvp(np.sin, (0.0,), (1.0,))
+(np.float64(0.0), np.float64(1.0))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+import funcgrad.tree as tree
+from funcgrad.core import Primitive, Trace, Tracer, current_trace, under
+from funcgrad.errors import InconclusiveRuleError, reraise
+from funcgrad.ops.rules import match_tangent
+from funcgrad.source import Source, user_source
+from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
+from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, float0, is_inexact, shape_of
+
+__all__ = ["JVPTrace", "JVPTracer", "jvp"]
+
+
+class JVPTracer(Tracer):
+    """A primal and its tangent, both values of the parent trace."""
+
+    __slots__ = ("primal", "tangent")
+
+    def __init__(self, trace: Trace, primal: Any, tangent: Any, source: Source) -> None:
+        self.owner, self.primal, self.tangent, self.source = trace, primal, tangent, source
+
+    @property
+    def aval(self) -> ShapedArray:
+        return aval_of(self.primal)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return shape_of(self.primal)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.primal.dtype if self.primal.__class__ not in PYTHON_SCALARS else self.aval.dtype
+
+    def concrete(self) -> Any:
+        return self.primal.concrete() if isinstance(self.primal, Tracer) else self.primal
+
+
+class JVPTrace(Trace):
+    """Applies each primitive to the primals, and its JVP rule to the tangents, under the parent."""
+
+    __slots__ = ()
+
+    def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
+        primals: list[Any] = []
+        tangents: list[Any] = []
+        for a in args:
+            if isinstance(a, JVPTracer) and a.owner is self:
+                primals.append(a.primal)
+                tangents.append(a.tangent)
+            else:
+                primals.append(a)
+                tangents.append(None)
+        source = self.source or user_source()
+        parent = self.parent
+        before = None
+        if parent is not None:
+            before, parent.source = parent.source, source
+        try:
+            with under(parent):
+                out = primitive.bind(*primals, **params)
+                if all(t is None for t in tangents):
+                    return out
+                return self._push(primitive, primals, tangents, out, params, source)
+        finally:
+            if parent is not None:
+                parent.source = before
+
+    def _push(
+        self,
+        primitive: Primitive,
+        primals: Sequence[Any],
+        tangents: Sequence[Any],
+        out: Any,
+        params: dict[str, Any],
+        source: Source,
+    ) -> Any:
+        if primitive.jvp is None:
+            error = InconclusiveRuleError("has no derivative in forward mode")
+            reraise(primitive.name, primals, error, source)
+        dout = primitive.jvp(tangents, out, primals, **params)
+        if not primitive.multiple:
+            return self._pair(out, dout, source)
+        return tuple(self._pair(o, d, source) for o, d in zip(out, dout or [None] * len(out), strict=True))
+
+    def _pair(self, out: Any, dout: Any, source: Source) -> Any:
+        if dout is None or not is_inexact(out):
+            return out
+        return JVPTracer(self, out, match_tangent(dout, out), source)
+
+
+@boundary
+def jvp(
+    fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False
+) -> tuple[Any, ...]:
+    """The value of a function and its derivative along a direction, in one forward pass.
+
+    Args:
+        fun: a function of pytrees of arrays.
+        primals: a tuple or list of its arguments.
+        tangents: the direction: like `primals`, of the same shapes and dtypes (float0 or None for integers).
+        has_aux: `fun` returns a pair of its output and auxiliary data that is not differentiated.
+
+    Returns:
+        (output, output tangent), and the auxiliary data behind them with `has_aux`.
+
+    Raises:
+        TypeError: the tangents do not match the primals; the message says where.
+
+    >>> jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 0.0))
+    (6.0, 3.0)
+    """
+    check_callable(fun, "jvp")
+    if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
+        raise TypeError(
+            "jvp: primals and tangents must be tuples or lists of arguments, "
+            f"got {type(primals).__name__} and {type(tangents).__name__}"
+        )
+    leaves, treedef = tree.flatten(tuple(primals))
+    trace = JVPTrace(current_trace())
+    with under(trace):
+        inputs = [
+            x if t is None else JVPTracer(trace, x, t, user_source())
+            for x, t in zip(leaves, _tangent_leaves(tuple(primals), tuple(tangents)), strict=True)
+        ]
+        result = fun(*treedef.unflatten(inputs))
+    out, aux = result if has_aux else (result, None)
+    out_leaves, out_tree = tree.flatten(out)
+    primal_out = out_tree.unflatten([_primal(trace, x) for x in out_leaves])
+    tangent_out = out_tree.unflatten([_tangent(trace, x) for x in out_leaves])
+    if has_aux:
+        return primal_out, tangent_out, tree.map(lambda x: _primal(trace, x), aux)
+    return primal_out, tangent_out
+
+
+def _tangent_leaves(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> list[Any]:
+    """One tangent per primal leaf; None for a zero one."""
+    paths, treedef = tree.flatten_with_path(primals)
+    try:
+        given = treedef.flatten_up_to(tangents)
+    except (ValueError, TypeError) as error:
+        raise TypeError(f"jvp: tangents do not have the structure of the primals: {error}") from None
+    out: list[Any] = []
+    for (path, x), t in zip(paths, given, strict=True):
+        name = f"primals{tree.keystr(path)}"
+        differentiable_leaf(x, name, "jvp")
+        if not is_inexact(x):
+            if t is not None and getattr(t, "dtype", None) != float0:
+                raise TypeError(f"jvp: {name} is {aval_of(x)}, whose tangent has dtype float0; got {aval_of(t)}")
+            out.append(None)
+            continue
+        want, have = aval_of(x), aval_of(t)
+        if want.shape != have.shape or (want.dtype != have.dtype and not have.weak and not want.weak):
+            raise TypeError(f"jvp: the tangent of {name} must be {want} like the primal, got {have}")
+        out.append(match_tangent(t, x))
+    return out
+
+
+def _primal(trace: Trace, x: Any) -> Any:
+    return x.primal if isinstance(x, JVPTracer) and x.owner is trace else x
+
+
+def _tangent(trace: Trace, x: Any) -> Any:
+    if isinstance(x, JVPTracer) and x.owner is trace:
+        tangent = x.tangent
+        if tangent.__class__ is np.ndarray and not tangent.flags.writeable:
+            return tangent.copy()
+        return tangent
+    if not is_inexact(x):
+        return np.zeros(shape_of(x), float0)
+    return x.__class__(0) if x.__class__ in PYTHON_SCALARS else np.zeros_like(x)

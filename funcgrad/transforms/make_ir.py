@@ -1,0 +1,89 @@
+"""`make_ir` and `eval_shape`: record a function from the shapes and dtypes of its arguments alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import funcgrad.tree as tree
+from funcgrad.core import current_trace, under
+from funcgrad.ir import Program
+from funcgrad.record import Record
+from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
+from funcgrad.types import ShapedArray, aval_of
+
+__all__ = ["eval_shape", "make_ir", "trace_to_program"]
+
+
+def trace_to_program(fun: Callable[..., Any], args: Sequence[Any]) -> Program:
+    """Record `fun` abstractly; a leaf of `args` is an array, a number, a tracer or a ShapeDtypeStruct."""
+    paths, in_tree = tree.flatten_with_path(tuple(args))
+    for path, x in paths:
+        if not isinstance(x, ShapedArray):
+            differentiable_leaf(x, f"argument {tree.keystr(path)}", "make_ir")
+    record = Record(current_trace(), abstract=True)
+    try:
+        inputs = [record.input(x) for _, x in paths]
+        with under(record):
+            out = fun(*in_tree.unflatten(inputs))
+        outputs, out_tree = tree.flatten(out)
+        for path, x in tree.leaves_with_path(out):
+            differentiable_leaf(x, f"output{tree.keystr(path)}", "make_ir")
+        return record.program(inputs, outputs, in_tree, out_tree)
+    finally:
+        record.close()
+
+
+def make_ir(fun: Callable[..., Any], static_argnums: int | Sequence[int] = ()) -> Callable[..., Program]:
+    """A function that returns the program that `fun` records for given arguments.
+
+    Args:
+        fun: a function of pytrees of arrays.
+        static_argnums: positions of arguments that are passed on as they are.
+
+    Returns:
+        A function of the same arguments; only their shapes and dtypes matter, so a `ShapeDtypeStruct` does as well. The
+        `Program` prints in jaxpr syntax and runs when called with flat inputs. Python scalars are weak, as in NumPy.
+
+    >>> import numpy as np
+    >>> print(make_ir(lambda x, y: np.sum(np.sin(x) * y))(np.ones(3), 2.0))
+    { lambda ; a:f64[3] b:float. let
+        c:f64[3] = sin a
+        d:f64[3] = mul c b
+        e:f64[] = reduce_sum[axes=(0,)] d
+      in (e,) }
+    """
+    check_callable(fun, "make_ir")
+    static = {static_argnums} if isinstance(static_argnums, int) else set(static_argnums)
+
+    @wraps(fun, updated=())
+    @boundary
+    def make_ir_fun(*args: Any, **kwargs: Any) -> Program:
+        fixed = {i % len(args) for i in static}
+        traced = [i for i in range(len(args)) if i not in fixed]
+
+        def called(*chosen: Any) -> Any:
+            given = list(args)
+            for i, x in zip(traced, chosen, strict=True):
+                given[i] = x
+            return fun(*given, **kwargs)
+
+        return trace_to_program(called, [args[i] for i in traced])
+
+    return make_ir_fun
+
+
+@boundary
+def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The shapes and dtypes of what `fun` returns, without computing it.
+
+    Returns:
+        A pytree of `ShapeDtypeStruct` with the structure of the output.
+
+    >>> import numpy as np
+    >>> eval_shape(lambda a, b: a @ b, np.ones((2, 3)), ShapedArray((3, 4), np.float64))
+    ShapedArray(f64[2,4])
+    """
+    program = trace_to_program(lambda *chosen: fun(*chosen, **kwargs), args)
+    return program.out_tree.unflatten([aval_of(v) for v in program.outputs])

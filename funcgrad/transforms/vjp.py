@@ -1,0 +1,263 @@
+"""Reverse mode: record the function, then walk the equations backwards.
+
+`vjp` records in concrete mode, so that the primal values are at hand; the walk starts at the outputs' cotangents, asks
+each equation's VJP rule for those of its inputs, and adds up what reaches a value along several ways. Only what depends
+on the inputs was recorded, and only what a cotangent reaches is visited. The rules are run under the trace that is
+current then, so that a pullback can itself be recorded, differentiated, or carried along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+import funcgrad.tree as tree
+from funcgrad.core import Tracer, current_trace, under
+from funcgrad.errors import InconclusiveRuleError, reraise
+from funcgrad.ir import Equation
+from funcgrad.ops.rules import full_cotangent, match_cotangent
+from funcgrad.record import Record, RecordTracer
+from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
+from funcgrad.types import PYTHON_SCALARS, aval_of, dtype_of, float0, is_inexact, shape_of
+
+__all__ = ["Recording", "backward", "record_function", "vjp", "zero_like"]
+
+
+class Recording:
+    """A function that was recorded at a point: its inputs and outputs, flat, and the record between them."""
+
+    __slots__ = ("aux", "equations", "inputs", "out_tree", "outputs", "record")
+
+    def __init__(self, record: Record, inputs: list[RecordTracer]) -> None:
+        self.record, self.inputs = record, inputs
+        self.equations: list[Equation] = record.equations
+        self.outputs: list[Any] = []
+        self.out_tree: Any = None
+        self.aux: Any = None
+
+    def value(self, x: Any) -> Any:
+        """The value of `x` outside the record."""
+        return x.value if isinstance(x, RecordTracer) and x.owner is self.record else x
+
+    def pull(self, cts: Sequence[Any], consume: bool = False) -> list[Any]:
+        """Cotangents of the inputs, as fresh arrays that nobody else holds; None for zero."""
+        return backward(self, cts, consume)
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.record.close()
+
+
+def record_function(fun: Callable[..., Any], leaves: Sequence[Any], in_tree: Any, has_aux: bool) -> Recording:
+    """Record `fun` at flat arguments, in concrete mode; the recording must be closed."""
+    record = Record(current_trace())
+    recording = Recording(record, [record.input(x) for x in leaves])
+    try:
+        with under(record):
+            result = fun(*in_tree.unflatten(recording.inputs))
+    except BaseException:
+        record.close()
+        raise
+    if has_aux:
+        if not (isinstance(result, tuple) and len(result) == 2):
+            record.close()
+            raise TypeError(f"has_aux=True: the function must return a pair (output, aux), got {type(result).__name__}")
+        result, recording.aux = result
+    recording.outputs, recording.out_tree = tree.flatten(result)
+    return recording
+
+
+# ------------------------------------------------------------------------------------------------ the reverse walk
+
+
+def backward(recording: Recording, cts: Sequence[Any], consume: bool) -> list[Any]:
+    """Walk the equations in reverse; with `consume`, drop each one as it is done with, and its memory."""
+    record, equations = recording.record, recording.equations
+    found: dict[int, Any] = {}
+    owned: set[int] = set()  # sums that were made here, and may be added to in place
+    for out, ct in zip(recording.outputs, cts, strict=True):
+        if ct is not None and isinstance(out, RecordTracer) and out.owner is record:
+            _add(found, owned, id(out), ct)
+    trace = current_trace()
+    before = trace.source if trace is not None else None
+    try:
+        for i in range(len(equations) - 1, -1, -1):
+            eqn = equations[i]
+            outputs = eqn.outputs
+            cts = [found.pop(id(t), None) for t in outputs]
+            if cts[0] is None and not any(ct is not None for ct in cts):
+                continue
+            if trace is not None:
+                trace.source = eqn.source
+            _visit(eqn, cts, found, owned)
+            if consume:
+                equations[i] = eqn = None  # type: ignore[call-overload]
+    finally:
+        if trace is not None:
+            trace.source = before
+    return _separate([found.get(id(t)) for t in recording.inputs], recording, cts)
+
+
+def _visit(eqn: Equation, cts: list[Any], found: dict[int, Any], owned: set[int]) -> None:
+    """Send the cotangents of an equation's outputs on to its inputs."""
+    primitive, ins, wanted = eqn.primitive, eqn.values, eqn.wanted
+    if True not in wanted:
+        return
+    ct, out = cts[0], eqn.outputs[0].value
+    if primitive.pointwise:
+        if shape_of(ct) != shape_of(out) and _broadcasts(ins, wanted, shape_of(out)):
+            ct = full_cotangent(ct, out)
+    elif not primitive.multiple:
+        ct = full_cotangent(ct, out)
+    else:
+        out = [t.value for t in eqn.outputs]
+        ct = [None if c is None else full_cotangent(c, o) for c, o in zip(cts, out, strict=True)]
+    if primitive.vjp is None:
+        error = InconclusiveRuleError("has no derivative in reverse mode")
+        reraise(primitive.name, ins, error, eqn.source)
+    try:
+        in_cts = primitive.vjp(ct, out, ins, wanted, **eqn.params)
+    except ArithmeticError as error:
+        reraise(f"derivative of {primitive.name}", ins, error, eqn.source)
+    for i, ct in enumerate(in_cts):
+        if ct is not None and wanted[i]:
+            _add(found, owned, id(eqn.inputs[i]), match_cotangent(ct, ins[i]))
+
+
+def _broadcasts(ins: Sequence[Any], wanted: Sequence[bool], shape: tuple[int, ...]) -> bool:
+    """Whether an operand that wants a cotangent was broadcast: what reaches it must then be summed."""
+    return any(w and shape_of(x) != shape for x, w in zip(ins, wanted, strict=True))
+
+
+def _add(found: dict[int, Any], owned: set[int], key: int, ct: Any) -> None:
+    """Add a cotangent to what has reached the tracer of this id already."""
+    have = found.get(key)
+    if have is None:
+        found[key] = ct
+    elif key in owned and have.__class__ is np.ndarray and have.shape == shape_of(ct) and ct.__class__ is np.ndarray:
+        np.add(have, ct, out=have)
+    else:
+        found[key] = have + ct
+        owned.add(key)
+
+
+def _separate(grads: list[Any], recording: Recording, cts: Sequence[Any]) -> list[Any]:
+    """Make the results independent of each other, of the cotangents given, and of every value in the record."""
+    seen = {id(ct) for ct in cts}
+    seen.update(id(t.value) for t in recording.inputs)
+    out: list[Any] = []
+    for g, t in zip(grads, recording.inputs, strict=True):
+        if g is not None:
+            g = full_cotangent(g, t.value)
+            if isinstance(g, np.generic) and isinstance(t.value, np.ndarray):
+                g = np.asarray(g)
+            if isinstance(g, np.ndarray) and (g.base is not None or id(g) in seen or not g.flags.writeable):
+                g = g.copy()
+            seen.add(id(g))
+        out.append(g)
+    return out
+
+
+def zero_like(x: Any) -> Any:
+    """The zero cotangent of a value: float0 for integers and booleans."""
+    if not is_inexact(x):
+        return np.zeros(shape_of(x), float0)
+    if x.__class__ in PYTHON_SCALARS:
+        return x.__class__(0)
+    return np.zeros(shape_of(x), dtype_of(x)) if shape_of(x) or isinstance(x, (np.ndarray, Tracer)) else x.dtype.type(0)
+
+
+# ------------------------------------------------------------------------------------------------------------- vjp
+
+
+@boundary
+def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
+    """The value of a function, and its pullback: the function from output cotangents to input cotangents.
+
+    Args:
+        fun: a function of pytrees of arrays.
+        *primals: its arguments.
+        has_aux: `fun` returns a pair of its output and auxiliary data that is not differentiated.
+
+    Returns:
+        (output, pullback), and the auxiliary data behind them with `has_aux`. `pullback(ct)` takes a cotangent of the
+        structure, shapes and dtypes of the output and returns a tuple, one cotangent per primal. It can be called any
+        number of times. What it needs is kept as copies: the arguments may be written to afterwards.
+
+    Raises:
+        TypeError: an argument holds something that is no array, or a cotangent does not match the output.
+
+    >>> y, pullback = vjp(lambda x, y: x * y, 2.0, 3.0)
+    >>> y, pullback(1.0)
+    (6.0, (3.0, 2.0))
+    """
+    check_callable(fun, "vjp")
+    paths, in_tree = tree.flatten_with_path(primals)
+    for path, x in paths:
+        differentiable_leaf(x, f"argument {tree.keystr(path)}", "vjp")
+    with record_function(fun, [x for _, x in paths], in_tree, has_aux) as recording:
+        _snapshot(recording)
+    outputs = [_own(recording.value(x)) for x in recording.outputs]
+    out = recording.out_tree.unflatten(outputs)
+
+    @boundary
+    def pullback(ct: Any) -> tuple[Any, ...]:
+        cts = _cotangent_leaves(recording, ct)
+        grads = recording.pull(cts)
+        filled = [zero_like(t.value) if g is None else g for g, t in zip(grads, recording.inputs, strict=True)]
+        return in_tree.unflatten(filled)
+
+    if has_aux:
+        return out, pullback, tree.map(recording.value, recording.aux)
+    return out, pullback
+
+
+def _own(x: Any) -> Any:
+    return x.copy() if isinstance(x, np.ndarray) else x
+
+
+def _snapshot(recording: Recording) -> None:
+    """Copy what the user could still write to: captured arrays, and views of them."""
+    copies: dict[int, np.ndarray] = {}
+    held = recording.record.captures.locked
+
+    def copied(x: Any) -> Any:
+        if x.__class__ is not np.ndarray:
+            return x
+        base: Any = x
+        while isinstance(base.base, np.ndarray):
+            base = base.base
+        if id(base) not in held and base.base is None:
+            return x
+        if id(x) not in copies:
+            copies[id(x)] = x.copy()
+        return copies[id(x)]
+
+    for t in recording.inputs:
+        t.value = copied(t.value)
+    for eqn in recording.equations:
+        eqn.values = tuple(map(copied, eqn.values))
+        for t in eqn.outputs:
+            t.value = copied(t.value)
+
+
+def _cotangent_leaves(recording: Recording, ct: Any) -> list[Any]:
+    try:
+        leaves = recording.out_tree.flatten_up_to(ct)
+    except (ValueError, TypeError) as error:
+        raise TypeError(f"pullback: the cotangent does not have the structure of the output: {error}") from None
+    out: list[Any] = []
+    for x, given in zip(recording.outputs, leaves, strict=True):
+        value = recording.value(x)
+        if not is_inexact(value):
+            out.append(None)
+            continue
+        want, have = aval_of(value), aval_of(given)
+        if want.shape != have.shape or not np.can_cast(have.dtype, want.dtype, "same_kind"):
+            raise TypeError(f"pullback: the output is {want}, so its cotangent must be; got {have}")
+        out.append(match_cotangent(given, value))
+    return out

@@ -1,0 +1,194 @@
+"""`vmap`: a function of one example becomes a function of a batch, with no loop.
+
+A batched value keeps its batch axis first; each primitive's batching rule says what it does to such values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+import funcgrad.tree as tree
+from funcgrad.core import Primitive, Trace, Tracer, current_trace, under
+from funcgrad.errors import InconclusiveRuleError, reraise
+from funcgrad.source import Source, user_source
+from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
+from funcgrad.types import ShapedArray, aval_of, shape_of
+
+__all__ = ["BatchTrace", "BatchTracer", "vmap"]
+
+
+class BatchTracer(Tracer):
+    """One example of a batch: `value`, of the parent trace, has the batch as its first axis."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, trace: Trace, value: Any, source: Source) -> None:
+        self.owner, self.value, self.source = trace, value, source
+
+    @property
+    def aval(self) -> ShapedArray:
+        return ShapedArray(self.value.shape[1:], self.value.dtype)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape[1:]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.value.dtype
+
+    def concrete(self) -> None:
+        return None  # it stands for every example at once
+
+
+class BatchTrace(Trace):
+    """Applies each primitive's batching rule, under the parent.
+
+    Attributes:
+        size: the number of examples.
+        axis_name: what collectives call the batch axis.
+    """
+
+    __slots__ = ("axis_name", "size")
+
+    def __init__(self, parent: Trace | None, size: int, axis_name: Any = None) -> None:
+        super().__init__(parent)
+        self.size, self.axis_name = size, axis_name
+
+    def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
+        mine = [isinstance(a, BatchTracer) and a.owner is self for a in args]
+        values = [a.value if m else a for a, m in zip(args, mine, strict=True)]
+        source = self.source or user_source()
+        parent = self.parent
+        before = None
+        if parent is not None:
+            before, parent.source = parent.source, source
+        try:
+            with under(parent):
+                if True not in mine:
+                    return primitive.bind(*values, **params)
+                out = self._batched(primitive, values, mine, params, source)
+        finally:
+            if parent is not None:
+                parent.source = before
+        if primitive.multiple:
+            return tuple(BatchTracer(self, o, source) for o in out)
+        return BatchTracer(self, out, source)
+
+    def _batched(
+        self, primitive: Primitive, values: list[Any], mine: list[bool], params: dict[str, Any], source: Source
+    ) -> Any:
+        if primitive.batch is None:
+            error = InconclusiveRuleError("has no batching rule")
+            reraise(primitive.name, values, error, source)
+        return primitive.batch(values, mine, self.size, **params)
+
+
+def vmap(
+    fun: Callable[..., Any],
+    in_axes: Any = 0,
+    out_axes: Any = 0,
+    axis_name: Any = None,
+    axis_size: int | None = None,
+    spmd_axis_name: Any = None,
+) -> Callable[..., Any]:
+    """A function that maps `fun` over an axis of its arguments, vectorised.
+
+    Args:
+        fun: a function of pytrees of arrays.
+        in_axes: which axis of each argument to map over: an integer, None for an argument that is the same for all
+            examples, or a tuple with one entry (itself possibly a pytree prefix) per argument. Keyword arguments are
+            mapped over their first axis.
+        out_axes: where the batch axis goes in the outputs: an integer, or a pytree prefix of the output; None for an
+            output that does not depend on the example.
+        axis_name: a name for the axis, by which collectives such as `lax.psum` refer to it.
+        axis_size: the number of examples; needed only where no argument is mapped.
+        spmd_axis_name: accepted for JAX's sake.
+
+    Raises:
+        ValueError: the mapped axes differ in size (the message says which leaf has which), an axis is out of range, or
+            an output that depends on the example has None in `out_axes`.
+
+    >>> import numpy as np
+    >>> vmap(np.dot, in_axes=(0, None))(np.eye(2), np.array([3.0, 4.0]))
+    array([3., 4.])
+    """
+    check_callable(fun, "vmap")
+    if isinstance(in_axes, list):
+        in_axes = tuple(in_axes)
+
+    @wraps(fun, updated=())
+    @boundary
+    def vmap_fun(*args: Any, **kwargs: Any) -> Any:
+        paths, in_tree = tree.flatten_with_path((args, kwargs))
+        axes = tree.flatten_prefix((in_axes, 0), (args, kwargs), "vmap in_axes")
+        leaves = _leaves(paths, axes)
+        size = _batch_size(paths, leaves, axes, axis_size)
+        trace = BatchTrace(current_trace(), size, axis_name)
+        source = user_source()
+        inputs = [
+            x if axis is None else BatchTracer(trace, np.moveaxis(x, axis, 0), source)
+            for x, axis in zip(leaves, axes, strict=True)
+        ]
+        with under(trace):
+            given, named = in_tree.unflatten(inputs)
+            out = fun(*given, **named)
+        out_paths, out_tree = tree.flatten_with_path(out)
+        places = tree.flatten_prefix(out_axes, out, "vmap out_axes")
+        return out_tree.unflatten([_output(trace, *item) for item in zip(out_paths, places, strict=True)])
+
+    return vmap_fun
+
+
+def _leaves(paths: Sequence[tuple[Any, Any]], axes: Sequence[Any]) -> list[Any]:
+    leaves: list[Any] = []
+    for (path, x), axis in zip(paths, axes, strict=True):
+        name = f"argument {tree.keystr(path[1:])}"
+        if axis is not None:
+            differentiable_leaf(x, name, "vmap")
+            ndim = len(shape_of(x))
+            if not isinstance(axis, (int, np.integer)):
+                raise TypeError(f"vmap: in_axes must be integers or None, got {axis!r} for {name}")
+            if not -ndim <= axis < ndim:
+                raise ValueError(f"vmap: {name} is {aval_of(x)}, which has no axis {axis}; give in_axes=None for it?")
+        leaves.append(x)
+    return leaves
+
+
+def _batch_size(paths: Any, leaves: Sequence[Any], axes: Sequence[Any], axis_size: int | None) -> int:
+    sizes = {
+        f"argument {tree.keystr(path[1:])} has size {shape_of(x)[axis]} along axis {axis} of {shape_of(x)}": shape_of(
+            x
+        )[axis]
+        for (path, _), x, axis in zip(paths, leaves, axes, strict=True)
+        if axis is not None
+    }
+    found = set(sizes.values()) | ({axis_size} if axis_size is not None else set())
+    if len(found) == 1:
+        return found.pop()
+    if not found:
+        raise ValueError("vmap: no argument is mapped (all in_axes are None): give axis_size")
+    asked = [] if axis_size is None else [f"axis_size is {axis_size}"]
+    raise ValueError("vmap: the mapped axes differ in size:\n  " + "\n  ".join(asked + list(sizes)))
+
+
+def _output(trace: BatchTrace, path_and_value: tuple[Any, Any], axis: Any) -> Any:
+    path, x = path_and_value
+    name = f"output{tree.keystr(path)}"
+    if isinstance(x, BatchTracer) and x.owner is trace:
+        if axis is None:
+            raise ValueError(f"vmap: {name} depends on the example, so out_axes cannot be None for it")
+        ndim = len(shape_of(x.value))
+        if not -ndim <= axis < ndim:
+            raise ValueError(f"vmap: {name} is {x.aval}, and cannot get a batch axis at {axis}")
+        return np.moveaxis(x.value, 0, axis)
+    if axis is None:
+        return x
+    differentiable_leaf(x, name, "vmap")
+    x = np.asarray(x) if not isinstance(x, Tracer) else x
+    ndim = len(shape_of(x)) + 1
+    return np.moveaxis(np.broadcast_to(x, (trace.size, *shape_of(x))), 0, axis % ndim)

@@ -1,0 +1,166 @@
+"""Abstract values: what is known of an array before it is computed.
+
+An *abstract value* (aval) is a shape and a dtype. The dtype rules are NumPy 2's own: wherever a ufunc exists, the
+ufunc itself is asked (`ufunc.resolve_dtypes`), so that tracing can never promote differently from NumPy. A Python
+scalar is *weak*, as in NEP 50: it takes on the dtype of the array that it meets.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "PYTHON_SCALARS",
+    "ShapeDtypeStruct",
+    "ShapedArray",
+    "aval_of",
+    "broadcast_shapes",
+    "dtype_of",
+    "float0",
+    "is_inexact",
+    "is_weak",
+    "result_dtype",
+    "shape_of",
+    "short_dtype",
+    "ufunc_dtypes",
+    "weak_type",
+]
+
+PYTHON_SCALARS = frozenset((bool, int, float, complex))
+_WEAK_DTYPES = {bool: np.dtype(bool), int: np.dtype(int), float: np.dtype(float), complex: np.dtype(complex)}
+_WEAK_TYPES = {"b": bool, "i": int, "f": float, "c": complex}
+
+float0 = np.dtype([("float0", np.void, 0)])
+"""The dtype of the tangent of an integer or boolean: it holds nothing."""
+
+
+class ShapedArray:
+    """The shape and dtype of an array.
+
+    Args:
+        shape: the dimensions.
+        dtype: anything `numpy.dtype` accepts.
+        weak: true for a Python scalar, whose dtype gives way to that of an array (NEP 50).
+
+    >>> ShapedArray((2, 3), np.float32)
+    ShapedArray(f32[2,3])
+    """
+
+    __slots__ = ("dtype", "shape", "weak")
+
+    def __init__(self, shape: Any, dtype: Any, weak: bool = False) -> None:
+        self.shape: tuple[int, ...] = (shape,) if isinstance(shape, int) else tuple(shape)
+        self.dtype = np.dtype(dtype)
+        self.weak = weak
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        n = 1
+        for d in self.shape:
+            n *= d
+        return n
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, ShapedArray)
+            and self.shape == other.shape
+            and self.dtype == other.dtype
+            and self.weak == other.weak
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.shape, self.dtype, self.weak))
+
+    def __str__(self) -> str:
+        if self.weak:
+            return weak_type(self.dtype).__name__
+        return f"{short_dtype(self.dtype)}[{','.join(map(str, self.shape))}]"
+
+    def __repr__(self) -> str:
+        return f"ShapedArray({self})"
+
+
+ShapeDtypeStruct = ShapedArray
+
+
+def weak_type(dtype: np.dtype[Any]) -> type:
+    """The Python scalar type of a weak value of this dtype."""
+    return _WEAK_TYPES[dtype.kind]
+
+
+def short_dtype(dtype: np.dtype[Any]) -> str:
+    """A dtype as the IR prints it: `f32`, `i64`, `c128`, `bool`."""
+    if dtype.kind in "fiuc":
+        return f"{dtype.kind}{8 * dtype.itemsize}"
+    return "float0" if dtype == float0 else dtype.name
+
+
+def shape_of(x: Any) -> tuple[int, ...]:
+    """The shape of an array, a tracer or a Python scalar."""
+    return () if x.__class__ in PYTHON_SCALARS else x.shape
+
+
+def dtype_of(x: Any) -> np.dtype[Any]:
+    """The dtype of an array, a tracer or a Python scalar."""
+    return _WEAK_DTYPES[x.__class__] if x.__class__ in PYTHON_SCALARS else x.dtype
+
+
+def is_weak(x: Any) -> bool:
+    """Whether a value is a Python scalar, or a tracer that stands for one."""
+    return x.__class__ in PYTHON_SCALARS or bool(getattr(x, "weak", False))
+
+
+def is_inexact(x: Any) -> bool:
+    """Whether a value has a floating or complex dtype, and so a tangent."""
+    return dtype_of(x).kind in "fc"
+
+
+def aval_of(x: Any) -> ShapedArray:
+    """The abstract value of an array, a NumPy scalar, a Python scalar or a tracer."""
+    if x.__class__ in PYTHON_SCALARS:
+        return ShapedArray((), _WEAK_DTYPES[x.__class__], True)
+    if isinstance(x, ShapedArray):
+        return x
+    aval = getattr(x, "aval", None)
+    return aval if aval is not None else ShapedArray(x.shape, x.dtype)
+
+
+def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """NumPy's broadcast of shapes; raises ValueError where they do not fit."""
+    first = shapes[0]
+    if all(s == first for s in shapes):
+        return first
+    ndim = max(map(len, shapes))
+    out: list[int] = []
+    for axis in range(-ndim, 0):
+        dims = {s[axis] for s in shapes if len(s) >= -axis} - {1}
+        if len(dims) > 1:
+            raise ValueError(f"shapes {', '.join(map(str, shapes))} do not broadcast together")
+        out.append(dims.pop() if dims else 1)
+    return tuple(out)
+
+
+@lru_cache(maxsize=4096)
+def _resolve(ufunc: np.ufunc, dtypes: tuple[Any, ...]) -> tuple[np.dtype[Any], ...]:
+    return ufunc.resolve_dtypes(dtypes + (None,) * ufunc.nout)[ufunc.nin :]
+
+
+def ufunc_dtypes(ufunc: np.ufunc, avals: tuple[ShapedArray, ...]) -> tuple[np.dtype[Any], ...]:
+    """The dtypes of a ufunc's results, as NumPy resolves them; raises TypeError where there is no loop."""
+    dtypes = [_WEAK_TYPES[a.dtype.kind] if a.weak else a.dtype for a in avals]
+    # `resolve_dtypes` takes Python's int, float and complex for weak operands, and a bool as a strong one.
+    return _resolve(ufunc, tuple(np.dtype(bool) if d is bool else d for d in dtypes))
+
+
+def result_dtype(*xs: Any) -> np.dtype[Any]:
+    """NumPy's promotion of values, tracers or avals, Python scalars being weak."""
+    avals = [aval_of(x) for x in xs]
+    # A zero of the weak type stands for a Python scalar.
+    return np.result_type(*[weak_type(a.dtype)(0) if a.weak else a.dtype for a in avals])
