@@ -41,6 +41,11 @@ class Primitive:
             caller sums broadcast dimensions and casts, so a rule never needs to.
         batch: `batch(args, batched, size, **params)`, the operation on a batch of `size` operands: those of `args`
             that are `batched` have one more axis, the first; so has each result.
+        push: `push(primals, tangents, **params)`, results and their tangents together, where that is less work than one
+            after the other; it stands in for `jvp`.
+        forward, backward: for an operation that keeps something of its own for the reverse pass:
+            `forward(ins, wanted, **params)` gives the results and what to keep,
+            `backward(kept, ct, out, ins, wanted, **params)` the cotangents; they stand in for `vjp`.
         python: the operation on Python scalars, where Python has one: weak in, weak out.
         pointwise: each element of the result depends on the same element of the (broadcast) operands alone.
         multiple: whether there is a tuple of results.
@@ -48,7 +53,21 @@ class Primitive:
     Params are static: hashable, and passed by keyword.
     """
 
-    __slots__ = ("abstract", "batch", "doc", "impl", "jvp", "multiple", "name", "pointwise", "python", "vjp")
+    __slots__ = (
+        "abstract",
+        "backward",
+        "batch",
+        "doc",
+        "forward",
+        "impl",
+        "jvp",
+        "multiple",
+        "name",
+        "pointwise",
+        "push",
+        "python",
+        "vjp",
+    )
 
     def __init__(
         self,
@@ -67,6 +86,9 @@ class Primitive:
         self.name, self.impl, self.abstract = name, impl, abstract
         self.jvp, self.vjp, self.python, self.multiple, self.doc = jvp, vjp, python, multiple, doc
         self.pointwise, self.batch = pointwise, batch
+        self.push: Callable[..., Any] | None = None
+        self.forward: Callable[..., Any] | None = None
+        self.backward: Callable[..., Any] | None = None
 
     def bind(self, *args: Any, **params: Any) -> Any:
         """Apply the operation, under the current trace."""

@@ -52,10 +52,10 @@ class Equation:
 
     In a program the inputs are `Var` or `Literal` and the outputs are `Var`. While it is being recorded both hold the
     recording's tracers, and inputs also plain values; `values` then has the operands as the parent trace sees them,
-    and `wanted` says which of them take a cotangent.
+    `wanted` says which of them take a cotangent, and `kept` is what the primitive's `forward` rule kept.
     """
 
-    __slots__ = ("inputs", "outputs", "params", "primitive", "source", "values", "wanted")
+    __slots__ = ("inputs", "kept", "outputs", "params", "primitive", "source", "values", "wanted")
 
     def __init__(
         self,
@@ -66,9 +66,11 @@ class Equation:
         source: Source,
         values: Sequence[Any] = (),
         wanted: Sequence[bool] = (),
+        kept: Any = None,
     ) -> None:
         self.primitive, self.inputs, self.outputs = primitive, inputs, outputs
-        self.params, self.source, self.values, self.wanted = params, source, values, wanted
+        self.params, self.source = params, source
+        self.values, self.wanted, self.kept = values, wanted, kept
 
     def __repr__(self) -> str:
         return f"Equation({self.primitive.name}, {len(self.inputs)} in, {len(self.outputs)} out)"
@@ -84,9 +86,10 @@ class Program:
         equations: in the order of evaluation.
         outputs: variables or literals.
         in_tree, out_tree: the pytrees of the arguments and of the result, where known.
+        derived: programs made from this one (its derivative, a batch of it), which live as long as it does.
     """
 
-    __slots__ = ("consts", "constvars", "equations", "in_tree", "inputs", "out_tree", "outputs")
+    __slots__ = ("consts", "constvars", "derived", "equations", "in_tree", "inputs", "out_tree", "outputs")
 
     def __init__(
         self,
@@ -101,6 +104,7 @@ class Program:
         self.constvars, self.consts = tuple(constvars), tuple(consts)
         self.inputs, self.equations, self.outputs = tuple(inputs), tuple(equations), tuple(outputs)
         self.in_tree, self.out_tree = in_tree, out_tree
+        self.derived: dict[Any, Any] = {}
 
     @property
     def in_avals(self) -> list[ShapedArray]:

@@ -76,15 +76,16 @@ class Record(Trace):
 
     Attributes:
         abstract: whether only shapes and dtypes are known.
+        reverse: whether the equations will be walked backwards, so that `forward` rules should keep what they need.
         equations: what has been recorded; their atoms are tracers of this record and plain values.
         captures: the arrays locked on the record's behalf.
     """
 
-    __slots__ = ("abstract", "captures", "equations")
+    __slots__ = ("abstract", "captures", "equations", "reverse")
 
-    def __init__(self, parent: Trace | None, abstract: bool = False) -> None:
+    def __init__(self, parent: Trace | None, abstract: bool = False, reverse: bool = False) -> None:
         super().__init__(parent)
-        self.abstract = abstract
+        self.abstract, self.reverse = abstract, reverse
         self.equations: list[Equation] = []
         self.captures = Captures()
 
@@ -118,8 +119,11 @@ class Record(Trace):
         if captured:
             args = [self.captures.hold(a) if a.__class__ is np.ndarray else a for a in args]
             values = [a.value if a.__class__ is RecordTracer and a.owner is self else a for a in args]
+        kept = None
         if self.abstract:
             outs: Any = self._abstract(primitive, args, params, source)
+        elif self.reverse and primitive.forward is not None and True in wanted:
+            outs, kept = self._in_parent(primitive, values, params, source, wanted)
         elif self.parent is None:
             try:
                 outs = primitive.impl(*values, **params)
@@ -129,10 +133,10 @@ class Record(Trace):
             outs = self._in_parent(primitive, values, params, source)
         if not primitive.multiple:
             tracer = self._output(outs, source)
-            self.equations.append(Equation(primitive, args, (tracer,), params, source, values, wanted))
+            self.equations.append(Equation(primitive, args, (tracer,), params, source, values, wanted, kept))
             return tracer
         tracers = tuple(self._output(out, source) for out in outs)
-        self.equations.append(Equation(primitive, args, tracers, params, source, values, wanted))
+        self.equations.append(Equation(primitive, args, tracers, params, source, values, wanted, kept))
         return tracers
 
     def _encloses(self, tracer: Tracer) -> bool:
@@ -144,19 +148,32 @@ class Record(Trace):
             return RecordTracer(self, None, out, source)
         return RecordTracer(self, out, None, source)
 
-    def _in_parent(self, primitive: Primitive, values: Sequence[Any], params: dict[str, Any], source: Source) -> Any:
+    def _in_parent(
+        self,
+        primitive: Primitive,
+        values: Sequence[Any],
+        params: dict[str, Any],
+        source: Source,
+        wanted: Sequence[bool] | None = None,
+    ) -> Any:
+        """Evaluate under the parent trace; with `wanted`, by the primitive's `forward` rule."""
         parent = self.parent
-        if parent is None:
-            try:
-                return primitive.impl(*values, **params)
-            except Exception as error:
-                reraise(primitive.name, values, error, source)
-        before, parent.source = parent.source, source
+        before = None
+        if parent is not None:
+            before, parent.source = parent.source, source
         try:
             with under(parent):
-                return parent.process(primitive, values, params)
+                if wanted is not None and primitive.forward is not None:
+                    return primitive.forward(values, wanted, **params)
+                if parent is not None:
+                    return parent.process(primitive, values, params)
+                try:
+                    return primitive.impl(*values, **params)
+                except Exception as error:
+                    reraise(primitive.name, values, error, source)
         finally:
-            parent.source = before
+            if parent is not None:
+                parent.source = before
 
     def _abstract(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any], source: Source) -> Any:
         try:
@@ -170,16 +187,29 @@ class Record(Trace):
         self.captures.release()
         return equations
 
-    def program(self, inputs: Sequence[RecordTracer], outputs: Sequence[Any], in_tree: Any, out_tree: Any) -> Program:
-        """The recording so far as a program with these inputs and outputs."""
-        built = _freeze(self, inputs, outputs, in_tree, out_tree)
+    def program(
+        self,
+        inputs: Sequence[RecordTracer],
+        outputs: Sequence[Any],
+        in_tree: Any = None,
+        out_tree: Any = None,
+        equations: Sequence[Equation] | None = None,
+    ) -> Program:
+        """What was recorded so far (or these equations of it) as a program with these inputs and outputs."""
+        chosen = self.equations if equations is None else equations
+        built = _freeze(self, chosen, inputs, outputs, in_tree, out_tree)
         if config.check_ir:
             check_program(built)
         return built
 
 
 def _freeze(
-    record: Record, inputs: Sequence[RecordTracer], outputs: Sequence[Any], in_tree: Any, out_tree: Any
+    record: Record,
+    recorded: Sequence[Equation],
+    inputs: Sequence[RecordTracer],
+    outputs: Sequence[Any],
+    in_tree: Any,
+    out_tree: Any,
 ) -> Program:
     env: dict[int, Var] = {id(t): Var(t.aval) for t in inputs}
     consts: dict[int, tuple[Var, Any]] = {}
@@ -198,7 +228,7 @@ def _freeze(
         return consts[id(x)][0]
 
     equations: list[Equation] = []
-    for eqn in record.equations:
+    for eqn in recorded:
         ins = tuple(map(atom, eqn.inputs))
         outs = tuple(Var(t.aval) for t in eqn.outputs)
         env.update((id(t), v) for t, v in zip(eqn.outputs, outs, strict=True))

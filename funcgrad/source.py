@@ -25,16 +25,19 @@ Source = tuple[CodeType, int] | None
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
-_internal: dict[str, bool] = {}
+_inside: set[str] = set()
+_outside: set[str] = set()
 
 
 def is_internal(filename: str) -> bool:
     """Whether a file belongs to funcgrad or NumPy, and not to the user."""
-    known = _internal.get(filename)
-    if known is None:
-        inside = filename.startswith((_PACKAGE, _NUMPY)) or filename.startswith("<__array_function__")
-        known = _internal[filename] = inside or (filename.startswith("<frozen") and "runpy" not in filename)
-    return known
+    if filename in _inside:
+        return True
+    frozen = filename.startswith("<frozen") and "runpy" not in filename
+    if frozen or filename.startswith((_PACKAGE, _NUMPY, "<__array_function__")):
+        _inside.add(filename)
+        return True
+    return False
 
 
 def user_frame() -> FrameType | None:
@@ -50,15 +53,13 @@ def user_source() -> Source:
     if not config.source_lines:
         return None
     frame: Any = sys._getframe(3)  # past the trace and `bind`
-    get = _internal.get
     while frame is not None:
+        while frame.f_code.co_filename in _inside:
+            frame = frame.f_back
         name = frame.f_code.co_filename
-        inside = get(name)
-        if inside is None:
-            inside = is_internal(name)
-        if not inside:
+        if name in _outside or not is_internal(name):
+            _outside.add(name)
             return frame.f_code, frame.f_lasti
-        frame = frame.f_back
     return None
 
 

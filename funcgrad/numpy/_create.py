@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from funcgrad.core import Tracer
 from funcgrad.numpy._dispatch import array_operand, implements, operand
-from funcgrad.types import shape_of
+from funcgrad.types import broadcast_shapes, result_dtype, shape_of
 
 __all__ = ["arange", "array", "asarray", "empty_like", "full", "full_like", "geomspace", "linspace", "logspace",
            "meshgrid", "ones_like", "zeros_like"]  # fmt: skip
@@ -102,11 +103,15 @@ def linspace(
     device: Any = None,
 ) -> Any:
     """Evenly spaced numbers over an interval whose ends may be traced."""
-    a, b = array_operand(start), array_operand(stop)
-    div = num - 1 if endpoint else num
-    t = np.arange(num).reshape((-1,) + (1,) * max(a.ndim, b.ndim))
-    step = (b - a) / div if div > 0 else (b - a) * np.nan
-    out = a + t * step if div > 0 else a + t * (b - a)
+    num = operator.index(num)
+    if num < 0:
+        raise ValueError(f"linspace: the number of samples must not be negative, got {num}")
+    a, b = array_operand(start) * 1.0, array_operand(stop) * 1.0
+    span = b - a
+    count = num - 1 if endpoint else num
+    step = span / count if count > 0 else np.nan
+    t = np.arange(num, dtype=result_dtype(a, b)).reshape((-1,) + (1,) * span.ndim)
+    out = a + t * (step if count > 0 else span)
     if endpoint and num > 1:
         out = np.concatenate([out[:-1], np.broadcast_to(b, out.shape[1:])[None]])
     out = np.moveaxis(out, 0, axis)
@@ -119,14 +124,30 @@ def logspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
 ) -> Any:
     """Numbers evenly spaced on a log scale, from base**start to base**stop."""
-    out = np.power(base, np.linspace(operand(start), operand(stop), num, endpoint, axis=axis))
+    a, b, base = operand(start), operand(stop), operand(base)
+    if shape_of(base):  # the samples of each base along an axis of their own
+        ndim = len(broadcast_shapes(shape_of(a), shape_of(b), shape_of(base)))
+        a, b, base = (np.reshape(x, (1,) * (ndim - np.ndim(x)) + np.shape(x)) for x in (a, b, base))
+        base = np.expand_dims(base, axis)
+    out = np.power(base, linspace(a, b, num, endpoint, axis=axis))
     return out if dtype is None else out.astype(dtype)
 
 
 @implements(np.geomspace)
 def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
-    """Numbers evenly spaced on a log scale (a geometric progression) of positive ends."""
-    out = np.exp(linspace(np.log(operand(start)), np.log(operand(stop)), num, endpoint, axis=axis))
+    """Numbers evenly spaced on a log scale (a geometric progression) between ends of one sign."""
+    a, b = array_operand(start), array_operand(stop)
+    inside = np.result_type(result_dtype(a, b), np.float64 if dtype is None else dtype, 1.0)
+    a, b = a.astype(inside), b.astype(inside)
+    sign = np.sign(a)  # of a complex number: its direction
+    low, high = a / sign, b / sign
+    out = logspace(np.log10(low), np.log10(high), num, endpoint)
+    ends = [x[None] for x in np.broadcast_arrays(low, high)]  # which logarithms give up to rounding only
+    if num > 1:
+        out = np.concatenate([ends[0], out[1:-1], ends[1]] if endpoint else [ends[0], out[1:]])
+    elif num == 1:
+        out = ends[0]
+    out = np.moveaxis(out * sign, 0, axis)
     return out if dtype is None else out.astype(dtype)
 
 

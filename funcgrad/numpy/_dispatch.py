@@ -114,11 +114,15 @@ def _unsupported(name: str, hint: str = "") -> UnsupportedFunctionError:
 
 def array_ufunc(self: Tracer, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """`__array_ufunc__` of every tracer."""
-    if method == "__call__" and not kwargs:
-        primitive = UFUNCS.get(ufunc)
-        if primitive is not None:
+    primitive = UFUNCS.get(ufunc)
+    if primitive is None or kwargs or method != "__call__":
+        return _ufunc_slowly(ufunc, method, inputs, kwargs)
+    if primitive.python is not None:
+        return call_ufunc(primitive, *inputs)
+    for x in inputs:
+        if not (x.__class__ in _PLAIN or isinstance(x, Tracer)):
             return call_ufunc(primitive, *inputs)
-    return _ufunc_slowly(ufunc, method, inputs, kwargs)
+    return primitive.bind(*inputs)
 
 
 def _ufunc_slowly(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: dict[str, Any]) -> Any:

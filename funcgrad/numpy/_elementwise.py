@@ -10,7 +10,8 @@ import numpy as np
 from funcgrad.core import Primitive
 from funcgrad.numpy._dispatch import array_operand, call_ufunc, implements, operand
 from funcgrad.ops.math import COMPLEX, IMAG, REAL, SELECT, UFUNCS
-from funcgrad.types import dtype_of
+from funcgrad.ops.rules import WEAKEN
+from funcgrad.types import aval_of, dtype_of, ufunc_dtypes
 
 __all__ = [
     "UFUNC_NAMES",
@@ -124,12 +125,13 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
 def round(a: Any, decimals: int = 0) -> Any:
     """Round to a number of decimals; the derivative is zero."""
     x = array_operand(a)
-    if x.dtype.kind in "biu" and decimals >= 0:
+    if x.dtype.kind in "iu" and decimals >= 0:
         return x
     if decimals == 0:
         return np.rint(x)
     scale = 10.0 ** abs(decimals)
-    return np.rint(x * scale) / scale if decimals > 0 else np.rint(x / scale) * scale
+    out = np.rint(x * scale) / scale if decimals > 0 else np.rint(x / scale) * scale
+    return out.astype(x.dtype) if x.dtype.kind in "iu" else out
 
 
 around = round
@@ -150,15 +152,21 @@ def divmod(x: Any, y: Any) -> tuple[Any, Any]:
 @implements(np.modf)
 def modf(x: Any) -> tuple[Any, Any]:
     """The fractional and the integral part."""
+    x = _floating(np.modf, x)
+    finite = np.where(np.isinf(x), 0, x)  # an infinity is whole, and leaves 0
+    return finite - np.trunc(finite), np.trunc(x)
+
+
+def _floating(ufunc: np.ufunc, x: Any) -> Any:
+    """An operand in the dtype in which a ufunc computes."""
     x = array_operand(x)
-    whole = np.trunc(x)
-    return x - whole, whole
+    return x.astype(ufunc_dtypes(ufunc, (aval_of(x),))[0])
 
 
 @implements(np.frexp)
 def frexp(x: Any) -> tuple[Any, Any]:
     """Mantissa in [0.5, 1) and exponent, so that x = mantissa · 2**exponent; the exponent is locally constant."""
-    x = array_operand(x)
+    x = _floating(np.frexp, x)
     finite = np.isfinite(x) & (x != 0)
     exponent = np.where(finite, np.floor(np.log2(np.where(finite, np.abs(x), 1))) + 1, 0).astype(np.int32)
     mantissa = np.ldexp(x, -exponent)
@@ -200,7 +208,12 @@ def isclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan:
 @implements(np.allclose)
 def allclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
     """Whether all elements are close."""
-    return np.all(isclose(a, b, rtol, atol, equal_nan))
+    return _python_bool(np.all(isclose(a, b, rtol, atol, equal_nan)))
+
+
+def _python_bool(x: Any) -> Any:
+    """A truth value as a Python bool, as NumPy returns it."""
+    return WEAKEN.bind(x)
 
 
 @implements(np.array_equal)
@@ -210,7 +223,7 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
     if a1.shape != a2.shape:
         return False
     same = a1 == a2
-    return np.all(same | (np.isnan(a1) & np.isnan(a2)) if equal_nan else same)
+    return _python_bool(np.all(same | (np.isnan(a1) & np.isnan(a2)) if equal_nan else same))
 
 
 @implements(np.isreal)

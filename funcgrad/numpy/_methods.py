@@ -78,7 +78,7 @@ def _operator(primitive: Primitive, swapped: bool) -> Callable[[Any, Any], Any]:
 def _power(self: Any, exponent: Any) -> Any:
     """`x ** 2` and the like by the ufuncs that NumPy's own operator uses for arrays."""
     if exponent.__class__ in (int, float) and not self.weak:
-        if exponent == 2:
+        if exponent == 2 and (self.dtype.kind in "fc" or exponent.__class__ is int):
             return np.square(self)
         if self.dtype.kind in "fc":
             if exponent == 1:
@@ -109,8 +109,8 @@ def _install_operators() -> None:
     Tracer.__pow__ = _power  # type: ignore[attr-defined]
     Tracer.__matmul__ = lambda self, other: NotImplemented if _foreign(other) else matmul(self, other)  # type: ignore[attr-defined]
     Tracer.__rmatmul__ = lambda self, other: NotImplemented if _foreign(other) else matmul(other, self)  # type: ignore[attr-defined]
-    Tracer.__divmod__ = lambda self, other: np.divmod(self, other)  # type: ignore[attr-defined]
-    Tracer.__rdivmod__ = lambda self, other: np.divmod(other, self)  # type: ignore[attr-defined]
+    Tracer.__divmod__ = lambda self, other: (self // other, self % other)  # type: ignore[attr-defined]
+    Tracer.__rdivmod__ = lambda self, other: (other // self, other % self)  # type: ignore[attr-defined]
     Tracer.__getitem__ = lambda self, index: getitem(array_operand(self), index)  # type: ignore[attr-defined]
 
 

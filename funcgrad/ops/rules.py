@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.core import Primitive
+from funcgrad.core import Primitive, Tracer
 from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.types import (
     PYTHON_SCALARS,
@@ -247,9 +247,7 @@ def match_cotangent(ct: Any, like: Any) -> Any:
     if shape != have and have:
         ct = _unbroadcast(ct, have, shape)
     ct = _match_dtype(ct, dtype_of(like))
-    if is_weak(like) and isinstance(ct, np.generic):
-        return ct.item()
-    return ct
+    return _weaken(ct) if is_weak(like) and not is_weak(ct) else ct
 
 
 def _unbroadcast(ct: Any, have: tuple[int, ...], shape: tuple[int, ...]) -> Any:
@@ -274,9 +272,7 @@ def match_tangent(tangent: Any, out: Any) -> Any:
     if shape_of(tangent) != shape_of(out):
         tangent = np.broadcast_to(tangent, shape_of(out))
     tangent = _match_dtype(tangent, dtype_of(out))
-    if is_weak(out) and isinstance(tangent, np.generic):
-        return tangent.item()
-    return tangent
+    return _weaken(tangent) if is_weak(out) and not is_weak(tangent) else tangent
 
 
 def _match_dtype(x: Any, want: np.dtype[Any]) -> Any:
@@ -288,6 +284,15 @@ def _match_dtype(x: Any, want: np.dtype[Any]) -> Any:
     if x.__class__ in PYTHON_SCALARS:
         return want.type(x)
     return x.astype(want) if x.dtype != want else x
+
+
+def _weaken(x: Any) -> Any:
+    """A scalar as a Python scalar, whose dtype gives way."""
+    return WEAKEN.bind(x) if isinstance(x, Tracer) else x.item()
+
+
+WEAKEN = linear("weaken", _weaken, lambda x: ShapedArray((), x.dtype, True), lambda ct, ins, wanted: [ct])
+"""An array of shape () as a Python scalar of the same value: so that the gradient of one is one, traced or not."""
 
 
 def operand_avals(*xs: Any) -> tuple[ShapedArray, ...]:

@@ -63,7 +63,7 @@ SPECIAL: dict[str, tuple[Any, ...]] = {
     "loggamma": (lambda g, o, x: g * _sp().psi(x),),
     "psi": (lambda g, o, x: g * _sp().zeta(2.0, x),),
     "rgamma": (lambda g, o, x: -g * (o * _sp().psi(x)),),
-    "zeta": (None, lambda g, o, s, q: -g * (s * _sp().zeta(s + 1, q))),
+    "_zeta": (None, lambda g, o, s, q: -g * (s * _sp().zeta(s + 1, q))),
     "beta": (lambda g, o, a, b: g * (o * _beta_slope(a, b)), lambda g, o, a, b: g * (o * _beta_slope(b, a))),
     "betaln": (lambda g, o, a, b: g * _beta_slope(a, b), lambda g, o, a, b: g * _beta_slope(b, a)),
     "entr": (lambda g, o, x: -g * (np.log(x) + 1),),
@@ -99,7 +99,10 @@ SPECIAL: dict[str, tuple[Any, ...]] = {
     "gammaincc": (None, lambda g, o, a, x: -g * _gamma_density(a, x)),
     "betainc": (None, None, lambda g, o, a, b, x: g * _beta_density(a, b, x)),
 }
-"""The pushforwards of each function, as for `rules.elementwise`; None for an operand without a derivative here."""
+"""The pushforwards of each function, as for `rules.elementwise`; None for an operand without a derivative here.
+
+Keys are the names of the ufuncs (the function `zeta` calls one that is named `_zeta`).
+"""
 
 
 def _sinc_slope(o: Any, x: Any) -> Any:

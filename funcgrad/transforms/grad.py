@@ -14,7 +14,7 @@ from funcgrad.transforms.boundary import boundary, check_callable, differentiabl
 from funcgrad.transforms.vjp import Recording, record_function, zero_like
 from funcgrad.types import PYTHON_SCALARS, aval_of, dtype_of
 
-__all__ = ["grad", "value_and_grad"]
+__all__ = ["grad", "positions", "value_and_grad"]
 
 Argnums = int | Sequence[int]
 
@@ -55,7 +55,7 @@ def value_and_grad(
     @wraps(fun, updated=())
     @boundary
     def value_and_grad_fun(*args: Any, **kwargs: Any) -> Any:
-        nums = _positions(argnums, len(args), fun)
+        nums = positions(argnums, len(args), fun)
         leaves, in_tree = tree.flatten(tuple(args[i] for i in nums))
         _check_inputs(args, nums, leaves, holomorphic, allow_int)
 
@@ -109,7 +109,8 @@ def _name(fun: Callable[..., Any]) -> str:
     return getattr(fun, "__name__", type(fun).__name__)
 
 
-def _positions(argnums: Argnums, n: int, fun: Callable[..., Any]) -> tuple[int, ...]:
+def positions(argnums: Argnums, n: int, fun: Callable[..., Any]) -> tuple[int, ...]:
+    """`argnums` as positions from 0 to n - 1; raises TypeError where a call with n arguments has none there."""
     nums = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     for i in nums:
         if not isinstance(i, (int, np.integer)):

@@ -70,10 +70,9 @@ class JVPTrace(Trace):
             before, parent.source = parent.source, source
         try:
             with under(parent):
-                out = primitive.bind(*primals, **params)
                 if all(t is None for t in tangents):
-                    return out
-                return self._push(primitive, primals, tangents, out, params, source)
+                    return primitive.bind(*primals, **params)
+                return self._push(primitive, primals, tangents, params, source)
         finally:
             if parent is not None:
                 parent.source = before
@@ -83,14 +82,17 @@ class JVPTrace(Trace):
         primitive: Primitive,
         primals: Sequence[Any],
         tangents: Sequence[Any],
-        out: Any,
         params: dict[str, Any],
         source: Source,
     ) -> Any:
-        if primitive.jvp is None:
+        if primitive.push is not None:
+            out, dout = primitive.push(primals, tangents, **params)
+        elif primitive.jvp is not None:
+            out = primitive.bind(*primals, **params)
+            dout = primitive.jvp(tangents, out, primals, **params)
+        else:
             error = InconclusiveRuleError("has no derivative in forward mode")
             reraise(primitive.name, primals, error, source)
-        dout = primitive.jvp(tangents, out, primals, **params)
         if not primitive.multiple:
             return self._pair(out, dout, source)
         return tuple(self._pair(o, d, source) for o, d in zip(out, dout or [None] * len(out), strict=True))

@@ -22,7 +22,7 @@ from funcgrad.record import Record, RecordTracer
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
 from funcgrad.types import PYTHON_SCALARS, aval_of, dtype_of, float0, is_inexact, shape_of
 
-__all__ = ["Recording", "backward", "record_function", "vjp", "zero_like"]
+__all__ = ["Recording", "backward", "own_value", "record_function", "snapshot", "vjp", "zero_like"]
 
 
 class Recording:
@@ -54,7 +54,7 @@ class Recording:
 
 def record_function(fun: Callable[..., Any], leaves: Sequence[Any], in_tree: Any, has_aux: bool) -> Recording:
     """Record `fun` at flat arguments, in concrete mode; the recording must be closed."""
-    record = Record(current_trace())
+    record = Record(current_trace(), reverse=True)
     recording = Recording(record, [record.input(x) for x in leaves])
     try:
         with under(record):
@@ -116,11 +116,16 @@ def _visit(eqn: Equation, cts: list[Any], found: dict[int, Any], owned: set[int]
     else:
         out = [t.value for t in eqn.outputs]
         ct = [None if c is None else full_cotangent(c, o) for c, o in zip(cts, out, strict=True)]
-    if primitive.vjp is None:
+    if primitive.vjp is None and eqn.kept is None:
         error = InconclusiveRuleError("has no derivative in reverse mode")
         reraise(primitive.name, ins, error, eqn.source)
     try:
-        in_cts = primitive.vjp(ct, out, ins, wanted, **eqn.params)
+        if eqn.kept is not None:
+            rule: Any = primitive.backward
+            in_cts = rule(eqn.kept, ct, out, ins, wanted, **eqn.params)
+        else:
+            rule = primitive.vjp
+            in_cts = rule(ct, out, ins, wanted, **eqn.params)
     except ArithmeticError as error:
         reraise(f"derivative of {primitive.name}", ins, error, eqn.source)
     for i, ct in enumerate(in_cts):
@@ -200,8 +205,8 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
     for path, x in paths:
         differentiable_leaf(x, f"argument {tree.keystr(path)}", "vjp")
     with record_function(fun, [x for _, x in paths], in_tree, has_aux) as recording:
-        _snapshot(recording)
-    outputs = [_own(recording.value(x)) for x in recording.outputs]
+        snapshot(recording)
+    outputs = [own_value(recording.value(x)) for x in recording.outputs]
     out = recording.out_tree.unflatten(outputs)
 
     @boundary
@@ -216,11 +221,12 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
     return out, pullback
 
 
-def _own(x: Any) -> Any:
+def own_value(x: Any) -> Any:
+    """A copy of an array, so that nothing else shares it."""
     return x.copy() if isinstance(x, np.ndarray) else x
 
 
-def _snapshot(recording: Recording) -> None:
+def snapshot(recording: Recording) -> None:
     """Copy what the user could still write to: captured arrays, and views of them."""
     copies: dict[int, np.ndarray] = {}
     held = recording.record.captures.locked
@@ -241,6 +247,8 @@ def _snapshot(recording: Recording) -> None:
         t.value = copied(t.value)
     for eqn in recording.equations:
         eqn.values = tuple(map(copied, eqn.values))
+        if eqn.kept is not None:
+            eqn.kept = tuple(map(copied, eqn.kept))
         for t in eqn.outputs:
             t.value = copied(t.value)
 

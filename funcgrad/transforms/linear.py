@@ -1,0 +1,139 @@
+"""Linear functions as programs: `linearize` and `linear_transpose`.
+
+`linearize` records the function once at a point, and then the tangents' way through the recorded equations, abstractly:
+what comes out is a program that is linear in the tangents, with the values of the primal pass as its constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import funcgrad.tree as tree
+from funcgrad.ir import Program
+from funcgrad.ops.rules import match_tangent
+from funcgrad.record import RecordTracer
+from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
+from funcgrad.transforms.make_ir import trace_to_program
+from funcgrad.transforms.vjp import Recording, own_value, record_function, snapshot, vjp, zero_like
+from funcgrad.types import ShapedArray, aval_of, is_inexact, shape_of
+
+__all__ = ["Linear", "linear_transpose", "linearize"]
+
+
+class Linear:
+    """A linear function that is a program: call it on tangents, print it.
+
+    Attributes:
+        program: from the flat input tangents to the flat output tangents.
+    """
+
+    __slots__ = ("in_tree", "name", "out_tree", "program")
+
+    def __init__(self, program: Program, in_tree: Any, out_tree: Any, name: str) -> None:
+        self.program, self.in_tree, self.out_tree, self.name = program, in_tree, out_tree, name
+
+    @boundary
+    def __call__(self, *tangents: Any) -> Any:
+        leaves = self.in_tree.flatten_up_to(tangents)
+        matched: list[Any] = []
+        for t, var in zip(leaves, self.program.inputs, strict=True):
+            if shape_of(t) != var.aval.shape:
+                raise TypeError(f"{self.name}: expected a tangent {var.aval}, got {aval_of(t)}")
+            matched.append(t if var.aval.weak or aval_of(t).dtype == var.aval.dtype else t.astype(var.aval.dtype))
+        return self.out_tree.unflatten([own_value(x) for x in self.program(*matched)])
+
+    def __repr__(self) -> str:
+        return f"{self.name} of\n{self.program}"
+
+
+def _push(recording: Recording, tangents: list[Any]) -> list[Any]:
+    """The output tangents: one JVP rule per recorded equation, in order."""
+    found: dict[int, Any] = {id(t): tan for t, tan in zip(recording.inputs, tangents, strict=True)}
+    for eqn in recording.equations:
+        ts = [found.get(id(a)) if isinstance(a, RecordTracer) else None for a in eqn.inputs]
+        if all(t is None for t in ts):
+            continue
+        outs = [t.value for t in eqn.outputs]
+        rule: Any = eqn.primitive.jvp
+        result = rule(ts, outs if eqn.primitive.multiple else outs[0], eqn.values, **eqn.params)
+        douts = (result or [None] * len(outs)) if eqn.primitive.multiple else [result]
+        for tracer, out, d in zip(eqn.outputs, outs, douts, strict=True):
+            if d is not None and is_inexact(out):
+                found[id(tracer)] = match_tangent(d, out)
+    return [_output_tangent(recording, x, found) for x in recording.outputs]
+
+
+def _output_tangent(recording: Recording, x: Any, found: dict[int, Any]) -> Any:
+    t = found.get(id(x)) if isinstance(x, RecordTracer) else None
+    return zero_like(recording.value(x)) if t is None else t
+
+
+@boundary
+def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
+    """The value of a function, and its derivative as a linear function of tangents.
+
+    The primal pass is done once, however often the linear function is called.
+
+    Args:
+        fun: a function of pytrees of floating or complex arrays.
+        *primals: its arguments.
+        has_aux: `fun` returns a pair of its output and auxiliary data.
+
+    Returns:
+        (output, linear function), and the auxiliary data with `has_aux`. The linear function takes tangents like
+        `primals`; its `program` is the IR that it runs.
+
+    >>> y, push = linearize(lambda x: np.sin(x) * x, 0.5)
+    >>> bool(np.isclose(push(1.0), np.sin(0.5) + 0.5 * np.cos(0.5)))
+    True
+    """
+    check_callable(fun, "linearize")
+    paths, in_tree = tree.flatten_with_path(primals)
+    for path, x in paths:
+        differentiable_leaf(x, f"argument {tree.keystr(path)}", "linearize")
+    with record_function(fun, [x for _, x in paths], in_tree, has_aux) as recording:
+        snapshot(recording)
+    out = recording.out_tree.unflatten([own_value(recording.value(x)) for x in recording.outputs])
+    program = trace_to_program(
+        lambda *tangents: _push(recording, list(tangents)), [_tangent_aval(t.value) for t in recording.inputs]
+    )
+    push = Linear(program, in_tree, recording.out_tree, "linear function")
+    return (out, push, tree.map(recording.value, recording.aux)) if has_aux else (out, push)
+
+
+def _tangent_aval(x: Any) -> ShapedArray:
+    if not is_inexact(x):
+        raise TypeError(f"linearize: an argument is {aval_of(x)}, and integers have no tangent; close over it instead")
+    return aval_of(x)
+
+
+def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[..., tuple[Any, ...]]:
+    """The transpose of a function that is linear in its arguments.
+
+    Args:
+        fun: a linear function of pytrees of arrays.
+        *primals: arrays or ShapeDtypeStructs: only shapes and dtypes matter.
+
+    Returns:
+        A function from a cotangent of the output to a tuple, one cotangent per primal.
+
+    >>> (ct,) = linear_transpose(lambda x: np.array([[1.0, 2.0], [3.0, 4.0]]) @ x, ShapedArray((2,), float))(np.ones(2))
+    >>> ct
+    array([4., 6.])
+    """
+    check_callable(fun, "linear_transpose")
+
+    def zeros(x: Any) -> Any:
+        aval = aval_of(x)
+        return aval.dtype.type(0).item() if aval.weak else np.zeros(aval.shape, aval.dtype)
+
+    @boundary
+    def transposed(ct: Any) -> tuple[Any, ...]:
+        # A linear function has the same derivative everywhere.
+        _, pullback = vjp(fun, *tree.map(zeros, primals))
+        return pullback(ct)
+
+    return transposed
