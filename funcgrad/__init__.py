@@ -6,16 +6,21 @@
 array([0., 1.])
 """
 
-from funcgrad import errors, flatten_util, ir, numpy, test_util, tree, tree_util
+from funcgrad import errors, flatten_util, ir, lax, numpy, test_util, tree, tree_util
 from funcgrad.config import config
 from funcgrad.core import Tracer
 from funcgrad.ir import Program
 from funcgrad.ir_check import check_program
 from funcgrad.numpy import at
+from funcgrad.transforms.custom import custom_gradient, custom_jvp, custom_vjp
 from funcgrad.transforms.grad import grad, value_and_grad
+from funcgrad.transforms.jacobian import hessian, jacfwd, jacobian, jacrev
+from funcgrad.transforms.jit import checkpoint, jit, remat
 from funcgrad.transforms.jvp import jvp
+from funcgrad.transforms.linear import linear_transpose, linearize
 from funcgrad.transforms.make_ir import eval_shape, make_ir
 from funcgrad.transforms.vjp import vjp
+from funcgrad.transforms.vmap import vmap
 from funcgrad.types import ShapedArray, ShapeDtypeStruct, float0
 
 __version__ = "0.1.0"
@@ -29,20 +34,34 @@ __all__ = [
     "Tracer",
     "at",
     "check_program",
+    "checkpoint",
     "config",
+    "custom_gradient",
+    "custom_jvp",
+    "custom_vjp",
     "errors",
     "eval_shape",
     "flatten_util",
     "float0",
     "grad",
+    "hessian",
     "ir",
+    "jacfwd",
+    "jacobian",
+    "jacrev",
+    "jit",
     "jvp",
+    "lax",
+    "linear_transpose",
+    "linearize",
     "make_ir",
     "make_jaxpr",
     "numpy",
+    "remat",
     "test_util",
     "tree",
     "tree_util",
     "value_and_grad",
     "vjp",
+    "vmap",
 ]

@@ -189,9 +189,7 @@ def binary_cross_entropy(pred: Array, true: Array) -> tuple[float, Array]:
 def deep_init(seed: int, sizes: Sequence[int]) -> Layers:
     """He initialisation: N(0, 2 / inputs) weights, zero biases."""
     rng = np.random.RandomState(seed)
-    return [
-        (rng.randn(n, m) * np.sqrt(2.0 / n), np.zeros((1, m))) for n, m in itertools.pairwise(sizes)
-    ]
+    return [(rng.randn(n, m) * np.sqrt(2.0 / n), np.zeros((1, m))) for n, m in itertools.pairwise(sizes)]
 
 
 def deep_forward(layers: Layers, x: Array, activation: str) -> Array:
@@ -298,9 +296,7 @@ def list_loss(outputs: list[float], targets: list[float]) -> float:
     return sum(0.5 * (o - t) ** 2 for o, t in zip(outputs, targets, strict=True))
 
 
-def list_backward(
-    weights: Nested, biases: Nested, x: list[float], targets: list[float]
-) -> tuple[Nested, Nested]:
+def list_backward(weights: Nested, biases: Nested, x: list[float], targets: list[float]) -> tuple[Nested, Nested]:
     """Gradients of the weights and biases, laid out like them.
 
     Layer by layer from the output: each node's delta is the error that reached it times its

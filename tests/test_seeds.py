@@ -110,9 +110,7 @@ def test_row_2_values_cotangents_and_gradients() -> None:
     assert values["y"] == pytest.approx(-2.5, rel=1e-15)
     assert gradients == pytest.approx({"w1": 5.6, "b1": 2.8, "w2": -12.25, "b2": -3.5})
     nudges = dict.fromkeys(cotangents, 0.0)
-    loss, (by_parameter, by_value) = value_and_grad(scalar_loss, argnums=(0, 3))(
-        SCALARS, 2.0, 1.0, nudges
-    )
+    loss, (by_parameter, by_value) = value_and_grad(scalar_loss, argnums=(0, 3))(SCALARS, 2.0, 1.0, nudges)
     assert loss == pytest.approx(values["loss"], rel=1e-15)
     assert_same(by_parameter, gradients, rtol=1e-15)
     assert_same(by_value, cotangents, rtol=1e-15)
@@ -252,9 +250,7 @@ def test_row_3_deep_networks(sizes: list[int], activation: str) -> None:
     activation=st.sampled_from(sorted(ACTIVATIONS)),
     batch=st.integers(1, 5),
 )
-def test_row_3_deep_networks_of_any_sizes(
-    seed: int, sizes: list[int], activation: str, batch: int
-) -> None:
+def test_row_3_deep_networks_of_any_sizes(seed: int, sizes: list[int], activation: str, batch: int) -> None:
     assume(unclipped(seed, sizes, activation, batch))
     check_deep(seed, sizes, activation, batch)
 
@@ -397,10 +393,7 @@ def test_row_10_check_grads_takes_one_mode(mode: str) -> None:
 
 def wrong_sin(wrong_in: str) -> Callable[[Any], Any]:
     """The sine as a primitive of one's own, 1 % off in one of its rules."""
-    right, wrong = (
-        elementwise_rules([lambda g, out, x, slope=slope: slope * np.cos(x) * g])
-        for slope in (1.0, 1.01)
-    )
+    right, wrong = (elementwise_rules([lambda g, out, x, slope=slope: slope * np.cos(x) * g]) for slope in (1.0, 1.01))
     sin = PRIMITIVES["sin"]
     jvp = (wrong if wrong_in == "fwd" else right)[0]
     vjp = (wrong if wrong_in == "rev" else right)[1]

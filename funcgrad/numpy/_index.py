@@ -1,169 +1,34 @@
-"""Indexing: every form that NumPy has, brought to `slice`, `gather`, `transpose` and `reshape`.
-
-The rules are NumPy's (user guide, "Indexing on ndarrays"): integers and slices are basic; where there is any array,
-integers count as arrays too, all arrays broadcast together, and the dimensions of their result stand where the arrays
-stood if these were next to each other, and otherwise first.
-"""
+"""Indexing: every form that NumPy has, brought to `slice`, `gather`, `transpose` and `reshape` by a plan (`_plan`)."""
 
 from __future__ import annotations
 
 import itertools
 import operator
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from funcgrad.core import Tracer
-from funcgrad.errors import ConcretizationTypeError
 from funcgrad.numpy._dispatch import array_operand, implements, operand
+from funcgrad.numpy._plan import Plan, mask_indices, plan_index
 from funcgrad.numpy._shape import axis_index, broadcast_to, moveaxis, reshape, slice_axis, transpose
 from funcgrad.ops.index import GATHER, SCATTER, SCATTER_ADD
 from funcgrad.ops.shape import PLACE, SLICE
-from funcgrad.types import broadcast_shapes, dtype_of, shape_of
+from funcgrad.types import broadcast_shapes, dtype_of, result_dtype, shape_of
 
 __all__ = [
-    "Plan", "argwhere", "array_split", "choose", "compress", "diag", "diag_indices_from", "diagonal", "diff", "dsplit",
-    "ediff1d", "extract", "flatnonzero", "getitem", "hsplit", "ix_", "nonzero", "pad", "plan_index", "put_along_axis",
+    "argwhere", "array_split", "choose", "compress", "diag", "diag_indices_from", "diagonal", "diff", "dsplit",
+    "ediff1d", "extract", "flatnonzero", "getitem", "hsplit", "ix_", "nonzero", "pad", "put_along_axis",
     "scatter_into", "split", "take", "take_along_axis", "trace", "tril", "triu", "vander", "vsplit",
 ]  # fmt: skip
-
-
-class Plan(NamedTuple):
-    """A NumPy index in normal form: slice, then gather along `axes`, then transpose, then reshape.
-
-    Attributes:
-        start, size, step: the slice of every axis.
-        axes, indices: the axes that are indexed by arrays, and the arrays.
-        order: the transposition of (dimensions of the indices, other axes) into NumPy's order.
-        shape: the shape of the result, new axes and dropped ones included.
-    """
-
-    start: tuple[int, ...]
-    size: tuple[int, ...]
-    step: tuple[int, ...]
-    axes: tuple[int, ...]
-    indices: tuple[Any, ...]
-    order: tuple[int, ...]
-    shape: tuple[int, ...]
-
-
-def _mask_indices(mask: Any) -> list[Any]:
-    """The index arrays that a boolean mask stands for."""
-    if isinstance(mask, Tracer):
-        value = mask.concrete()
-        if value is None:
-            raise ConcretizationTypeError(
-                "indexing with a boolean mask gives a shape that depends on values, which are not known here: use "
-                "np.where(mask, x, 0), or multiply by the mask"
-            )
-        mask = value
-    return list(np.nonzero(mask))
-
-
-def _items(shape: tuple[int, ...], index: Any) -> list[Any]:
-    """The items of an index: slices, integers, integer arrays (one per axis) and None; Ellipsis and masks written out."""
-    raw: list[Any] = []
-    for item in index if isinstance(index, tuple) else (index,):
-        if isinstance(item, (bool, np.bool_)):
-            raw += [None, np.zeros(int(item), int)]
-        elif item is None or item is Ellipsis or isinstance(item, slice):
-            raw.append(item)
-        elif isinstance(item, (int, np.integer)):
-            raw.append(int(item))
-        else:
-            x = operand(item)
-            if shape_of(x) == (0,) and not isinstance(item, (np.ndarray, Tracer)):
-                x = x.astype(int)  # an empty list
-            kind = dtype_of(x).kind
-            if kind == "b":
-                raw += _mask_indices(x)
-            elif kind in "iu":
-                raw.append(x)
-            else:
-                raise IndexError(f"an index must be integers, slices, None or a boolean mask; got {dtype_of(x)}")
-    used = len([i for i in raw if i is not None and i is not Ellipsis])
-    dots = [k for k, i in enumerate(raw) if i is Ellipsis]
-    if used > len(shape) or len(dots) > 1:
-        raise IndexError(f"too many indices: {used} for an array of {len(shape)} dimensions, shape {shape}")
-    at = dots[0] if dots else len(raw)
-    return raw[:at] + [slice(None)] * (len(shape) - used) + raw[at + 1 :]
-
-
-def _basic(shape: tuple[int, ...], axis: int, item: Any) -> tuple[int, int, int]:
-    """Start, size and step of an integer or a slice along an axis."""
-    n = shape[axis]
-    if isinstance(item, int):
-        if not -n <= item < n:
-            raise IndexError(f"index {item} is out of bounds for axis {axis} with size {n} (shape {shape})")
-        return item % n, 1, 1
-    start, stop, step = item.indices(n)
-    size = len(range(start, stop, step))
-    return (start, size, step) if size else (0, 0, 1)
-
-
-def plan_index(shape: tuple[int, ...], index: Any) -> Plan:
-    """Bring an index of an array of this shape to normal form; raises IndexError as NumPy does."""
-    items = _items(shape, index)
-    arrays = [i for i in items if not (i is None or isinstance(i, (int, slice)))]
-    if arrays:  # then integers are arrays too
-        items = [np.asarray(i) if isinstance(i, int) else i for i in items]
-    parts: list[tuple[int, int, int]] = []
-    axes: list[int] = []
-    indices: list[Any] = []
-    places: list[int] = []  # where in `items` the arrays stand
-    for k, item in enumerate(items):
-        axis = len(parts)
-        if item is None:
-            continue
-        if isinstance(item, (int, slice)):
-            parts.append(_basic(shape, axis, item))
-        else:
-            parts.append((0, shape[axis], 1))
-            axes.append(axis)
-            indices.append(item)
-            places.append(k)
-    start, size, step = (tuple(p) for p in zip(*parts, strict=True)) if parts else ((), (), ())
-    dims = broadcast_shapes(*map(shape_of, indices)) if indices else ()
-    order, out = _arrange(items, size, axes, places, dims)
-    return Plan(start, size, step, tuple(axes), tuple(indices), order, out)
-
-
-def _arrange(
-    items: Sequence[Any], size: Sequence[int], axes: Sequence[int], places: Sequence[int], dims: tuple[int, ...]
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The transposition after the gather, and the final shape."""
-    together = bool(places) and list(places) == list(range(places[0], places[0] + len(places)))
-    order: list[int] = []
-    shape: list[int] = []
-    kept = {axis: len(dims) + i for i, axis in enumerate(i for i in range(len(size)) if i not in axes)}
-
-    def put_dims() -> None:
-        order.extend(range(len(dims)))
-        shape.extend(dims)
-
-    if places and not together:
-        put_dims()
-    axis = 0
-    for k, item in enumerate(items):
-        if item is None:
-            shape.append(1)
-            continue
-        if axis in axes:
-            if together and k == places[0]:
-                put_dims()
-        else:
-            order.append(kept[axis])
-            if not isinstance(item, int):
-                shape.append(size[axis])
-        axis += 1
-    return tuple(order), tuple(shape)
 
 
 def getitem(x: Any, index: Any) -> Any:
     """`x[index]`, for every form of index."""
     plan = plan_index(shape_of(x), index)
-    if plan.size != shape_of(x) or any(s != 1 for s in plan.step):
+    if plan.whole != shape_of(x):
+        x = reshape(x, plan.whole)
+    if plan.size != plan.whole or any(s != 1 for s in plan.step):
         x = SLICE.bind(x, start=plan.start, size=plan.size, step=plan.step)
     if plan.axes:
         x = transpose(GATHER.bind(x, *plan.indices, axes=plan.axes), plan.order)
@@ -174,7 +39,19 @@ def scatter_into(x: Any, index: Any, values: Any, add: bool) -> Any:
     """A copy of `x` with `values` written (or added) at an index: what `x[index] = values` would make."""
     x = array_operand(x)
     plan = plan_index(x.shape, index)
-    values = broadcast_to(array_operand(values).astype(x.dtype), plan.shape)
+    values = _assigned(array_operand(values).astype(x.dtype), plan.shape)
+    return reshape(_write(reshape(x, plan.whole), values, plan, add), x.shape)
+
+
+def _assigned(values: Any, shape: tuple[int, ...]) -> Any:
+    """Values broadcast as in an assignment, where they may have more leading axes, of size 1."""
+    extra = values.ndim - len(shape)
+    if extra > 0 and values.shape[:extra] == (1,) * extra:
+        values = reshape(values, values.shape[extra:])
+    return broadcast_to(values, shape)
+
+
+def _write(x: Any, values: Any, plan: Plan, add: bool) -> Any:
     if plan.axes:
         dims = broadcast_shapes(*map(shape_of, plan.indices))
         rest = tuple(n for i, n in enumerate(plan.size) if i not in plan.axes)
@@ -188,10 +65,12 @@ def scatter_into(x: Any, index: Any, values: Any, add: bool) -> Any:
     if add:
         return x + placed
     mask = np.zeros(x.shape, bool)
-    mask[tuple(np.s_[a : (a + n * s if a + n * s >= 0 else None) : s] for a, n, s in zip(*plan[:3], strict=True))] = (
-        True
-    )
+    mask[_window(plan)] = True
     return np.where(mask, placed, x)
+
+
+def _window(plan: Plan) -> tuple[slice, ...]:
+    return tuple(slice(a, a + n * s if a + n * s >= 0 else None, s) for a, n, s in zip(*plan[:3], strict=True))
 
 
 def _shifted(index: Any, n: int) -> Any:
@@ -206,8 +85,7 @@ def _write_gathered(x: Any, values: Any, indices: Sequence[Any], plan: Plan, add
         return SCATTER.bind(x, values, *indices, axes=plan.axes)
     part = SLICE.bind(x, start=plan.start, size=plan.size, step=plan.step)
     written = _write_gathered(part, values, indices, plan._replace(start=(0,) * x.ndim, step=(1,) * x.ndim), add)
-    window = tuple(slice(a, a + n * s if a + n * s >= 0 else None, s) for a, n, s in zip(*plan[:3], strict=True))
-    return scatter_into(x, window, written, False)
+    return scatter_into(x, _window(plan), written, False)
 
 
 # ------------------------------------------------------------------------------------------------------ take & co.
@@ -266,7 +144,7 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any, inplace: bool
 @implements(np.nonzero)
 def nonzero(a: Any) -> tuple[Any, ...]:
     """The indices of elements that are not zero; needs concrete values."""
-    return tuple(_mask_indices(np.not_equal(array_operand(a), 0)))
+    return tuple(mask_indices(np.not_equal(array_operand(a), 0)))
 
 
 @implements(np.flatnonzero)
@@ -297,8 +175,11 @@ def extract(condition: Any, arr: Any) -> Any:
 @implements(np.choose)
 def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Any:
     """For each element of `a` the choice of that number."""
-    options = np.stack(np.broadcast_arrays(*choices, np.zeros(np.shape(a)))[:-1])
-    index = np.broadcast_to(operand(a), options.shape[1:])
+    xs = [operand(x) for x in choices]
+    index = operand(a)
+    dtype, dims = result_dtype(*xs), broadcast_shapes(shape_of(index), *map(shape_of, xs))
+    options = np.stack([np.broadcast_to(x, dims).astype(dtype) for x in xs])
+    index = np.broadcast_to(index, dims)
     index = (
         np.mod(index, len(options))
         if mode == "wrap"
@@ -480,5 +361,9 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
 @implements(np.ediff1d)
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     """Differences of neighbours of the flattened array, with ends."""
-    parts = [to_begin, diff(np.ravel(ary)), to_end]
-    return np.concatenate([np.ravel(p) for p in parts if p is not None])
+    middle = diff(np.ravel(ary))
+    parts = [None if p is None else np.ravel(operand(p)) for p in (to_begin, middle, to_end)]
+    for p in parts:
+        if p is not None and not np.can_cast(p.dtype, middle.dtype, "same_kind"):
+            raise TypeError(f"ediff1d: ends of {p.dtype} do not fit differences of {middle.dtype}")
+    return np.concatenate([p.astype(middle.dtype) for p in parts if p is not None])

@@ -17,7 +17,7 @@ from funcgrad.core import Primitive, Tracer
 from funcgrad.numpy._contract import matmul
 from funcgrad.numpy._dispatch import array_operand, operand
 from funcgrad.numpy._elementwise import imag, real
-from funcgrad.numpy._index import getitem, scatter_into
+from funcgrad.numpy._index import compress, getitem, scatter_into
 from funcgrad.numpy._shape import astype, matrix_transpose, reshape, transpose
 from funcgrad.ops.math import UFUNCS
 from funcgrad.types import PYTHON_SCALARS
@@ -51,8 +51,8 @@ _COMPARE = {
 _UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
 
 _METHODS = (
-    "all", "any", "argmax", "argmin", "argsort", "clip", "compress", "conj", "conjugate", "copy", "cumprod",
-    "cumsum", "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat", "round",
+    "all", "any", "argmax", "argmin", "argsort", "choose", "clip", "conj", "conjugate", "copy", "cumprod",
+    "cumsum", "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ravel", "repeat", "round",
     "searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var",
 )  # fmt: skip
 
@@ -145,11 +145,16 @@ def _astype(
     return astype(self, dtype)
 
 
+def _compress(self: Any, condition: Any, axis: Any = None, out: None = None) -> Any:
+    return compress(condition, self, axis, out)
+
+
 def _install_methods() -> None:
     for name in _METHODS:
         setattr(Tracer, name, _from_function(name))
     Tracer.reshape, Tracer.transpose, Tracer.astype = _reshape, _transpose, _astype  # type: ignore[attr-defined]
     Tracer.flatten = lambda self, order="C": _from_function("ravel")(self, order)  # type: ignore[attr-defined]
+    Tracer.compress = _compress  # type: ignore[attr-defined]
     Tracer.__array_priority__ = 100.0  # type: ignore[attr-defined]
     properties: dict[str, Callable[[Any], Any]] = {
         "ndim": lambda self: len(self.shape),

@@ -7,6 +7,7 @@ is brought to this form (and to `slice`, `transpose` and `reshape`) in `funcgrad
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -115,13 +116,22 @@ def _scatter_jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any], axes: Ax
 
 
 def _scatter_vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], axes: Axes) -> list[Any]:
-    _, updates, *indices = ins
-    zero = np.zeros(shape_of(updates), dtype_of(ct))
-    return [
-        SCATTER.bind(ct, zero, *indices, axes=axes) if wanted[0] else None,
-        GATHER.bind(ct, *indices, axes=axes) if wanted[1] else None,
-        *[None] * len(indices),
-    ]
+    x, updates, *indices = ins
+    cts: list[Any] = [None] * len(ins)
+    if wanted[0]:
+        cts[0] = SCATTER.bind(ct, np.zeros(shape_of(updates), dtype_of(ct)), *indices, axes=axes)
+    if wanted[1]:
+        cts[1] = GATHER.bind(ct, *indices, axes=axes)
+        if max((math.prod(shape_of(i)) for i in indices), default=1) > 1:
+            cts[1] = np.where(_stays(shape_of(x), shape_of(cts[1]), indices, axes), cts[1], 0)
+    return cts
+
+
+def _stays(shape: tuple[int, ...], written: tuple[int, ...], indices: Sequence[Any], axes: Axes) -> Any:
+    """Which of the elements written is not overwritten by a later one, where an index occurs twice."""
+    numbers = np.arange(math.prod(written)).reshape(written)
+    last = SCATTER.bind(np.zeros(shape, numbers.dtype), numbers, *indices, axes=axes)
+    return GATHER.bind(last, *indices, axes=axes) == numbers
 
 
 SCATTER = declare(

@@ -12,9 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-
 from funcgrad.core import Primitive, under
-from funcgrad.ir import Equation, Program, eval_program
+from funcgrad.ir import Equation, Program, Var, eval_program
 from funcgrad.ops.rules import declare
 from funcgrad.record import Record, RecordTracer
 from funcgrad.transforms.jvp import jvp
@@ -23,7 +22,19 @@ from funcgrad.transforms.vmap import vmap
 from funcgrad.tree import structure
 from funcgrad.types import ShapedArray, aval_of, is_inexact
 
-__all__ = ["CALL", "CHECKPOINT", "Split", "batch_program", "close", "reverse_programs", "tangent_program"]
+__all__ = [
+    "CALL",
+    "CHECKPOINT",
+    "Split",
+    "batch_program",
+    "close",
+    "cotangents",
+    "interleave",
+    "lift_consts",
+    "record_program",
+    "reverse_programs",
+    "tangent_program",
+]
 
 Policy = Callable[..., bool] | None
 
@@ -36,7 +47,28 @@ def close(program: Program) -> tuple[Program, list[Any]]:
     return closed, list(program.consts)
 
 
-def _record(avals: Sequence[ShapedArray], fun: Callable[..., Sequence[Any]]) -> Program:
+def lift_consts(programs: Sequence[Program]) -> tuple[tuple[Program, ...], list[Any]]:
+    """Programs of the same inputs with the constants of all of them as their first inputs, and these constants."""
+    consts: list[Any] = []
+    variables: list[list[Var]] = []  # per program, its variable for each constant
+    for p in programs:
+        mine = [Var(aval_of(c)) for c in consts]
+        for var, const in zip(p.constvars, p.consts, strict=True):
+            at = next((i for i, c in enumerate(consts) if c is const), None)
+            if at is None:
+                consts.append(const)
+                mine.append(var)
+            else:
+                mine[at] = var
+        variables.append(mine)
+    closed: list[Program] = []
+    for p, mine in zip(programs, variables, strict=True):
+        lead = [*mine, *(Var(aval_of(c)) for c in consts[len(mine) :])]
+        closed.append(Program((), (), (*lead, *p.inputs), p.equations, p.outputs, None, p.out_tree))
+    return tuple(closed), consts
+
+
+def record_program(avals: Sequence[ShapedArray], fun: Callable[..., Sequence[Any]]) -> Program:
     """The program that `fun` records for inputs of these avals."""
     record = Record(None, abstract=True)
     try:
@@ -75,7 +107,7 @@ def tangent_program(program: Program, given: tuple[bool, ...]) -> Program:
             outs, douts = jvp(varied, moving, tuple(tangents))
             return [*outs, *(d for o, d in zip(outs, douts, strict=True) if is_inexact(o))]
 
-        return _record(avals, push)
+        return record_program(avals, push)
 
     return _cached(program, ("tangent", given), make)
 
@@ -88,7 +120,7 @@ def batch_program(program: Program, batched: tuple[bool, ...], size: int) -> Pro
             ShapedArray((size, *a.shape), a.dtype) if b else a for a, b in zip(program.in_avals, batched, strict=True)
         ]
         axes = tuple(0 if b else None for b in batched)
-        return _record(avals, lambda *xs: vmap(lambda *ys: eval_program(program, ys), axes, axis_size=size)(*xs))
+        return record_program(avals, lambda *xs: vmap(lambda *ys: eval_program(program, ys), axes, axis_size=size)(*xs))
 
     return _cached(program, ("batch", batched, size), make)
 
@@ -176,7 +208,7 @@ def _abstract(*avals: ShapedArray, program: Program, **params: Any) -> tuple[Sha
     return tuple(program.out_avals)
 
 
-def _interleave(program: Program, results: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+def interleave(program: Program, results: Sequence[Any]) -> tuple[list[Any], list[Any]]:
     """Outputs and their tangents, from the results of a tangent program."""
     n = len(program.outputs)
     rest = iter(results[n:])
@@ -195,7 +227,7 @@ def _push_rule(primitive: Primitive) -> Callable[..., Any]:
         given = tuple(t is not None for t in tangents)
         derived = tangent_program(program, given)
         results = _call(derived, [*primals, *(t for t in tangents if t is not None)], primitive, params)
-        return _interleave(program, results)
+        return interleave(program, results)
 
     return push
 
@@ -211,7 +243,7 @@ def _batch_rule(primitive: Primitive) -> Callable[..., Any]:
     return batch
 
 
-def _cotangents(ct: Sequence[Any], out: Sequence[Any]) -> list[Any]:
+def cotangents(ct: Sequence[Any], out: Sequence[Any]) -> list[Any]:
     return [zero_like(o) if c is None else c for c, o in zip(ct, out, strict=True) if is_inexact(o)]
 
 
@@ -225,7 +257,7 @@ def _backward(
     kept: Any, ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], program: Program, name: str
 ) -> list[Any]:
     split = reverse_programs(program, tuple(wanted))
-    grads = iter(_call(split.backward, [*kept, *_cotangents(ct, out)], CALL, {"name": f"{name}_transpose"}))
+    grads = iter(_call(split.backward, [*kept, *cotangents(ct, out)], CALL, {"name": f"{name}_transpose"}))
     return [next(grads) if w else None for w in wanted]
 
 
@@ -239,7 +271,7 @@ def _remat_backward(
     kept: Any, ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], program: Program, policy: Policy
 ) -> list[Any]:
     split = reverse_programs(program, tuple(wanted), policy, remat=True)
-    grads = iter(_call(split.backward, [*kept, *_cotangents(ct, out)], CALL, {"name": "rematerialize"}))
+    grads = iter(_call(split.backward, [*kept, *cotangents(ct, out)], CALL, {"name": "rematerialize"}))
     return [next(grads) if w else None for w in wanted]
 
 

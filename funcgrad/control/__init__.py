@@ -1,0 +1,1 @@
+"""Structured control flow: branches and loops that transformations see as one operation."""

@@ -1,0 +1,216 @@
+"""Loops: `scan`, `map`, `fori_loop`, `while_loop`.
+
+With plain arrays they run as Python loops. Where something is traced, the body is recorded as a program, and the loop is
+one operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+import funcgrad.tree as tree
+from funcgrad.control.programs import body_program
+from funcgrad.control.scan import Layout, bind_scan
+from funcgrad.control.while_ import Counts, bind_while
+from funcgrad.core import Tracer, current_trace
+from funcgrad.ir import Program
+from funcgrad.ops.shape import CONVERT
+from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
+from funcgrad.types import ShapedArray, aval_of, dtype_of, is_weak, shape_of
+
+__all__ = ["fori_loop", "map", "scan", "while_loop"]
+
+
+def _leaf_list(x: Any, name: str, what: str) -> tuple[list[Any], Any]:
+    paths, treedef = tree.flatten_with_path(x)
+    for path, leaf in paths:
+        differentiable_leaf(leaf, f"{what}{tree.keystr(path)}", name)
+    return [leaf for _, leaf in paths], treedef
+
+
+def _plain(*groups: Sequence[Any]) -> bool:
+    """Whether nothing is traced, so that a Python loop will do."""
+    return current_trace() is None and not any(isinstance(x, Tracer) for g in groups for x in g)
+
+
+def _fixed_point(name: str, record: Callable[[list[Any]], Program], init: list[Any], treedef: Any) -> tuple[Any, Any]:
+    """Record a body, with Python scalars in the initial carry taking on the dtypes that come out.
+
+    Returns the program and the initial carry; raises TypeError where the carry changes its structure, shape or dtype.
+    """
+    start = [np.asarray(x) if not isinstance(x, Tracer) else x for x in init]
+    for _ in range(2):
+        program = record(start)
+        n = len(program.out_avals) if name != "scan" else program.out_tree.children()[0].num_leaves
+        carry = program.out_avals[:n]
+        changed = [
+            is_weak(x) and n == len(init) and a.dtype != aval_of(s).dtype
+            for x, s, a in zip(init, start, carry, strict=False)
+        ]
+        if not any(changed):
+            break
+        start = [CONVERT.bind(s, dtype=a.dtype) if m else s for s, a, m in zip(start, carry, changed, strict=True)]
+    out_tree = program.out_tree.children()[0] if name == "scan" else program.out_tree
+    want = treedef.unflatten([aval_of(s) for s in start])
+    faults = tree.mismatch("carry", want, out_tree.unflatten(carry))
+    if faults:
+        raise TypeError(f"{name}: the body must return a carry like the initial one:\n  " + "\n  ".join(faults))
+    return program, start
+
+
+def _scan_length(xs: Sequence[Any], paths: Sequence[Any], length: int | None) -> int:
+    sizes = {}
+    for path, x in zip(paths, xs, strict=True):
+        if not shape_of(x):
+            raise ValueError(f"scan: xs{tree.keystr(path)} is a scalar; it needs a first axis to scan over")
+        sizes[f"xs{tree.keystr(path)} has {shape_of(x)[0]}"] = shape_of(x)[0]
+    found = set(sizes.values()) | ({length} if length is not None else set())
+    if len(found) == 1:
+        return found.pop()
+    if not found:
+        raise ValueError("scan: with xs=None give length")
+    asked = [] if length is None else [f"length is {length}"]
+    raise ValueError("scan: the first axes differ in size:\n  " + "\n  ".join(asked + list(sizes)))
+
+
+@boundary
+def scan(
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: int | bool = 1,
+) -> tuple[Any, Any]:
+    """Carry a value through a loop over slices, and stack what each step gives.
+
+    Args:
+        f: `f(carry, x) -> (carry, y)`; the carry keeps its structure, shapes and dtypes.
+        init: the first carry, a pytree.
+        xs: a pytree of arrays, sliced along their first axes; None with `length`.
+        length: the number of steps; needed where `xs` has no leaves.
+        reverse: start with the last slice.
+        unroll: accepted for JAX's sake.
+
+    Returns:
+        (final carry, ys stacked along a new first axis).
+
+    Raises:
+        TypeError: the carry changes; the message says which leaf, in shape or in dtype.
+        ValueError: the slices differ in number.
+
+    >>> carry, ys = scan(lambda c, x: (c + x, c), 0.0, np.arange(1.0, 4.0))
+    >>> float(carry), ys
+    (6.0, array([0., 1., 3.]))
+    """
+    check_callable(f, "scan")
+    start, carry_tree = _leaf_list(init, "scan", "init")
+    leaves, x_tree = _leaf_list(xs, "scan", "xs")
+    n = _scan_length(leaves, [p for p, _ in tree.leaves_with_path(xs)], length)
+    avals = [ShapedArray(shape_of(x)[1:], dtype_of(x)) for x in leaves]
+
+    def record(carry: list[Any]) -> Program:
+        def body(*flat: Any) -> Any:
+            out = f(carry_tree.unflatten(flat[: len(start)]), x_tree.unflatten(flat[len(start) :]))
+            if not (isinstance(out, (tuple, list)) and len(out) == 2):
+                raise TypeError(f"scan: the body must return (carry, y), got a {type(out).__name__}")
+            return tuple(out)
+
+        every = [*(aval_of(c) for c in carry), *avals]
+        return body_program(lambda *ys: body(*ys), tree.structure(tuple(every)), every)
+
+    program, start = _fixed_point("scan", record, start, carry_tree)
+    results = bind_scan(program, Layout(0, len(start), n, bool(reverse)), [*start, *leaves])
+    ys_tree = program.out_tree.children()[1]
+    return carry_tree.unflatten(list(results[: len(start)])), ys_tree.unflatten(list(results[len(start) :]))
+
+
+def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
+    """Apply a function to each slice along the first axes, one after the other, and stack the results.
+
+    >>> map(lambda x: x**2, np.arange(3.0))
+    array([0., 1., 4.])
+    """
+    return scan(lambda _, x: (None, f(x)), None, xs)[1]
+
+
+@boundary
+def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any) -> Any:
+    """Apply `body_fun` to a value as long as `cond_fun` holds of it.
+
+    The value is a pytree that keeps its structure, shapes and dtypes. Reverse mode works: while a gradient is recorded
+    the loop runs step by step, and each step's residuals are kept.
+
+    Raises TypeError where the value changes (the message says which leaf), or the condition is no scalar.
+
+    >>> float(while_loop(lambda x: x < 100.0, lambda x: x * 2.0, 3.0))
+    192.0
+    """
+    check_callable(cond_fun, "while_loop")
+    check_callable(body_fun, "while_loop")
+    leaves, treedef = _leaf_list(init_val, "while_loop", "init_val")
+    going = cond_fun(init_val)
+    if shape_of(going) != ():
+        raise TypeError(f"while_loop: the condition must be a scalar, got {aval_of(going)}")
+    if all(_concrete(x) for x in (*leaves, going)):
+        return _python_loop(cond_fun, body_fun, init_val, treedef)
+
+    def record(carry: list[Any]) -> Program:
+        every = [aval_of(c) for c in carry]
+        return body_program(lambda *ys: body_fun(treedef.unflatten(ys)), tree.structure(tuple(every)), every)
+
+    body, start = _fixed_point("while_loop", record, leaves, treedef)
+    avals = [aval_of(s) for s in start]
+    cond = body_program(lambda *ys: cond_fun(treedef.unflatten(ys)), tree.structure(tuple(avals)), avals)
+    return treedef.unflatten(list(bind_while(cond, body, Counts(0, 0), start)))
+
+
+def _concrete(x: Any) -> bool:
+    return not isinstance(x, Tracer) or x.concrete() is not None
+
+
+def _python_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], value: Any, treedef: Any) -> Any:
+    """Run the loop on values that are known, checking once that the carry keeps its form."""
+    checked = False
+    while cond_fun(value):
+        new = body_fun(value)
+        if not checked:
+            faults = [] if tree.structure(new) == treedef else tree.mismatch("carry", value, new)
+            pairs = [] if faults else list(zip(tree.leaves_with_path(value), tree.leaves(new), strict=True))
+            for (path, a), b in pairs:
+                if shape_of(a) != shape_of(b) or (dtype_of(a) != dtype_of(b) and not is_weak(a)):
+                    faults.append(f"carry{tree.keystr(path)}: expected {aval_of(a)}, got {aval_of(b)}")
+            if faults:
+                raise TypeError(
+                    "while_loop: the body must return a carry like the initial one:\n  " + "\n  ".join(faults)
+                )
+            checked = True
+        value = new
+    return value
+
+
+@boundary
+def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any, *, unroll: Any = None) -> Any:
+    """`for i in range(lower, upper): val = body_fun(i, val)`.
+
+    With bounds that are known it is a scan, so that reverse mode works anywhere; with traced bounds a `while_loop`.
+
+    >>> float(fori_loop(0, 5, lambda i, x: x + i, 0.0))
+    10.0
+    """
+    check_callable(body_fun, "fori_loop")
+    low, high = (x.concrete() if isinstance(x, Tracer) else x for x in (lower, upper))
+    leaves, _ = _leaf_list(init_val, "fori_loop", "init_val")
+    if low is None or high is None:
+        start = np.asarray(lower) if not isinstance(lower, Tracer) else lower
+        _, out = while_loop(lambda s: s[0] < upper, lambda s: (s[0] + 1, body_fun(s[0], s[1])), (start, init_val))
+        return out
+    steps = range(int(low), int(high))
+    if _plain(leaves):
+        for i in steps:
+            init_val = body_fun(i, init_val)
+        return init_val
+    return scan(lambda c, i: (body_fun(i, c), None), init_val, np.arange(steps.start, max(steps.stop, steps.start)))[0]
