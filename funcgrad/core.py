@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import Any, NoReturn
 
-from funcgrad.errors import UnexpectedTracerError, reraise
+from funcgrad.errors import DTypeError, ShapeError, UnexpectedTracerError, reraise
 from funcgrad.source import Source, describe, user_source
-from funcgrad.types import ShapedArray
+from funcgrad.types import ShapedArray, aval_of
 
-__all__ = ["Primitive", "Trace", "Tracer", "current_trace", "escaped", "evaluate", "under"]
+__all__ = ["Primitive", "Trace", "Tracer", "current_trace", "escaped", "evaluate", "fail", "under"]
 
 _current: ContextVar[Trace | None] = ContextVar("funcgrad_trace", default=None)
 
@@ -109,7 +109,21 @@ def evaluate(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) 
     try:
         return primitive.impl(*args, **params)
     except Exception as error:
-        reraise(primitive.name, args, error, user_source())
+        fail(primitive, args, params, error, user_source())
+
+
+def fail(
+    primitive: Primitive, args: Sequence[Any], params: dict[str, Any], error: Exception, source: Source
+) -> NoReturn:
+    """Raise what explains that an operation failed: in the words of its shape rule, if that fails too."""
+    if isinstance(error, (ValueError, TypeError)):
+        try:
+            primitive.abstract(*map(aval_of, args), **params)
+        except (ShapeError, DTypeError) as better:
+            error = better
+        except Exception:  # the first error says more then
+            return reraise(primitive.name, args, error, source)
+    reraise(primitive.name, args, error, source)
 
 
 class Trace:

@@ -19,7 +19,7 @@ import numpy as np
 
 from funcgrad.capture import Captures
 from funcgrad.config import config
-from funcgrad.core import Primitive, Trace, Tracer, escaped, under
+from funcgrad.core import Primitive, Trace, Tracer, escaped, fail, under
 from funcgrad.errors import reraise
 from funcgrad.ir import Equation, Literal, Program, Var
 from funcgrad.ir_check import check_program
@@ -128,7 +128,7 @@ class Record(Trace):
             try:
                 outs = primitive.impl(*values, **params)
             except Exception as error:
-                reraise(primitive.name, values, error, source)
+                fail(primitive, values, params, error, source)
         else:
             outs = self._in_parent(primitive, values, params, source)
         if not primitive.multiple:
@@ -170,7 +170,7 @@ class Record(Trace):
                 try:
                     return primitive.impl(*values, **params)
                 except Exception as error:
-                    reraise(primitive.name, values, error, source)
+                    fail(primitive, values, params, error, source)
         finally:
             if parent is not None:
                 parent.source = before

@@ -1,7 +1,7 @@
 """Loops: `scan`, `map`, `fori_loop`, `while_loop`.
 
-With plain arrays they run as Python loops. Where something is traced, the body is recorded as a program, and the loop is
-one operation.
+With plain arrays they run as Python loops. Where something is traced, the body is recorded as a program, and the loop
+is one operation.
 """
 
 from __future__ import annotations

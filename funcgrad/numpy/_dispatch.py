@@ -22,6 +22,8 @@ from funcgrad.types import PYTHON_SCALARS, dtype_of
 
 __all__ = ["FUNCTIONS", "UFUNC_METHODS", "array_operand", "implements", "install", "operand", "strong"]
 
+_WRITERS = {np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis}
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
@@ -170,6 +172,8 @@ def array_function(
 ) -> Any:
     """`__array_function__` of every tracer."""
     fun = FUNCTIONS.get(func)
+    if func in _WRITERS:
+        raise write_error(f"{func.__module__}.{func.__name__}", args, kwargs)
     if fun is None:
         raise _unsupported(f"{func.__module__}.{func.__name__}")
     if "out" in kwargs:

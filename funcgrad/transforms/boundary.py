@@ -11,7 +11,7 @@ import numpy as np
 from funcgrad.capture import is_write_error
 from funcgrad.conversions import captured_write_error
 from funcgrad.core import Tracer
-from funcgrad.errors import fold_traceback
+from funcgrad.errors import TracerArrayConversionError, fold_traceback
 from funcgrad.types import PYTHON_SCALARS
 
 __all__ = ["boundary", "check_callable", "differentiable_leaf"]
@@ -27,11 +27,19 @@ def boundary(fun: F) -> F:
         try:
             return fun(*args, **kwargs)
         except Exception as error:
-            new = captured_write_error(error) if is_write_error(error) else error
+            new = captured_write_error(error) if is_write_error(error) else _unwrapped(error)
             fold_traceback(new)
-            raise new from (error if new is not error else new.__cause__)
+            if new is error:
+                raise
+            raise new from None
 
     return at_boundary  # type: ignore[return-value]
+
+
+def _unwrapped(error: Exception) -> Exception:
+    """NumPy turns what `__float__` raises into a ValueError about sequences; the cause says what was meant."""
+    cause = error.__cause__
+    return cause if type(error) is ValueError and isinstance(cause, TracerArrayConversionError) else error
 
 
 def check_callable(fun: Any, name: str) -> None:
