@@ -217,8 +217,8 @@ def _freeze(
     def atom(x: Any) -> Var | Literal:
         if isinstance(x, Tracer) and x.owner is record:
             return env[id(x)]
-        if not isinstance(x, (np.ndarray, Tracer)):
-            return Literal(x)
+        if not isinstance(x, Tracer) and (not isinstance(x, np.ndarray) or x.ndim == 0):
+            return Literal(x[()] if isinstance(x, np.ndarray) else x)
         if id(x) not in consts:
             value = x
             if isinstance(x, np.ndarray):  # the program must not change when the user's array does

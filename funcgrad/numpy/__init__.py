@@ -10,13 +10,25 @@ from typing import Any
 
 import numpy as _np
 
-from funcgrad.numpy import _calculus, _contract, _create, _elementwise, _index, _methods, _reduce, _shape, _sort, linalg
+from funcgrad.numpy import (
+    _calculus,
+    _contract,
+    _create,
+    _elementwise,
+    _index,
+    _methods,
+    _reduce,
+    _shape,
+    _sort,
+    _statistics,
+    linalg,
+)
 from funcgrad.numpy._methods import at
 from funcgrad.numpy._plain import either as _either
 
 __all__ = ["at", "linalg"]
 
-_PRIVATE = {"axis_index", "getitem", "place", "plan_index", "Plan", "reduction_axes", "scatter_into", "slice_axis",
+_PRIVATE = {"axis_index", "getitem", "given", "no_out", "place", "reduction_axes", "scatter_into", "slice_axis",
             "ufunc_function", "UFUNC_NAMES", "complex_of"}  # fmt: skip
 
 
@@ -25,7 +37,7 @@ def _own_or(name: str, fun: Any) -> Any:
     return fun if plain is None else _either(plain, fun)
 
 
-for _module in (_shape, _reduce, _contract, _index, _calculus, _create, _sort, _elementwise):
+for _module in (_shape, _reduce, _statistics, _contract, _index, _calculus, _create, _sort, _elementwise):
     for _name in _module.__all__:
         if _name not in _PRIVATE:
             globals()[_name] = _own_or(_name, getattr(_module, _name))

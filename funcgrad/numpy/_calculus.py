@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.numpy._dispatch import array_operand, implements
+from funcgrad.numpy._index import take
 from funcgrad.numpy._shape import axis_index, slice_axis
 
 __all__ = ["gradient", "interp", "polyval", "trapezoid"]
@@ -53,6 +54,7 @@ def _slope(f: Any, h: Any, axis: int, edge_order: int) -> Any:
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     """The gradient of samples by finite differences: an array for one axis, else a tuple of them."""
     f = array_operand(f)
+    f = f if f.dtype.kind in "fc" else f.astype(np.float64)
     given = range(f.ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
     axes = [axis_index(i, f.ndim) for i in given]
     spacings: Sequence[Any] = varargs if varargs else (1.0,)
@@ -63,24 +65,25 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     out: list[Any] = []
     for i, h in zip(axes, spacings, strict=True):
         h = array_operand(h)
-        out.append(_slope(f, np.diff(h) if h.ndim == 1 else h, i, edge_order))
+        out.append(_slope(f, np.diff(h) if h.ndim == 1 else h, i, edge_order).astype(f.dtype))
     return out[0] if len(out) == 1 else tuple(out)
 
 
 @implements(np.interp)
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
-    """Piecewise linear interpolation; differentiable in x, xp and fp."""
-    x, xp, fp = array_operand(x), array_operand(xp), array_operand(fp)
+    """Piecewise linear interpolation, in double precision; differentiable in x, xp and fp."""
+    x, xp, fp = array_operand(x).astype(np.float64), array_operand(xp).astype(np.float64), array_operand(fp)
+    fp = fp.astype(np.complex128 if fp.dtype.kind == "c" else np.float64)
     if period is not None:
         x, xp = np.mod(x, period), np.mod(xp, period)
         order = np.argsort(xp)
-        xp, fp = xp[order], fp[order]
+        xp, fp = take(xp, order), take(fp, order)
         xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
         fp = np.concatenate([fp[-1:], fp, fp[:1]])
     i = np.clip(np.searchsorted(xp, x, side="right"), 1, xp.shape[0] - 1)
-    width = xp[i] - xp[i - 1]
-    flat = width == 0
-    inside = fp[i - 1] + (x - xp[i - 1]) * ((fp[i] - fp[i - 1]) / np.where(flat, 1, width))
+    left_x, left_f = take(xp, i - 1), take(fp, i - 1)
+    width = take(xp, i) - left_x
+    inside = left_f + (x - left_x) * ((take(fp, i) - left_f) / np.where(width == 0, 1, width))
     out = np.where(x > xp[-1], fp[-1] if right is None or period is not None else right, inside)
     return np.where(x < xp[0], fp[0] if left is None or period is not None else left, out)
 

@@ -252,7 +252,7 @@ def _diagonal(labels: str, x: Any) -> tuple[str, Any]:
 def _sum_alone(labels: str, x: Any, keep: set[str]) -> tuple[str, Any]:
     """Sum over the labels that nothing else needs."""
     gone = tuple(i for i, c in enumerate(labels) if c not in keep)
-    return "".join(c for c in labels if c in keep), (np.sum(x, axis=gone) if gone else x)
+    return "".join(c for c in labels if c in keep), (np.sum(x, axis=gone, dtype=x.dtype) if gone else x)
 
 
 def _contract_terms(terms: list[tuple[str, Any]], keep: set[str]) -> tuple[str, Any]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from funcgrad.numpy._dispatch import UFUNC_METHODS, array_operand, implements
+from funcgrad.numpy._dispatch import UFUNC_METHODS, array_operand, implements, operand
+from funcgrad.numpy._index import take
 from funcgrad.numpy._shape import astype, axis_index
 from funcgrad.ops.cumulative import CUMMAX, CUMMIN, CUMPROD, CUMSUM
+from funcgrad.ops.rules import WEAKEN
 from funcgrad.ops.sort import ARGMAX, ARGMIN, ARGSORT, SEARCHSORTED, SORT
+from funcgrad.types import is_weak
 
 __all__ = ["argmax", "argmin", "argsort", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "lexsort",
            "nanargmax", "nanargmin", "nancumprod", "nancumsum", "partition", "percentile", "quantile", "searchsorted",
@@ -92,7 +96,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
     if side not in ("left", "right"):
         raise ValueError(f"searchsorted: side must be 'left' or 'right', got {side!r}")
     x = array_operand(a)
-    return SEARCHSORTED.bind(x if sorter is None else np.take(x, sorter), array_operand(v), side=side)
+    return SEARCHSORTED.bind(x if sorter is None else take(x, sorter), array_operand(v), side=side)
 
 
 def _cumulative(primitive: Any, a: Any, axis: Any, dtype: Any) -> Any:
@@ -174,36 +178,58 @@ def quantile(
     weights: None = None,
 ) -> Any:
     """Quantiles of the sorted values; methods linear, lower, higher, midpoint and nearest."""
+    return _quantile(a, operand(q), axis, method, keepdims, weights)
+
+
+def _quantile(a: Any, q: Any, axis: Any, method: str, keepdims: Any, weights: Any, percent: bool = False) -> Any:
     if weights is not None or method not in ("linear", "lower", "higher", "midpoint", "nearest"):
         raise ValueError(f"quantile: method {method!r} with weights={weights} has no rule")
     x = array_operand(a)
-    if x.dtype.kind in "biu":
-        x = astype(x, np.float64)
+    if x.dtype.kind == "c":
+        raise TypeError("quantile: complex numbers have no order")
     axes = tuple(range(x.ndim)) if axis is None else tuple(
         axis_index(i, x.ndim) for i in (axis if isinstance(axis, (tuple, list)) else (axis,))
     )  # fmt: skip
     kept = tuple(i for i in range(x.ndim) if i not in axes)
-    rows = np.sort(np.reshape(np.transpose(x, axes + kept), (-1, *(x.shape[i] for i in kept))), axis=0)
-    q = array_operand(q)
-    position = q * (rows.shape[0] - 1)
-    low = np.floor(position)
-    t = np.reshape(position - low, q.shape + (1,) * (rows.ndim - 1))
-    i = low.astype(int)
-    below, above = rows[i], rows[np.minimum(i + 1, rows.shape[0] - 1)]
-    t = {"linear": t, "lower": 0.0 * t, "higher": np.ceil(t), "midpoint": 0.5 * np.ceil(t), "nearest": np.rint(t)}[
-        method
-    ]
-    out_ = (below + t * (above - below)).astype(x.dtype)
-    out_ = np.where(np.isnan(rows[-1]), np.nan, out_)
+    columns = np.reshape(np.transpose(x, axes + kept), (math.prod(x.shape[i] for i in axes), *(x.shape[i] for i in kept)))
+    rows = np.sort(columns, axis=0)
+    weak, q = is_weak(q), array_operand(q)
+    out = _between(rows, (q / 100 if percent else q) * (rows.shape[0] - 1), method, weak)
+    if x.dtype.kind == "f":
+        out = np.where(np.isnan(rows[-1]), np.nan, out)
     if keepdims is np._NoValue or not keepdims:
-        return out_
-    return np.reshape(out_, q.shape + tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
+        return out
+    return np.reshape(out, q.shape + tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
+
+
+def _between(rows: Any, position: Any, method: str, weak: bool) -> Any:
+    """What is at a fractional position in the first axis; `weak` says that the position comes from a Python number."""
+    whole = {"lower": np.floor, "higher": np.ceil, "nearest": np.rint}.get(method)
+    if whole is not None:
+        return take(rows, whole(position).astype(np.intp), axis=0)
+    low = np.floor(position)
+    i = low.astype(np.intp)
+    t = position - low if method == "linear" else 0.5 * np.ceil(position - low)
+    t = WEAKEN.bind(t) if weak else np.reshape(t, (*position.shape, *(1,) * (rows.ndim - 1)))
+    below, above = take(rows, i, axis=0), take(rows, np.minimum(i + 1, rows.shape[0] - 1), axis=0)
+    gap = above - below
+    return np.where(t >= 0.5, above - gap * (1 - t), below + gap * t)  # from the nearer one, as NumPy does
 
 
 @implements(np.percentile)
-def percentile(a: Any, q: Any, axis: Any = None, *args: Any, **kwargs: Any) -> Any:
+def percentile(
+    a: Any,
+    q: Any,
+    axis: Any = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    method: str = "linear",
+    keepdims: Any = False,
+    *,
+    weights: None = None,
+) -> Any:
     """Quantiles in percent."""
-    return quantile(a, array_operand(q) / 100, axis, *args, **kwargs)
+    return _quantile(a, operand(q), axis, method, keepdims, weights, percent=True)
 
 
 for _ufunc, _primitive in ((np.add, CUMSUM), (np.multiply, CUMPROD), (np.maximum, CUMMAX), (np.minimum, CUMMIN)):

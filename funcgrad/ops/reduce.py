@@ -63,6 +63,8 @@ REDUCE_SUM = linear("reduce_sum", _impl(np.add), _abstract(np.add), _sum_transpo
 def _product_of_others(x: Any, axes: Axes) -> Any:
     """For each element the product of all others that are reduced together with it, also where some are zero."""
     shape = shape_of(x)
+    if 0 in shape:
+        return np.ones(shape, dtype_of(x))
     others = tuple(i for i in range(len(shape)) if i not in axes)
     order = others + axes
     rows = np.reshape(np.transpose(x, order), (*(shape[i] for i in others), -1))

@@ -1,0 +1,31 @@
+"""What holds for all tests: programs are checked, properties have no deadline, random numbers are always the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+import funcgrad
+
+settings.register_profile("funcgrad", deadline=None, derandomize=True)
+settings.load_profile("funcgrad")
+
+
+@pytest.fixture(autouse=True)
+def _same_settings() -> Iterator[None]:
+    """Every program that is built is checked; floating-point faults warn (and a warning is an error here)."""
+    before = {name: getattr(funcgrad.config, name) for name in funcgrad.config.__slots__}
+    funcgrad.config.check_ir = True
+    with np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
+        yield
+    for name, value in before.items():
+        setattr(funcgrad.config, name, value)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator of random numbers, seeded."""
+    return np.random.default_rng(0)
