@@ -86,7 +86,7 @@ def test_transformations_compose() -> None:
     np.testing.assert_allclose(jacfwd(lambda x: x * x)(X), jacrev(lambda x: x * x)(X))
     np.testing.assert_allclose(hessian(f)(X), np.diag(2 * np.cos(X) - X * np.sin(X)))
     np.testing.assert_allclose(grad(checkpoint(f))(X), grad(f)(X))
-    y, push = linearize(f, X)
+    _, push = linearize(f, X)
     np.testing.assert_allclose(push(X), grad(f)(X) @ X)
 
 

@@ -191,7 +191,9 @@ def _quantile(a: Any, q: Any, axis: Any, method: str, keepdims: Any, weights: An
         axis_index(i, x.ndim) for i in (axis if isinstance(axis, (tuple, list)) else (axis,))
     )  # fmt: skip
     kept = tuple(i for i in range(x.ndim) if i not in axes)
-    columns = np.reshape(np.transpose(x, axes + kept), (math.prod(x.shape[i] for i in axes), *(x.shape[i] for i in kept)))
+    columns = np.reshape(
+        np.transpose(x, axes + kept), (math.prod(x.shape[i] for i in axes), *(x.shape[i] for i in kept))
+    )
     rows = np.sort(columns, axis=0)
     weak, q = is_weak(q), array_operand(q)
     out = _between(rows, (q / 100 if percent else q) * (rows.shape[0] - 1), method, weak)

@@ -280,7 +280,9 @@ def cov(
         dtype = np.result_type(np.float64, *(x.dtype for x in xs))
     rows = [astype(np.atleast_2d(x), dtype) for x in xs]
     if not rowvar:
-        rows = [r if x.ndim < 2 or (i and r.shape[0] == 1) else r.T for i, (r, x) in enumerate(zip(rows, xs, strict=True))]
+        rows = [
+            r if x.ndim < 2 or (i and r.shape[0] == 1) else r.T for i, (r, x) in enumerate(zip(rows, xs, strict=True))
+        ]
     x = np.concatenate(rows)
     w = None if fweights is None and aweights is None else np.ones(x.shape[1])
     w = w if fweights is None else w * fweights

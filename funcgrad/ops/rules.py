@@ -291,7 +291,13 @@ def _weaken(x: Any) -> Any:
     return WEAKEN.bind(x) if isinstance(x, Tracer) else x.item()
 
 
-WEAKEN = linear("weaken", _weaken, lambda x: ShapedArray((), x.dtype, True), lambda ct, ins, wanted: [ct])
+WEAKEN = linear(
+    "weaken",
+    _weaken,
+    lambda x: ShapedArray((), x.dtype, True),
+    lambda ct, ins, wanted: [ct],
+    batch=lambda args, batched, size: args[0],  # many numbers are an array
+)
 """An array of shape () as a Python scalar of the same value: so that the gradient of one is one, traced or not."""
 
 

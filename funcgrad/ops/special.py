@@ -73,7 +73,6 @@ SPECIAL: dict[str, tuple[Any, ...]] = {
     "xlog1py": (lambda g, o, x, y: g * np.log1p(np.where(x == 0, 0, y)), _xlog1py_y),
     "exp10": (lambda g, o, x: g * (o * _LN10),),
     "exprel": (lambda g, o, x: g * np.where(np.abs(x) < 1e-5, 0.5 + x / 3, (np.exp(x) - o) / np.where(x == 0, 1, x)),),
-    "sinc": (lambda g, o, x: g * _sinc_slope(o, x),),
     "i0": (lambda g, o, x: g * _sp().i1(x),),
     "i0e": (lambda g, o, x: g * (_sp().i1e(x) - np.sign(x) * o),),
     "i1": (lambda g, o, x: g * (0.5 * (_sp().i0(x) + _sp().iv(2, x))),),
@@ -103,10 +102,6 @@ SPECIAL: dict[str, tuple[Any, ...]] = {
 
 Keys are the names of the ufuncs (the function `zeta` calls one that is named `_zeta`).
 """
-
-
-def _sinc_slope(o: Any, x: Any) -> Any:
-    return np.where(x == 0, 0, (np.cos(math.pi * x) - o) / np.where(x == 0, 1, x))
 
 
 def _gamma_density(a: Any, x: Any) -> Any:

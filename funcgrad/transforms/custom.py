@@ -250,8 +250,8 @@ class custom_vjp(_Custom):
     """A function with a reverse-mode rule of its own.
 
     `defvjp(forward, backward)` sets `forward(*args) -> (output, residuals)` and
-    `backward(residuals, ct) -> cotangents`, a tuple with one entry per differentiated argument (None for zero). With `nondiff_argnums` those arguments come
-    first in `backward`.
+    `backward(residuals, ct) -> cotangents`, a tuple with one entry per differentiated argument (None for zero). With
+    `nondiff_argnums` those arguments come first in `backward`.
 
     >>> from funcgrad import grad
     >>> @custom_vjp
