@@ -226,9 +226,7 @@ def test_static_data_that_cannot_be_compared() -> None:
     class Holder:
         pass
 
-    tree_util.register_pytree_node(
-        Holder, lambda h: ((), np.ones(2)), lambda data, children: Holder()
-    )
+    tree_util.register_pytree_node(Holder, lambda h: ((), np.ones(2)), lambda data, children: Holder())
     with raises(ValueError, "Arrays belong among the children"):
         assert tree.structure(Holder()) == tree.structure(Holder())
 
@@ -290,9 +288,7 @@ def test_from_node_errors() -> None:
 
 def test_compose_and_tuple() -> None:
     inner = tree.structure((1, None))
-    assert tree.structure([1, {"a": 2}]).compose(inner) == tree.structure(
-        [(1, None), {"a": (2, None)}]
-    )
+    assert tree.structure([1, {"a": 2}]).compose(inner) == tree.structure([(1, None), {"a": (2, None)}])
     assert tree_util.treedef_tuple([inner, tree.structure(1)]) == tree.structure(((1, None), 2))
     assert tree_util.treedef_children(inner) == [tree.structure(1), tree.structure(None)]
     assert tree_util.treedef_is_leaf(tree.structure(None))

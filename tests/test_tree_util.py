@@ -38,8 +38,7 @@ def test_paths() -> None:
     assert tree.keystr(pairs[1][0], simple=True, separator=".") == "a.1.x"
     assert tree.leaves_with_path(7) == [((), 7)]
     assert [tree.keystr(path) for path in tree.paths(tree.structure(t))] == [
-        tree.keystr(path).replace(".b.a", ".b[<flat index 0>]").replace("<b>", "[<flat index 1>]")
-        for path, _ in pairs
+        tree.keystr(path).replace(".b.a", ".b[<flat index 0>]").replace("<b>", "[<flat index 1>]") for path, _ in pairs
     ]
     assert tree.map_with_path(lambda p, x, y: (len(p), x + y), [1, [2]], [3, [4]]) == [
         (1, 4),

@@ -69,9 +69,7 @@ def raises(error: type[Exception], text: str) -> Any:
     return pytest.raises(error, match=re.escape(text))
 
 
-LEAF_VALUES = st.one_of(
-    st.integers(), st.floats(allow_nan=False), st.booleans(), st.text(max_size=3), st.just(object)
-)
+LEAF_VALUES = st.one_of(st.integers(), st.floats(allow_nan=False), st.booleans(), st.text(max_size=3), st.just(object))
 KEYS = st.text("abcde", min_size=1, max_size=2)
 
 

@@ -17,6 +17,7 @@ from funcgrad.control.scan import Layout, bind_scan
 from funcgrad.control.while_ import Counts, bind_while
 from funcgrad.core import Tracer, current_trace
 from funcgrad.ir import Program
+from funcgrad.ops.rules import WEAKEN
 from funcgrad.ops.shape import CONVERT
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
 from funcgrad.types import ShapedArray, aval_of, dtype_of, is_weak, shape_of
@@ -41,24 +42,26 @@ def _fixed_point(name: str, record: Callable[[list[Any]], Program], init: list[A
 
     Returns the program and the initial carry; raises TypeError where the carry changes its structure, shape or dtype.
     """
-    start = [np.asarray(x) if not isinstance(x, Tracer) else x for x in init]
-    for _ in range(2):
+    start = [x if is_weak(x) or isinstance(x, Tracer) else np.asarray(x) for x in init]
+    while True:
         program = record(start)
         n = len(program.out_avals) if name != "scan" else program.out_tree.children()[0].num_leaves
         carry = program.out_avals[:n]
-        changed = [
-            is_weak(x) and n == len(init) and a.dtype != aval_of(s).dtype
-            for x, s, a in zip(init, start, carry, strict=False)
-        ]
-        if not any(changed):
+        weak = [is_weak(x) for x in start]
+        if n != len(start) or not any(weak):
             break
-        start = [CONVERT.bind(s, dtype=a.dtype) if m else s for s, a, m in zip(start, carry, changed, strict=True)]
+        start = [_strong(s, a.dtype) if w else s for s, a, w in zip(start, carry, weak, strict=True)]
     out_tree = program.out_tree.children()[0] if name == "scan" else program.out_tree
     want = treedef.unflatten([aval_of(s) for s in start])
     faults = tree.mismatch("carry", want, out_tree.unflatten(carry))
     if faults:
         raise TypeError(f"{name}: the body must return a carry like the initial one:\n  " + "\n  ".join(faults))
     return program, start
+
+
+def _strong(x: Any, dtype: np.dtype[Any]) -> Any:
+    """A Python scalar as an array of this dtype."""
+    return CONVERT.bind(x, dtype=dtype) if isinstance(x, Tracer) else np.asarray(x, dtype)
 
 
 def _scan_length(xs: Sequence[Any], paths: Sequence[Any], length: int | None) -> int:
@@ -156,7 +159,9 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     if shape_of(going) != ():
         raise TypeError(f"while_loop: the condition must be a scalar, got {aval_of(going)}")
     if all(_concrete(x) for x in (*leaves, going)):
-        return _python_loop(cond_fun, body_fun, init_val, treedef)
+        value, done = _python_loop(cond_fun, body_fun, init_val, treedef)
+        # A traced value that the functions close over may have come in on the way.
+        return value if done else while_loop(cond_fun, body_fun, value)
 
     def record(carry: list[Any]) -> Program:
         every = [aval_of(c) for c in carry]
@@ -172,10 +177,20 @@ def _concrete(x: Any) -> bool:
     return not isinstance(x, Tracer) or x.concrete() is not None
 
 
-def _python_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], value: Any, treedef: Any) -> Any:
-    """Run the loop on values that are known, checking once that the carry keeps its form."""
+def _python_loop(
+    cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], value: Any, treedef: Any
+) -> tuple[Any, bool]:
+    """Run the loop as long as values are known, checking once that the carry keeps its form.
+
+    Returns the value it has come to, and whether it is the last one.
+    """
     checked = False
-    while cond_fun(value):
+    while True:
+        going = cond_fun(value)
+        if not all(_concrete(x) for x in (going, *tree.leaves(value))):
+            return value, False
+        if not going:
+            return value, True
         new = body_fun(value)
         if not checked:
             faults = [] if tree.structure(new) == treedef else tree.mismatch("carry", value, new)
@@ -189,7 +204,6 @@ def _python_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any],
                 )
             checked = True
         value = new
-    return value
 
 
 @boundary
@@ -204,13 +218,17 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
     check_callable(body_fun, "fori_loop")
     low, high = (x.concrete() if isinstance(x, Tracer) else x for x in (lower, upper))
     leaves, _ = _leaf_list(init_val, "fori_loop", "init_val")
+
+    def step(i: Any, value: Any) -> Any:
+        return body_fun(WEAKEN.bind(i), value)  # a Python integer, as in the loop that this stands for
+
     if low is None or high is None:
         start = np.asarray(lower) if not isinstance(lower, Tracer) else lower
-        _, out = while_loop(lambda s: s[0] < upper, lambda s: (s[0] + 1, body_fun(s[0], s[1])), (start, init_val))
+        _, out = while_loop(lambda s: s[0] < upper, lambda s: (s[0] + 1, step(s[0], s[1])), (start, init_val))
         return out
     steps = range(int(low), int(high))
     if _plain(leaves):
         for i in steps:
             init_val = body_fun(i, init_val)
         return init_val
-    return scan(lambda c, i: (body_fun(i, c), None), init_val, np.arange(steps.start, max(steps.stop, steps.start)))[0]
+    return scan(lambda c, i: (step(i, c), None), init_val, np.arange(steps.start, max(steps.stop, steps.start)))[0]

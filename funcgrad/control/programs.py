@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import funcgrad.tree as tree
-from funcgrad.ir import Program
+from funcgrad.ir import Program, eval_program
+from funcgrad.ops.shape import CONVERT
 from funcgrad.transforms.call import lift_consts, record_program
 from funcgrad.transforms.make_ir import trace_to_program
-from funcgrad.types import ShapedArray, aval_of
+from funcgrad.types import ShapedArray, aval_of, result_dtype
 
 __all__ = ["body_program", "joint_programs", "like_carry"]
 
@@ -29,7 +30,7 @@ def joint_programs(
 ) -> tuple[tuple[Program, ...], list[Any], Any]:
     """The programs of branches that must agree in their results, with common constants first, and the result tree."""
     avals = [aval_of(x) for x in leaves]
-    programs = [body_program(b, in_tree, avals) for b in branches]
+    programs = _promoted([body_program(b, in_tree, avals) for b in branches])
     first = programs[0]
     want = first.out_tree.unflatten(first.out_avals)
     for i, p in enumerate(programs[1:], 1):
@@ -38,3 +39,27 @@ def joint_programs(
             raise TypeError(f"{name}: branch {i} does not return what branch 0 does:\n  " + "\n  ".join(faults))
     closed, consts = lift_consts(programs)
     return tuple(closed), consts, first.out_tree
+
+
+def _promoted(programs: list[Program]) -> list[Program]:
+    """Where one branch returns a Python scalar and another an array, the scalar takes on the dtype of the array."""
+    if len({len(p.outputs) for p in programs}) != 1:
+        return programs
+    targets: list[Any] = []
+    for avals in zip(*(p.out_avals for p in programs), strict=True):
+        mixed = any(a.weak for a in avals) and len({(a.weak, a.dtype) for a in avals}) > 1
+        targets.append(result_dtype(*avals) if mixed else None)
+    if all(t is None for t in targets):
+        return programs
+    return [_converted(p, targets) for p in programs]
+
+
+def _converted(program: Program, targets: Sequence[Any]) -> Program:
+    """The program with its weak outputs converted to these dtypes (None: left as they are)."""
+
+    def fun(*xs: Any) -> list[Any]:
+        outs = zip(eval_program(program, xs), program.out_avals, targets, strict=True)
+        return [CONVERT.bind(x, dtype=t) if t is not None and a.weak else x for x, a, t in outs]
+
+    new = trace_to_program(fun, program.in_avals)
+    return Program(new.constvars, new.consts, new.inputs, new.equations, new.outputs, new.in_tree, program.out_tree)

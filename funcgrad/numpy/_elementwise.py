@@ -11,7 +11,7 @@ from funcgrad.core import Primitive
 from funcgrad.numpy._dispatch import array_operand, call_ufunc, implements, operand
 from funcgrad.ops.math import COMPLEX, IMAG, REAL, SELECT, UFUNCS
 from funcgrad.ops.rules import WEAKEN
-from funcgrad.types import aval_of, dtype_of, ufunc_dtypes
+from funcgrad.types import aval_of, dtype_of, is_weak, shape_of, ufunc_dtypes
 
 __all__ = [
     "UFUNC_NAMES",
@@ -44,19 +44,22 @@ __all__ = [
 ]  # fmt: skip
 
 
-def ufunc_function(name: str, primitive: Primitive) -> Callable[..., Any]:
-    """The function `funcgrad.numpy.<name>` of an elementwise primitive."""
+def ufunc_function(name: str, ufunc: np.ufunc) -> Callable[..., Any]:
+    """The function `funcgrad.numpy.<name>` of an elementwise ufunc; it takes lists of traced values as well."""
+    primitive: Primitive = UFUNCS[ufunc]
 
-    def fun(*args: Any) -> Any:
-        return call_ufunc(primitive, *args)
+    def fun(*args: Any, **options: Any) -> Any:
+        return ufunc(*map(operand, args), **options) if options else call_ufunc(primitive, *args)
 
     fun.__name__ = fun.__qualname__ = name
     fun.__doc__ = f"`numpy.{name}`, differentiable. See its documentation in NumPy."
+    for method in ("reduce", "accumulate", "reduceat", "outer", "at"):
+        setattr(fun, method, getattr(ufunc, method))
     return fun
 
 
 UFUNC_NAMES: dict[str, Callable[..., Any]] = {
-    name: ufunc_function(name, UFUNCS[value])
+    name: ufunc_function(name, value)
     for name, value in sorted(vars(np).items())  # not dir(np): that would import NumPy's lazy modules
     if isinstance(value, np.ufunc) and value in UFUNCS
 }
@@ -67,14 +70,14 @@ UFUNC_NAMES: dict[str, Callable[..., Any]] = {
 def real(val: Any) -> Any:
     """The real part; of a real array, the array itself."""
     x = operand(val)
-    return REAL.bind(x) if dtype_of(x).kind == "c" else x
+    return REAL.bind(x) if dtype_of(x).kind == "c" or is_weak(x) else x
 
 
 @implements(np.imag)
 def imag(val: Any) -> Any:
     """The imaginary part; zeros for a real array."""
-    x = array_operand(val)
-    return IMAG.bind(x) if x.dtype.kind == "c" else np.zeros(x.shape, x.dtype)
+    x = operand(val)
+    return IMAG.bind(x) if dtype_of(x).kind == "c" or is_weak(x) else np.zeros(shape_of(x), dtype_of(x))
 
 
 def complex_of(re: Any, im: Any) -> Any:

@@ -67,7 +67,10 @@ def _parse(item: Any) -> Any:
         return np.asarray(item)
     if isinstance(item, (int, np.integer)):
         return int(item)
-    x = operand(item)
+    try:
+        x = operand(item)
+    except TypeError as error:
+        raise IndexError(f"an index must be integers, slices, None or a boolean mask: {error}") from None
     if shape_of(x) == (0,) and not isinstance(item, (np.ndarray, Tracer)):
         return x.astype(int)  # an empty list
     kind = dtype_of(x).kind

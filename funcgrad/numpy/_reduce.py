@@ -8,7 +8,7 @@ import numpy as np
 
 from funcgrad.errors import TracerWriteError
 from funcgrad.numpy._dispatch import UFUNC_METHODS, array_operand, implements
-from funcgrad.numpy._shape import astype, axis_index, reshape
+from funcgrad.numpy._shape import astype, axis_index
 from funcgrad.ops.reduce import REDUCE_AND, REDUCE_MAX, REDUCE_MIN, REDUCE_OR, REDUCE_PROD, REDUCE_SUM
 
 __all__ = ["all", "amax", "amin", "any", "count_nonzero", "given", "max", "min", "no_out", "prod", "ptp",

@@ -64,8 +64,11 @@ def axis_index(axis: Any, ndim: int) -> int:
     return axis % ndim
 
 
-def _axes(axes: Any, ndim: int) -> tuple[int, ...]:
-    return tuple(axis_index(a, ndim) for a in (axes if isinstance(axes, (tuple, list)) else (axes,)))
+def _axes(axes: Any, ndim: int, repeated: bool = False) -> tuple[int, ...]:
+    found = tuple(axis_index(a, ndim) for a in (axes if isinstance(axes, (tuple, list)) else (axes,)))
+    if not repeated and len(set(found)) < len(found):
+        raise ValueError(f"an axis occurs twice in {axes}")
+    return found
 
 
 @implements(np.shape)
@@ -351,7 +354,7 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     x = array_operand(a)
     if axis is None:
         return reshape(roll(ravel(x), shift, 0), x.shape)
-    axes = _axes(axis, x.ndim)
+    axes = _axes(axis, x.ndim, repeated=True)
     shifts = shift if isinstance(shift, (tuple, list)) else (shift,)
     if len(axes) == 1:
         shifts, axes = tuple(shifts), axes * len(shifts)

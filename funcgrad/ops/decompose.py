@@ -460,5 +460,17 @@ PINV = declare(
 )
 """The Moore-Penrose inverse; singular values up to `rcond` times the largest count as zero."""
 
-for _primitive in (EIGH, EIGVALSH, EIG, EIGVALS, SVD, SVDVALS, QR, PINV):
+
+def _pinv_batch(args: Sequence[Any], batched: Sequence[bool], size: int) -> Any:
+    """The leading dimensions of `rcond` are those of the matrices, of which it has two less."""
+    a, rcond = args
+    if batched[1]:
+        short = len(shape_of(a)) - batched[0] - 2 - (len(shape_of(rcond)) - 1)
+        rcond = np.reshape(rcond, (size, *(1,) * short, *shape_of(rcond)[1:]))
+        a = a if batched[0] else np.broadcast_to(a, (size, *shape_of(a)))
+    return PINV.bind(a, rcond)
+
+
+PINV.batch = _pinv_batch
+for _primitive in (EIGH, EIGVALSH, EIG, EIGVALS, SVD, SVDVALS, QR):
     _primitive.batch = batch_pointwise(_primitive)  # NumPy broadcasts over leading axes

@@ -233,8 +233,12 @@ def _complex(re: Any, im: Any) -> Any:
 
 # A tangent of these is complex where the result is real, a cotangent the other way round; matching them takes the real
 # part, so that one formula serves both. `imag` is the real part of -i·z.
-REAL = elementwise("real", lambda x: x.real.copy(), lambda g, o, x: g, dtype=_real_dtype)
-IMAG = elementwise("imag", lambda x: x.imag.copy(), lambda g, o, x: g * -1j, dtype=_real_dtype)
+REAL = elementwise(
+    "real", lambda x: x.real.copy(), lambda g, o, x: g, dtype=_real_dtype, python=operator.attrgetter("real")
+)
+IMAG = elementwise(
+    "imag", lambda x: x.imag.copy(), lambda g, o, x: g * -1j, dtype=_real_dtype, python=operator.attrgetter("imag")
+)
 COMPLEX = elementwise("complex", _complex, lambda g, o, re, im: g, lambda g, o, re, im: g * 1j, dtype=_complex_dtype)
 
 SELECT = elementwise(

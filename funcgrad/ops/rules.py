@@ -30,6 +30,7 @@ from funcgrad.types import (
     is_weak,
     shape_of,
     ufunc_dtypes,
+    weak_type,
 )
 
 __all__ = [
@@ -88,11 +89,11 @@ def elementwise(
     `dtype(*avals)`.
     """
     resolve = dtype if dtype is not None else _ufunc_dtype(impl)
-    keeps_weak = python is not None
 
     def abstract(*avals: ShapedArray) -> ShapedArray:
-        weak = keeps_weak and all(a.weak for a in avals)
-        return ShapedArray(_broadcast(avals), resolve(*avals), weak)
+        if python is not None and all(a.weak for a in avals):  # Python's own rules: True + True is an int
+            return ShapedArray((), type(python(*(weak_type(a.dtype)(1) for a in avals))), True)
+        return ShapedArray(_broadcast(avals), resolve(*avals))
 
     run = impl if python is None else _python_first(impl, python)
     rules: dict[str, Any] = {"python": python, "doc": impl.__doc__ or ""}

@@ -84,7 +84,7 @@ def _searchsorted_batch(args: Sequence[Any], batched: Sequence[bool], size: int,
         return SEARCHSORTED.bind(a, v, side=side)
     # Each row has its own order: count the elements that are smaller.
     v = v if batched[1] else np.broadcast_to(v, (size, *shape_of(v)))
-    row = np.reshape(a, (size, *(1,) * (len(shape_of(v)) - 1), -1))
+    row = np.reshape(a, (size, *(1,) * (len(shape_of(v)) - 1), shape_of(a)[-1]))
     value = np.expand_dims(v, -1)
     return np.sum(row < value if side == "left" else row <= value, axis=-1)
 

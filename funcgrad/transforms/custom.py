@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad.core import Tracer
 from funcgrad.ops.rules import declare
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
 from funcgrad.transforms.make_ir import trace_to_program
@@ -118,12 +119,21 @@ def _mapped_vjp(forward: Fun, backward: Fun, axes: Sequence[Any], size: int) -> 
         return vmap(lambda *xs: tuple(map(list, forward(*xs))), tuple(axes), axis_size=size)(*primals)
 
     def mapped_backward(kept: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
-        def one(k: Any, c: Any) -> list[Any]:
-            return [0.0 if g is None else g for g in backward(k, c)]
+        none: list[bool] = []  # which cotangents are zero
 
-        grads = vmap(one, axis_size=size)(list(kept), list(cts))
+        def one(k: Any, *given: Any) -> list[Any]:
+            rest = iter(given)
+            c = [np.zeros(shape_of(ct)[1:], float0) if z else next(rest) for ct, z in zip(cts, void, strict=True)]
+            found = backward(k, c)
+            none[:] = [g is None or getattr(g, "dtype", None) == float0 for g in found]
+            return [g for g, n in zip(found, none, strict=True) if not n]
+
+        void = [getattr(c, "dtype", None) == float0 for c in cts]
+        moving = [c for c, z in zip(cts, void, strict=True) if not z]
+        rest = iter(vmap(one, axis_size=size)(list(kept), *moving))
+        grads = [None if n else next(rest) for n in none]
         # A primal that is the same for all examples gets the sum of their cotangents.
-        return [g if a is not None else np.sum(g, axis=0) for g, a in zip(grads, axes, strict=True)]
+        return [g if g is None or a is not None else np.sum(g, axis=0) for g, a in zip(grads, axes, strict=True)]
 
     return mapped_forward, mapped_backward
 
@@ -161,12 +171,22 @@ class _Custom:
         leaves, in_tree = tree.flatten([args[i] for i in moving])
         for x in leaves:
             differentiable_leaf(x, "an argument", self.name)
+        fixed = [i for i in range(len(args)) if i not in moving]
+        rest, rest_tree = tree.flatten([args[i] for i in fixed])
+        # Traced values among the arguments without derivative are operands too: rules may be run by another trace.
+        traced = [i for i, x in enumerate(rest) if isinstance(x, Tracer)]
+        n = len(leaves)
+        leaves += [rest[i] for i in traced]
         out_tree: list[Any] = []
 
         def merge(xs: Sequence[Any]) -> list[Any]:
             given = list(args)
-            for i, x in zip(moving, in_tree.unflatten(xs), strict=True):
-                given[i] = x
+            others = list(rest)
+            for i, x in zip(traced, xs[n:], strict=True):
+                others[i] = x
+            for places, values in ((moving, in_tree.unflatten(xs[:n])), (fixed, rest_tree.unflatten(others))):
+                for i, x in zip(places, values, strict=True):
+                    given[i] = x
             return given
 
         def flat(*xs: Any) -> list[Any]:
@@ -225,11 +245,14 @@ class custom_jvp(_Custom):
         return self._call(given, moving, lambda *parts: self._rules(given, moving, *parts))
 
     def _rules(self, args: Any, moving: list[int], flat: Fun, merge: Fun, in_tree: Any, out_tree: list[Any]) -> Rules:
-        fixed = [args[i] for i in range(len(args)) if i not in moving]
+        fixed = [i for i in range(len(args)) if i not in moving]
+        n = in_tree.num_leaves
         rule: Any = self.rule
 
         def jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-            result = rule(*fixed, tuple(in_tree.unflatten(primals)), tuple(in_tree.unflatten(tangents)))
+            given = merge(primals)
+            moved = tuple(in_tree.unflatten(tangents[:n]))
+            result = rule(*(given[i] for i in fixed), tuple(given[i] for i in moving), moved)
             if not (isinstance(result, (tuple, list)) and len(result) == 2):
                 raise TypeError(f"{self.name}: the JVP rule must return (output, output tangent)")
             outs, treedef = tree.flatten(result[0])
@@ -277,7 +300,9 @@ class custom_vjp(_Custom):
         return self._call(given, moving, lambda *parts: self._rules(given, moving, *parts))
 
     def _rules(self, args: Any, moving: list[int], flat: Fun, merge: Fun, in_tree: Any, out_tree: list[Any]) -> Rules:
-        fixed = [args[i] for i in range(len(args)) if i not in moving]
+        fixed = [i for i in range(len(args)) if i not in moving]
+        shapes = [shape_of(x) for x in tree.leaves([args[i] for i in moving])]
+        n = len(shapes)
         forward_rule: Any = self.forward
         backward_rule: Any = self.backward
         kept_tree: list[Any] = []
@@ -289,18 +314,21 @@ class custom_vjp(_Custom):
             outs, treedef = tree.flatten(result[0])
             kept, kept_def = tree.flatten(result[1])
             out_tree[:], kept_tree[:] = [treedef], [kept_def]
-            return outs, kept
+            return outs, [*kept, *xs[n:]]
 
         def backward(kept: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
-            residuals = kept_tree[0].unflatten(list(kept))
-            grads = backward_rule(*fixed, residuals, out_tree[0].unflatten(list(cts)))
-            return _flat_cotangents(self.name, in_tree, grads, len(moving))
+            m = kept_tree[0].num_leaves
+            given = merge([*[None] * n, *kept[m:]])  # the differentiated ones are not looked at
+            residuals = kept_tree[0].unflatten(list(kept[:m]))
+            grads = backward_rule(*(given[i] for i in fixed), residuals, out_tree[0].unflatten(list(cts)))
+            return [*_flat_cotangents(self.name, in_tree, shapes, grads), *[None] * (len(kept) - m)]
 
         return Rules(self.name, flat, None, forward, backward)
 
 
-def _flat_cotangents(name: str, in_tree: Any, grads: Any, n: int) -> list[Any]:
+def _flat_cotangents(name: str, in_tree: Any, shapes: Sequence[tuple[int, ...]], grads: Any) -> list[Any]:
     """The leaves of what a backward rule returned; None stands for zeros of a whole argument."""
+    n = len(in_tree.children())
     if not isinstance(grads, (tuple, list)) or len(grads) != n:
         found = f"{len(grads)}" if isinstance(grads, (tuple, list)) else f"a {type(grads).__name__}"
         raise TypeError(
@@ -315,6 +343,14 @@ def _flat_cotangents(name: str, in_tree: Any, grads: Any, n: int) -> list[Any]:
             out.extend(child.flatten_up_to(g))
         except (ValueError, TypeError) as error:
             raise TypeError(f"{name}: cotangent {i} of the backward rule does not fit its argument: {error}") from None
+    for g, shape in zip(out, shapes, strict=True):
+        if g is None or getattr(g, "dtype", None) == float0:
+            continue
+        differentiable_leaf(g, "a cotangent of the backward rule", name)
+        if shape_of(g) not in (shape, ()):
+            raise TypeError(
+                f"{name}: the backward rule returned a cotangent of shape {shape_of(g)} for an argument of shape {shape}"
+            )
     return out
 
 

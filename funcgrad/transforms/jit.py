@@ -39,6 +39,9 @@ class _Static:
             parameters = list(inspect.signature(fun).parameters)
         except (TypeError, ValueError):
             return
+        kinds = [p.kind for p in inspect.signature(fun).parameters.values()]
+        if inspect.Parameter.VAR_POSITIONAL not in kinds:  # count from the end of the signature, not of a call
+            self.nums = {i + len(parameters) if -len(parameters) <= i < 0 else i for i in self.nums}
         self.names |= {parameters[i] for i in self.nums if -len(parameters) <= i < len(parameters)}
         self.nums |= {parameters.index(n) for n in self.names if n in parameters}
 
@@ -72,7 +75,9 @@ class _Recorded:
         for x in leaves:
             if x.__class__ is not np.ndarray:
                 differentiable_leaf(x, "an argument", primitive.name)
-        key = (in_tree, tuple(fixed.items()), tuple(map(aval_of, leaves)))
+        # 1, 1.0 and True are equal, and yet give different programs.
+        statics = tuple((place, type(value), value) for place, value in fixed.items())
+        key = (in_tree, statics, tuple(map(aval_of, leaves)))
         program = self.programs.get(key)
         if program is None:
             program = self._record(key, fixed, leaves, in_tree)

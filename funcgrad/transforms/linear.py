@@ -27,23 +27,29 @@ class Linear:
     """A linear function that is a program: call it on tangents, print it.
 
     Attributes:
-        program: from the flat input tangents to the flat output tangents.
+        program: from the flat input tangents to the flat output tangents, those of integers left out.
     """
 
-    __slots__ = ("in_tree", "name", "out_tree", "program")
+    __slots__ = ("fixed", "in_tree", "name", "out_tree", "program")
 
-    def __init__(self, program: Program, in_tree: Any, out_tree: Any, name: str) -> None:
+    def __init__(self, program: Program, in_tree: Any, out_tree: Any, name: str, fixed: dict[int, Any]) -> None:
         self.program, self.in_tree, self.out_tree, self.name = program, in_tree, out_tree, name
+        self.fixed = fixed  # by position, the tangents of integers
 
     @boundary
     def __call__(self, *tangents: Any) -> Any:
-        leaves = self.in_tree.flatten_up_to(tangents)
+        try:
+            leaves = self.in_tree.flatten_up_to(tangents)
+        except (ValueError, TypeError) as error:
+            raise TypeError(f"{self.name}: the tangents do not have the structure of the primals: {error}") from None
         matched: list[Any] = []
         for t, var in zip(leaves, self.program.inputs, strict=True):
             if shape_of(t) != var.aval.shape:
                 raise TypeError(f"{self.name}: expected a tangent {var.aval}, got {aval_of(t)}")
             matched.append(t if var.aval.weak or aval_of(t).dtype == var.aval.dtype else t.astype(var.aval.dtype))
-        return self.out_tree.unflatten([own_value(x) for x in self.program(*matched)])
+        moving = iter(self.program(*matched))
+        n = len(self.program.outputs) + len(self.fixed)
+        return self.out_tree.unflatten([own_value(self.fixed[i] if i in self.fixed else next(moving)) for i in range(n)])
 
     def __repr__(self) -> str:
         return f"{self.name} of\n{self.program}"
@@ -63,7 +69,7 @@ def _push(recording: Recording, tangents: list[Any]) -> list[Any]:
         for tracer, out, d in zip(eqn.outputs, outs, douts, strict=True):
             if d is not None and is_inexact(out):
                 found[id(tracer)] = match_tangent(d, out)
-    return [_output_tangent(recording, x, found) for x in recording.outputs]
+    return [_output_tangent(recording, x, found) for x in recording.outputs if is_inexact(recording.value(x))]
 
 
 def _output_tangent(recording: Recording, x: Any, found: dict[int, Any]) -> Any:
@@ -100,7 +106,9 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     program = trace_to_program(
         lambda *tangents: _push(recording, list(tangents)), [_tangent_aval(t.value) for t in recording.inputs]
     )
-    push = Linear(program, in_tree, recording.out_tree, "linear function")
+    values = [recording.value(x) for x in recording.outputs]
+    fixed = {i: zero_like(x) for i, x in enumerate(values) if not is_inexact(x)}
+    push = Linear(program, in_tree, recording.out_tree, "linear function", fixed)
     return (out, push, tree.map(recording.value, recording.aux)) if has_aux else (out, push)
 
 

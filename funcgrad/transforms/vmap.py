@@ -16,7 +16,7 @@ from funcgrad.core import Primitive, Trace, Tracer, current_trace, under
 from funcgrad.errors import InconclusiveRuleError, reraise
 from funcgrad.source import Source, user_source
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
-from funcgrad.types import ShapedArray, aval_of, shape_of
+from funcgrad.types import ShapedArray, aval_of, float0, shape_of
 
 __all__ = ["BatchTrace", "BatchTracer", "vmap"]
 
@@ -139,7 +139,8 @@ def vmap(
             out = fun(*given, **named)
         out_paths, out_tree = tree.flatten_with_path(out)
         places = tree.flatten_prefix(out_axes, out, "vmap out_axes")
-        return out_tree.unflatten([_output(trace, *item) for item in zip(out_paths, places, strict=True)])
+        results = [_output(trace, *item) for item in zip(out_paths, places, strict=True)]
+        return out_tree.unflatten([_own(x, leaves) for x in results])
 
     return vmap_fun
 
@@ -188,7 +189,18 @@ def _output(trace: BatchTrace, path_and_value: tuple[Any, Any], axis: Any) -> An
         return np.moveaxis(x.value, 0, axis)
     if axis is None:
         return x
-    differentiable_leaf(x, name, "vmap")
+    if getattr(x, "dtype", None) != float0:
+        differentiable_leaf(x, name, "vmap")
     x = np.asarray(x) if not isinstance(x, Tracer) else x
     ndim = len(shape_of(x)) + 1
-    return np.moveaxis(np.broadcast_to(x, (trace.size, *shape_of(x))), 0, axis % ndim)
+    if not -ndim <= axis < ndim:
+        raise ValueError(f"vmap: {name} is {aval_of(x)}, and cannot get a batch axis at {axis}")
+    return np.moveaxis(np.broadcast_to(x, (trace.size, *shape_of(x))), 0, axis)
+
+
+def _own(out: Any, inputs: Sequence[Any]) -> Any:
+    """A result that can be written to without changing anything else."""
+    if not isinstance(out, np.ndarray):
+        return out
+    shared = not out.flags.writeable or any(isinstance(x, np.ndarray) and np.may_share_memory(out, x) for x in inputs)
+    return out.copy() if shared else out
