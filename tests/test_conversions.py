@@ -99,7 +99,7 @@ ALLOWED: dict[str, tuple[Callable[[Any], Any], float]] = {
     "math.floor": (lambda t: t * math.floor(t), 2.0),
     "math.isnan": (lambda t: t if math.isnan(t) else 5.0 * t, 5.0),
     "format": (lambda t: t * float(f"{t:.1f}"), 2.0),
-    "percent": (lambda t: t * float("{:.1f}".format(t)), 2.0),
+    "percent": (lambda t: t * float(f"{t:.1f}"), 2.0),
     "sum": (lambda t: sum([t, t]), 2.0),
     "max": (lambda t: max(t, 1.0), 1.0),
     "sorted": (lambda t: sorted([3.0 * t, t])[0], 1.0),

@@ -25,7 +25,9 @@ def _contract(a: Any, b: Any, axes_a: Sequence[int], axes_b: Sequence[int], batc
 
 
 @implements(np.matmul)
-def matmul(a: Any, b: Any, /, *, dtype: Any = None, **options: Any) -> Any:
+def matmul(
+    a: Any, b: Any, /, *, dtype: Any = None, casting: str = "same_kind", order: str = "K", subok: bool = True
+) -> Any:
     """The matrix product of the last two axes, broadcasting over those before."""
     a, b = array_operand(a), array_operand(b)
     if dtype is not None:
@@ -171,9 +173,16 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Any:
 
 
 @implements(np.einsum)
-def einsum(*operands: Any, out: None = None, optimize: Any = True, **options: Any) -> Any:
+def einsum(
+    *operands: Any, out: None = None, optimize: Any = True, dtype: Any = None, order: str = "K", casting: str = "safe"
+) -> Any:
     """Einstein's summation convention, as `numpy.einsum`; pairs are contracted in a good order."""
     inputs, result, arrays = _parse_einsum(operands)
+    if dtype is not None:
+        for x in arrays:
+            if not np.can_cast(x.dtype, dtype, casting):
+                raise TypeError(f"einsum: cannot cast {x.dtype} to {np.dtype(dtype)} by the rule {casting!r}")
+        arrays = [x.astype(dtype) for x in arrays]
     terms = list(zip(inputs, arrays, strict=True))
     for pair in _contraction_order(inputs, result, arrays):
         picked = [terms[i] for i in pair]

@@ -56,6 +56,8 @@ def operand(x: Any) -> Any:
     if isinstance(x, np.ndarray):
         if isinstance(x, np.ma.MaskedArray):
             raise TypeError("a masked array cannot be traced: use x.filled(value) and np.where")
+        if isinstance(x, np.matrix):
+            raise TypeError("a numpy.matrix has operators of its own, so it cannot be traced: use numpy.asarray(x)")
         return x.view(np.ndarray)
     if isinstance(x, (list, tuple)) and any(isinstance(leaf, Tracer) for leaf in _flat(x)):
         return np.stack([array_operand(item) for item in x])
@@ -144,7 +146,7 @@ def _ufunc_slowly(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: d
     primitive = UFUNCS.get(ufunc) or special_primitive(ufunc)
     if primitive is None:
         raise _unsupported(name)
-    return _with_options(primitive, name, inputs, **kwargs)
+    return _with_options(ufunc, primitive, name, inputs, **kwargs)
 
 
 def _as_tuple(x: Any) -> tuple[Any, ...]:
@@ -152,13 +154,27 @@ def _as_tuple(x: Any) -> tuple[Any, ...]:
 
 
 def _with_options(
-    primitive: Primitive, name: str, inputs: Sequence[Any], where: Any = True, dtype: Any = None, casting: Any = None
+    ufunc: np.ufunc,
+    primitive: Primitive,
+    name: str,
+    inputs: Sequence[Any],
+    where: Any = True,
+    dtype: Any = None,
+    casting: Any = "same_kind",
+    order: str = "K",
+    subok: bool = True,
 ) -> Any:
-    """A ufunc call with keyword arguments."""
+    """A ufunc call with keyword arguments; memory layout and subclasses do not matter to a traced value."""
     if where is not True:
         raise _unsupported(f"{name} with where=", "Use np.where(mask, result, other) on the result.")
-    if dtype is not None:
-        inputs = [array_operand(x).astype(dtype) for x in inputs]
+    if dtype is not None:  # that of the result, which decides about those of the operands
+        xs = [array_operand(x) for x in inputs]
+        loop = ufunc.resolve_dtypes(
+            (*(x.dtype for x in xs), *(None,) * ufunc.nout),
+            signature=(None,) * ufunc.nin + (np.dtype(dtype),) * ufunc.nout,
+            casting=casting,
+        )
+        inputs = [x.astype(d) for x, d in zip(xs, loop[: ufunc.nin], strict=True)]
     return call_ufunc(primitive, *inputs)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.linalg import LinAlgError
 
+import funcgrad.numpy._contract as _contract
 from funcgrad.errors import ShapeError
-from funcgrad.numpy import _contract
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._plain import like
 from funcgrad.ops.linalg import INV

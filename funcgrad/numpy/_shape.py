@@ -117,15 +117,15 @@ def reshape(a: Any, /, shape: Any = None, order: str = "C", *, newshape: Any = N
         dims = tuple(math.prod(x.shape) // known if d == -1 else d for d in dims)
     if order == "F":
         return np.transpose(np.reshape(np.transpose(x), dims[::-1]))
-    if order not in ("C", "A", "K"):
-        raise ValueError(f"reshape: order must be 'C' or 'F', got {order!r}")
+    if order != "C" and x.ndim > 1:
+        raise ValueError(f"reshape: a traced value has no memory layout, so order must be 'C' or 'F', not {order!r}")
     return x if dims == x.shape else RESHAPE.bind(x, shape=dims)
 
 
 @implements(np.ravel)
 def ravel(a: Any, order: str = "C") -> Any:
-    """One dimension of all elements."""
-    return reshape(a, -1, "F" if order == "F" else "C")
+    """One dimension of all elements, in order "C" or "F"."""
+    return reshape(a, -1, order)
 
 
 @implements(np.transpose, np.permute_dims)

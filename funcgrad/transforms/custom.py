@@ -154,7 +154,8 @@ class _Custom:
         self.fun = fun
         self.nondiff = tuple(nondiff_argnums)
         self.name = getattr(fun, "__name__", type(fun).__name__)
-        update_wrapper(self, fun)
+        wrapper: Any = self
+        update_wrapper(wrapper, fun)
 
     def _arguments(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[list[Any], list[int]]:
         """All arguments by position, and which of them are differentiated."""
@@ -349,7 +350,7 @@ def _flat_cotangents(name: str, in_tree: Any, shapes: Sequence[tuple[int, ...]],
         differentiable_leaf(g, "a cotangent of the backward rule", name)
         if shape_of(g) not in (shape, ()):
             raise TypeError(
-                f"{name}: the backward rule returned a cotangent of shape {shape_of(g)} for an argument of shape {shape}"
+                f"{name}: the backward rule returned a cotangent of shape {shape_of(g)} for an argument of {shape}"
             )
     return out
 

@@ -49,7 +49,8 @@ class Linear:
             matched.append(t if var.aval.weak or aval_of(t).dtype == var.aval.dtype else t.astype(var.aval.dtype))
         moving = iter(self.program(*matched))
         n = len(self.program.outputs) + len(self.fixed)
-        return self.out_tree.unflatten([own_value(self.fixed[i] if i in self.fixed else next(moving)) for i in range(n)])
+        leaves = [self.fixed[i] if i in self.fixed else next(moving) for i in range(n)]
+        return self.out_tree.unflatten([own_value(x) for x in leaves])
 
     def __repr__(self) -> str:
         return f"{self.name} of\n{self.program}"

@@ -191,11 +191,11 @@ def _output(trace: BatchTrace, path_and_value: tuple[Any, Any], axis: Any) -> An
         return x
     if getattr(x, "dtype", None) != float0:
         differentiable_leaf(x, name, "vmap")
-    x = np.asarray(x) if not isinstance(x, Tracer) else x
-    ndim = len(shape_of(x)) + 1
+    same: Any = x if isinstance(x, Tracer) else np.asarray(x)
+    ndim = len(shape_of(same)) + 1
     if not -ndim <= axis < ndim:
         raise ValueError(f"vmap: {name} is {aval_of(x)}, and cannot get a batch axis at {axis}")
-    return np.moveaxis(np.broadcast_to(x, (trace.size, *shape_of(x))), 0, axis)
+    return np.moveaxis(np.broadcast_to(same, (trace.size, *shape_of(same))), 0, axis)
 
 
 def _own(out: Any, inputs: Sequence[Any]) -> Any:
