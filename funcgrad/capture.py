@@ -29,6 +29,8 @@ class Captures:
 
     def hold(self, array: np.ndarray) -> np.ndarray:
         """An array of the same values that cannot change before `release`: `array` itself where possible."""
+        if array.__class__ is not np.ndarray:  # a subclass may mean something else by `*`, and costs time in each call
+            array = array.view(np.ndarray)
         if id(array) in self.locked:
             return array
         if array.base is None:

@@ -96,7 +96,7 @@ def _advice(frame: FrameType, storing: bool) -> tuple[str, str]:
     if isinstance(node, (ast.Assign, ast.AugAssign)) or (storing and isinstance(node, ast.Subscript)):
         return text, "funcgrad.at(a)[i].set(x), or build the array with np.stack, np.concatenate or np.where"
     if isinstance(node, ast.Subscript) and not text.startswith(("np.c_", "np.r_", "numpy.c_", "numpy.r_")):
-        return text, "np.take(a, i, axis=0) for a traced index i, or funcgrad.at(a)[i].get()"
+        return text, "funcgrad.at(a)[i].get(), or funcgrad.numpy.take(a, i, axis=0)"
     if isinstance(node, ast.Call):
         fun = _resolve(node.func, frame)
         name = _qualified(fun) if fun is not None else ""
@@ -219,7 +219,7 @@ def _int(self: Any) -> int:
 def _index(self: Any) -> int:
     value = self.concrete()
     if value is None:
-        remedy = "Use np.take or funcgrad.lax.fori_loop, or pass it as a static argument."
+        remedy = "Use funcgrad.numpy.take or funcgrad.lax.fori_loop, or pass it as a static argument."
         _no_value(self, "an index, a size or range()", TracerIntegerConversionError, remedy)
     return operator.index(value if not isinstance(value, np.ndarray) else value[()])
 

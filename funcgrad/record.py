@@ -108,7 +108,7 @@ class Record(Trace):
                 wanted.append(a.active)
                 continue
             wanted.append(False)
-            if a.__class__ is np.ndarray:
+            if isinstance(a, np.ndarray):
                 captured = True
             elif isinstance(a, Tracer) and not self._encloses(a):
                 raise escaped(a, primitive.name)
@@ -117,7 +117,7 @@ class Record(Trace):
         if not mine:
             return self._in_parent(primitive, values, params, source)
         if captured:
-            args = [self.captures.hold(a) if a.__class__ is np.ndarray else a for a in args]
+            args = [self.captures.hold(a) if isinstance(a, np.ndarray) else a for a in args]
             values = [a.value if a.__class__ is RecordTracer and a.owner is self else a for a in args]
         kept = None
         if self.abstract:

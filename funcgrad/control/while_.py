@@ -24,7 +24,7 @@ from funcgrad.transforms.call import (
     tangent_program,
 )
 from funcgrad.transforms.vjp import zero_like
-from funcgrad.types import ShapedArray, aval_of, is_inexact, shape_of
+from funcgrad.types import ShapedArray, aval_of, dtype_of, is_inexact, shape_of
 
 __all__ = ["WHILE", "Counts", "bind_while"]
 
@@ -160,7 +160,7 @@ def _batch(
         new = eval_program(step, [*bs, *ks])
         # An example whose condition has failed keeps its values.
         return [
-            np.where(np.reshape(live, (size, *(1,) * (len(shape_of(n)) - 1))), n, k)
+            np.where(np.reshape(live, (size, *(1,) * (len(shape_of(n)) - 1))), n, k).astype(dtype_of(k))
             for n, k in zip(new, ks, strict=True)
         ]
 

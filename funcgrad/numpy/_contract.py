@@ -174,7 +174,7 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Any:
 
 @implements(np.einsum)
 def einsum(
-    *operands: Any, out: None = None, optimize: Any = True, dtype: Any = None, order: str = "K", casting: str = "safe"
+    *operands: Any, out: None = None, optimize: Any = True, dtype: Any = None, order: str = "K", casting: Any = "safe"
 ) -> Any:
     """Einstein's summation convention, as `numpy.einsum`; pairs are contracted in a good order."""
     inputs, result, arrays = _parse_einsum(operands)

@@ -89,7 +89,7 @@ REDUCE_PROD = declare("reduce_prod", _impl(np.multiply), _abstract(np.multiply),
 def _share(out: Any, x: Any, axes: Axes) -> Any:
     """Each extremal element's share of the derivative: equal among ties."""
     hit = x == keep_axes(out, shape_of(x), axes)
-    count = np.sum(hit, axis=axes, keepdims=True, dtype=dtype_of(x))
+    count = np.sum(hit, axis=axes, keepdims=True, dtype=dtype_of(x).type)
     return hit / np.maximum(count, 1)
 
 

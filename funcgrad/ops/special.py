@@ -72,7 +72,7 @@ SPECIAL: dict[str, tuple[Any, ...]] = {
     "xlogy": (lambda g, o, x, y: g * _safe_log(y), lambda g, o, x, y: g * (x / np.where(x == 0, 1, y))),
     "xlog1py": (lambda g, o, x, y: g * np.log1p(np.where(x == 0, 0, y)), _xlog1py_y),
     "exp10": (lambda g, o, x: g * (o * _LN10),),
-    "exprel": (lambda g, o, x: g * np.where(np.abs(x) < 1e-5, 0.5 + x / 3, (np.exp(x) - o) / np.where(x == 0, 1, x)),),
+    "exprel": (lambda g, o, x: g * _exprel_slope(o, x),),
     "i0": (lambda g, o, x: g * _sp().i1(x),),
     "i0e": (lambda g, o, x: g * (_sp().i1e(x) - np.sign(x) * o),),
     "i1": (lambda g, o, x: g * (0.5 * (_sp().i0(x) + _sp().iv(2, x))),),
@@ -102,6 +102,16 @@ SPECIAL: dict[str, tuple[Any, ...]] = {
 
 Keys are the names of the ufuncs (the function `zeta` calls one that is named `_zeta`).
 """
+
+
+def _exprel_slope(o: Any, x: Any) -> Any:
+    """(exp(x) - exprel(x))/x; where that cancels, its Taylor series: the coefficient of xᵏ is (k + 1)/(k + 2)!."""
+    small = np.abs(x) < 0.03
+    z = np.where(small, x, 0)
+    series = 1 / 45360 * z + 1 / 5760
+    for k in (5, 4, 3, 2, 1, 0):
+        series = series * z + (k + 1) / math.factorial(k + 2)
+    return np.where(small, series, (np.exp(x) - o) / np.where(small, 1, x))
 
 
 def _gamma_density(a: Any, x: Any) -> Any:

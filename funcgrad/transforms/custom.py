@@ -73,14 +73,16 @@ def _forward(ins: Sequence[Any], wanted: Sequence[bool], rules: Rules) -> tuple[
 
     def along(*moving: Any) -> Any:
         rest = iter(moving)
-        return _push(ins, [next(rest) if w else None for w in wanted], rules)
+        outs, douts = _push(ins, [next(rest) if w else None for w in wanted], rules)
+        return [*outs, *(d for o, d in zip(outs, douts, strict=True) if is_inexact(o))]
 
     _, in_tree = tree.flatten(tuple(zeros))
     with record_function(along, zeros, in_tree, False) as recording:
         pass
-    n = len(recording.outputs) // 2
-    outs = tuple(recording.value(x) for x in recording.outputs[:n])
-    return outs, (recording,)
+    values = [recording.value(x) for x in recording.outputs]
+    # The tangents, as many as there are floating outputs, come behind all outputs.
+    n = next(i for i in range(len(values) + 1) if i + sum(map(is_inexact, values[:i])) == len(values))
+    return tuple(values[:n]), (recording,)
 
 
 def _backward(
@@ -90,8 +92,7 @@ def _backward(
         cts = [zero_like(o) if c is None else c for c, o in zip(ct, out, strict=True)]
         return rules.backward(kept, cts)
     (recording,) = kept
-    n = len(out)
-    grads = iter(recording.pull([None] * n + list(ct)[: len(recording.outputs) - n]))
+    grads = iter(recording.pull([None] * len(out) + [c for c, o in zip(ct, out, strict=True) if is_inexact(o)]))
     return [next(grads) if w else None for w in wanted]
 
 
@@ -172,6 +173,8 @@ class _Custom:
         leaves, in_tree = tree.flatten([args[i] for i in moving])
         for x in leaves:
             differentiable_leaf(x, "an argument", self.name)
+        if not any(isinstance(x, Tracer) for x in leaves):
+            return self.fun(*args)  # nothing to differentiate by: what is traced can only be closed over
         fixed = [i for i in range(len(args)) if i not in moving]
         rest, rest_tree = tree.flatten([args[i] for i in fixed])
         # Traced values among the arguments without derivative are operands too: rules may be run by another trace.

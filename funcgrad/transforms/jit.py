@@ -36,13 +36,13 @@ class _Static:
         if not (self.nums or self.names):
             return
         try:
-            parameters = list(inspect.signature(fun).parameters)
+            signature = inspect.signature(fun).parameters.values()
         except (TypeError, ValueError):
             return
-        kinds = [p.kind for p in inspect.signature(fun).parameters.values()]
-        if inspect.Parameter.VAR_POSITIONAL not in kinds:  # count from the end of the signature, not of a call
+        parameters = [p.name for p in signature if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        if all(p.kind != p.VAR_POSITIONAL for p in signature):  # count from the end of the signature, not of a call
             self.nums = {i + len(parameters) if -len(parameters) <= i < 0 else i for i in self.nums}
-        self.names |= {parameters[i] for i in self.nums if -len(parameters) <= i < len(parameters)}
+        self.names |= {parameters[i] for i in self.nums if 0 <= i < len(parameters)}
         self.nums |= {parameters.index(n) for n in self.names if n in parameters}
 
     def split(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[dict[Any, Any], list[Any], dict[str, Any]]:

@@ -101,7 +101,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     paths, in_tree = tree.flatten_with_path(primals)
     for path, x in paths:
         differentiable_leaf(x, f"argument {tree.keystr(path)}", "linearize")
-    with record_function(fun, [x for _, x in paths], in_tree, has_aux) as recording:
+    with record_function(fun, [x for _, x in paths], in_tree, has_aux, reverse=False) as recording:
         snapshot(recording)
     out = recording.out_tree.unflatten([own_value(recording.value(x)) for x in recording.outputs])
     program = trace_to_program(

@@ -20,7 +20,7 @@ from funcgrad.ir import Equation
 from funcgrad.ops.rules import full_cotangent, match_cotangent
 from funcgrad.record import Record, RecordTracer
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
-from funcgrad.types import PYTHON_SCALARS, aval_of, dtype_of, float0, is_inexact, shape_of
+from funcgrad.types import aval_of, dtype_of, float0, is_inexact, is_weak, shape_of, weak_type
 
 __all__ = ["Recording", "backward", "own_value", "record_function", "snapshot", "vjp", "zero_like"]
 
@@ -52,9 +52,11 @@ class Recording:
         self.record.close()
 
 
-def record_function(fun: Callable[..., Any], leaves: Sequence[Any], in_tree: Any, has_aux: bool) -> Recording:
-    """Record `fun` at flat arguments, in concrete mode; the recording must be closed."""
-    record = Record(current_trace(), reverse=True)
+def record_function(
+    fun: Callable[..., Any], leaves: Sequence[Any], in_tree: Any, has_aux: bool, reverse: bool = True
+) -> Recording:
+    """Record `fun` at flat arguments, in concrete mode and for a walk in `reverse`; the recording must be closed."""
+    record = Record(current_trace(), reverse=reverse)
     recording = Recording(record, [record.input(x) for x in leaves])
     try:
         with under(record):
@@ -89,7 +91,7 @@ def backward(recording: Recording, cts: Sequence[Any], consume: bool) -> list[An
             eqn = equations[i]
             outputs = eqn.outputs
             cts = [found.pop(id(t), None) for t in outputs]
-            if cts[0] is None and not any(ct is not None for ct in cts):
+            if all(ct is None for ct in cts):
                 continue
             if trace is not None:
                 trace.source = eqn.source
@@ -171,8 +173,8 @@ def zero_like(x: Any) -> Any:
     """The zero cotangent of a value: float0 for integers and booleans."""
     if not is_inexact(x):
         return np.zeros(shape_of(x), float0)
-    if x.__class__ in PYTHON_SCALARS:
-        return x.__class__(0)
+    if is_weak(x):
+        return weak_type(dtype_of(x))(0)
     return np.zeros(shape_of(x), dtype_of(x)) if shape_of(x) or isinstance(x, (np.ndarray, Tracer)) else x.dtype.type(0)
 
 

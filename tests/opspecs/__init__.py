@@ -1,0 +1,10 @@
+"""The one table of operations, with arguments on which to try them: what a function is, where it is smooth, for which
+dtypes and shapes it is defined.
+
+`SPECS` is filled by importing the modules of this package; tests are parametrised by it.
+"""
+
+from . import elementwise, indexing, products, reductions, shaping, special
+from .base import SPECS, Case, OpSpec
+
+__all__ = ["SPECS", "Case", "OpSpec", "elementwise", "indexing", "products", "reductions", "shaping", "special"]
