@@ -8,6 +8,7 @@ with its bases.
 
 from __future__ import annotations
 
+from _thread import RLock
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,35 @@ _COPY_LIMIT = 1 << 20
 """Views up to this many bytes are copied (about 0.1 ms for the largest); larger ones are locked with their bases."""
 
 
+class _Lock:
+    """An array that recordings have locked.
+
+    Attributes:
+        array: the array.
+        holders: how many recordings need it.
+        writeable: what it was before.
+    """
+
+    __slots__ = ("array", "holders", "writeable")
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array, self.holders, self.writeable = array, 0, array.flags.writeable
+
+
+_locks: dict[int, _Lock] = {}
+"""Every locked array, by id. One that several recordings need (nested, or in several threads) is freed by the last."""
+_waiting: list[_Lock] = []
+"""Views that nobody needs any more, but whose base is still locked: NumPy frees a view only after its base."""
+_guard = RLock()  # reentrant: a finalizer may run a derivative while this thread is here
+
+
 class Captures:
     """The arrays that one recording has captured."""
 
     __slots__ = ("copies", "locked")
 
     def __init__(self) -> None:
-        self.locked: dict[int, tuple[np.ndarray, bool]] = {}
+        self.locked: dict[int, _Lock] = {}
         self.copies: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def hold(self, array: np.ndarray) -> np.ndarray:
@@ -50,17 +73,41 @@ class Captures:
         return copy
 
     def _lock(self, array: np.ndarray) -> None:
-        writeable = array.flags.writeable
-        self.locked[id(array)] = array, writeable
-        if writeable:
-            array.flags.writeable = False
+        with _guard:
+            lock = _locks.get(id(array))
+            if lock is None:
+                lock = _locks[id(array)] = _Lock(array)
+            lock.holders += 1
+            self.locked[id(array)] = lock
+            if lock.writeable:
+                array.flags.writeable = False
 
     def release(self) -> None:
-        """Give every array back as it was."""
-        for array, writeable in reversed(self.locked.values()):  # a base before its views
-            if writeable:
-                array.flags.writeable = True
-        self.locked, self.copies = {}, {}
+        """Give back every array that no other recording needs, as it was."""
+        locked, self.locked, self.copies = self.locked, {}, {}
+        if not locked:
+            return
+        with _guard:
+            for lock in locked.values():
+                lock.holders -= 1
+                if not lock.holders and lock not in _waiting:
+                    _waiting.append(lock)
+            _free()
+
+
+def _free() -> None:
+    """Unlock what nobody needs: a base before its views."""
+    for lock in (lock for lock in tuple(_waiting) if lock.holders):
+        _waiting.remove(lock)  # somebody needs it again
+    while ready := [k for k in _waiting if not (isinstance(k.array.base, np.ndarray) and id(k.array.base) in _locks)]:
+        for lock in ready:
+            _waiting.remove(lock)
+            del _locks[id(lock.array)]
+            if lock.writeable:
+                try:
+                    lock.array.flags.writeable = True
+                except ValueError:  # the user made its base read-only meanwhile
+                    continue
 
 
 def is_write_error(error: BaseException) -> bool:

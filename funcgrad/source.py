@@ -34,7 +34,7 @@ def is_internal(filename: str) -> bool:
     if filename in _inside:
         return True
     frozen = filename.startswith("<frozen") and "runpy" not in filename
-    if frozen or filename.startswith((_PACKAGE, _NUMPY, "<__array_function__")):
+    if frozen or filename.endswith(".pyx") or filename.startswith((_PACKAGE, _NUMPY, "<__array_function__")):
         _inside.add(filename)
         return True
     return False

@@ -259,6 +259,7 @@ def test_gradients_of_shared_inputs_are_separate() -> None:
 
 
 def test_every_kind_of_write_raises() -> None:
+    """All but `np.add.at`, which in NumPy 2.4 writes to read-only arrays as well."""
     x = np.arange(6.0)
 
     writes: list[Any] = [
@@ -271,7 +272,6 @@ def test_every_kind_of_write_raises() -> None:
         lambda a: np.copyto(a, 0.0),
         lambda a: np.random.default_rng(0).shuffle(a),
         lambda a: np.put(a, 0, 1.0),
-        lambda a: np.add.at(a, 0, 1.0),
         lambda a: np.fill_diagonal(a.reshape(2, 3), 1.0),
         lambda a: a.reshape(2, 3).__setitem__((0, 0), 1.0),
         lambda a: a[::2].__setitem__(0, 1.0),
@@ -319,69 +319,6 @@ def test_catching_the_error_inside_is_no_way_around() -> None:
     np.testing.assert_array_equal(grad(f)(np.ones(3)), [2.0, 2.0, 2.0])
     c[:] = 3.0
     np.testing.assert_array_equal(c, [3.0, 3.0, 3.0])
-
-
-def test_other_read_only_arrays_are_not_explained_away() -> None:
-    """An array that was read-only to begin with has nothing to do with the derivative."""
-    other = np.ones(3)
-    other.flags.writeable = False
-
-    def f(x: Any) -> Any:
-        other[0] = 2.0
-        return np.sum(x)
-
-    with pytest.raises(ValueError, match="read-only") as caught:
-        grad(f)(np.ones(3))
-    assert not isinstance(caught.value, CapturedArrayWriteError)
-
-
-@pytest.mark.parametrize("size", [3, 1 << 18])
-@pytest.mark.parametrize("what", ["input", "constant"])
-@pytest.mark.parametrize("kind", ["view", "memoryview", "transpose", "sibling"])
-def test_writes_through_older_views(kind: str, what: str, size: int) -> None:
-    """A view that the user made before can still be written to; the gradient must be right, or the write must fail."""
-    base = np.ones(2 * size)
-    other = {
-        "view": lambda: base[:],
-        "memoryview": lambda: memoryview(base),
-        "transpose": lambda: base.reshape(2, size).T,
-        "sibling": lambda: base[1:],
-    }[kind]()
-    captured = base[: 2 * size] if kind == "sibling" else base
-
-    def f(x: Any) -> Any:
-        y = np.sum(x * x) if what == "input" else np.sum(x * captured)
-        if isinstance(other, memoryview):
-            other[1] = 100.0
-        else:
-            other[1:2] = 100.0
-        return y
-
-    try:
-        g = grad(f)(captured if what == "input" else np.ones(2 * size))
-    except CapturedArrayWriteError:
-        pass
-    else:
-        np.testing.assert_array_equal(g, np.full(2 * size, 2.0 if what == "input" else 1.0))
-    finally:
-        assert base.flags.writeable
-
-
-@pytest.mark.parametrize("size", [2, 1 << 18])
-def test_writes_through_older_views_before_a_pullback(size: int) -> None:
-    base = np.ones(size)
-    view = base[:]
-
-    def f(x: Any) -> Any:
-        y = np.sum(x * x * base)
-        view[0] = 100.0
-        return y
-
-    try:
-        _, pullback = vjp(f, np.ones(size))
-    except CapturedArrayWriteError:
-        return
-    np.testing.assert_array_equal(pullback(1.0)[0], np.full(size, 2.0))
 
 
 def test_rows_of_a_buffer_that_is_filled_again() -> None:
@@ -444,6 +381,37 @@ def test_locks_nest() -> None:
     grad(g)(np.ones(3))
     assert states[-1] and c.flags.writeable
 
+    def h(x: Any) -> Any:
+        inner = grad(lambda z: np.sum(z * c * z))(x)  # captured by both, and by the inner one first
+        states.append(c.flags.writeable)
+        with pytest.raises(ValueError, match="read-only"):
+            c[:] = 100.0
+        return np.sum(inner * x)
+
+    np.testing.assert_array_equal(grad(h)(np.ones(3)), [4.0, 4.0, 4.0])
+    assert not states[-1] and c.flags.writeable
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0), (0, 1, 0), (2, 0, 1), (1, 2), (2, 1)])
+def test_large_views_and_their_bases_in_any_order(order: tuple[int, ...]) -> None:
+    base = np.ones((2, 1 << 18))
+    arrays = [base, base[0], base.T]
+
+    def f(w: Any) -> Any:
+        total = 0.0
+        for i in order:
+            total = total + np.sum(w * arrays[i])
+            total = total + grad(lambda v, i=i: np.sum(v * arrays[i]))(1.0)
+            assert not base.flags.writeable
+        return total
+
+    want = sum(arrays[i].size for i in order)
+    assert grad(f)(2.0) == want
+    assert all(a.flags.writeable for a in arrays)
+    with pytest.raises(KeyError):
+        grad(lambda w: {}[bool(f(w) > 0)])(2.0)
+    assert all(a.flags.writeable for a in arrays)
+
 
 def test_locks_outlive_an_inner_error() -> None:
     c = np.ones(3)
@@ -451,7 +419,7 @@ def test_locks_outlive_an_inner_error() -> None:
     def f(x: Any) -> Any:
         y = np.sum(x * x * c)
         with pytest.raises(KeyError):
-            grad(lambda z: {}[np.sum(z * c) > 0])(x)
+            grad(lambda z: {}[bool(np.sum(z * c) > 0)])(x)
         with pytest.raises(ValueError, match="read-only"):
             c[0] = 5.0
         return y

@@ -146,7 +146,8 @@ def median(a: Any, axis: Any = None, out: None = None, overwrite_input: bool = F
     rows = np.sort(reshape(np.transpose(x, kept + axes), (*(x.shape[i] for i in kept), -1)), axis=-1)
     n = rows.shape[-1]
     middle = mean(rows[..., (n - 1) // 2 : n // 2 + 1], -1)
-    middle = np.where(np.isnan(rows[..., -1]), np.nan, middle) if rows.dtype.kind == "f" else middle
+    if rows.dtype.kind == "f":
+        middle = np.positive(np.where(np.isnan(rows[..., -1]), np.nan, middle))  # a scalar stays one
     return np.expand_dims(middle, axes) if given(keepdims) and keepdims else middle
 
 

@@ -289,6 +289,8 @@ def _match_dtype(x: Any, want: np.dtype[Any]) -> Any:
 
 def _weaken(x: Any) -> Any:
     """A scalar as a Python scalar, whose dtype gives way."""
+    if x.__class__ in PYTHON_SCALARS:  # a program may be run on a Python scalar where an array was recorded
+        return x
     return WEAKEN.bind(x) if isinstance(x, Tracer) else x.item()
 
 

@@ -27,7 +27,7 @@ def _reshape_aval(x: ShapedArray, shape: tuple[int, ...]) -> ShapedArray:
 
 RESHAPE = linear(
     "reshape",
-    lambda x, shape: x.reshape(shape),
+    lambda x, shape: x.reshape(shape) if shape else x.reshape(())[()],  # a scalar, not a view of one element
     _reshape_aval,
     lambda ct, ins, wanted, shape: [np.reshape(ct, shape_of(ins[0]))],
     batch=lambda args, batched, size, shape: RESHAPE.bind(args[0], shape=(size, *shape)),

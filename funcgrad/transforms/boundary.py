@@ -14,7 +14,7 @@ from funcgrad.core import Tracer
 from funcgrad.errors import TracerArrayConversionError, fold_traceback
 from funcgrad.types import PYTHON_SCALARS
 
-__all__ = ["boundary", "check_callable", "differentiable_leaf"]
+__all__ = ["boundary", "check_callable", "differentiable_leaf", "own_value", "split_aux"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -59,3 +59,18 @@ def differentiable_leaf(x: Any, name: str, transform: str) -> None:
         raise TypeError(f"{transform}: {name} is a {type(x).__name__}, not an array or a number{hint}")
     if x.dtype.kind not in "biufc":
         raise TypeError(f"{transform}: {name} has dtype {x.dtype}; it must be an array of numbers")
+
+
+def split_aux(result: Any) -> tuple[Any, Any]:
+    """What a function with auxiliary data returned; raises TypeError unless it is a pair."""
+    if not (isinstance(result, (tuple, list)) and len(result) == 2):
+        size = f" of {len(result)}" if isinstance(result, (tuple, list)) else ""
+        raise TypeError(
+            f"has_aux=True: the function must return a pair (output, aux), got a {type(result).__name__}{size}"
+        )
+    return result[0], result[1]
+
+
+def own_value(x: Any) -> Any:
+    """A copy of an array, so that nothing else shares it."""
+    return x.copy() if isinstance(x, np.ndarray) else x

@@ -10,7 +10,7 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.source import describe
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
+from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value
 from funcgrad.transforms.vjp import Recording, record_function, zero_like
 from funcgrad.types import PYTHON_SCALARS, aval_of, dtype_of
 
@@ -69,9 +69,10 @@ def value_and_grad(
             value = _check_output(recording, fun, holomorphic)
             grads = recording.pull([_one(value)], consume=True)
             filled = [zero_like(t.value) if g is None else g for g, t in zip(grads, recording.inputs, strict=True)]
-            aux = tree.map(recording.value, recording.aux) if has_aux else None
+            aux = tree.map(lambda x: own_value(recording.value(x)), recording.aux) if has_aux else None
+            value = own_value(value)
         chosen = in_tree.unflatten(filled)
-        gradient = chosen[0] if isinstance(argnums, int) else chosen
+        gradient = chosen[0] if isinstance(argnums, (int, np.integer)) else chosen
         return ((value, aux), gradient) if has_aux else (value, gradient)
 
     return value_and_grad_fun
@@ -111,7 +112,10 @@ def _name(fun: Callable[..., Any]) -> str:
 
 def positions(argnums: Argnums, n: int, fun: Callable[..., Any]) -> tuple[int, ...]:
     """`argnums` as positions from 0 to n - 1; raises TypeError where a call with n arguments has none there."""
-    nums = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    single = isinstance(argnums, (int, np.integer))
+    if not single and not isinstance(argnums, (tuple, list)):
+        raise TypeError(f"grad: argnums must be an integer or a tuple of integers, got {argnums!r}")
+    nums: Sequence[Any] = (argnums,) if single else tuple(argnums)  # type: ignore[arg-type]
     for i in nums:
         if not isinstance(i, (int, np.integer)):
             raise TypeError(f"grad: argnums must be integers, got {i!r}")
@@ -120,7 +124,10 @@ def positions(argnums: Argnums, n: int, fun: Callable[..., Any]) -> tuple[int, .
                 f"grad of {_name(fun)}: argnums={argnums} but it was called with {n} positional arguments; the "
                 "argument to differentiate by must be passed by position"
             )
-    return tuple(i % n for i in nums)
+    found = tuple(int(i % n) for i in nums)
+    if len(set(found)) < len(found):
+        raise ValueError(f"grad of {_name(fun)}: argnums={argnums} names an argument twice")
+    return found
 
 
 def _check_inputs(args: Sequence[Any], nums: Sequence[int], leaves: Sequence[Any], holo: bool, allow_int: bool) -> None:

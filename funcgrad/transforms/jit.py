@@ -13,10 +13,9 @@ import numpy as np
 import funcgrad.tree as tree
 from funcgrad.core import Primitive, Tracer
 from funcgrad.ir import Program
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
+from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value
 from funcgrad.transforms.call import CALL, CHECKPOINT, close
 from funcgrad.transforms.make_ir import trace_to_program
-from funcgrad.transforms.vjp import own_value
 from funcgrad.types import aval_of
 
 __all__ = ["checkpoint", "jit", "remat"]

@@ -18,7 +18,7 @@ from funcgrad.core import Primitive, Trace, Tracer, current_trace, under
 from funcgrad.errors import InconclusiveRuleError, reraise
 from funcgrad.ops.rules import match_tangent
 from funcgrad.source import Source, user_source
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
+from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value, split_aux
 from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, float0, is_inexact, shape_of
 
 __all__ = ["JVPTrace", "JVPTracer", "jvp"]
@@ -138,7 +138,7 @@ def jvp(
             for x, t in zip(leaves, _tangent_leaves(tuple(primals), tuple(tangents)), strict=True)
         ]
         result = fun(*treedef.unflatten(inputs))
-    out, aux = result if has_aux else (result, None)
+    out, aux = split_aux(result) if has_aux else (result, None)
     out_leaves, out_tree = tree.flatten(out)
     primal_out = out_tree.unflatten([_primal(trace, x) for x in out_leaves])
     tangent_out = out_tree.unflatten([_tangent(trace, x) for x in out_leaves])
@@ -171,15 +171,13 @@ def _tangent_leaves(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> list
 
 
 def _primal(trace: Trace, x: Any) -> Any:
-    return x.primal if isinstance(x, JVPTracer) and x.owner is trace else x
+    value = x.primal if isinstance(x, JVPTracer) and x.owner is trace else x
+    return own_value(value)
 
 
 def _tangent(trace: Trace, x: Any) -> Any:
     if isinstance(x, JVPTracer) and x.owner is trace:
-        tangent = x.tangent
-        if tangent.__class__ is np.ndarray and not tangent.flags.writeable:
-            return tangent.copy()
-        return tangent
+        return own_value(x.tangent)
     if not is_inexact(x):
         return np.zeros(shape_of(x), float0)
     return x.__class__(0) if x.__class__ in PYTHON_SCALARS else np.zeros_like(x)

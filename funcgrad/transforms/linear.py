@@ -15,9 +15,9 @@ import funcgrad.tree as tree
 from funcgrad.ir import Program
 from funcgrad.ops.rules import match_tangent
 from funcgrad.record import RecordTracer
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
+from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value
 from funcgrad.transforms.make_ir import trace_to_program
-from funcgrad.transforms.vjp import Recording, own_value, record_function, snapshot, vjp, zero_like
+from funcgrad.transforms.vjp import Recording, record_function, snapshot, vjp, zero_like
 from funcgrad.types import ShapedArray, aval_of, is_inexact, shape_of
 
 __all__ = ["Linear", "linear_transpose", "linearize"]

@@ -19,10 +19,10 @@ from funcgrad.errors import InconclusiveRuleError, reraise
 from funcgrad.ir import Equation
 from funcgrad.ops.rules import full_cotangent, match_cotangent
 from funcgrad.record import Record, RecordTracer
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
+from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value, split_aux
 from funcgrad.types import aval_of, dtype_of, float0, is_inexact, is_weak, shape_of, weak_type
 
-__all__ = ["Recording", "backward", "own_value", "record_function", "snapshot", "vjp", "zero_like"]
+__all__ = ["Recording", "backward", "record_function", "snapshot", "vjp", "zero_like"]
 
 
 class Recording:
@@ -65,10 +65,11 @@ def record_function(
         record.close()
         raise
     if has_aux:
-        if not (isinstance(result, tuple) and len(result) == 2):
+        try:
+            result, recording.aux = split_aux(result)
+        except BaseException:
             record.close()
-            raise TypeError(f"has_aux=True: the function must return a pair (output, aux), got {type(result).__name__}")
-        result, recording.aux = result
+            raise
     recording.outputs, recording.out_tree = tree.flatten(result)
     return recording
 
@@ -219,13 +220,8 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
         return in_tree.unflatten(filled)
 
     if has_aux:
-        return out, pullback, tree.map(recording.value, recording.aux)
+        return out, pullback, tree.map(lambda x: own_value(recording.value(x)), recording.aux)
     return out, pullback
-
-
-def own_value(x: Any) -> Any:
-    """A copy of an array, so that nothing else shares it."""
-    return x.copy() if isinstance(x, np.ndarray) else x
 
 
 def snapshot(recording: Recording) -> None:
