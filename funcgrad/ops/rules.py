@@ -273,7 +273,9 @@ def match_tangent(tangent: Any, out: Any) -> Any:
     if shape_of(tangent) != shape_of(out):
         tangent = np.broadcast_to(tangent, shape_of(out))
     tangent = _match_dtype(tangent, dtype_of(out))
-    return _weaken(tangent) if is_weak(out) and not is_weak(tangent) else tangent
+    if is_weak(out):
+        return tangent if is_weak(tangent) else _weaken(tangent)
+    return dtype_of(out).type(tangent) if tangent.__class__ in PYTHON_SCALARS else tangent
 
 
 def _match_dtype(x: Any, want: np.dtype[Any]) -> Any:

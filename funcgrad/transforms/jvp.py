@@ -140,6 +140,8 @@ def jvp(
         result = fun(*treedef.unflatten(inputs))
     out, aux = split_aux(result) if has_aux else (result, None)
     out_leaves, out_tree = tree.flatten(out)
+    for x in out_leaves:
+        differentiable_leaf(x, "an output", "jvp")
     primal_out = out_tree.unflatten([_primal(trace, x) for x in out_leaves])
     tangent_out = out_tree.unflatten([_tangent(trace, x) for x in out_leaves])
     if has_aux:
@@ -163,6 +165,7 @@ def _tangent_leaves(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> list
                 raise TypeError(f"jvp: {name} is {aval_of(x)}, whose tangent has dtype float0; got {aval_of(t)}")
             out.append(None)
             continue
+        differentiable_leaf(t, f"the tangent of {name}", "jvp")
         want, have = aval_of(x), aval_of(t)
         if want.shape != have.shape or (want.dtype != have.dtype and not have.weak and not want.weak):
             raise TypeError(f"jvp: the tangent of {name} must be {want} like the primal, got {have}")

@@ -209,6 +209,8 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
         differentiable_leaf(x, f"argument {tree.keystr(path)}", "vjp")
     with record_function(fun, [x for _, x in paths], in_tree, has_aux) as recording:
         snapshot(recording)
+    for x in recording.outputs:
+        differentiable_leaf(x, "an output", "vjp")
     outputs = [own_value(recording.value(x)) for x in recording.outputs]
     out = recording.out_tree.unflatten(outputs)
 
@@ -262,6 +264,7 @@ def _cotangent_leaves(recording: Recording, ct: Any) -> list[Any]:
         if not is_inexact(value):
             out.append(None)
             continue
+        differentiable_leaf(given, "the cotangent", "pullback")
         want, have = aval_of(value), aval_of(given)
         if want.shape != have.shape or not np.can_cast(have.dtype, want.dtype, "same_kind"):
             raise TypeError(f"pullback: the output is {want}, so its cotangent must be; got {have}")
