@@ -110,6 +110,9 @@ def _free() -> None:
                     continue
 
 
+_REFUSALS = ("array is read-only", "destination is read-only", "base is read-only", "flag set is read-only")
+
+
 def is_write_error(error: BaseException) -> bool:
     """Whether `error` is NumPy's refusal to write to a locked array."""
-    return isinstance(error, ValueError) and "read-only" in str(error)
+    return type(error) is ValueError and str(error).endswith(_REFUSALS)

@@ -6,6 +6,7 @@ and what to do.
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, NoReturn
@@ -31,6 +32,7 @@ __all__ = [
     "UnsupportedFunctionError",
     "explain",
     "fold_traceback",
+    "locate",
     "operands_text",
     "reraise",
 ]
@@ -124,20 +126,39 @@ def reraise(name: str, args: Sequence[Any], error: Exception, source: Source) ->
     raise new from None
 
 
+def locate(error: Exception) -> None:
+    """Add the user's line to the message of an error that was raised in funcgrad's own code, if it lacks it."""
+    frames: list[tuple[str, int, str]] = []
+    tb = error.__traceback__
+    while tb is not None:
+        code = tb.tb_frame.f_code
+        frames.append((code.co_filename, tb.tb_lineno, code.co_name))
+        tb = tb.tb_next
+    ours = bool(frames) and is_internal(frames[-1][0])
+    place = next((f for f in reversed(frames) if not is_internal(f[0])), None)
+    kind = isinstance(error, (ValueError, TypeError, IndexError))
+    if ours and kind and place is not None and len(error.args) == 1 and "\n  at " not in str(error):
+        error.args = (f"{error}\n  at {os.path.basename(place[0])}:{place[1]} ({place[2]})",)
+
+
 def fold_traceback(error: BaseException) -> None:
-    """Drop funcgrad's and NumPy's own frames from the traceback of `error`.
+    """Drop funcgrad's and NumPy's own frames from the traceback of `error`, and say the user's line if it does not.
 
     The whole traceback stays reachable as `error.full_traceback`; `config.full_tracebacks = True` keeps it in place.
     """
-    if config.full_tracebacks:
-        return
     whole = error.__traceback__
     kept: list[TracebackType] = []
-    tb = whole
+    tb = last = whole
     while tb is not None:
         if not is_internal(tb.tb_frame.f_code.co_filename):
             kept.append(tb)
-        tb = tb.tb_next
+        tb, last = tb.tb_next, tb
+    if kept and last is not kept[-1]:  # raised here, and not by the user's own code
+        place = describe((kept[-1].tb_frame.f_code, kept[-1].tb_lasti))
+        if not any(place in text for text in (str(error), *getattr(error, "__notes__", ()))):
+            error.add_note(f"  at {place}")
+    if config.full_tracebacks:
+        return
     chain: TracebackType | None = None
     for tb in reversed(kept):
         chain = TracebackType(chain, tb.tb_frame, tb.tb_lasti, tb.tb_lineno)

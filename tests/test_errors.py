@@ -46,6 +46,8 @@ def test_messages(name: str) -> None:
             run(X)
         text = str(caught.value)
         assert all(word in text for word in words), text
+        line = f"test_errors.py:{fun.__code__.co_firstlineno} "
+        assert line in text or isinstance(caught.value, np.exceptions.AxisError), text  # AxisError has its own words
         last = where_of(caught.value)[-1]
         assert last.filename.endswith("test_errors.py") and last.lineno == fun.__code__.co_firstlineno
 

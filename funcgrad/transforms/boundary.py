@@ -11,7 +11,7 @@ import numpy as np
 from funcgrad.capture import is_write_error
 from funcgrad.conversions import captured_write_error
 from funcgrad.core import Tracer
-from funcgrad.errors import TracerArrayConversionError, fold_traceback
+from funcgrad.errors import TracerArrayConversionError, fold_traceback, locate
 from funcgrad.types import PYTHON_SCALARS
 
 __all__ = ["boundary", "check_callable", "differentiable_leaf", "own_value", "split_aux"]
@@ -28,6 +28,7 @@ def boundary(fun: F) -> F:
             return fun(*args, **kwargs)
         except Exception as error:
             new = captured_write_error(error) if is_write_error(error) else _unwrapped(error)
+            locate(new)
             fold_traceback(new)
             if new is error:
                 raise

@@ -115,7 +115,7 @@ def positions(argnums: Argnums, n: int, fun: Callable[..., Any]) -> tuple[int, .
     single = isinstance(argnums, (int, np.integer))
     if not single and not isinstance(argnums, (tuple, list)):
         raise TypeError(f"grad: argnums must be an integer or a tuple of integers, got {argnums!r}")
-    nums: Sequence[Any] = (argnums,) if single else tuple(argnums)  # type: ignore[arg-type]
+    nums: Sequence[Any] = (argnums,) if single else tuple(argnums)
     for i in nums:
         if not isinstance(i, (int, np.integer)):
             raise TypeError(f"grad: argnums must be integers, got {i!r}")
