@@ -22,6 +22,7 @@ __all__ = [
     "float0",
     "is_inexact",
     "is_weak",
+    "refuse_subclass",
     "result_dtype",
     "shape_of",
     "short_dtype",
@@ -100,6 +101,15 @@ def short_dtype(dtype: np.dtype[Any]) -> str:
     if dtype.kind in "fiuc":
         return f"{dtype.kind}{8 * dtype.itemsize}"
     return "float0" if dtype == float0 else dtype.name
+
+
+def refuse_subclass(x: np.ndarray[Any, Any], name: str) -> None:
+    """Raise TypeError for a masked array or a matrix, whose meaning would be lost in tracing."""
+    kinds = {c.__name__ for c in type(x).__mro__}
+    if "MaskedArray" in kinds:
+        raise TypeError(f"{name} is a masked array, whose mask would be forgotten: use x.filled(value) and np.where")
+    if "matrix" in kinds:
+        raise TypeError(f"{name} is a matrix, whose * means @: use numpy.asarray(x)")
 
 
 def shape_of(x: Any) -> tuple[int, ...]:

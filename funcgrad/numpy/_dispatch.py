@@ -18,7 +18,7 @@ from funcgrad.errors import UnsupportedFunctionError
 from funcgrad.ops.math import UFUNCS
 from funcgrad.ops.special import special_primitive
 from funcgrad.source import describe, user_source
-from funcgrad.types import PYTHON_SCALARS, dtype_of
+from funcgrad.types import PYTHON_SCALARS, dtype_of, refuse_subclass
 
 __all__ = ["FUNCTIONS", "UFUNC_METHODS", "array_operand", "implements", "install", "operand", "strong"]
 
@@ -54,8 +54,7 @@ def operand(x: Any) -> Any:
     if x.__class__ in _PLAIN or isinstance(x, (Tracer, np.generic)):
         return x
     if isinstance(x, np.ndarray):
-        if isinstance(x, np.ma.MaskedArray):
-            raise TypeError("a masked array cannot be traced: use x.filled(value) and np.where")
+        refuse_subclass(x, "an operand")
         if isinstance(x, np.matrix):
             raise TypeError("a numpy.matrix has operators of its own, so it cannot be traced: use numpy.asarray(x)")
         return x.view(np.ndarray)

@@ -12,7 +12,7 @@ from funcgrad.capture import is_write_error
 from funcgrad.conversions import captured_write_error
 from funcgrad.core import Tracer
 from funcgrad.errors import TracerArrayConversionError, fold_traceback, locate
-from funcgrad.types import PYTHON_SCALARS
+from funcgrad.types import PYTHON_SCALARS, refuse_subclass
 
 __all__ = ["boundary", "check_callable", "differentiable_leaf", "own_value", "split_aux"]
 
@@ -58,6 +58,8 @@ def differentiable_leaf(x: Any, name: str, transform: str) -> None:
     if not isinstance(x, np.ndarray):
         hint = "; convert it with numpy.asarray first" if hasattr(x, "__array__") else ""
         raise TypeError(f"{transform}: {name} is a {type(x).__name__}, not an array or a number{hint}")
+    if x.__class__ is not np.ndarray:
+        refuse_subclass(x, f"{transform}: {name}")
     if x.dtype.kind not in "biufc":
         raise TypeError(f"{transform}: {name} has dtype {x.dtype}; it must be an array of numbers")
 
