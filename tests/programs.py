@@ -28,14 +28,12 @@ class Program:
         fun: a function of pytrees of arrays.
         args: where to evaluate it.
         forward: whether it has a derivative in forward mode (a custom_vjp has none).
-        stepwise: whether its reverse mode needs to run a loop step by step.
     """
 
     name: str
     fun: Callable[..., Any]
     args: tuple[Any, ...]
     forward: bool = True
-    stepwise: bool = False
 
     def vector(self) -> tuple[Callable[[Any], Any], np.ndarray]:
         """The program as a function from a vector to a vector (of its floating outputs), and the vector of `args`."""
@@ -188,7 +186,7 @@ _add("scan over a tree", _scan_tree, A([0.7, 1.2]))
 _add("fori_loop", lambda x: lax.fori_loop(0, 3, lambda i, c: np.sin(c) * x + i, x), A([0.7, 0.2]))
 _add("map", lambda x: lax.map(lambda row: np.cumsum(row**2) * row[0], x), A([[0.7, 0.2], [0.4, -1.1]]))
 _add("associative_scan", _associative, A([0.7, -0.2, 0.4]))
-_add("while_loop", _while, A([0.7, 0.2]), stepwise=True)
+_add("while_loop", _while, A([0.7, 0.2]))
 
 
 # ------------------------------------------------------------------- transformations and rules of one's own

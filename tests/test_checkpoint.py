@@ -118,7 +118,7 @@ def test_what_is_kept_is_not_computed_again() -> None:
     assert text.count("= exp ") == 2
 
 
-@pytest.mark.parametrize("name", [n for n, p in PROGRAMS.items() if not p.stepwise])
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_derivatives_are_the_same(name: str) -> None:
     program = PROGRAMS[name]
     f, v = program.vector()

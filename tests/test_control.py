@@ -273,15 +273,64 @@ def _growth(x: Any, w: Any) -> Any:
     return lax.while_loop(lambda s: np.sum(s) < 10.0, lambda s: s * w + 0.1, x)
 
 
-def test_derivatives_of_while_loop() -> None:
+@pytest.mark.parametrize("wrap", WRAPS)
+def test_derivatives_of_while_loop(wrap: str) -> None:
     x, w = np.array([0.3, 0.5]), np.array([1.7, 1.4])
-    check_grads(_growth, (x, w), 2)
-    check_grads(fg.jit(_growth), (x, w), 2, modes="fwd")
+    check_grads(WRAPS[wrap](_growth), (x, w), 3)
     rows = fg.vmap(lambda x: fg.jvp(_growth, (x, w), (x, w))[1])(np.stack([x, 9 * x, 99 * x]))
     for i, k in enumerate((1, 9, 99)):
         np.testing.assert_allclose(rows[i], fg.jvp(_growth, (k * x, w), (k * x, w))[1], rtol=1e-13)
     hessian = fg.jacfwd(fg.grad(lambda w: np.sum(_growth(x, w))))(w)
     np.testing.assert_allclose(hessian, hessian.T, rtol=1e-12)
+
+
+def _newton(a: Any) -> Any:
+    return lax.while_loop(lambda x: np.abs(x * x - a) > 1e-13, lambda x: 0.5 * (x + a / x), 2.0 * a)
+
+
+NEWTONS = {
+    "grad": lambda d: d(_newton),
+    "grad of jit": lambda d: d(fg.jit(_newton)),
+    "jit of grad": lambda d: fg.jit(d(_newton)),
+    "vmap of grad": lambda d: lambda a: fg.vmap(d(_newton))(np.stack([a, a + 1.0]))[0],
+    "jit of vmap of grad": lambda d: lambda a: fg.jit(fg.vmap(d(_newton)))(np.stack([a, a + 1.0]))[0],
+}
+
+
+@pytest.mark.parametrize("where", NEWTONS)
+def test_derivatives_of_a_fixed_point_that_a_loop_finds(where: str) -> None:
+    """d√a/da, and twice and three times over: the last steps of the iteration carry the derivative."""
+    a = np.array(3.0)
+    first = NEWTONS[where](fg.grad)
+    np.testing.assert_allclose(first(a), 0.5 * a**-0.5, rtol=1e-9)
+    np.testing.assert_allclose(NEWTONS[where](lambda f: fg.grad(fg.grad(f)))(a), -0.25 * a**-1.5, rtol=1e-6)
+    np.testing.assert_allclose(fg.grad(fg.grad(first))(a), 0.375 * a**-2.5, rtol=1e-3)
+    np.testing.assert_allclose(fg.jvp(first, (a,), (1.0,))[1], -0.25 * a**-1.5, rtol=1e-6)
+
+
+def test_fixed_point_of_a_python_loop() -> None:
+    def newton(a: Any) -> Any:
+        x = 2.0 * a
+        while abs(x * x - a) > 1e-13:
+            x = 0.5 * (x + a / x)
+        return x
+
+    np.testing.assert_allclose(fg.grad(newton)(3.0), 0.5 * 3.0**-0.5, rtol=1e-9)
+    np.testing.assert_allclose(fg.grad(fg.grad(newton))(3.0), -0.25 * 3.0**-1.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 4])
+def test_number_of_steps_that_is_traced(steps: int) -> None:
+    w = np.array([[0.3, -0.8], [0.5, 0.2]])
+    powers = lambda w, n: lax.fori_loop(0, n, lambda i, h: np.tanh(w @ h) + i, np.ones(2))  # noqa: E731
+    loss = lambda w, n: np.sum(powers(w, n) ** 2)  # noqa: E731
+    want = fg.grad(lambda w: loss(w, steps))(w)
+    np.testing.assert_allclose(fg.jit(fg.grad(loss))(w, steps), want, rtol=1e-13)
+    rows = fg.vmap(fg.grad(loss), (None, 0))(w, np.array([2, steps, 0]))
+    np.testing.assert_allclose(rows[1], want, rtol=1e-13)
+    each = fg.grad(lambda w: np.sum(fg.vmap(loss, (None, 0))(w, np.array([2, steps, 0]))))(w)
+    np.testing.assert_allclose(each, rows.sum(0), rtol=1e-12)
+    check_grads(fg.jit(lambda w: loss(w, np.array(steps))), (w,), 2)
 
 
 def test_traced_values_that_come_in_on_the_way() -> None:

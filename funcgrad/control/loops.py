@@ -15,6 +15,7 @@ import funcgrad.tree as tree
 from funcgrad.control.programs import body_program
 from funcgrad.control.scan import Layout, bind_scan
 from funcgrad.control.while_ import Counts, bind_while
+from funcgrad.control.while_transpose import WHILE_TRANSPOSE  # noqa: F401  (reverse mode of the loops)
 from funcgrad.core import Tracer, current_trace
 from funcgrad.ir import Program
 from funcgrad.ops.rules import WEAKEN
@@ -144,8 +145,8 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
 def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any) -> Any:
     """Apply `body_fun` to a value as long as `cond_fun` holds of it.
 
-    The value is a pytree that keeps its structure, shapes and dtypes. Reverse mode works: while a gradient is recorded
-    the loop runs step by step, and each step's residuals are kept.
+    The value is a pytree that keeps its structure, shapes and dtypes. Reverse mode works: each step's residuals are kept
+    on a stack that grows as the loop runs.
 
     Raises TypeError where the value changes (the message says which leaf), or the condition is no scalar.
 

@@ -27,6 +27,7 @@ __all__ = [
     "CHECKPOINT",
     "Split",
     "batch_program",
+    "cached",
     "close",
     "cotangents",
     "interleave",
@@ -80,7 +81,8 @@ def record_program(avals: Sequence[ShapedArray], fun: Callable[..., Sequence[Any
         record.close()
 
 
-def _cached(program: Program, key: Any, make: Callable[[], Any]) -> Any:
+def cached(program: Program, key: Any, make: Callable[[], Any]) -> Any:
+    """What `make` makes of the program, kept with it."""
     if key not in program.derived:
         program.derived[key] = make()
     return program.derived[key]
@@ -109,7 +111,7 @@ def tangent_program(program: Program, given: tuple[bool, ...]) -> Program:
 
         return record_program(avals, push)
 
-    return _cached(program, ("tangent", given), make)
+    return cached(program, ("tangent", given), make)
 
 
 def batch_program(program: Program, batched: tuple[bool, ...], size: int) -> Program:
@@ -122,7 +124,7 @@ def batch_program(program: Program, batched: tuple[bool, ...], size: int) -> Pro
         axes = tuple(0 if b else None for b in batched)
         return record_program(avals, lambda *xs: vmap(lambda *ys: eval_program(program, ys), axes, axis_size=size)(*xs))
 
-    return _cached(program, ("batch", batched, size), make)
+    return cached(program, ("batch", batched, size), make)
 
 
 class Split(NamedTuple):
@@ -141,7 +143,7 @@ class Split(NamedTuple):
 
 def reverse_programs(program: Program, wanted: tuple[bool, ...], policy: Policy = None, remat: bool = False) -> Split:
     """Take a program apart for reverse mode; with `remat`, residuals are the inputs and what `policy` lets be saved."""
-    return _cached(program, ("reverse", wanted, policy, remat), lambda: _split(program, wanted, policy, remat))
+    return cached(program, ("reverse", wanted, policy, remat), lambda: _split(program, wanted, policy, remat))
 
 
 def _split(program: Program, wanted: tuple[bool, ...], policy: Policy, remat: bool) -> Split:
