@@ -6,19 +6,34 @@
 array([0., 1.])
 """
 
-from funcgrad import errors, flatten_util, ir, lax, numpy, test_util, tree, tree_util
+from funcgrad import (
+    ad_checkpoint,
+    checkpoint_policies,
+    custom_derivatives,
+    errors,
+    flatten_util,
+    ir,
+    lax,
+    nn,
+    numpy,
+    test_util,
+    tree,
+    tree_util,
+)
 from funcgrad.config import config
 from funcgrad.core import Tracer
+from funcgrad.executor.jit import jit
 from funcgrad.ir import Program
 from funcgrad.ir_check import check_program
 from funcgrad.numpy import at
+from funcgrad.transforms.checkpoint import checkpoint, remat
 from funcgrad.transforms.custom import custom_gradient, custom_jvp, custom_vjp
 from funcgrad.transforms.grad import grad, value_and_grad
 from funcgrad.transforms.jacobian import hessian, jacfwd, jacobian, jacrev
-from funcgrad.transforms.jit import checkpoint, jit, remat
 from funcgrad.transforms.jvp import jvp
 from funcgrad.transforms.linear import linear_transpose, linearize
 from funcgrad.transforms.make_ir import eval_shape, make_ir
+from funcgrad.transforms.residuals import checkpoint_name, print_saved_residuals, saved_residuals
 from funcgrad.transforms.vjp import vjp
 from funcgrad.transforms.vmap import vmap
 from funcgrad.types import ShapedArray, ShapeDtypeStruct, float0
@@ -32,10 +47,14 @@ __all__ = [
     "ShapeDtypeStruct",
     "ShapedArray",
     "Tracer",
+    "ad_checkpoint",
     "at",
     "check_program",
     "checkpoint",
+    "checkpoint_name",
+    "checkpoint_policies",
     "config",
+    "custom_derivatives",
     "custom_gradient",
     "custom_jvp",
     "custom_vjp",
@@ -56,8 +75,11 @@ __all__ = [
     "linearize",
     "make_ir",
     "make_jaxpr",
+    "nn",
     "numpy",
+    "print_saved_residuals",
     "remat",
+    "saved_residuals",
     "test_util",
     "tree",
     "tree_util",

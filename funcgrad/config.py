@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 __all__ = ["Config", "config"]
 
 
@@ -12,17 +14,20 @@ class Config:
         check_ir: run the IR checker on every program that is built (the tests do).
         full_tracebacks: keep funcgrad's own frames in the tracebacks of errors.
         source_lines: let each recorded equation remember the user's line.
+        threads: how many threads a compiled function may work with besides BLAS's; as many as the process may use, at
+            first. With 1 it starts none.
 
     >>> config.full_tracebacks
     False
     """
 
-    __slots__ = ("check_ir", "full_tracebacks", "source_lines")
+    __slots__ = ("check_ir", "full_tracebacks", "source_lines", "threads")
 
     def __init__(self) -> None:
         self.check_ir = False
         self.full_tracebacks = False
         self.source_lines = True
+        self.threads = _cpus()
 
     def update(self, name: str, value: object) -> None:
         """Set a switch by name, as `jax.config.update` does; raises AttributeError for an unknown one."""
@@ -32,6 +37,13 @@ class Config:
 
     def __repr__(self) -> str:
         return f"Config({', '.join(f'{n}={getattr(self, n)!r}' for n in self.__slots__)})"
+
+
+def _cpus() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 config = Config()

@@ -21,12 +21,26 @@ from funcgrad.errors import DTypeError, ShapeError, UnexpectedTracerError, rerai
 from funcgrad.source import Source, describe, user_source
 from funcgrad.types import ShapedArray, aval_of
 
-__all__ = ["Primitive", "Trace", "Tracer", "current_trace", "escaped", "evaluate", "fail", "under"]
+__all__ = [
+    "Axes",
+    "Primitive",
+    "Trace",
+    "Tracer",
+    "axes_in_scope",
+    "current_trace",
+    "escaped",
+    "evaluate",
+    "fail",
+    "under",
+]
 
 _current: ContextVar[Trace | None] = ContextVar("funcgrad_trace", default=None)
 
 current_trace = _current.get
 """The trace that interprets operations now; None where they are simply evaluated."""
+
+Axes = tuple[tuple[Any, int], ...]
+"""Named axes and their sizes, the innermost last."""
 
 
 class Primitive:
@@ -49,6 +63,10 @@ class Primitive:
         python: the operation on Python scalars, where Python has one: weak in, weak out.
         pointwise: each element of the result depends on the same element of the (broadcast) operands alone.
         multiple: whether there is a tuple of results.
+        nested: whether params hold programs or functions; `batch` then takes `axis_name` too, for collectives in them.
+        collective: for an operation across the axis called `params["axis_name"]`: what it does where that axis is the
+            batch; `collective(args, batched, size, **params)` gives the result and whether it has a batch axis. Its
+            `batch` rule is for the axes of other names.
 
     Params are static: hashable, and passed by keyword.
     """
@@ -57,12 +75,14 @@ class Primitive:
         "abstract",
         "backward",
         "batch",
+        "collective",
         "doc",
         "forward",
         "impl",
         "jvp",
         "multiple",
         "name",
+        "nested",
         "pointwise",
         "push",
         "python",
@@ -81,11 +101,13 @@ class Primitive:
         python: Callable[..., Any] | None = None,
         pointwise: bool = False,
         multiple: bool = False,
+        nested: bool = False,
+        collective: Callable[..., Any] | None = None,
         doc: str = "",
     ) -> None:
         self.name, self.impl, self.abstract = name, impl, abstract
         self.jvp, self.vjp, self.python, self.multiple, self.doc = jvp, vjp, python, multiple, doc
-        self.pointwise, self.batch = pointwise, batch
+        self.pointwise, self.batch, self.nested, self.collective = pointwise, batch, nested, collective
         self.push: Callable[..., Any] | None = None
         self.forward: Callable[..., Any] | None = None
         self.backward: Callable[..., Any] | None = None
@@ -132,13 +154,15 @@ class Trace:
     Attributes:
         parent: the trace under which this one runs its rules; None for plain evaluation.
         source: set while operations are done on behalf of an equation whose place in the user's code is known.
+        axes: the named axes in scope.
     """
 
-    __slots__ = ("parent", "source")
+    __slots__ = ("axes", "parent", "source")
 
     def __init__(self, parent: Trace | None) -> None:
         self.parent = parent
         self.source: Source = None
+        self.axes: Axes = () if parent is None else parent.axes
 
     def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         """Interpret one operation on `args`, some of which may be tracers of this trace."""
@@ -152,6 +176,12 @@ class Trace:
                 return True
             trace = trace.parent
         return False
+
+
+def axes_in_scope() -> Axes:
+    """The named axes of the batches that the current trace stands in."""
+    trace = _current.get()
+    return () if trace is None else trace.axes
 
 
 class under:

@@ -15,7 +15,7 @@ from funcgrad.ir_print import print_program
 from funcgrad.source import Source
 from funcgrad.types import ShapedArray, aval_of
 
-__all__ = ["Atom", "Equation", "Literal", "Program", "Var", "eval_program"]
+__all__ = ["Atom", "Equation", "Literal", "Program", "Var", "crosses", "eval_program"]
 
 
 class Var:
@@ -140,3 +140,21 @@ def eval_program(program: Program, inputs: Iterable[Any]) -> list[Any]:
         out = eqn.primitive.bind(*map(read, eqn.inputs), **eqn.params)
         env.update(zip(eqn.outputs, out if eqn.primitive.multiple else (out,), strict=True))
     return [read(atom) for atom in program.outputs]
+
+
+def crosses(primitive: Primitive, params: dict[str, Any], axis_name: Any) -> bool:
+    """Whether an operation is a collective over the axis of this name, or runs one."""
+    if primitive.collective is not None:
+        return params["axis_name"] == axis_name
+    if not primitive.nested:
+        return False
+    held = [p for value in params.values() for p in (value if isinstance(value, tuple) else (value,))]
+    programs = [p for p in held if isinstance(p, Program)]
+    return not programs or any(_crosses(p, axis_name) for p in programs)  # what functions do is not known
+
+
+def _crosses(program: Program, axis_name: Any) -> bool:
+    key = ("crosses", axis_name)
+    if key not in program.derived:
+        program.derived[key] = any(crosses(e.primitive, e.params, axis_name) for e in program.equations)
+    return program.derived[key]

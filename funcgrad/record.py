@@ -114,7 +114,8 @@ class Record(Trace):
                 raise escaped(a, primitive.name)
             values.append(a)
         source = self.source or user_source()
-        if not mine:
+        # Whether an operation across examples is the same for all of them is known to the owner of the axis alone.
+        if not mine and not (self.abstract and primitive.collective is not None):
             return self._in_parent(primitive, values, params, source)
         if captured:
             args = [self.captures.hold(a) if isinstance(a, np.ndarray) else a for a in args]

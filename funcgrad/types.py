@@ -7,6 +7,7 @@ scalar is *weak*, as in NEP 50: it takes on the dtype of the array that it meets
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = [
     "float0",
     "is_inexact",
     "is_weak",
+    "loop_dtypes",
     "refuse_subclass",
     "result_dtype",
     "shape_of",
@@ -159,14 +161,19 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
 
 @lru_cache(maxsize=4096)
 def _resolve(ufunc: np.ufunc, dtypes: tuple[Any, ...]) -> tuple[np.dtype[Any], ...]:
-    return ufunc.resolve_dtypes(dtypes + (None,) * ufunc.nout)[ufunc.nin :]
+    return ufunc.resolve_dtypes(dtypes + (None,) * ufunc.nout)
 
 
-def ufunc_dtypes(ufunc: np.ufunc, avals: tuple[ShapedArray, ...]) -> tuple[np.dtype[Any], ...]:
-    """The dtypes of a ufunc's results, as NumPy resolves them; raises TypeError where there is no loop."""
+def loop_dtypes(ufunc: np.ufunc, avals: Sequence[ShapedArray]) -> tuple[np.dtype[Any], ...]:
+    """The dtypes of the operands and results of the loop that NumPy picks; raises TypeError where there is none."""
     dtypes = [_WEAK_TYPES[a.dtype.kind] if a.weak else a.dtype for a in avals]
     # `resolve_dtypes` takes Python's int, float and complex for weak operands, and a bool as a strong one.
     return _resolve(ufunc, tuple(np.dtype(bool) if d is bool else d for d in dtypes))
+
+
+def ufunc_dtypes(ufunc: np.ufunc, avals: Sequence[ShapedArray]) -> tuple[np.dtype[Any], ...]:
+    """The dtypes of a ufunc's results, as NumPy resolves them; raises TypeError where there is no loop."""
+    return loop_dtypes(ufunc, avals)[ufunc.nin :]
 
 
 def result_dtype(*xs: Any) -> np.dtype[Any]:

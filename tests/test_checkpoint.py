@@ -91,14 +91,14 @@ def test_policy(rng: np.random.Generator) -> None:
     x, ct = rng.normal(size=(2, WIDTH))
     asked: set[str] = set()
 
-    def keep_tanh(primitive: Any, **params: Any) -> bool:
+    def keep_tanh(primitive: Any, *avals: Any, **params: Any) -> bool:
         asked.add(primitive.name)
         return primitive.name == "tanh"
 
     kept = {
-        "none": _held(_chain(fg.checkpoint(_layer, policy=lambda primitive, **params: False)), x),
+        "none": _held(_chain(fg.checkpoint(_layer, policy=lambda primitive, *avals, **params: False)), x),
         "tanh": _held(_chain(fg.checkpoint(_layer, policy=keep_tanh)), x),
-        "all": _held(_chain(fg.checkpoint(_layer, policy=lambda primitive, **params: True)), x),
+        "all": _held(_chain(fg.checkpoint(_layer, policy=lambda primitive, *avals, **params: True)), x),
     }
     sizes = {k: v[0] for k, v in kept.items()}
     layer = 8 * WIDTH * LAYERS
@@ -111,7 +111,9 @@ def test_policy(rng: np.random.Generator) -> None:
 
 def test_what_is_kept_is_not_computed_again() -> None:
     """In the program of the backward pass, only what the policy did not keep is there once more."""
-    keep: Any = fg.checkpoint(lambda x: np.sin(np.exp(x)), policy=lambda primitive, **params: primitive.name == "exp")
+    keep: Any = fg.checkpoint(
+        lambda x: np.sin(np.exp(x)), policy=lambda primitive, *avals, **params: primitive.name == "exp"
+    )
     text = str(fg.make_ir(fg.grad(lambda x: np.sum(keep(x))))(np.ones(2)))
     assert text.count("= exp ") == 1
     text = str(fg.make_ir(fg.grad(lambda x: np.sum(fg.checkpoint(lambda x: np.sin(np.exp(x)))(x))))(np.ones(2)))

@@ -17,8 +17,9 @@ import funcgrad
 
 ROOT = Path(funcgrad.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-PUBLIC = ["funcgrad", "funcgrad.tree", "funcgrad.tree_util", "funcgrad.lax", "funcgrad.numpy", "funcgrad.numpy.linalg",
-          "funcgrad.test_util", "funcgrad.flatten_util", "funcgrad.errors"]  # fmt: skip
+PUBLIC = ["funcgrad", "funcgrad.tree", "funcgrad.tree_util", "funcgrad.lax", "funcgrad.lax.linalg", "funcgrad.nn",
+          "funcgrad.numpy", "funcgrad.numpy.linalg", "funcgrad.test_util", "funcgrad.flatten_util",
+          "funcgrad.errors"]  # fmt: skip
 
 
 def test_files_are_small() -> None:

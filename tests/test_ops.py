@@ -12,6 +12,7 @@ from opspecs import SPECS, Case, OpSpec
 from scipy import special
 
 from funcgrad import check_program, jvp, make_ir, tree, vjp, vmap
+from funcgrad.executor.compiled import executable
 from funcgrad.ops import rules
 from funcgrad.ops.rules import elementwise
 from funcgrad.ops.shape import STOP_GRADIENT
@@ -127,6 +128,10 @@ def agrees_with_program(fun: Callable[..., Any], args: Sequence[Any], ulps: floa
     assert [(a.shape, a.dtype) for a in program.out_avals] == [(shape_of(x), dtype_of(x)) for x in leaves]
     assert [a.weak for a in program.out_avals] == [x.__class__ in PYTHON_SCALARS for x in leaves]
     same(program(*tree.leaves(args)), leaves, ulps)
+    # Compiled: twice, since the second call works in the memory of the first. Passes may reorder sums and products.
+    run = executable(program)
+    for _ in range(2):
+        same(list(run(*tree.leaves(args))), leaves, max(ulps, 32))
 
 
 # ----------------------------------------------------------------------------------------------------- derivatives

@@ -29,7 +29,7 @@ from funcgrad.types import PYTHON_SCALARS, dtype_of, is_inexact, shape_of
 
 TABLE = str(Path(__file__).parent / "opspecs")
 
-WITH_PROGRAMS = {"checkpoint", "cond", "custom_call", "jit", "scan", "while", "while_transpose"}
+WITH_PROGRAMS = {"checkpoint", "cond", "custom_call", "jit", "quiet", "scan", "while", "while_transpose"}
 """Primitives without rows: they apply programs, not functions of arrays, and have test modules of their own."""
 
 NOT_FUNCTIONS = {"aval", "concrete", "owner", "source", "weak"}

@@ -23,6 +23,7 @@ from funcgrad.transforms.call import (
     cotangents,
     interleave,
     lift_consts,
+    quietly,
     reverse_programs,
     tangent_program,
 )
@@ -92,11 +93,12 @@ def _choose(backward: Program, start: int, size: int, n: int, avals: Sequence[Sh
     return like_carry(lambda *xs: eval_program(backward, [*xs[start : start + size], *xs[n:]]), avals)
 
 
-def _batch(args: Sequence[Any], batched: Sequence[bool], size: int, branches: Branches) -> Any:
+def _batch(args: Sequence[Any], batched: Sequence[bool], size: int, axis_name: Any, branches: Branches) -> Any:
     index, *rest = args
+    mapped = [batch_program(b, tuple(batched[1:]), size, axis_name) for b in branches]
     if not batched[0]:
-        return _bind(index, rest, [batch_program(b, tuple(batched[1:]), size) for b in branches])
-    results = [eval_program(batch_program(b, tuple(batched[1:]), size), rest) for b in branches]
+        return _bind(index, rest, mapped)
+    results = [quietly(b, rest) for b in mapped]  # of what an example did not choose nobody wants to be warned
     outs: list[Any] = []
     for options in zip(*results, strict=True):
         out = options[-1]
@@ -107,7 +109,7 @@ def _batch(args: Sequence[Any], batched: Sequence[bool], size: int, branches: Br
     return tuple(outs)
 
 
-COND = declare("cond", _impl, _abstract, multiple=True)
+COND = declare("cond", _impl, _abstract, multiple=True, nested=True)
 """Run `branches[index]` on the other operands."""
 COND.push, COND.forward, COND.backward, COND.batch = _push, _forward, _backward, _batch
 COND.jvp = lambda tangents, out, ins, **params: _push(ins, tangents, **params)[1]

@@ -15,7 +15,7 @@ import funcgrad.tree as tree
 from funcgrad.control.programs import body_program
 from funcgrad.control.scan import Layout, bind_scan
 from funcgrad.control.while_ import Counts, bind_while
-from funcgrad.control.while_transpose import WHILE_TRANSPOSE  # noqa: F401  (reverse mode of the loops)
+from funcgrad.control.while_transpose import WHILE_TRANSPOSE  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from funcgrad.core import Tracer, current_trace
 from funcgrad.ir import Program
 from funcgrad.ops.rules import WEAKEN

@@ -203,17 +203,19 @@ def _backward(
 # ------------------------------------------------------------------------------------------------------- batches
 
 
-def _batch(args: Sequence[Any], batched: Sequence[bool], size: int, program: Program, layout: Layout) -> Any:
+def _batch(
+    args: Sequence[Any], batched: Sequence[bool], size: int, axis_name: Any, program: Program, layout: Layout
+) -> Any:
     consts, carry, xs = layout.split(args)
     bc, bk, bx = layout.split(batched)
     carry = [x if b else np.broadcast_to(x, (size, *shape_of(x))) for x, b in zip(carry, bk, strict=True)]
     xs = [np.swapaxes(x, 0, 1) if b else x for x, b in zip(xs, bx, strict=True)]
-    body = batch_program(program, (*bc, *[True] * len(carry), *bx), size)
+    body = batch_program(program, (*bc, *[True] * len(carry), *bx), size, axis_name)
     results = bind_scan(body, layout, [*consts, *carry, *xs])
     return (*results[: layout.carry], *(np.swapaxes(y, 0, 1) for y in results[layout.carry :]))
 
 
-SCAN: Primitive = declare("scan", _impl, _abstract, multiple=True)
+SCAN: Primitive = declare("scan", _impl, _abstract, multiple=True, nested=True)
 """Run `program` once per slice of the stacked operands, carrying values along."""
 SCAN.push, SCAN.forward, SCAN.backward, SCAN.batch = _push, _forward, _backward, _batch
 SCAN.jvp = lambda tangents, out, ins, **params: _push(ins, tangents, **params)[1]

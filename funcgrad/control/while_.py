@@ -12,7 +12,7 @@ import numpy as np
 
 from funcgrad.ir import Program, eval_program
 from funcgrad.ops.rules import declare
-from funcgrad.transforms.call import batch_program, cached, close, interleave, record_program, tangent_program
+from funcgrad.transforms.call import batch_program, cached, close, interleave, quietly, record_program, tangent_program
 from funcgrad.transforms.vjp import zero_like
 from funcgrad.types import ShapedArray, dtype_of, is_inexact, shape_of
 
@@ -93,7 +93,12 @@ def push(primals: Sequence[Any], tangents: Sequence[Any], cond: Program, body: P
 
 
 def batch_loop(
-    cond: Program, body: Program, counts: Counts, batched: tuple[Sequence[bool], Sequence[bool]], size: int
+    cond: Program,
+    body: Program,
+    counts: Counts,
+    batched: tuple[Sequence[bool], Sequence[bool]],
+    size: int,
+    axis_name: Any,
 ) -> tuple[Program, Program, Counts]:
     """The loop over a batch: all carried values are batched, and of the constants those that `batched` says. It runs as
     long as the condition holds of any example; an example whose condition has failed keeps its values. The constants
@@ -102,8 +107,8 @@ def batch_loop(
     def make() -> tuple[Program, Program, Counts]:
         bc, bb = batched
         nc, nb, n = counts.cond, counts.body, len(body.outputs)
-        test = batch_program(cond, (*bc, *[True] * n), size)
-        step = batch_program(body, (*bb, *[True] * n), size)
+        test = batch_program(cond, (*bc, *[True] * n), size, axis_name)
+        step = batch_program(body, (*bb, *[True] * n), size, axis_name)
 
         def going(*xs: Any) -> list[Any]:
             return [np.any(eval_program(test, xs)[0])]
@@ -113,13 +118,13 @@ def batch_loop(
             live = eval_program(test, [*tested, *ks])[0]
             return [
                 np.where(np.reshape(live, (size, *(1,) * (len(shape_of(k)) - 1))), y, k).astype(dtype_of(k))
-                for y, k in zip(eval_program(step, [*bs, *ks]), ks, strict=True)
+                for y, k in zip(quietly(step, [*bs, *ks]), ks, strict=True)
             ]
 
         avals = [*test.in_avals[:nc], *step.in_avals]
         return record_program(test.in_avals, going), record_program(avals, advance), Counts(nc, nc + nb)
 
-    return cached(body, ("batch loop", cond, counts, tuple(map(tuple, batched)), size), make)
+    return cached(body, ("batch loop", cond, counts, tuple(map(tuple, batched)), size, axis_name), make)
 
 
 def spread(xs: Sequence[Any], batched: Sequence[bool], size: int) -> list[Any]:
@@ -128,15 +133,21 @@ def spread(xs: Sequence[Any], batched: Sequence[bool], size: int) -> list[Any]:
 
 
 def _batch(
-    args: Sequence[Any], batched: Sequence[bool], size: int, cond: Program, body: Program, counts: Counts
+    args: Sequence[Any],
+    batched: Sequence[bool],
+    size: int,
+    axis_name: Any,
+    cond: Program,
+    body: Program,
+    counts: Counts,
 ) -> Any:
     c, b, carry = counts.split(args)
     bc, bb, bk = counts.split(batched)
-    new_cond, new_body, new_counts = batch_loop(cond, body, counts, (bc, bb), size)
+    new_cond, new_body, new_counts = batch_loop(cond, body, counts, (bc, bb), size, axis_name)
     return bind_while(new_cond, new_body, new_counts, [*c, *c, *b, *spread(carry, bk, size)])
 
 
-WHILE = declare("while", _impl, _abstract, multiple=True)
+WHILE = declare("while", _impl, _abstract, multiple=True, nested=True)
 """Run `body` on the carried values as long as `cond` holds of them."""
 WHILE.push, WHILE.batch = push, _batch
 WHILE.jvp = lambda tangents, out, ins, **params: push(ins, tangents, **params)[1]

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from funcgrad.control.while_ import WHILE, Counts, batch_loop, push, spread, tangent_loop
-from funcgrad.core import Tracer
-from funcgrad.ir import Program, eval_program
+from funcgrad.core import Tracer, axes_in_scope
+from funcgrad.ir import Program, crosses, eval_program
 from funcgrad.ops.rules import declare
 from funcgrad.transforms.call import CALL, close, reverse_programs
 from funcgrad.transforms.vjp import zero_like
@@ -64,8 +64,10 @@ def _run_backward(
 
 
 def _forward(ins: Sequence[Any], wanted: Sequence[bool], cond: Program, body: Program, counts: Counts) -> Any:
-    if not _known(ins):
-        return WHILE.bind(*ins, cond=cond, body=body, counts=counts), ()
+    params = {"cond": cond, "body": body, "counts": counts}
+    # A collective may bring in what differs between examples.
+    if not _known(ins) or any(crosses(WHILE, params, name) for name, _ in axes_in_scope()):
+        return WHILE.bind(*ins, **params), ()
     carry, steps, kept = _run_forward(ins, counts.split(wanted)[1], cond, body, counts)
     return carry, (steps, *kept)
 
@@ -218,6 +220,7 @@ def _transpose_batch(
     args: Sequence[Any],
     batched: Sequence[bool],
     size: int,
+    axis_name: Any,
     cond: Program,
     body: Program,
     counts: Counts,
@@ -226,13 +229,15 @@ def _transpose_batch(
     xs, bs = _Operands.of(args, body, counts), _Operands.of(batched, body, counts)
     each = [b or w for b, w in zip(bs.body, wanted, strict=True)]  # every example has its own gradient
     consts = [spread([x], [b], size)[0] if e else x for x, b, e in zip(xs.body, bs.body, each, strict=True)]
-    new_cond, new_body, new_counts = batch_loop(cond, body, counts, (bs.cond, each), size)
+    new_cond, new_body, new_counts = batch_loop(cond, body, counts, (bs.cond, each), size, axis_name)
     operands = [*xs.cond, *xs.cond, *consts, *spread(xs.carry, bs.carry, size), *spread(xs.cts, bs.cts, size)]
     new_wanted = (*[False] * counts.cond, *wanted)
     return _bind_transpose(operands, cond=new_cond, body=new_body, counts=new_counts, wanted=new_wanted)
 
 
-WHILE_TRANSPOSE = declare("while_transpose", _transpose_impl, _transpose_abstract, multiple=True, vjp=_transpose_vjp)
+WHILE_TRANSPOSE = declare(
+    "while_transpose", _transpose_impl, _transpose_abstract, multiple=True, nested=True, vjp=_transpose_vjp
+)
 """Cotangents for the `wanted` constants of a loop's body and for its inexact initial values: runs the loop, keeping the
 residuals of each step on a stack that grows as it runs, and then the steps' transposes, last step first."""
 WHILE_TRANSPOSE.push, WHILE_TRANSPOSE.batch = _transpose_push, _transpose_batch

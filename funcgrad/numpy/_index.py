@@ -13,7 +13,7 @@ from funcgrad.numpy._dispatch import array_operand, implements, operand
 from funcgrad.numpy._plan import Plan, mask_indices, plan_index
 from funcgrad.numpy._shape import axis_index, broadcast_to, moveaxis, reshape, slice_axis, transpose
 from funcgrad.ops.index import GATHER, SCATTER, SCATTER_ADD
-from funcgrad.ops.shape import PLACE, SLICE
+from funcgrad.ops.shape import PLACE, SLICE, SPLIT
 from funcgrad.types import broadcast_shapes, dtype_of, result_dtype, shape_of
 
 __all__ = [
@@ -271,8 +271,10 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
         bounds = np.cumsum([0] + [each + 1] * extra + [each] * (int(indices_or_sections) - extra)).tolist()
     else:
         bounds = [0, *map(operator.index, indices_or_sections), n]
+    if bounds == sorted(bounds) and 0 <= bounds[-2] <= n and bounds[0] == 0:
+        return list(SPLIT.bind(x, sizes=tuple(b - a for a, b in itertools.pairwise(bounds)), axis=axis))
     parts: list[Any] = []
-    for a, b in itertools.pairwise(bounds):
+    for a, b in itertools.pairwise(bounds):  # parts that overlap, or lie in another order
         start, stop, _ = slice(a, b).indices(n)
         parts.append(slice_axis(x, axis, start if stop > start else 0, max(stop - start, 0)))
     return parts

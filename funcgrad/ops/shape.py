@@ -8,15 +8,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.ops.rules import batch_along, batch_pointwise, constant, linear
-from funcgrad.types import ShapedArray, broadcast_shapes, result_dtype, shape_of
+from funcgrad.types import ShapedArray, broadcast_shapes, dtype_of, result_dtype, shape_of
 
-__all__ = ["BROADCAST_TO", "CONCATENATE", "CONVERT", "PLACE", "RESHAPE", "SLICE", "STOP_GRADIENT", "TRANSPOSE"]
+__all__ = [
+    "BITCAST",
+    "BROADCAST_TO",
+    "CONCATENATE",
+    "CONVERT",
+    "PLACE",
+    "RESHAPE",
+    "SLICE",
+    "SPLIT",
+    "STOP_GRADIENT",
+    "TRANSPOSE",
+]
 
 
 def _reshape_aval(x: ShapedArray, shape: tuple[int, ...]) -> ShapedArray:
@@ -157,6 +169,34 @@ CONCATENATE = linear(
 CONCATENATE.batch = batch_along(CONCATENATE)
 
 
+def _split_impl(x: Any, sizes: tuple[int, ...], axis: int) -> tuple[Any, ...]:
+    ends = accumulate(sizes)
+    return tuple(x[(*(slice(None),) * axis, slice(b - n, b))] for n, b in zip(sizes, ends, strict=True))
+
+
+def _split_aval(x: ShapedArray, sizes: tuple[int, ...], axis: int) -> tuple[ShapedArray, ...]:
+    if sum(sizes) != x.shape[axis]:
+        raise ShapeError(f"sizes {sizes} do not add up to axis {axis} of {x.shape}")
+    return tuple(ShapedArray((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype) for n in sizes)
+
+
+def _split_transpose(
+    ct: Any, ins: Sequence[Any], wanted: Sequence[bool], sizes: tuple[int, ...], axis: int
+) -> list[Any]:
+    """One `concatenate`, instead of as many arrays of the whole size as there are parts."""
+    shape, dtype = shape_of(ins[0]), dtype_of(ins[0])
+    parts = [
+        np.zeros((*shape[:axis], n, *shape[axis + 1 :]), dtype) if c is None else c
+        for c, n in zip(ct, sizes, strict=True)
+    ]
+    return [np.concatenate(parts, axis=axis)]
+
+
+SPLIT = linear("split", _split_impl, _split_aval, _split_transpose, multiple=True)
+SPLIT.batch = batch_along(SPLIT)
+"""Parts of the given `sizes`, which add up to the axis."""
+
+
 def _convert_aval(x: ShapedArray, dtype: np.dtype[Any]) -> ShapedArray:
     if dtype.kind not in "biufc":
         raise DTypeError(f"cannot convert a traced {x.dtype} to {dtype}")
@@ -173,3 +213,13 @@ CONVERT.batch = batch_pointwise(CONVERT)
 
 STOP_GRADIENT = constant("stop_gradient", lambda x: x, lambda x: x)
 STOP_GRADIENT.batch = batch_pointwise(STOP_GRADIENT)
+
+
+def _bitcast_aval(x: ShapedArray, dtype: np.dtype[Any]) -> ShapedArray:
+    if dtype.itemsize != x.dtype.itemsize:
+        raise DTypeError(f"{x.dtype} and {dtype} differ in size")
+    return ShapedArray(x.shape, dtype)
+
+
+BITCAST = constant("bitcast_convert_type", lambda x, dtype: x.view(dtype), _bitcast_aval)
+BITCAST.batch = batch_pointwise(BITCAST)

@@ -14,7 +14,7 @@ from funcgrad.core import Tracer
 from funcgrad.errors import TracerArrayConversionError, fold_traceback, locate
 from funcgrad.types import PYTHON_SCALARS, refuse_subclass
 
-__all__ = ["boundary", "check_callable", "differentiable_leaf", "own_value", "split_aux"]
+__all__ = ["boundary", "check_callable", "differentiable_leaf", "leaving", "own_value", "split_aux"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,14 +27,20 @@ def boundary(fun: F) -> F:
         try:
             return fun(*args, **kwargs)
         except Exception as error:
-            new = captured_write_error(error) if is_write_error(error) else _unwrapped(error)
-            locate(new)
-            fold_traceback(new)
+            new = leaving(error)
             if new is error:
                 raise
             raise new from None
 
     return at_boundary  # type: ignore[return-value]
+
+
+def leaving(error: Exception) -> Exception:
+    """What to raise for an error that leaves funcgrad."""
+    new = captured_write_error(error) if is_write_error(error) else _unwrapped(error)
+    locate(new)
+    fold_traceback(new)
+    return new
 
 
 def _unwrapped(error: Exception) -> Exception:
@@ -68,9 +74,8 @@ def split_aux(result: Any) -> tuple[Any, Any]:
     """What a function with auxiliary data returned; raises TypeError unless it is a pair."""
     if not (isinstance(result, (tuple, list)) and len(result) == 2):
         size = f" of {len(result)}" if isinstance(result, (tuple, list)) else ""
-        raise TypeError(
-            f"has_aux=True: the function must return a pair (output, aux), got a {type(result).__name__}{size}"
-        )
+        kind = str(result.aval) if isinstance(result, Tracer) else f"a {type(result).__name__}{size}"
+        raise TypeError(f"has_aux=True: the function must return a pair (output, aux), got {kind}")
     return result[0], result[1]
 
 

@@ -4,7 +4,7 @@
 result: a tangent program for forward mode, a pair of programs (forward with residuals, backward) for reverse mode, a
 batch program for `vmap`. Each is made once and kept with the program it came from.
 
-`checkpoint` is a call whose reverse mode keeps only its inputs, and what a policy names, and computes the rest again.
+`quiet` is a call under which NumPy does not warn of floating-point errors: for results that a selection may discard.
 """
 
 from __future__ import annotations
@@ -12,10 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from funcgrad.core import Primitive, under
-from funcgrad.ir import Equation, Program, Var, eval_program
+import numpy as np
+
+from funcgrad.config import config
+from funcgrad.core import Primitive, axes_in_scope, current_trace, under
+from funcgrad.ir import Atom, Equation, Program, Var, eval_program
+from funcgrad.ir_check import check_program
+from funcgrad.ops.name import NAME
 from funcgrad.ops.rules import declare
-from funcgrad.record import Record, RecordTracer
+from funcgrad.record import Record
 from funcgrad.transforms.jvp import jvp
 from funcgrad.transforms.vjp import record_function, zero_like
 from funcgrad.transforms.vmap import vmap
@@ -24,20 +29,28 @@ from funcgrad.types import ShapedArray, aval_of, is_inexact
 
 __all__ = [
     "CALL",
-    "CHECKPOINT",
+    "QUIET",
+    "Joint",
     "Split",
     "batch_program",
+    "by_name",
     "cached",
+    "call_forward",
+    "call_program",
     "close",
     "cotangents",
+    "declare_call",
+    "divide",
     "interleave",
+    "joint_program",
     "lift_consts",
+    "needed",
+    "quietly",
     "record_program",
+    "replay",
     "reverse_programs",
     "tangent_program",
 ]
-
-Policy = Callable[..., bool] | None
 
 
 def close(program: Program) -> tuple[Program, list[Any]]:
@@ -69,9 +82,16 @@ def lift_consts(programs: Sequence[Program]) -> tuple[tuple[Program, ...], list[
     return tuple(closed), consts
 
 
+def _detached() -> Record:
+    """An abstract record that stands in no trace, and sees the named axes of the current one."""
+    record = Record(None, abstract=True)
+    record.axes = axes_in_scope()
+    return record
+
+
 def record_program(avals: Sequence[ShapedArray], fun: Callable[..., Sequence[Any]]) -> Program:
     """The program that `fun` records for inputs of these avals."""
-    record = Record(None, abstract=True)
+    record = _detached()
     try:
         inputs = [record.input(a) for a in avals]
         with under(record):
@@ -79,6 +99,25 @@ def record_program(avals: Sequence[ShapedArray], fun: Callable[..., Sequence[Any
         return record.program(inputs, outputs)
     finally:
         record.close()
+
+
+def replay(program: Program, inputs: Sequence[Any]) -> list[Any]:
+    """Evaluate a program while something is recorded: what comes of an equation keeps the equation's place."""
+    trace = current_trace()
+    if trace is None:
+        return eval_program(program, inputs)
+    env: dict[Any, Any] = dict(zip(program.constvars, program.consts, strict=True))
+    env.update(zip(program.inputs, inputs, strict=True))
+    before = trace.source
+    try:
+        for eqn in program.equations:
+            trace.source = eqn.source or before
+            args = [env[a] if isinstance(a, Var) else a.value for a in eqn.inputs]
+            out = eqn.primitive.bind(*args, **eqn.params)
+            env.update(zip(eqn.outputs, out if eqn.primitive.multiple else (out,), strict=True))
+    finally:
+        trace.source = before
+    return [env[a] if isinstance(a, Var) else a.value for a in program.outputs]
 
 
 def cached(program: Program, key: Any, make: Callable[[], Any]) -> Any:
@@ -104,7 +143,7 @@ def tangent_program(program: Program, given: tuple[bool, ...]) -> Program:
 
             def varied(*chosen: Any) -> list[Any]:
                 rest = iter(chosen)
-                return eval_program(program, [next(rest) if g else x for x, g in zip(xs[:n], given, strict=True)])
+                return replay(program, [next(rest) if g else x for x, g in zip(xs[:n], given, strict=True)])
 
             outs, douts = jvp(varied, moving, tuple(tangents))
             return [*outs, *(d for o, d in zip(outs, douts, strict=True) if is_inexact(o))]
@@ -114,17 +153,18 @@ def tangent_program(program: Program, given: tuple[bool, ...]) -> Program:
     return cached(program, ("tangent", given), make)
 
 
-def batch_program(program: Program, batched: tuple[bool, ...], size: int) -> Program:
-    """The program for a batch of the inputs that are `batched`; all outputs are."""
+def batch_program(program: Program, batched: tuple[bool, ...], size: int, axis_name: Any) -> Program:
+    """The program for a batch of the inputs that are `batched`; all outputs are. Collectives know it by `axis_name`."""
 
     def make() -> Program:
         avals = [
             ShapedArray((size, *a.shape), a.dtype) if b else a for a, b in zip(program.in_avals, batched, strict=True)
         ]
         axes = tuple(0 if b else None for b in batched)
-        return record_program(avals, lambda *xs: vmap(lambda *ys: eval_program(program, ys), axes, axis_size=size)(*xs))
+        mapped = vmap(lambda *ys: replay(program, ys), axes, axis_name=axis_name, axis_size=size)
+        return record_program(avals, lambda *xs: mapped(*xs))
 
-    return cached(program, ("batch", batched, size), make)
+    return cached(program, ("batch", batched, size, axis_name), make)
 
 
 class Split(NamedTuple):
@@ -141,19 +181,45 @@ class Split(NamedTuple):
     outputs: int
 
 
-def reverse_programs(program: Program, wanted: tuple[bool, ...], policy: Policy = None, remat: bool = False) -> Split:
-    """Take a program apart for reverse mode; with `remat`, residuals are the inputs and what `policy` lets be saved."""
-    return cached(program, ("reverse", wanted, policy, remat), lambda: _split(program, wanted, policy, remat))
+def reverse_programs(program: Program, wanted: tuple[bool, ...]) -> Split:
+    """Take a program apart for reverse mode; the residuals are what the backward program reads."""
+
+    def make() -> Split:
+        joint = joint_program(program, wanted)
+        known = [v for eqn in joint.ahead for v in eqn.outputs]
+        return divide(joint, joint.ahead, by_name(joint), known)
+
+    return cached(program, ("reverse", wanted), make)
 
 
-def _split(program: Program, wanted: tuple[bool, ...], policy: Policy, remat: bool) -> Split:
-    record = Record(None, abstract=True)
+class Joint(NamedTuple):
+    """A program followed by its reverse pass, not yet taken apart.
+
+    Attributes:
+        inputs, cts: variables for the inputs, and for cotangents of the inexact outputs.
+        ahead, back: the equations of either pass.
+        outputs, grads: the results of either pass; the second are cotangents of the wanted inputs.
+        consts: the arrays that the equations read, by their variables.
+    """
+
+    inputs: Sequence[Var]
+    cts: Sequence[Var]
+    ahead: Sequence[Equation]
+    back: Sequence[Equation]
+    outputs: Sequence[Atom]
+    grads: Sequence[Atom]
+    consts: dict[Var, Any]
+
+
+def joint_program(program: Program, wanted: tuple[bool, ...]) -> Joint:
+    """Record a program and its reverse pass with regard to the `wanted` inputs."""
+    record = _detached()
     try:
         inputs = [record.input(a) for a in program.in_avals]
 
         def varied(*chosen: Any) -> list[Any]:
             rest = iter(chosen)
-            return eval_program(program, [next(rest) if w else x for x, w in zip(inputs, wanted, strict=True)])
+            return replay(program, [next(rest) if w else x for x, w in zip(inputs, wanted, strict=True)])
 
         moving = [x for x, w in zip(inputs, wanted, strict=True) if w]
         with under(record):
@@ -163,40 +229,60 @@ def _split(program: Program, wanted: tuple[bool, ...], policy: Policy, remat: bo
             there = len(record.equations)
             cts = [record.input(aval_of(o)) if is_inexact(o) else None for o in outs]
             grads = [zero_like(x) if g is None else g for g, x in zip(recording.pull(cts), moving, strict=True)]
-        ahead, back = record.equations[:there], record.equations[there:]
-        known = inputs if remat else [*inputs, *(t for e in ahead for t in e.outputs)]
-        if remat:
-            known = [
-                *inputs,
-                *(t for e in ahead if policy is not None and policy(e.primitive, **e.params) for t in e.outputs),
-            ]
-            back = [*ahead, *back]
-        back = _needed(back, grads, known)
-        kept = _read(back, grads, known)
-        ahead = _needed(ahead, [*outs, *kept], inputs)
-        forward = record.program(inputs, [*outs, *kept], equations=ahead)
-        backward = record.program([*kept, *(c for c in cts if c is not None)], grads, equations=back)
-        return Split(forward, backward, len(outs))
+        whole = record.program([*inputs, *(c for c in cts if c is not None)], [*outs, *grads])
     finally:
         record.close()
+    n, m = len(inputs), len(outs)
+    eqns, consts = whole.equations, dict(zip(whole.constvars, whole.consts, strict=True))
+    return Joint(whole.inputs[:n], whole.inputs[n:], eqns[:there], eqns[there:], *_cut(whole.outputs, m), consts)
 
 
-def _needed(equations: Sequence[Equation], results: Sequence[Any], known: Sequence[Any]) -> list[Equation]:
+def by_name(joint: Joint) -> Sequence[Equation]:
+    """The equations of the reverse pass, reading a value under its name, so that it is not kept twice."""
+    names = {e.inputs[0]: e.outputs[0] for e in joint.ahead if e.primitive is NAME}
+    if not names:
+        return joint.back
+    return [
+        Equation(e.primitive, [names.get(a, a) for a in e.inputs], e.outputs, e.params, e.source) for e in joint.back
+    ]
+
+
+def _cut(xs: Sequence[Any], n: int) -> tuple[Sequence[Any], Sequence[Any]]:
+    return xs[:n], xs[n:]
+
+
+def divide(joint: Joint, ahead: Sequence[Equation], back: Sequence[Equation], known: Sequence[Var]) -> Split:
+    """The forward and the backward program, from equations of either; `known` are values that may be residuals, as may
+    the inputs."""
+    known = [*joint.inputs, *known]
+    back = needed(back, joint.grads, known)
+    used = {a for eqn in back for a in eqn.inputs} | set(joint.grads)
+    kept = [v for v in known if v in used]
+    results = [*joint.outputs, *kept]
+    forward = _assemble(joint, joint.inputs, needed(ahead, results, joint.inputs), results)
+    backward = _assemble(joint, [*kept, *joint.cts], back, joint.grads)
+    return Split(forward, backward, len(joint.outputs))
+
+
+def _assemble(joint: Joint, inputs: Sequence[Var], eqns: Sequence[Equation], outputs: Sequence[Atom]) -> Program:
+    used = {a for eqn in eqns for a in eqn.inputs} | set(outputs)
+    consts = {var: value for var, value in joint.consts.items() if var in used}
+    program = Program(tuple(consts), tuple(consts.values()), inputs, eqns, outputs)
+    if config.check_ir:
+        check_program(program)
+    return program
+
+
+def needed(equations: Sequence[Equation], results: Sequence[Atom], known: Sequence[Var]) -> list[Equation]:
     """The equations that the results depend on, given what is known already."""
-    given = {id(t) for t in known}
-    live = {id(x) for x in results if isinstance(x, RecordTracer)} - given
+    given = set(known)
+    live: set[Any] = set(results) - given
     kept: list[Equation] = []
     for eqn in reversed(equations):
-        if any(id(t) in live for t in eqn.outputs):
+        if not live.isdisjoint(eqn.outputs):
             kept.append(eqn)
-            live |= {id(a) for a in eqn.inputs if isinstance(a, RecordTracer)} - given
+            live.update(a for a in eqn.inputs if a not in given)
     return kept[::-1]
-
-
-def _read(equations: Sequence[Equation], results: Sequence[Any], known: Sequence[Any]) -> list[Any]:
-    """Which of the known values the equations and results read."""
-    used = {id(a) for eqn in equations for a in eqn.inputs} | {id(x) for x in results}
-    return [t for t in known if id(t) in used]
 
 
 # ------------------------------------------------------------------------------------------------ the primitives
@@ -218,17 +304,41 @@ def interleave(program: Program, results: Sequence[Any]) -> tuple[list[Any], lis
     return list(results[:n]), tangents
 
 
-def _call(program: Program, args: Sequence[Any], like: Primitive, params: dict[str, Any]) -> Any:
-    """Call a derived program by the same primitive."""
-    closed, consts = close(program)
+def call_program(program: Program, args: Sequence[Any], like: Primitive, params: dict[str, Any]) -> Any:
+    """Call a derived program by a primitive."""
+    closed, consts = program, []
+    if program.consts:
+        closed, consts = cached(program, "closed", lambda: close(program))
     return like.bind(*consts, *args, program=closed, **params)
+
+
+def call_forward(split: Split, ins: Sequence[Any], like: Primitive, name: str) -> tuple[Any, Any]:
+    """Call a forward program by a primitive; returns outputs and residuals. Inputs among the last pass by."""
+    forward, n = split.forward, split.outputs
+
+    def make() -> tuple[Program, list[int | None]]:
+        at: dict[Any, int] = {v: i for i, v in enumerate(forward.inputs)}
+        origins = [at.get(a) for a in forward.outputs[n:]]
+        made = [a for a, o in zip(forward.outputs[n:], origins, strict=True) if o is None]
+        outputs = [*forward.outputs[:n], *made]
+        return Program(forward.constvars, forward.consts, forward.inputs, forward.equations, outputs), origins
+
+    program, origins = cached(forward, "without inputs", make)
+    results = call_program(program, ins, like, {"name": name})
+    rest = iter(results[n:])
+    return tuple(results[:n]), tuple(next(rest) if o is None else ins[o] for o in origins)
+
+
+def quietly(program: Program, args: Sequence[Any]) -> Sequence[Any]:
+    """Run a program whose results may be discarded: floating-point errors in it and in its derivatives do not count."""
+    return call_program(program, args, QUIET, {"name": "branch"})
 
 
 def _push_rule(primitive: Primitive) -> Callable[..., Any]:
     def push(primals: Sequence[Any], tangents: Sequence[Any], program: Program, **params: Any) -> Any:
         given = tuple(t is not None for t in tangents)
         derived = tangent_program(program, given)
-        results = _call(derived, [*primals, *(t for t in tangents if t is not None)], primitive, params)
+        results = call_program(derived, [*primals, *(t for t in tangents if t is not None)], primitive, params)
         return interleave(program, results)
 
     return push
@@ -239,8 +349,10 @@ def _jvp_rule(push: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _batch_rule(primitive: Primitive) -> Callable[..., Any]:
-    def batch(args: Sequence[Any], batched: Sequence[bool], size: int, program: Program, **params: Any) -> Any:
-        return _call(batch_program(program, tuple(batched), size), args, primitive, params)
+    def batch(
+        args: Sequence[Any], batched: Sequence[bool], size: int, axis_name: Any, program: Program, **params: Any
+    ) -> Any:
+        return call_program(batch_program(program, tuple(batched), size, axis_name), args, primitive, params)
 
     return batch
 
@@ -249,43 +361,39 @@ def cotangents(ct: Sequence[Any], out: Sequence[Any]) -> list[Any]:
     return [zero_like(o) if c is None else c for c, o in zip(ct, out, strict=True) if is_inexact(o)]
 
 
-def _forward(ins: Sequence[Any], wanted: Sequence[bool], program: Program, name: str) -> Any:
-    split = reverse_programs(program, tuple(wanted))
-    results = _call(split.forward, ins, CALL, {"name": name})
-    return tuple(results[: split.outputs]), tuple(results[split.outputs :])
+def _reverse_rules(primitive: Primitive) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def forward(ins: Sequence[Any], wanted: Sequence[bool], program: Program, name: str) -> Any:
+        return call_forward(reverse_programs(program, tuple(wanted)), ins, primitive, name)
+
+    def backward(
+        kept: Any, ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], program: Program, name: str
+    ) -> list[Any]:
+        split = reverse_programs(program, tuple(wanted))
+        params = {"name": f"{name}_transpose"}
+        grads = iter(call_program(split.backward, [*kept, *cotangents(ct, out)], primitive, params))
+        return [next(grads) if w else None for w in wanted]
+
+    return forward, backward
 
 
-def _backward(
-    kept: Any, ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], program: Program, name: str
-) -> list[Any]:
-    split = reverse_programs(program, tuple(wanted))
-    grads = iter(_call(split.backward, [*kept, *cotangents(ct, out)], CALL, {"name": f"{name}_transpose"}))
-    return [next(grads) if w else None for w in wanted]
+def declare_call(name: str, impl: Callable[..., Any] = _impl) -> Primitive:
+    """A primitive that runs `program`, with all rules but those of reverse mode."""
+    primitive = declare(name, impl, _abstract, multiple=True, nested=True)
+    primitive.push = _push_rule(primitive)
+    primitive.jvp = _jvp_rule(primitive.push)
+    primitive.batch = _batch_rule(primitive)
+    return primitive
 
 
-def _remat_forward(ins: Sequence[Any], wanted: Sequence[bool], program: Program, policy: Policy) -> Any:
-    split = reverse_programs(program, tuple(wanted), policy, remat=True)
-    results = _call(split.forward, ins, CALL, {"name": "checkpoint"})
-    return tuple(results[: split.outputs]), tuple(results[split.outputs :])
+def _quiet_impl(*args: Any, program: Program, name: str) -> tuple[Any, ...]:
+    with np.errstate(all="ignore"):
+        return CALL.impl(*args, program=program, name=name)
 
 
-def _remat_backward(
-    kept: Any, ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], program: Program, policy: Policy
-) -> list[Any]:
-    split = reverse_programs(program, tuple(wanted), policy, remat=True)
-    grads = iter(_call(split.backward, [*kept, *cotangents(ct, out)], CALL, {"name": "rematerialize"}))
-    return [next(grads) if w else None for w in wanted]
-
-
-CALL = declare("jit", _impl, _abstract, multiple=True)
+CALL = declare_call("jit")
 """Run `program` on the operands; `name` is for the reader."""
+CALL.forward, CALL.backward = _reverse_rules(CALL)
 
-CHECKPOINT = declare("checkpoint", _impl, _abstract, multiple=True)
-"""Run `program`; in reverse mode, keep its inputs and what `policy` lets be saved, and compute the rest again."""
-
-for _primitive in (CALL, CHECKPOINT):
-    _primitive.push = _push_rule(_primitive)
-    _primitive.jvp = _jvp_rule(_primitive.push)
-    _primitive.batch = _batch_rule(_primitive)
-CALL.forward, CALL.backward = _forward, _backward
-CHECKPOINT.forward, CHECKPOINT.backward = _remat_forward, _remat_backward
+QUIET = declare_call("quiet", _quiet_impl)
+"""Run `program` without NumPy's floating-point warnings."""
+QUIET.forward, QUIET.backward = _reverse_rules(QUIET)

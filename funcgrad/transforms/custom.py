@@ -1,7 +1,8 @@
 """Functions with derivatives of their own: `custom_jvp`, `custom_vjp`, `custom_gradient`.
 
-Such a call is one operation to every transformation. A forward rule serves reverse mode too: it is linear in the
-tangents, so recording it at zero tangents and walking back gives its transpose.
+A call of one is the operation of `custom_call.py`. Its operands are the leaves of the arguments, and behind them the
+traced values that stand among the arguments without derivative, or in closures: the rules may be run by another trace,
+or when this one is gone.
 """
 
 from __future__ import annotations
@@ -15,133 +16,197 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.core import Tracer
-from funcgrad.ops.rules import declare
+from funcgrad.errors import ConcretizationTypeError, UnexpectedTracerError
+from funcgrad.ops.shape import CONVERT
+from funcgrad.record import Record
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
-from funcgrad.transforms.make_ir import trace_to_program
-from funcgrad.transforms.vjp import record_function, zero_like
-from funcgrad.transforms.vmap import vmap
-from funcgrad.types import ShapedArray, aval_of, float0, is_inexact, shape_of
+from funcgrad.transforms.closure import Discovery, Substitution, hands_on, held_by, scope_of
+from funcgrad.transforms.custom_call import CUSTOM, Rules, closed_over
+from funcgrad.transforms.symbolic import CustomVJPPrimal, SymbolicZero, tangent_aval
+from funcgrad.types import ShapedArray, aval_of, float0, shape_of
 
-__all__ = ["Rules", "custom_gradient", "custom_jvp", "custom_vjp"]
+__all__ = ["custom_gradient", "custom_jvp", "custom_vjp"]
 
 Fun = Callable[..., Any]
 
 
-class Rules:
-    """A flat function with derivative rules: all take and return flat lists of leaves.
+class _Result:
+    """The structure, shapes and dtypes of a function's result, to which those of its rule must be equal.
 
-    Attributes:
-        fun: `fun(*primals) -> outputs`.
-        jvp: `jvp(primals, tangents) -> (outputs, output tangents)`; None if there is none.
-        forward: `forward(*primals) -> (outputs, residuals)`; None if there is none.
-        backward: `backward(residuals, cotangents) -> cotangents of the primals`.
+    Where the function has not been run (a gradient is taken at once), the rule alone says what they are.
     """
 
-    __slots__ = ("__name__", "backward", "forward", "fun", "jvp")
+    __slots__ = ("avals", "name", "treedef")
 
-    def __init__(self, name: str, fun: Fun, jvp: Fun | None, forward: Fun | None, backward: Fun | None) -> None:
-        self.__name__, self.fun, self.jvp, self.forward, self.backward = name, fun, jvp, forward, backward
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.treedef: Any = None
+        self.avals: list[ShapedArray] | None = None
 
+    def of_function(self, result: Any) -> list[Any]:
+        """Note the result of the function; returns its leaves."""
+        leaves, self.treedef = tree.flatten(result)
+        for x in leaves:
+            differentiable_leaf(x, "an output", self.name)
+        self.avals = [aval_of(x) for x in leaves]
+        return leaves
 
-def _impl(*args: Any, rules: Rules) -> tuple[Any, ...]:
-    return tuple(rules.fun(*args))
-
-
-def _abstract(*avals: ShapedArray, rules: Rules) -> tuple[ShapedArray, ...]:
-    return tuple(trace_to_program(lambda *xs: list(rules.fun(*xs)), avals).out_avals)
-
-
-def _push(primals: Sequence[Any], tangents: Sequence[Any], rules: Rules) -> tuple[Any, Any]:
-    if rules.jvp is None:
-        raise TypeError(
-            f"{rules.__name__} has a custom_vjp rule, so it has no derivative in forward mode (jvp, jacfwd)"
-        )
-    filled = [zero_like(x) if t is None else t for x, t in zip(primals, tangents, strict=True)]
-    outs, douts = rules.jvp(primals, filled)
-    return tuple(outs), [d if is_inexact(o) else None for o, d in zip(outs, douts, strict=True)]
-
-
-def _jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any], rules: Rules) -> Any:
-    return _push(ins, tangents, rules)[1]
-
-
-def _forward(ins: Sequence[Any], wanted: Sequence[bool], rules: Rules) -> tuple[Any, Any]:
-    if rules.forward is not None:
-        outs, residuals = rules.forward(*ins)
-        return tuple(outs), tuple(residuals)
-    zeros = [zero_like(x) for x, w in zip(ins, wanted, strict=True) if w]
-
-    def along(*moving: Any) -> Any:
-        rest = iter(moving)
-        outs, douts = _push(ins, [next(rest) if w else None for w in wanted], rules)
-        return [*outs, *(d for o, d in zip(outs, douts, strict=True) if is_inexact(o))]
-
-    _, in_tree = tree.flatten(tuple(zeros))
-    with record_function(along, zeros, in_tree, False) as recording:
-        pass
-    values = [recording.value(x) for x in recording.outputs]
-    # The tangents, as many as there are floating outputs, come behind all outputs.
-    n = next(i for i in range(len(values) + 1) if i + sum(map(is_inexact, values[:i])) == len(values))
-    return tuple(values[:n]), (recording,)
+    def of_rule(self, result: Any, rule: str) -> list[Any]:
+        """Check the result of a rule; returns its leaves."""
+        leaves, treedef = tree.flatten(result)
+        for x in leaves:
+            differentiable_leaf(x, f"an output of the {rule} rule", self.name)
+        if self.avals is not None:
+            want = self.treedef.unflatten(self.avals)
+            leaves = [_strong(x, a) for x, a in zip(leaves, self.avals, strict=False)] + leaves[len(self.avals) :]
+            got = treedef.unflatten([ShapedArray(shape_of(x), aval_of(x).dtype) for x in leaves])
+            faults = [] if treedef == self.treedef else [f"output: expected {self.treedef}, got {treedef}"]
+            faults = tree.mismatch("output", want, got) or faults
+            if faults:
+                raise TypeError(
+                    f"{self.name}: the {rule} rule must return the output of the function, in structure, shapes and "
+                    "dtypes:\n  " + "\n  ".join(faults)
+                )
+        self.treedef = treedef
+        return leaves
 
 
-def _backward(
-    kept: Any, ct: Sequence[Any], out: Sequence[Any], ins: Sequence[Any], wanted: Sequence[bool], rules: Rules
-) -> list[Any]:
-    if rules.backward is not None:
-        cts = [zero_like(o) if c is None else c for c, o in zip(ct, out, strict=True)]
-        return rules.backward(kept, cts)
-    (recording,) = kept
-    grads = iter(recording.pull([None] * len(out) + [c for c, o in zip(ct, out, strict=True) if is_inexact(o)]))
-    return [next(grads) if w else None for w in wanted]
+def _strong(x: Any, aval: ShapedArray) -> Any:
+    """A Python scalar as an array of the expected dtype; any other value as it is."""
+    have = aval_of(x)
+    if have.weak and not aval.weak and have.dtype != aval.dtype and np.can_cast(have.dtype, aval.dtype, "same_kind"):
+        return CONVERT.bind(x, dtype=aval.dtype)
+    return x
 
 
-def _batch(args: Sequence[Any], batched: Sequence[bool], size: int, rules: Rules) -> Any:
-    axes = tuple(0 if b else None for b in batched)
-    mapped = Rules(rules.__name__, vmap(lambda *xs: list(rules.fun(*xs)), axes, axis_size=size), None, None, None)
-    if rules.jvp is not None:
-        jvp_rule: Any = rules.jvp
-        in_axes = (list(axes), list(axes))
-        mapped.jvp = _mapped_jvp(jvp_rule, in_axes, size)
-    if rules.forward is not None and rules.backward is not None:
-        mapped.forward, mapped.backward = _mapped_vjp(rules.forward, rules.backward, axes, size)
-    return CUSTOM.bind(*args, rules=mapped)
+# ------------------------------------------------------------------------------------------------------ the call
 
 
-def _mapped_jvp(rule: Fun, in_axes: Any, size: int) -> Fun:
-    def mapped(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-        return vmap(lambda p, t: rule(p, t), in_axes, axis_size=size)(list(primals), list(tangents))
+class _Call:
+    """One call of a function with rules, flat.
 
-    return mapped
+    Attributes:
+        given: all arguments.
+        moving, fixed: positions of those that are differentiated by, and of the others.
+        leaves, in_tree: the first, flat.
+        traced: tracers among the leaves of the others.
+        scope, interpreter: the traces whose values the function cannot keep, and that which interprets the call.
+        closed: tracers that the function closes over.
+        held: tracers in the closures of rules alone.
+    """
 
+    def __init__(self, custom: _Custom, given: list[Any], moving: list[int]) -> None:
+        self.custom, self.given, self.moving = custom, given, moving
+        self.fixed = [i for i in range(len(given)) if i not in moving]
+        self.leaves, self.in_tree = tree.flatten([given[i] for i in moving])
+        self.rest, self.rest_tree = tree.flatten([given[i] for i in self.fixed])
+        self.places = [i for i, x in enumerate(self.rest) if isinstance(x, Tracer)]
+        self.traced = [self.rest[i] for i in self.places]
+        self.closed: list[Any] = []
+        self.held: list[Any] = []
+        self.result = _Result(custom.name)
+        self.avals: tuple[ShapedArray, ...] | None = None
+        self.scope, self.interpreter = scope_of([*self.leaves, *self.traced])
 
-def _mapped_vjp(forward: Fun, backward: Fun, axes: Sequence[Any], size: int) -> tuple[Fun, Fun]:
-    def mapped_forward(*primals: Any) -> Any:
-        return vmap(lambda *xs: tuple(map(list, forward(*xs))), tuple(axes), axis_size=size)(*primals)
+    @property
+    def operands(self) -> list[Any]:
+        return [*self.leaves, *self.traced, *self.closed, *self.held]
 
-    def mapped_backward(kept: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
-        none: list[bool] = []  # which cotangents are zero
+    def merge(self, leaves: Sequence[Any], traced: Sequence[Any]) -> list[Any]:
+        """All arguments, with these leaves in their places."""
+        given, rest = list(self.given), list(self.rest)
+        for i, x in zip(self.places, traced, strict=True):
+            rest[i] = x
+        for places, values in (
+            (self.moving, self.in_tree.unflatten(leaves)),
+            (self.fixed, self.rest_tree.unflatten(rest)),
+        ):
+            for i, x in zip(places, values, strict=True):
+                given[i] = x
+        return given
 
-        def one(k: Any, *given: Any) -> list[Any]:
-            rest = iter(given)
-            c = [np.zeros(shape_of(ct)[1:], float0) if z else next(rest) for ct, z in zip(cts, void, strict=True)]
-            found = backward(k, c)
-            none[:] = [g is None or getattr(g, "dtype", None) == float0 for g in found]
-            return [g for g, n in zip(found, none, strict=True) if not n]
+    def run(self, fun: Fun, xs: Sequence[Any]) -> Any:
+        """`fun(arguments)` with flat operands in their places; `fun` may close over what some of them stand for."""
+        n, m = len(self.leaves), len(self.leaves) + len(self.traced)
+        given = self.merge(xs[:n], xs[n:m])
+        away = [*self.closed, *self.held]
+        return Substitution(away, xs[m:]).run(fun, given) if away else fun(given)
 
-        void = [getattr(c, "dtype", None) == float0 for c in cts]
-        moving = [c for c, z in zip(cts, void, strict=True) if not z]
-        rest = iter(vmap(one, axis_size=size)(list(kept), *moving))
-        grads = [None if n else next(rest) for n in none]
-        # A primal that is the same for all examples gets the sum of their cotangents.
-        return [g if g is None or a is not None else np.sum(g, axis=0) for g, a in zip(grads, axes, strict=True)]
+    def flat(self, *xs: Any) -> list[Any]:
+        """The function of flat operands."""
+        return self.result.of_function(self.run(lambda given: self.custom.fun(*given), xs))
 
-    return mapped_forward, mapped_backward
+    def rules(self) -> Rules:
+        start = len(self.leaves) + len(self.traced)
+        rules = Rules(self.custom.name, self.flat, self.custom.symbolic_zeros, slice(start, start + len(self.closed)))
+        if self.avals is not None:
+            rules.avals[tuple(map(aval_of, self.operands))] = self.avals
+        self.custom.set_rules(self, rules)
+        return rules
 
+    def bind(self) -> Any:
+        """Call it under the current trace."""
+        self._look_ahead()
+        try:
+            outs = CUSTOM.bind(*self.operands, rules=self.rules())
+        except UnexpectedTracerError as error:
+            if self.closed:
+                raise
+            self.recover(error)
+            outs = CUSTOM.bind(*self.operands, rules=self.rules())
+        return self.result.treedef.unflatten(list(outs))
 
-CUSTOM = declare("custom_call", _impl, _abstract, multiple=True, jvp=_jvp)
-"""A call of a function with rules of its own."""
-CUSTOM.push, CUSTOM.forward, CUSTOM.backward, CUSTOM.batch = _push, _forward, _backward, _batch
+    @property
+    def functions(self) -> list[Fun]:
+        return [self.custom.fun, *self.custom.rule_functions()]
+
+    def _look_ahead(self) -> None:
+        """Find what the function closes over, where it would be missed too late or is there to be seen."""
+        at = self.interpreter
+        if isinstance(at, Record) and at.abstract:
+            self.look_into()
+        elif at is not None and hands_on(at) and held_by(self.functions, self.scope):
+            try:
+                self.look_into()
+            except ConcretizationTypeError:
+                return  # the function needs values, and has them when it runs
+
+    def look_into(self) -> None:
+        """Record the function, to see what it and its rules close over; raises if that is differentiated by here."""
+        discovery = Discovery(self.scope)
+        values = [*self.leaves, *self.traced]
+        n = len(self.leaves)
+        at = self.interpreter
+        if isinstance(at, Record) and at.abstract:
+            values = [aval_of(x) for x in values]
+
+        def flat(*xs: Any) -> Any:
+            result = self.custom.fun(*self.merge(xs[:n], xs[n:]))
+            self.result.of_function(tree.map(discovery.own, result))
+            return result
+
+        self.avals = tuple(discovery.run(flat, values))
+        self.closed = list(discovery.found)
+        known = {id(t) for t in self.closed}
+        # The function does not depend on what only the rules close over.
+        self.held = [
+            t for t in held_by(self.custom.rule_functions(), self.scope) if id(t) not in known and hands_on(t.owner)
+        ]
+        taken = [t for t in self.closed if not hands_on(t.owner) and t.owner is self.interpreter]
+        if taken:
+            raise closed_over(self.custom.name, taken)
+
+    def recover(self, error: UnexpectedTracerError) -> None:
+        """After a value that is closed over was missed: find it, or say what it is."""
+        try:
+            self.look_into()
+        except UnexpectedTracerError:
+            raise
+        except Exception:  # what failed first says more
+            raise error from None
+        if not self.closed:
+            found = held_by(self.functions, self.scope)
+            raise closed_over(self.custom.name, found) if found else error
 
 
 # ------------------------------------------------------------------------------------------------ the decorators
@@ -150,13 +215,32 @@ CUSTOM.push, CUSTOM.forward, CUSTOM.backward, CUSTOM.batch = _push, _forward, _b
 class _Custom:
     """What `custom_jvp` and `custom_vjp` share: arguments in order, and those that are not differentiated."""
 
-    def __init__(self, fun: Fun, nondiff_argnums: Sequence[int] = ()) -> None:
+    symbolic_zeros = False
+
+    def __init__(
+        self, fun: Fun, nondiff_argnums: Sequence[int] = (), nondiff_argnames: str | Sequence[str] = ()
+    ) -> None:
         check_callable(fun, type(self).__name__)
         self.fun = fun
-        self.nondiff = tuple(nondiff_argnums)
         self.name = getattr(fun, "__name__", type(fun).__name__)
+        names = (nondiff_argnames,) if isinstance(nondiff_argnames, str) else tuple(nondiff_argnames)
+        self.nondiff = tuple(nondiff_argnums)
+        if names:
+            parameters = list(inspect.signature(fun).parameters)
+            unknown = [n for n in names if n not in parameters]
+            if unknown:
+                raise ValueError(f"{self.name}: nondiff_argnames has {unknown[0]!r}; the arguments are {parameters}")
+            self.nondiff += tuple(parameters.index(n) for n in names)
         wrapper: Any = self
         update_wrapper(wrapper, fun)
+
+    def rule_functions(self) -> list[Fun]:
+        """The rules, as they were given."""
+        raise NotImplementedError
+
+    def set_rules(self, call: _Call, rules: Rules) -> None:
+        """Make flat rules for a call."""
+        raise NotImplementedError
 
     def _arguments(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[list[Any], list[int]]:
         """All arguments by position, and which of them are differentiated."""
@@ -169,37 +253,14 @@ class _Custom:
         fixed = {i % len(args) for i in self.nondiff}
         return list(args), [i for i in range(len(args)) if i not in fixed]
 
-    def _call(self, args: list[Any], moving: list[int], make: Callable[..., Rules]) -> Any:
-        leaves, in_tree = tree.flatten([args[i] for i in moving])
-        for x in leaves:
+    def _call(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        given, moving = self._arguments(args, kwargs)
+        call = _Call(self, given, moving)
+        for x in call.leaves:
             differentiable_leaf(x, "an argument", self.name)
-        if not any(isinstance(x, Tracer) for x in leaves):
-            return self.fun(*args)  # nothing to differentiate by: what is traced can only be closed over
-        fixed = [i for i in range(len(args)) if i not in moving]
-        rest, rest_tree = tree.flatten([args[i] for i in fixed])
-        # Traced values among the arguments without derivative are operands too: rules may be run by another trace.
-        traced = [i for i, x in enumerate(rest) if isinstance(x, Tracer)]
-        n = len(leaves)
-        leaves += [rest[i] for i in traced]
-        out_tree: list[Any] = []
-
-        def merge(xs: Sequence[Any]) -> list[Any]:
-            given = list(args)
-            others = list(rest)
-            for i, x in zip(traced, xs[n:], strict=True):
-                others[i] = x
-            for places, values in ((moving, in_tree.unflatten(xs[:n])), (fixed, rest_tree.unflatten(others))):
-                for i, x in zip(places, values, strict=True):
-                    given[i] = x
-            return given
-
-        def flat(*xs: Any) -> list[Any]:
-            outs, treedef = tree.flatten(self.fun(*merge(xs)))
-            out_tree[:] = [treedef]
-            return outs
-
-        outs = CUSTOM.bind(*leaves, rules=make(flat, merge, in_tree, out_tree))
-        return out_tree[0].unflatten(list(outs))
+        if not any(isinstance(x, Tracer) for x in call.leaves):
+            return self.fun(*given)  # nothing to differentiate by: what is traced can only be closed over
+        return call.bind()
 
 
 class custom_jvp(_Custom):
@@ -224,12 +285,18 @@ class custom_jvp(_Custom):
     rule: Fun | None = None
 
     def defjvp(self, rule: Fun, symbolic_zeros: bool = False) -> Fun:
-        """Set the rule; returns it."""
-        self.rule = rule
+        """Set the rule; returns it.
+
+        With `symbolic_zeros`, tangents of arguments that are not differentiated by are SymbolicZero objects, and the
+        rule may return such for output tangents.
+        """
+        self.rule, self.symbolic_zeros = rule, symbolic_zeros
         return rule
 
     def defjvps(self, *rules: Fun | None) -> None:
         """Set one rule per argument, for a function of arrays."""
+        if self.nondiff:
+            raise TypeError(f"{self.name}: defjvps cannot be used with nondiff_argnums; use defjvp")
 
         def rule(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
             out = self(*primals)
@@ -239,38 +306,36 @@ class custom_jvp(_Custom):
                 total = total + part
             return out, total
 
-        self.rule = rule
+        self.defjvp(rule)
 
     @boundary
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.rule is None:
             raise AttributeError(f"{self.name}: no JVP rule; set one with @{self.name}.defjvp")
-        given, moving = self._arguments(args, kwargs)
-        return self._call(given, moving, lambda *parts: self._rules(given, moving, *parts))
+        return self._call(args, kwargs)
 
-    def _rules(self, args: Any, moving: list[int], flat: Fun, merge: Fun, in_tree: Any, out_tree: list[Any]) -> Rules:
-        fixed = [i for i in range(len(args)) if i not in moving]
-        n = in_tree.num_leaves
+    def rule_functions(self) -> list[Fun]:
+        return [] if self.rule is None else [self.rule]
+
+    def set_rules(self, call: _Call, rules: Rules) -> None:
         rule: Any = self.rule
+        n = len(call.leaves)
 
         def jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-            given = merge(primals)
-            moved = tuple(in_tree.unflatten(tangents[:n]))
-            result = rule(*(given[i] for i in fixed), tuple(given[i] for i in moving), moved)
+            moved = tuple(call.in_tree.unflatten(tangents[:n]))
+
+            def both(given: Sequence[Any]) -> Any:
+                return rule(*(given[i] for i in call.fixed), tuple(given[i] for i in call.moving), moved)
+
+            result = call.run(both, primals)
             if not (isinstance(result, (tuple, list)) and len(result) == 2):
                 raise TypeError(f"{self.name}: the JVP rule must return (output, output tangent)")
-            outs, treedef = tree.flatten(result[0])
-            out_tree[:] = [treedef]
-            for fault in tree.mismatch("output tangent", _tangent_like(result[0]), result[1]):
+            outs = call.result.of_rule(result[0], "JVP")
+            for fault in tree.mismatch("output tangent", tree.map(tangent_aval, result[0]), result[1]):
                 raise TypeError(f"{self.name}: the JVP rule's tangent does not match its output: {fault}")
-            return outs, treedef.flatten_up_to(result[1])
+            return outs, call.result.treedef.flatten_up_to(result[1])
 
-        return Rules(self.name, flat, jvp, None, None)
-
-
-def _tangent_like(out: Any) -> Any:
-    """What the tangent of an output must look like."""
-    return tree.map(lambda x: aval_of(x) if is_inexact(x) else ShapedArray(shape_of(x), float0), out)
+        rules.jvp = jvp
 
 
 class custom_vjp(_Custom):
@@ -293,41 +358,60 @@ class custom_vjp(_Custom):
     backward: Fun | None = None
 
     def defvjp(self, forward: Fun, backward: Fun, symbolic_zeros: bool = False, optimize_remat: bool = False) -> None:
-        """Set the rules."""
-        self.forward, self.backward = forward, backward
+        """Set the rules.
+
+        With `symbolic_zeros`, each leaf of the arguments of `forward` is an object with the attributes `value` and
+        `perturbed` (whether it is differentiated by), and cotangents of outputs on which nothing depends, and of
+        integers, are SymbolicZero objects; `backward` may return such.
+        """
+        self.forward, self.backward, self.symbolic_zeros = forward, backward, symbolic_zeros
 
     @boundary
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.forward is None:
             raise AttributeError(f"{self.name}: no VJP rule; set one with {self.name}.defvjp(forward, backward)")
-        given, moving = self._arguments(args, kwargs)
-        return self._call(given, moving, lambda *parts: self._rules(given, moving, *parts))
+        return self._call(args, kwargs)
 
-    def _rules(self, args: Any, moving: list[int], flat: Fun, merge: Fun, in_tree: Any, out_tree: list[Any]) -> Rules:
-        fixed = [i for i in range(len(args)) if i not in moving]
-        shapes = [shape_of(x) for x in tree.leaves([args[i] for i in moving])]
+    def rule_functions(self) -> list[Fun]:
+        return [f for f in (self.forward, self.backward) if f is not None]
+
+    def set_rules(self, call: _Call, rules: Rules) -> None:
+        shapes = [shape_of(x) for x in call.leaves]
         n = len(shapes)
         forward_rule: Any = self.forward
         backward_rule: Any = self.backward
         kept_tree: list[Any] = []
 
-        def forward(*xs: Any) -> tuple[list[Any], list[Any]]:
-            result = forward_rule(*merge(xs))
+        def forward(xs: Sequence[Any], wanted: Sequence[bool]) -> tuple[list[Any], list[Any]]:
+            seen = list(xs)
+            if self.symbolic_zeros:
+                seen[:n] = [CustomVJPPrimal(x, bool(w)) for x, w in zip(xs[:n], wanted[:n], strict=True)]
+            result = call.run(lambda given: forward_rule(*given), seen)
             if not (isinstance(result, tuple) and len(result) == 2):
                 raise TypeError(f"{self.name}: the forward rule must return (output, residuals)")
-            outs, treedef = tree.flatten(result[0])
+            outs = call.result.of_rule(result[0], "forward")
             kept, kept_def = tree.flatten(result[1])
-            out_tree[:], kept_tree[:] = [treedef], [kept_def]
+            kept_tree[:] = [kept_def]
             return outs, [*kept, *xs[n:]]
 
         def backward(kept: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
             m = kept_tree[0].num_leaves
-            given = merge([*[None] * n, *kept[m:]])  # the differentiated ones are not looked at
             residuals = kept_tree[0].unflatten(list(kept[:m]))
-            grads = backward_rule(*(given[i] for i in fixed), residuals, out_tree[0].unflatten(list(cts)))
-            return [*_flat_cotangents(self.name, in_tree, shapes, grads), *[None] * (len(kept) - m)]
+            ct = call.result.treedef.unflatten(list(cts))
 
-        return Rules(self.name, flat, None, forward, backward)
+            def pull(given: Sequence[Any]) -> Any:
+                return backward_rule(*(given[i] for i in call.fixed), residuals, ct)
+
+            try:
+                grads = call.run(pull, [*[None] * n, *kept[m:]])  # those differentiated by are not looked at
+            except UnexpectedTracerError:
+                found = held_by(self.rule_functions(), call.scope)
+                if found:
+                    raise closed_over(self.name, found) from None
+                raise
+            return [*_flat_cotangents(self.name, call.in_tree, shapes, grads), *[None] * (len(kept) - m)]
+
+        rules.forward, rules.backward = forward, backward
 
 
 def _flat_cotangents(name: str, in_tree: Any, shapes: Sequence[tuple[int, ...]], grads: Any) -> list[Any]:
@@ -350,12 +434,13 @@ def _flat_cotangents(name: str, in_tree: Any, shapes: Sequence[tuple[int, ...]],
     for g, shape in zip(out, shapes, strict=True):
         if g is None or getattr(g, "dtype", None) == float0:
             continue
-        differentiable_leaf(g, "a cotangent of the backward rule", name)
+        if not isinstance(g, SymbolicZero):
+            differentiable_leaf(g, "a cotangent of the backward rule", name)
         if shape_of(g) not in (shape, ()):
             raise TypeError(
                 f"{name}: the backward rule returned a cotangent of shape {shape_of(g)} for an argument of {shape}"
             )
-    return out
+    return [None if isinstance(g, SymbolicZero) else g for g in out]
 
 
 def custom_gradient(fun: Fun) -> Fun:

@@ -18,22 +18,28 @@ from funcgrad.transforms.grad import positions
 from funcgrad.transforms.jvp import jvp
 from funcgrad.transforms.vjp import vjp
 from funcgrad.transforms.vmap import vmap
-from funcgrad.types import aval_of, dtype_of, shape_of
+from funcgrad.types import aval_of, dtype_of, is_inexact, result_dtype, shape_of
 
 __all__ = ["hessian", "jacfwd", "jacobian", "jacrev"]
 
 Argnums = int | Sequence[int]
 
 
-def _checked(x: Any, name: str, who: str, holomorphic: bool, allow_int: bool) -> None:
+def _checked(x: Any, name: str, who: str, holomorphic: bool, kinds: str) -> None:
+    """Raise TypeError unless the dtype of a leaf is of these kinds; with `holomorphic`, unless it is complex."""
     differentiable_leaf(x, name, who)
     kind = dtype_of(x).kind
     if holomorphic and kind != "c":
         raise TypeError(f"{who} with holomorphic=True: {name} must be complex, got {aval_of(x)}")
-    if kind == "c" and not holomorphic:
-        raise TypeError(f"{who}: {name} is {aval_of(x)}; the Jacobian of a complex function needs holomorphic=True")
-    if kind in "biu" and not allow_int:
-        raise TypeError(f"{who}: {name} is {aval_of(x)}, and integers have no derivative; pass floats")
+    if holomorphic or kind in kinds:
+        return
+    if kind == "c":
+        other = "jacfwd" if who == "jacrev" else "jacrev"
+        raise TypeError(
+            f"{who}: {name} is {aval_of(x)}; pass holomorphic=True if the function is holomorphic, or use {other} if "
+            "only its argument or only its output is complex"
+        )
+    raise TypeError(f"{who}: {name} is {aval_of(x)}, and integers have no derivative; make them floats")
 
 
 def _basis(leaves: Sequence[Any]) -> list[np.ndarray]:
@@ -65,6 +71,14 @@ def _own(x: Any) -> Any:
     return x.copy() if isinstance(x, np.ndarray) and x.base is not None else x
 
 
+def _quotient(piece: Any, x: Any, out: Any) -> Any:
+    """A block of a Jacobian in the dtype that a quotient of differences of `out` and `x` would have."""
+    if not (is_inexact(piece) and is_inexact(x)):
+        return piece
+    dtype = result_dtype(x, out)
+    return piece if dtype_of(piece) == dtype else piece.astype(dtype)
+
+
 def _chosen(fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], argnums: Argnums) -> Any:
     """`fun` of the arguments at `argnums` alone, and these arguments."""
     nums = positions(argnums, len(args), fun)
@@ -87,11 +101,15 @@ def jacfwd(
         fun: a function of pytrees of arrays.
         argnums: which positional argument to differentiate by, or several of them.
         has_aux: `fun` returns a pair of its output and auxiliary data.
-        holomorphic: `fun` is complex, and holomorphic.
+        holomorphic: `fun` is complex, and holomorphic. Without it, the arguments must be real.
 
     Returns:
         A function of the same arguments: the pytree of outputs, at each leaf the pytree of the argument (a tuple of
-        them for several `argnums`), with leaves of shape `output shape + input shape`; and the auxiliary data, if any.
+        them for several `argnums`), with leaves of shape `output shape + input shape` and of the dtype that NumPy gives
+        to a quotient of the two; and the auxiliary data, if any.
+
+    Raises:
+        TypeError: an argument or an output has a dtype without a derivative; the message says which.
 
     >>> jacfwd(lambda x: x[0] * x)(np.array([1.0, 2.0]))
     array([[2., 0.],
@@ -105,12 +123,14 @@ def jacfwd(
         called, primals = _chosen(fun, args, kwargs, argnums)
         paths, in_tree = tree.flatten_with_path(primals)
         for path, x in paths:
-            _checked(x, f"argument {tree.keystr(path)}", "jacfwd", holomorphic, False)
+            _checked(x, f"argument {tree.keystr(path)}", "jacfwd", holomorphic, "f")
         leaves = [x for _, x in paths]
 
         def push(*directions: Any) -> Any:
-            out = jvp(called, primals, in_tree.unflatten(directions), has_aux=has_aux)
-            return out[1:] if has_aux else (out[1], None)
+            out, tangents, *aux = jvp(called, primals, in_tree.unflatten(directions), has_aux=has_aux)
+            for path, x in tree.leaves_with_path(out):
+                _checked(x, f"output{tree.keystr(path)}", "jacfwd", holomorphic, "fc")
+            return tangents, aux[0] if has_aux else None
 
         tangents, aux = vmap(push, out_axes=(-1, None))(*_basis(leaves))
         jacobian = tree.map(lambda t: _columns(t, leaves, in_tree, argnums), tangents)
@@ -120,8 +140,9 @@ def jacfwd(
 
 
 def _columns(rows: Any, leaves: Sequence[Any], in_tree: Any, argnums: Argnums) -> Any:
-    pieces = in_tree.unflatten([_own(p) for p in _split(rows, leaves, len(shape_of(rows)) - 1)])
-    return pieces[0] if isinstance(argnums, int) else pieces
+    split = _split(rows, leaves, len(shape_of(rows)) - 1)
+    pieces = in_tree.unflatten([_quotient(_own(p), x, rows) for p, x in zip(split, leaves, strict=True)])
+    return pieces[0] if isinstance(argnums, (int, np.integer)) else pieces
 
 
 def jacrev(
@@ -144,17 +165,21 @@ def jacrev(
     def jacrev_fun(*args: Any, **kwargs: Any) -> Any:
         called, primals = _chosen(fun, args, kwargs, argnums)
         for path, x in tree.leaves_with_path(primals):
-            _checked(x, f"argument {tree.keystr(path)}", "jacrev", holomorphic, allow_int)
+            _checked(x, f"argument {tree.keystr(path)}", "jacrev", holomorphic, "biufc" if allow_int else "fc")
         out, pullback, *aux = vjp(called, *primals, has_aux=has_aux)
         out_paths, out_tree = tree.flatten_with_path(out)
         for path, x in out_paths:
-            _checked(x, f"output{tree.keystr(path)}", "jacrev", holomorphic, False)
+            _checked(x, f"output{tree.keystr(path)}", "jacrev", holomorphic, "f")
         leaves = [x for _, x in out_paths]
         rows = vmap(pullback)(out_tree.unflatten(_basis(leaves)))
         in_leaves, in_tree = tree.flatten(rows)
-        pieces = [[_own(p) for p in _split(r, leaves, 0)] for r in in_leaves]
+        in_primals = tree.leaves(primals)
+        pieces = [
+            [_quotient(_own(p), x, out) for p, out in zip(_split(r, leaves, 0), leaves, strict=True)]
+            for r, x in zip(in_leaves, in_primals, strict=True)
+        ]
         per_output = [in_tree.unflatten(column) for column in zip(*pieces, strict=True)]
-        jacobian = out_tree.unflatten([p[0] if isinstance(argnums, int) else p for p in per_output])
+        jacobian = out_tree.unflatten([p[0] if isinstance(argnums, (int, np.integer)) else p for p in per_output])
         return (jacobian, *aux) if has_aux else jacobian
 
     return jacrev_fun

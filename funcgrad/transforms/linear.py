@@ -110,7 +110,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     values = [recording.value(x) for x in recording.outputs]
     fixed = {i: zero_like(x) for i, x in enumerate(values) if not is_inexact(x)}
     push = Linear(program, in_tree, recording.out_tree, "linear function", fixed)
-    return (out, push, tree.map(recording.value, recording.aux)) if has_aux else (out, push)
+    return (out, push, tree.map(lambda x: own_value(recording.value(x)), recording.aux)) if has_aux else (out, push)
 
 
 def _tangent_aval(x: Any) -> ShapedArray:

@@ -14,6 +14,7 @@ import numpy as np
 import funcgrad.tree as tree
 from funcgrad.core import Primitive, Trace, Tracer, current_trace, under
 from funcgrad.errors import InconclusiveRuleError, reraise
+from funcgrad.ir import crosses
 from funcgrad.source import Source, user_source
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
 from funcgrad.types import ShapedArray, aval_of, float0, shape_of
@@ -58,6 +59,8 @@ class BatchTrace(Trace):
     def __init__(self, parent: Trace | None, size: int, axis_name: Any = None) -> None:
         super().__init__(parent)
         self.size, self.axis_name = size, axis_name
+        if axis_name is not None:
+            self.axes = (*self.axes, (axis_name, size))
 
     def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         mine = [isinstance(a, BatchTracer) and a.owner is self for a in args]
@@ -69,8 +72,12 @@ class BatchTrace(Trace):
             before, parent.source = parent.source, source
         try:
             with under(parent):
-                if True not in mine:
+                crossing = self.axis_name is not None and crosses(primitive, params, self.axis_name)
+                if True not in mine and not crossing:
                     return primitive.bind(*values, **params)
+                if crossing and primitive.collective is not None:
+                    out, batched = primitive.collective(values, mine, self.size, **params)
+                    return BatchTracer(self, out, source) if batched else out
                 out = self._batched(primitive, values, mine, params, source)
         finally:
             if parent is not None:
@@ -85,7 +92,8 @@ class BatchTrace(Trace):
         if primitive.batch is None:
             error = InconclusiveRuleError("has no batching rule")
             reraise(primitive.name, values, error, source)
-        return primitive.batch(values, mine, self.size, **params)
+        more = {"axis_name": self.axis_name} if primitive.nested else {}
+        return primitive.batch(values, mine, self.size, **more, **params)
 
 
 def vmap(

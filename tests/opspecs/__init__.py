@@ -4,7 +4,19 @@ dtypes and shapes it is defined.
 `SPECS` is filled by importing the modules of this package; tests are parametrised by it.
 """
 
-from . import elementwise, indexing, products, reductions, shaping, special
+from . import collectives, elementwise, indexing, neural, products, reductions, shaping, special
 from .base import SPECS, Case, OpSpec
 
-__all__ = ["SPECS", "Case", "OpSpec", "elementwise", "indexing", "products", "reductions", "shaping", "special"]
+__all__ = [
+    "SPECS",
+    "Case",
+    "OpSpec",
+    "collectives",
+    "elementwise",
+    "indexing",
+    "neural",
+    "products",
+    "reductions",
+    "shaping",
+    "special",
+]

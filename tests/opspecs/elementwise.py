@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad import checkpoint_name
 from funcgrad.numpy._elementwise import complex_of
 from funcgrad.ops.shape import STOP_GRADIENT
 
@@ -233,6 +234,7 @@ add("unwrap", np.unwrap, interval(0.0, 20.0), (5,), (2, 4), (1,))
 add("unwrap: axis", lambda x: np.unwrap(x, axis=0, discont=4.0), interval(0.0, 20.0), (4, 2))
 add("unwrap: period", lambda x: np.unwrap(x, period=4.0), interval(0.0, 20.0), (5,))
 add("stop_gradient", lambda x: STOP_GRADIENT.bind(x), real, (3,), (), dtypes="", values=HOLOMORPHIC + "il")
+add("checkpoint_name", lambda x: checkpoint_name(x, "a"), real, (3,), (), dtypes=HOLOMORPHIC, values="il")
 add("astype: wider", lambda x: x.astype(np.complex128), real, (3,), (), (0,), dtypes=HOLOMORPHIC, values="il")
 add("astype: narrower", lambda x: np.astype(x, np.float32), real, (3,), (), values="il", eps=1e-2)
 add("astype: to integers", lambda x: np.asanyarray(x).astype(int) if not hasattr(x, "owner") else x.astype(int),

@@ -1,0 +1,28 @@
+"""The whole way of a program: passes, fusion, plan, source, function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from funcgrad.executor import (  # noqa: F401
+    lower_control,  # pyright: ignore[reportUnusedImport]
+    lower_dot,  # pyright: ignore[reportUnusedImport]
+    lower_elementwise,  # pyright: ignore[reportUnusedImport]
+    lower_fused,  # pyright: ignore[reportUnusedImport]
+    lower_reduce,  # pyright: ignore[reportUnusedImport]
+    lower_shape,  # pyright: ignore[reportUnusedImport]
+)
+from funcgrad.executor.executable import Executable, compile_program
+from funcgrad.ir import Program
+from funcgrad.passes.fuse import fuse
+
+__all__ = ["build"]
+
+
+def build(program: Program, donated: Sequence[bool] = ()) -> Executable:
+    """Optimise and compile a program; `donated` says which inputs may be overwritten."""
+    return compile_program(fuse(_optimise(program)), donated)
+
+
+def _optimise(p: Program) -> Program:
+    return Program(p.constvars, p.consts, p.inputs, p.equations, p.outputs, p.in_tree, p.out_tree)

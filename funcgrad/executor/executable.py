@@ -1,0 +1,184 @@
+"""Executables: programs as functions of NumPy arrays, compiled once."""
+
+from __future__ import annotations
+
+import linecache
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any, NoReturn
+
+import numpy as np
+
+from funcgrad.errors import explain
+from funcgrad.executor.emit import Emitter
+from funcgrad.executor.plan import Plan, make_plan
+from funcgrad.executor.step import OWN, SCALAR, VIEW, Bindings
+from funcgrad.ir import Program, Var
+
+__all__ = ["Executable", "compile_program"]
+
+_ALIGNMENT = 64
+_numbers = count(1)
+
+
+def _block(size: int) -> np.ndarray:
+    """Memory that starts at a cache line."""
+    raw = np.empty(size + _ALIGNMENT, np.uint8)
+    offset = -raw.ctypes.data % _ALIGNMENT
+    return raw[offset : offset + size]
+
+
+def _owned(x: Any, *others: Any) -> Any:
+    """A result that nothing else shares."""
+    if x.__class__ is not np.ndarray:
+        return x
+    if x.base is None and not any(x is y for y in others) and x.flags.writeable:
+        return x
+    return x.copy()
+
+
+class Executable:
+    """A compiled program.
+
+    Attributes:
+        program: the program, optimised.
+        source: the generated code.
+        kernels: the generated code of what it calls, by name.
+        scratch_bytes: how much memory one call works in, results aside.
+    """
+
+    __slots__ = (
+        "_equations",
+        "_first_line",
+        "_pool",
+        "filename",
+        "kernels",
+        "program",
+        "run",
+        "scratch_bytes",
+        "source",
+    )
+
+    def __init__(self, program: Program, source: str, equations: list[Any], bindings: Bindings, size: int) -> None:
+        self.program, self.source, self.scratch_bytes = program, source, size
+        self._equations, self.kernels = equations, bindings.kernels
+        self.filename = f"<funcgrad jit {next(_numbers)}>"
+        self._pool: deque[Any] = deque()
+        self.run = self._compile(bindings)
+        linecache.cache[self.filename] = (len(source), None, source.splitlines(True), self.filename)
+
+    def _compile(self, bindings: Bindings) -> Callable[..., Any]:
+        """Execute the source. No function stands in its own namespace: nothing here is left to the cycle collector."""
+        head, run = self.source.split("def run(", 1)
+        given = {**bindings.values, "ndarray": np.ndarray, "block": _block}
+        inner = dict(given)
+        exec(compile(head, self.filename, "exec"), inner)
+        given |= {"scratch": inner.pop("scratch", None), "owned": _owned, "pool": self._pool}
+        exec(compile("\n" * head.count("\n") + "def run(" + run, self.filename, "exec"), given)
+        return given.pop("run")
+
+    def __call__(self, *args: Any) -> tuple[Any, ...]:
+        """The outputs for these inputs, as fresh arrays."""
+        try:
+            return self.run(*args)
+        except Exception as error:
+            self._explain(error)
+
+    def _explain(self, error: Exception) -> NoReturn:
+        """Raise with the user's line for the generated one."""
+        line, tb = None, error.__traceback__
+        while tb is not None:
+            if tb.tb_frame.f_code.co_filename == self.filename:
+                line = tb.tb_lineno
+            tb = tb.tb_next
+        eqn = self._equations[line - 1] if line is not None and line <= len(self._equations) else None
+        if eqn is None:
+            raise error
+        new = explain(eqn.primitive.name, [x.aval for x in eqn.inputs], error, eqn.source)
+        if new is error:
+            raise error
+        raise new from None
+
+    @property
+    def scratch_sets(self) -> int:
+        """For how many simultaneous calls there is scratch memory."""
+        return len(self._pool)
+
+    def release(self) -> None:
+        """Give the scratch memory back; the next call makes it anew."""
+        self._pool.clear()
+
+    def __del__(self) -> None:
+        linecache.cache.pop(self.filename, None)
+
+
+def compile_program(program: Program, donated: Sequence[bool] = ()) -> Executable:
+    """Plan a program, write its code and compile it. Its constants are bound to the code."""
+    bindings = Bindings()
+    emitter = Emitter(bindings)
+    plan = make_plan(program, bindings, donated)
+    emitter.constants(program)
+    for var in program.inputs:
+        name = emitter.env[var] = emitter.local(var)
+        if var in plan.places:
+            plan.places[var].name = name
+        if var in plan.places:  # donated
+            emitter.write(f"{name} = {name} if {name}.flags.carray else {name}.copy()")
+        if not var.aval.shape and not var.aval.weak:
+            emitter.write(f"{name} = {name}[()]")  # an array without dimensions as a scalar
+    inputs = [emitter.env[v] for v in program.inputs]
+    emitter.block(plan, lambda i: None)
+    results = _results(emitter, plan, donated)
+    return _assemble(program, emitter, bindings, inputs, results)
+
+
+def _results(emitter: Emitter, plan: Plan, donated: Sequence[bool]) -> list[str]:
+    """The outputs, each as an expression for something that nothing else shares."""
+    kinds = {v: (s, k) for s in plan.steps for v, k in zip(s.equation.outputs, s.kinds, strict=True)}
+    seen: set[Any] = set()
+    texts: list[str] = []
+    for out in plan.program.outputs:
+        text = emitter.operand(out)
+        if isinstance(out, Var) and out.aval.shape:
+            step, kind = kinds.get(out, (None, VIEW))
+            given = out in plan.places and plan.places[out].donor is not None
+            first = id(plan.places[out]) not in seen if out in plan.places else out not in seen
+            seen.add(id(plan.places[out]) if out in plan.places else out)
+            if not first or (kind in (VIEW, SCALAR) and not given):
+                text = f"{text}.copy()"
+            elif kind == OWN and step is not None:
+                others = [emitter.operand(x) for x in step.equation.inputs if x.aval.shape]
+                text = f"owned({', '.join([text, *others])})"
+        texts.append(text)
+    return texts
+
+
+def _assemble(
+    program: Program, emitter: Emitter, bindings: Bindings, inputs: list[str], results: list[str]
+) -> Executable:
+    arena = emitter.arena
+    head: list[str] = []
+    if arena.used:
+        head.append("def scratch():")
+        head += [f"    m{i} = block({size})" for i, size in enumerate(arena.sizes)]
+        head += [f"    {line}" for line in arena.lines]
+        head += [f"    return ({', '.join(arena.used)},)", "", ""]
+    head.append(f"def run({', '.join(inputs)}):")
+    body = list(zip(emitter.lines, emitter.sources, strict=True))
+    if arena.used:
+        head += [
+            "    try:",
+            "        memory = pool.pop()",
+            "    except IndexError:",
+            "        memory = scratch()",
+            f"    ({', '.join(arena.used)},) = memory",
+        ]
+    result = f"({', '.join(results)}{',' if len(results) == 1 else ''})"
+    if arena.used:
+        body += [(f"    results = {result}", None), ("    pool.append(memory)", None), ("    return results", None)]
+    else:
+        body.append((f"    return {result}", None))
+    lines = [(text, None) for text in head] + body
+    source = "\n".join(text for text, _ in lines) + "\n"
+    return Executable(program, source, [eqn for _, eqn in lines], bindings, arena.bytes)

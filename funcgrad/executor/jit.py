@@ -1,0 +1,80 @@
+"""`jit`: functions that are recorded as programs, and called as such."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+from funcgrad.core import current_trace
+from funcgrad.executor.compiled import donation, runner
+from funcgrad.executor.lowered import Lowered
+from funcgrad.transforms.boundary import boundary, check_callable, leaving
+from funcgrad.transforms.call import CALL
+from funcgrad.transforms.recorded import Recorded, Static, as_tuple
+
+__all__ = ["jit"]
+
+
+def jit(
+    fun: Callable[..., Any] | None = None,
+    *,
+    static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
+    donate_argnums: int | Sequence[int] = (),
+    inline: bool = False,
+) -> Callable[..., Any]:
+    """A function that is recorded once for each structure, shapes and dtypes of its arguments, and run as a program.
+
+    Args:
+        fun: a pure function of pytrees of arrays. It is recorded abstractly: Python's `if` and `while` may depend on
+            shapes and on static arguments, not on values.
+        static_argnums, static_argnames: arguments that are passed on as they are; they must be hashable, and the
+            function is recorded anew for each value.
+        donate_argnums: arguments whose memory results may take over: their arrays must not be used afterwards.
+        inline: accepted for JAX's sake.
+
+    `jit(f).lower(*args)` shows what becomes of the function: `.ir()`, `.optimized_ir()`, `.source()`, `.cost()`.
+
+    >>> import numpy as np
+    >>> f = jit(lambda x, n: x**n, static_argnums=1)
+    >>> f(np.array([1.0, 2.0]), 3)
+    array([1., 8.])
+    """
+    if fun is None:
+        return lambda f: jit(
+            f, static_argnums=static_argnums, static_argnames=static_argnames, donate_argnums=donate_argnums
+        )
+    check_callable(fun, "jit")
+    donate = as_tuple(donate_argnums)
+    recorded = Recorded(fun, Static(fun, static_argnums, static_argnames), runner(donate))
+    name = getattr(fun, "__name__", type(fun).__name__)
+
+    @boundary
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return recorded.call(CALL, args, kwargs, name=name)
+
+    @wraps(fun, updated=())
+    def jit_fun(*args: Any, **kwargs: Any) -> Any:
+        if current_trace() is None:
+            for seen in recorded.seen:
+                leaves = seen.take((args, kwargs))
+                if leaves is not None and seen.fits(leaves):
+                    try:
+                        return seen.put(seen.run(*leaves))
+                    except Exception as error:
+                        new = leaving(error)
+                        if new is error:
+                            raise
+                        raise new from None
+        return call(*args, **kwargs)
+
+    @boundary
+    def lower(*args: Any, **kwargs: Any) -> Lowered:
+        """The function for these arguments (arrays, or ShapeDtypeStructs), on its way to NumPy."""
+        static = recorded.static.split(args, kwargs)
+        program, _, _ = recorded.program("jit", *static)
+        return Lowered(program, donation(donate, recorded.spans(*static[1:])), call)
+
+    jit_fun.lower = lower  # type: ignore[attr-defined]
+    return jit_fun

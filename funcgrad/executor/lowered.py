@@ -1,0 +1,123 @@
+"""What `jit(f).lower(*args)` gives: each stage of a function's way to NumPy, to be looked at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from funcgrad.executor.compiled import executable
+from funcgrad.ir import Equation, Program
+from funcgrad.types import ShapedArray
+
+if TYPE_CHECKING:
+    from funcgrad.executor.executable import Executable
+
+__all__ = ["Cost", "Lowered"]
+
+
+class Cost(NamedTuple):
+    """What one call costs, as counted from the optimised program.
+
+    Attributes:
+        flops: arithmetic operations; an elementwise function counts as one per element.
+        bytes: read and written by all operations together, in bytes.
+        peak_memory: the most memory in use at once besides the arguments, in bytes: scratch memory and results.
+    """
+
+    flops: int
+    bytes: int
+    peak_memory: int
+
+
+class Lowered:
+    """A function for arguments of certain shapes and dtypes, on its way to NumPy.
+
+    >>> import numpy as np
+    >>> from funcgrad import jit
+    >>> lowered = jit(lambda x: np.exp(x) + 1.0).lower(np.ones(3))
+    >>> print(lowered.ir())
+    { lambda ; a:f64[3]. let
+        b:f64[3] = exp a
+        c:f64[3] = add b 1.0
+      in (c,) }
+    >>> lowered.cost()
+    Cost(flops=6, bytes=104, peak_memory=24)
+    """
+
+    __slots__ = ("_call", "_executable", "_program")
+
+    def __init__(self, program: Program, donated: tuple[bool, ...], call: Callable[..., Any]) -> None:
+        self._program, self._executable, self._call = program, executable(program, donated), call
+
+    def ir(self, lines: bool = False) -> str:
+        """The program as recorded; with `lines`, with the user's lines."""
+        return self._program.pretty(lines)
+
+    def optimized_ir(self, lines: bool = False) -> str:
+        """The program after all passes."""
+        return self._executable.program.pretty(lines)
+
+    def source(self) -> str:
+        """The generated Python source: that of the program, and of the tiled kernels that it calls."""
+        parts = [self._executable.source]
+        parts += [f"# {name}\n{text}" for name, text in self._executable.kernels.items()]
+        return "\n\n".join(parts)
+
+    as_text = source
+
+    def cost(self) -> Cost:
+        """Operations, bytes moved and peak memory of one call."""
+        return program_cost(self._executable)
+
+    def compile(self) -> Callable[..., Any]:
+        """The function itself: it takes arguments of the structure, shapes and dtypes that it was lowered for."""
+        return self._call
+
+
+def _bytes(avals: Sequence[ShapedArray]) -> int:
+    return sum(a.size * a.dtype.itemsize for a in avals)
+
+
+def _flops(eqn: Equation) -> int:
+    name, params = eqn.primitive.name, eqn.params
+    out = sum(v.aval.size for v in eqn.outputs)
+    if name == "dot_general":
+        a = eqn.inputs[0].aval
+        return 2 * out * math.prod(a.shape[i] for i in params["contract"][0])
+    if name.startswith(("reduce_", "cum")):
+        return eqn.inputs[0].aval.size
+    if name == "conv_general_dilated":
+        return 2 * out * eqn.inputs[1].aval.size // max(1, eqn.outputs[0].aval.shape[-1])
+    if eqn.primitive.pointwise or not eqn.primitive.name.startswith(_MOVES):
+        return out
+    return 0
+
+
+_MOVES = ("reshape", "transpose", "broadcast", "slice", "place", "concatenate", "convert", "gather", "scatter")
+
+
+def _count(program: Program) -> tuple[int, int]:
+    """Operations and bytes of one run; loops of unknown length count as one step, branches as the dearest one."""
+    flops = moved = 0
+    for eqn in program.equations:
+        params = eqn.params
+        if eqn.primitive.name == "scan":
+            times, inner = params["layout"].length, [_count(params["program"])]
+        elif eqn.primitive.name == "cond":
+            times, inner = 1, [max(map(_count, params["branches"]))]
+        else:
+            times, inner = 1, [_count(p) for p in params.values() if isinstance(p, Program)]
+        if inner:
+            flops += times * sum(f for f, _ in inner)
+            moved += times * sum(m for _, m in inner)
+        else:
+            flops += _flops(eqn)
+            moved += _bytes([x.aval for x in (*eqn.inputs, *eqn.outputs)])
+    return flops, moved
+
+
+def program_cost(compiled: Executable) -> Cost:
+    """The cost of one call of a compiled program."""
+    flops, moved = _count(compiled.program)
+    return Cost(flops, moved, compiled.scratch_bytes + _bytes(compiled.program.out_avals))

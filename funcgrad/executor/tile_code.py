@@ -1,0 +1,241 @@
+"""The code of one tile: names, registers and lines.
+
+A register is a piece of scratch memory for one value of a tile. A result takes over the register of an operand that
+dies with it where positions coincide, or else a free one; an output of the group is written to its place at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.executor.spaces import ALIASES, Fit, Layout, Space
+from funcgrad.executor.step import Bindings
+from funcgrad.ir import Atom, Equation, Program, Var
+from funcgrad.ir_print import Names
+from funcgrad.source import describe
+
+__all__ = ["Registers", "TileCode"]
+
+_END = 1 << 60
+_ALIGNMENT = 64
+
+
+class Registers:
+    """Scratch memory for the values of a tile, and the names under which it is seen as arrays.
+
+    Attributes:
+        sizes: bytes of each register.
+        views: the name of each view, by register, shape and dtype.
+    """
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.free: list[int] = []
+        self.views: dict[tuple[int, tuple[int, ...], np.dtype[Any]], str] = {}
+
+    def take(self, size: int) -> int:
+        """A register of at least `size` bytes: the tightest free one, or a new one. Small values do not get one that
+        would hold a whole tile."""
+        fitting = [r for r in self.free if size <= self.sizes[r] <= 8 * size]
+        if not fitting:
+            self.sizes.append(-(-size // _ALIGNMENT) * _ALIGNMENT)
+            return len(self.sizes) - 1
+        best = min(reversed(fitting), key=self.sizes.__getitem__)  # the last one used is still in the cache
+        self.free.remove(best)
+        return best
+
+    def view(self, register: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
+        """The name of a register seen as an array."""
+        key = (register, shape, dtype)
+        if key not in self.views:
+            first = not any(r == register for r, _, _ in self.views)
+            self.views[key] = f"s{register}" if first else f"s{register}_{len(self.views)}"
+        return self.views[key]
+
+
+class TileCode:
+    """Writes the lines of a tile, equation by equation.
+
+    Attributes:
+        lines: the code.
+        once: what each thread does before its tiles.
+        arrays: name of each array operand in the code, by input and layout.
+        scalars: name of each scalar operand as an array without dimensions, by input and dtype.
+        written: for each output that is written at once, the index of the equation that does.
+        outputs: the outputs of the program.
+        reads: for each input the index of the last equation that reads it.
+        harmless: for each such output the inputs in whose memory that equation may put its result.
+    """
+
+    def __init__(
+        self, program: Program, space: Space, fits: Sequence[Fit], blocks: Sequence[tuple[int, ...]], rows: int
+    ) -> None:
+        self.program, self.space, self.fits, self.blocks, self.rows = program, space, fits, blocks, rows
+        self.last_rows = (math.prod(space.shape[i] for i in blocks[0]) - 1) % rows + 1
+        self.bindings, self.registers, self.names = Bindings(), Registers(), Names()
+        self.lines: list[str] = []
+        self.once: list[str] = []
+        self.arrays: dict[tuple[Var, Layout], str] = {}
+        self.scalars: dict[tuple[Var, np.dtype[Any] | None], str] = {}
+        self.written: dict[int, int] = {}
+        self.reads: dict[Var, int] = {}
+        self.harmless: dict[int, set[Var]] = {}
+        self.at = 0
+        self._inputs = set(program.inputs)
+        self._env: dict[Var, str] = {}
+        self._held: dict[Var, int] = {}
+        self._filled: dict[Any, str] = {}
+        self.roots: dict[Var, tuple[Atom, Layout]] = {}
+        for v in program.inputs:
+            self.names(v)
+        for eqn, fit in zip(program.equations, fits, strict=True):
+            if eqn.primitive in ALIASES:
+                self.roots[eqn.outputs[0]] = self.root(eqn.inputs[0], fit.operands[0])
+        self.outputs = [out for out in program.outputs if isinstance(out, Var) and out in space.layouts]
+        if len(set(self.outputs)) != len(program.outputs):
+            raise ValueError("the outputs of a fused program must be the results of different equations of it")
+        self._places = {
+            out: k for k, out in enumerate(self.outputs) if out not in self.roots and space.tiled(space.layouts[out])
+        }
+        self.dies: dict[Atom, int] = {}
+
+    # ------------------------------------------------------------------------------------------------ lifetimes
+
+    def root(self, x: Atom, layout: Layout) -> tuple[Atom, Layout]:
+        """What an operand is a reshaped form of, and its layout."""
+        return self.roots.get(x, (x, layout)) if isinstance(x, Var) else (x, layout)
+
+    def find_ends(self, operands: Sequence[Sequence[Atom]]) -> None:
+        """Note the last equation that reads each value, given what each equation reads."""
+        for at, atoms in enumerate(operands):
+            for x in atoms:
+                self.dies[self.root(x, ())[0]] = at
+        for out in self.program.outputs:
+            self.dies[self.root(out, ())[0]] = _END
+
+    def release(self, atoms: Sequence[Atom]) -> None:
+        """Free the registers of what dies at the current equation."""
+        for x in atoms:
+            root = self.root(x, ())[0]
+            if self.dies.get(root, -1) <= self.at and isinstance(root, Var) and root in self._held:
+                self.registers.free.append(self._held.pop(root))
+
+    # ------------------------------------------------------------------------------------------------ shapes
+
+    def shape(self, layout: Layout) -> tuple[int, ...]:
+        """The shape of a value in a tile: the rows, then one dimension per block of axes."""
+        sizes = [math.prod(self.space.shape[i] for i in b) if b[0] in layout else 1 for b in self.blocks]
+        if self.blocks[0][0] in layout:
+            sizes[0] = self.rows
+        return tuple(sizes)
+
+    def full(self, layout: Layout) -> tuple[int, ...]:
+        """The shape of a value over the whole space."""
+        return tuple(math.prod(self.space.shape[i] for i in b) if b[0] in layout else 1 for b in self.blocks)
+
+    # ------------------------------------------------------------------------------------------------ names
+
+    def operand(self, x: Atom, layout: Layout, dtype: np.dtype[Any] | None = None) -> str:
+        """The name of an operand; a scalar one as an array without dimensions of the dtype of the loop."""
+        root, layout = self.root(x, layout)
+        if isinstance(root, Var) and root in self._inputs:
+            self.reads[root] = self.at
+            if root.aval.shape == ():
+                return self.scalars.setdefault((root, dtype), f"c{len(self.scalars)}")
+            name = self.arrays.setdefault((root, layout), f"a{len(self.arrays)}")
+            return name.replace("a", "x") if self.space.tiled(layout) else name
+        if isinstance(root, Var):
+            return self._env[root]
+        try:
+            return self.bindings.constant(root.value, dtype)
+        except OverflowError:  # a Python int that the dtype does not hold, which comparisons can do with
+            return repr(root.value)
+
+    def extent(self, x: Atom, layout: Layout) -> tuple[int, ...]:
+        """The shape that an operand has in a tile."""
+        root, layout = self.root(x, layout)
+        return () if root.aval.shape == () else self.shape(layout)
+
+    def target(self, eqn: Equation, fit: Fit, share: Sequence[int] = ()) -> str:
+        """The name of the array for a result; `share` are the operands whose memory it may be written to."""
+        (var,) = eqn.outputs
+        shape, dtype = self.shape(fit.result), var.aval.dtype
+        same = [
+            root
+            for i in share
+            for root, _ in [self.root(eqn.inputs[i], fit.operands[i])]
+            if isinstance(root, Var)
+            and root.aval.dtype == dtype
+            and self.extent(eqn.inputs[i], fit.operands[i]) == shape
+        ]
+        if var in self._places:
+            k = self._places[var]
+            self.written[k] = self.at
+            self.harmless[k] = {v for v in same if v in self._inputs}
+            self._env[var] = f"y{k}"
+            return f"y{k}"
+        for root in same:
+            if root in self._held and self.dies.get(root) == self.at:
+                register = self._held.pop(root)
+                break
+        else:
+            register = self.registers.take(math.prod(shape) * dtype.itemsize)
+        self._held[var] = register
+        name = self._env[var] = self.registers.view(register, shape, dtype)
+        return name
+
+    def temporary(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
+        """The name of scratch memory that is free again after this equation (results are given theirs before)."""
+        register = self.registers.take(math.prod(shape) * dtype.itemsize)
+        self.registers.free.append(register)
+        return self.registers.view(register, shape, dtype)
+
+    def filled(self, scalar: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
+        """The name of a tile that is filled with a scalar."""
+        if (scalar, shape) not in self._filled:
+            self.registers.sizes.append(math.prod(shape) * dtype.itemsize)  # never free
+            name = self._filled[scalar, shape] = self.registers.view(len(self.registers.sizes) - 1, shape, dtype)
+            self.once.append(f"{self.function(np.copyto)}({name}, {scalar})")
+        return self._filled[scalar, shape]
+
+    def offsets(self, extent: tuple[int, ...]) -> str:
+        """The name of an array with the position of the first element of each row of a tile."""
+        *shape, n = extent
+        name = self._filled.get(extent)
+        if name is None:
+            self.registers.sizes.append(math.prod(shape) * 8)  # never free
+            register = len(self.registers.sizes) - 1
+            name = self._filled[extent] = self.registers.view(register, tuple(shape), np.dtype(np.intp))
+            values = np.arange(math.prod(shape), dtype=np.intp).reshape(shape) * n
+            self.once.append(f"{self.function(np.copyto)}({name}, {self.bindings.name(values, 'offsets')})")
+        return name
+
+    def function(self, f: Any) -> str:
+        """The name of a NumPy function."""
+        return self.bindings.name(f, f.__name__)
+
+    def reduce(self, ufunc: np.ufunc) -> str:
+        """The name of a ufunc's `reduce`."""
+        return self.bindings.method(ufunc, "reduce")
+
+    # ------------------------------------------------------------------------------------------------ lines
+
+    def write(self, eqn: Equation, *lines: str) -> None:
+        """Lines for an equation, the first with a comment that says which."""
+        place = describe(eqn.source)
+        note = f"{self.names.typed(eqn.outputs[0])} = {eqn.primitive.name} {' '.join(map(self.names, eqn.inputs))}"
+        self.lines.append(f"{lines[0]}  # {note}{', ' + place if place else ''}")
+        self.lines += lines[1:]
+
+    def finish(self) -> None:
+        """Copy the outputs that have not been written yet: those that another output or an operand is equal to."""
+        for k, out in enumerate(self.outputs):
+            layout = self.space.layouts[out]
+            if k in self.written or not self.space.tiled(layout):
+                continue
+            self.at = _END
+            self.lines.append(f"{self.function(np.copyto)}(y{k}, {self.operand(out, layout)})")

@@ -1,0 +1,71 @@
+"""The names of `jax.lax`: control flow, collectives, convolutions, windows; and NumPy's functions under its names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import funcgrad.tree as tree
+from funcgrad.control.associative import associative_scan
+from funcgrad.control.cond import cond, switch
+from funcgrad.control.loops import fori_loop, map, scan, while_loop
+from funcgrad.lax import _conv, _elementwise, _reductions, _structural, _windows, linalg
+from funcgrad.lax._collectives import (
+    all_gather,
+    all_to_all,
+    axis_index,
+    axis_size,
+    pmax,
+    pmean,
+    pmin,
+    ppermute,
+    pshuffle,
+    psum,
+    psum_scatter,
+    pswapaxes,
+)
+from funcgrad.ops.shape import STOP_GRADIENT
+from funcgrad.types import is_inexact
+
+__all__ = [
+    "all_gather",
+    "all_to_all",
+    "associative_scan",
+    "axis_index",
+    "axis_size",
+    "cond",
+    "fori_loop",
+    "linalg",
+    "map",
+    "pmax",
+    "pmean",
+    "pmin",
+    "ppermute",
+    "pshuffle",
+    "psum",
+    "psum_scatter",
+    "pswapaxes",
+    "scan",
+    "stop_gradient",
+    "switch",
+    "while_loop",
+]
+
+
+def stop_gradient(x: Any) -> Any:
+    """The value itself, through which no derivative flows.
+
+    >>> from funcgrad import grad
+    >>> grad(lambda x: x * stop_gradient(x))(3.0)
+    3.0
+    """
+    return tree.map(lambda leaf: STOP_GRADIENT.bind(leaf) if is_inexact(leaf) else leaf, x)
+
+
+for _module in (_conv, _elementwise, _reductions, _structural, _windows):
+    for _name in _module.__all__:
+        globals()[_name] = getattr(_module, _name)
+        __all__.append(_name)
+for _name, _fun in _elementwise.NAMES.items():
+    globals()[_name] = _fun
+    __all__.append(_name)
+__all__.remove("NAMES")

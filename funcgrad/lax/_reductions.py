@@ -1,0 +1,245 @@
+"""Reductions, running reductions, sorting and products by the names of `jax.lax`."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.control.associative import associative_scan
+from funcgrad.errors import ShapeError
+from funcgrad.numpy._dispatch import array_operand
+from funcgrad.numpy._reduce import reduction_axes
+from funcgrad.numpy._shape import axis_index
+from funcgrad.ops.contract import DOT_GENERAL
+from funcgrad.ops.cumulative import CUMMAX, CUMMIN, CUMPROD, CUMSUM
+from funcgrad.types import result_dtype
+
+__all__ = [
+    "argmax",
+    "argmin",
+    "batch_matmul",
+    "cumlogsumexp",
+    "cummax",
+    "cummin",
+    "cumprod",
+    "cumsum",
+    "dot",
+    "dot_general",
+    "reduce_and",
+    "reduce_max",
+    "reduce_min",
+    "reduce_or",
+    "reduce_prod",
+    "reduce_sum",
+    "reduce_xor",
+    "sort",
+    "sort_key_val",
+    "top_k",
+]
+
+
+def _over(fun: Callable[..., Any], operand: Any, axes: Sequence[int]) -> Any:
+    x = array_operand(operand)
+    return fun(x, axis=reduction_axes(tuple(axes), x.ndim)).astype(x.dtype)
+
+
+def reduce_sum(operand: Any, axes: Sequence[int]) -> Any:
+    """The sum over axes, in the dtype of the operand."""
+    return _over(np.sum, operand, axes)
+
+
+def reduce_prod(operand: Any, axes: Sequence[int]) -> Any:
+    """The product over axes, in the dtype of the operand."""
+    return _over(np.prod, operand, axes)
+
+
+def reduce_max(operand: Any, axes: Sequence[int]) -> Any:
+    """The maximum over axes; equal ones share the derivative."""
+    return _over(np.max, operand, axes)
+
+
+def reduce_min(operand: Any, axes: Sequence[int]) -> Any:
+    """The minimum over axes; equal ones share the derivative."""
+    return _over(np.min, operand, axes)
+
+
+def _bitwise(ufunc: np.ufunc, logical: Callable[..., Any], operand: Any, axes: Sequence[int]) -> Any:
+    x = array_operand(operand)
+    if x.dtype.kind == "b":
+        return logical(x, axis=reduction_axes(tuple(axes), x.ndim))
+    return _halves(ufunc, x, axes)
+
+
+def _halves(ufunc: Any, x: Any, axes: Sequence[int]) -> Any:
+    """Combine halves along each axis until one element is left; NumPy's identity where there is none."""
+    for axis in reversed(reduction_axes(tuple(axes), x.ndim)):
+        x = np.moveaxis(x, axis, 0)
+        if x.shape[0] == 0:
+            x = np.full((1, *x.shape[1:]), ufunc.identity).astype(x.dtype)
+        while x.shape[0] > 1:
+            half, odd = divmod(x.shape[0], 2)
+            joined = ufunc(x[:half], x[half : 2 * half])
+            x = np.concatenate([joined, x[-1:]]) if odd else joined
+        x = x[0]
+    return x
+
+
+def reduce_and(operand: Any, axes: Sequence[int]) -> Any:
+    """Whether all are true; of integers, their common bits."""
+    return _bitwise(np.bitwise_and, np.all, operand, axes)
+
+
+def reduce_or(operand: Any, axes: Sequence[int]) -> Any:
+    """Whether any is true; of integers, all their bits."""
+    return _bitwise(np.bitwise_or, np.any, operand, axes)
+
+
+def reduce_xor(operand: Any, axes: Sequence[int]) -> Any:
+    """Whether an odd number is true; of integers, bit by bit."""
+    return _halves(np.bitwise_xor, array_operand(operand), axes)
+
+
+def argmax(operand: Any, axis: int, index_dtype: Any = np.intp) -> Any:
+    """The index of the first maximum along an axis."""
+    return np.argmax(array_operand(operand), axis=axis).astype(index_dtype)
+
+
+def argmin(operand: Any, axis: int, index_dtype: Any = np.intp) -> Any:
+    """The index of the first minimum along an axis."""
+    return np.argmin(array_operand(operand), axis=axis).astype(index_dtype)
+
+
+def _running(primitive: Any) -> Callable[..., Any]:
+    def run(operand: Any, axis: int, reverse: bool) -> Any:
+        x = array_operand(operand)
+        return primitive.bind(x, axis=axis_index(axis, x.ndim), reverse=bool(reverse)).astype(x.dtype)
+
+    return run
+
+
+_cumsum, _cumprod, _cummax, _cummin = map(_running, (CUMSUM, CUMPROD, CUMMAX, CUMMIN))
+
+
+def cumsum(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
+    """Running sums along an axis, from its end with `reverse`.
+
+    >>> cumsum(np.array([1.0, 2.0, 3.0]), reverse=True)
+    array([6., 5., 3.])
+    """
+    return _cumsum(operand, axis, reverse)
+
+
+def cumprod(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
+    """Running products along an axis, from its end with `reverse`."""
+    return _cumprod(operand, axis, reverse)
+
+
+def cummax(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
+    """Running maxima along an axis, from its end with `reverse`."""
+    return _cummax(operand, axis, reverse)
+
+
+def cummin(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
+    """Running minima along an axis, from its end with `reverse`."""
+    return _cummin(operand, axis, reverse)
+
+
+def cumlogsumexp(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
+    """Running logarithms of sums of exponentials along an axis, from its end with `reverse`."""
+    x = array_operand(operand)
+    return associative_scan(np.logaddexp, x, reverse=reverse, axis=axis_index(axis, x.ndim))
+
+
+# ------------------------------------------------------------------------------------------------------------- order
+
+
+def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: int = 1) -> Any:
+    """Ascending along an axis; of a tuple of arrays, the first `num_keys` are keys by which all are sorted.
+
+    >>> sort((np.array([2, 1, 2]), np.array([5.0, 6.0, 4.0])), num_keys=2)
+    (array([1, 2, 2]), array([6., 4., 5.]))
+    """
+    if not isinstance(operand, (tuple, list)):
+        return np.sort(array_operand(operand), axis=dimension)
+    xs = [array_operand(x) for x in operand]
+    if not 1 <= num_keys <= len(xs) or len({x.shape for x in xs}) > 1:
+        raise ShapeError(f"sort: {len(xs)} arrays of shapes {[x.shape for x in xs]} with {num_keys} keys")
+    axis = axis_index(dimension, xs[0].ndim)
+    order = np.lexsort(tuple(xs[num_keys - 1 :: -1] if num_keys > 1 else xs[:1]), axis=axis)
+    return tuple(np.take_along_axis(x, order, axis) for x in xs)
+
+
+def sort_key_val(keys: Any, values: Any, dimension: int = -1, is_stable: bool = True) -> tuple[Any, Any]:
+    """Keys in ascending order along an axis, and values in the same order."""
+    return sort((keys, values), dimension)
+
+
+def top_k(operand: Any, k: int, *, axis: int = -1) -> tuple[Any, Any]:
+    """The `k` largest elements along an axis in descending order, and their indices; of equal ones the first ones.
+
+    >>> top_k(np.array([1.0, 3.0, 2.0]), 2)
+    (array([3., 2.]), array([1, 2]))
+    """
+    x = array_operand(operand)
+    axis, k = axis_index(axis, x.ndim), operator.index(k)
+    n = x.shape[axis]
+    if not 0 <= k <= n:
+        raise ShapeError(f"top_k: {k} elements of axis {axis} of {x.shape}")
+    # Sorted backwards and read from the end: descending, equal ones in their order, whatever the dtype.
+    order = n - 1 - np.argsort(np.flip(x, axis), axis=axis, stable=True)
+    first = (*(slice(None),) * axis, slice(n - 1, n - 1 - k if k < n else None, -1) if k else slice(0, 0))
+    indices = order[first]
+    return np.take_along_axis(x, indices, axis), indices
+
+
+# ---------------------------------------------------------------------------------------------------------- products
+
+
+def _promoted(a: Any, b: Any, dtype: Any) -> tuple[Any, Any]:
+    a, b = array_operand(a), array_operand(b)
+    dtype = result_dtype(a, b) if dtype is None else dtype
+    return a.astype(dtype), b.astype(dtype)
+
+
+def dot(lhs: Any, rhs: Any, precision: Any = None, preferred_element_type: Any = None) -> Any:
+    """The product of vectors and matrices."""
+    a, b = _promoted(lhs, rhs, preferred_element_type)
+    if not (1 <= a.ndim <= 2 and 1 <= b.ndim <= 2 and a.shape[-1] == b.shape[0]):
+        raise ShapeError(f"dot: vectors and matrices only, with equal inner sizes; got {a.shape} and {b.shape}")
+    return np.dot(a, b)
+
+
+def batch_matmul(lhs: Any, rhs: Any, precision: Any = None) -> Any:
+    """The matrix product over the last two axes; those before are the same in both."""
+    return np.matmul(array_operand(lhs), array_operand(rhs))
+
+
+def dot_general(
+    lhs: Any, rhs: Any, dimension_numbers: Any, precision: Any = None, preferred_element_type: Any = None
+) -> Any:
+    """The product summed over some axes and aligned along others.
+
+    Args:
+        lhs: an array.
+        rhs: an array.
+        dimension_numbers: ((contracted axes of lhs, of rhs), (batch axes of lhs, of rhs)).
+        precision: accepted for JAX's sake.
+        preferred_element_type: the dtype to compute in, and of the result.
+
+    The result has the batch axes first, then the other axes of `lhs`, then those of `rhs`.
+
+    >>> dot_general(np.ones((2, 3, 4)), np.ones((2, 4)), (((2,), (1,)), ((0,), (0,)))).shape
+    (2, 3)
+    """
+    a, b = _promoted(lhs, rhs, preferred_element_type)
+    pairs = [
+        (tuple(axis_index(i, a.ndim) for i in left), tuple(axis_index(i, b.ndim) for i in right))
+        for left, right in dimension_numbers
+    ]
+    for left, right in pairs:
+        if len(left) != len(right):
+            raise ShapeError(f"dot_general: axes {left} of the left operand are paired with {right} of the right one")
+    return DOT_GENERAL.bind(a, b, contract=pairs[0], batch=pairs[1])

@@ -1,0 +1,341 @@
+"""Functions that move elements, by the names of `jax.lax`: slices, padding, joining, sorting, reductions, products."""
+
+from __future__ import annotations
+
+import builtins
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.core import Tracer
+from funcgrad.errors import ShapeError
+from funcgrad.numpy._dispatch import array_operand
+from funcgrad.numpy._shape import axis_index, slice_axis
+from funcgrad.numpy._shape import unstack as unstack_
+from funcgrad.ops.index import GATHER, SCATTER
+from funcgrad.ops.math import SELECT
+from funcgrad.ops.shape import PLACE, SLICE
+from funcgrad.types import shape_of
+
+__all__ = [
+    "broadcast",
+    "broadcast_in_dim",
+    "broadcasted_iota",
+    "collapse",
+    "concatenate",
+    "dynamic_index_in_dim",
+    "dynamic_slice",
+    "dynamic_slice_in_dim",
+    "dynamic_update_index_in_dim",
+    "dynamic_update_slice",
+    "dynamic_update_slice_in_dim",
+    "expand_dims",
+    "full",
+    "full_like",
+    "index_in_dim",
+    "index_take",
+    "iota",
+    "pad",
+    "reshape",
+    "rev",
+    "slice",
+    "slice_in_dim",
+    "split",
+    "squeeze",
+    "transpose",
+]
+
+_all = builtins.slice(None)
+
+
+# ------------------------------------------------------------------------------------------------------ new arrays
+
+
+def iota(dtype: Any, size: int) -> Any:
+    """`numpy.arange(size)` of a dtype."""
+    return np.arange(size, dtype=dtype)
+
+
+def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int) -> Any:
+    """Each element's index along an axis.
+
+    >>> broadcasted_iota(np.int32, (2, 3), 1)
+    array([[0, 1, 2],
+           [0, 1, 2]], dtype=int32)
+    """
+    axis = axis_index(dimension, len(shape))
+    row = np.arange(shape[axis], dtype=dtype).reshape((-1,) + (1,) * (len(shape) - axis - 1))
+    return np.broadcast_to(row, tuple(shape)).copy()
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+    """An array of one value."""
+    x = array_operand(fill_value)
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    out = np.broadcast_to(x if dtype is None else x.astype(dtype), shape)
+    return out if isinstance(out, Tracer) else np.array(out)
+
+
+def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Any:
+    """An array of one value, of the shape and dtype of `x` unless others are given."""
+    x = array_operand(x)
+    return full(x.shape if shape is None else shape, fill_value, x.dtype if dtype is None else dtype)
+
+
+# ----------------------------------------------------------------------------------------------------------- shapes
+
+
+def broadcast(operand: Any, sizes: Sequence[int]) -> Any:
+    """Repeated along new leading axes."""
+    x = array_operand(operand)
+    return np.broadcast_to(x, (*sizes, *x.shape))
+
+
+def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: Sequence[int]) -> Any:
+    """Broadcast to a shape, axis i of the operand being axis `broadcast_dimensions[i]` of the result.
+
+    >>> broadcast_in_dim(np.array([1.0, 2.0]), (2, 3), (0,))
+    array([[1., 1., 1.],
+           [2., 2., 2.]])
+    """
+    x = array_operand(operand)
+    axes = tuple(broadcast_dimensions)
+    if len(axes) != x.ndim or list(axes) != sorted(set(axes)):
+        raise ShapeError(f"broadcast_in_dim: {axes} must be {x.ndim} ascending axes, one for each of {x.shape}")
+    sizes = dict(zip(axes, x.shape, strict=True))
+    return np.broadcast_to(np.reshape(x, tuple(sizes.get(i, 1) for i in range(len(shape)))), tuple(shape))
+
+
+def reshape(operand: Any, new_sizes: Sequence[int], dimensions: Sequence[int] | None = None) -> Any:
+    """Give the elements a new shape, read in the order of `dimensions`."""
+    x = array_operand(operand)
+    return np.reshape(x if dimensions is None else np.transpose(x, dimensions), tuple(new_sizes))
+
+
+def collapse(operand: Any, start_dimension: int, stop_dimension: int | None = None) -> Any:
+    """Several axes made one.
+
+    >>> collapse(np.zeros((2, 3, 4)), 1).shape
+    (2, 12)
+    """
+    x = array_operand(operand)
+    start, stop, _ = builtins.slice(start_dimension, stop_dimension).indices(x.ndim)
+    return np.reshape(x, (*x.shape[:start], math.prod(x.shape[start:stop]), *x.shape[stop:]))
+
+
+def expand_dims(array: Any, dimensions: Sequence[int]) -> Any:
+    """New axes of size 1."""
+    return np.expand_dims(array_operand(array), tuple(dimensions))
+
+
+def squeeze(array: Any, dimensions: Sequence[int]) -> Any:
+    """Without these axes, whose size is 1."""
+    return np.squeeze(array_operand(array), tuple(dimensions))
+
+
+def transpose(operand: Any, permutation: Sequence[int]) -> Any:
+    """The axes in another order."""
+    return np.transpose(array_operand(operand), tuple(permutation))
+
+
+def rev(operand: Any, dimensions: Sequence[int]) -> Any:
+    """Reversed along axes."""
+    return np.flip(array_operand(operand), tuple(dimensions))
+
+
+# ---------------------------------------------------------------------------------------------------------- slicing
+
+
+def slice(
+    operand: Any, start_indices: Sequence[int], limit_indices: Sequence[int], strides: Sequence[int] | None = None
+) -> Any:
+    """From `start_indices` to `limit_indices`, in steps of `strides`.
+
+    >>> slice(np.arange(6).reshape(2, 3), (0, 1), (2, 3))
+    array([[1, 2],
+           [4, 5]])
+    """
+    x = array_operand(operand)
+    steps = (1,) * x.ndim if strides is None else tuple(strides)
+    for n, a, b, s in zip(x.shape, start_indices, limit_indices, steps, strict=True):
+        if not 0 <= a <= b <= n or s < 1:
+            raise ShapeError(f"slice from {tuple(start_indices)} to {tuple(limit_indices)} by {steps} leaves {x.shape}")
+    size = tuple(-(-(b - a) // s) for a, b, s in zip(start_indices, limit_indices, steps, strict=True))
+    start = tuple(map(operator.index, start_indices))
+    return SLICE.bind(x, start=start, size=size, step=tuple(map(operator.index, steps)))
+
+
+def slice_in_dim(operand: Any, start_index: int | None, limit_index: int | None, stride: int = 1, axis: int = 0) -> Any:
+    """A slice along one axis; bounds may be negative or None, as in Python."""
+    x = array_operand(operand)
+    axis = axis_index(axis, x.ndim)
+    start, stop, step = builtins.slice(start_index, limit_index, stride).indices(x.shape[axis])
+    count = len(range(start, stop, step))
+    return slice_axis(x, axis, start if count else 0, count, step)
+
+
+def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True) -> Any:
+    """One place along an axis, which is kept with size 1 unless `keepdims` is false."""
+    x = array_operand(operand)
+    axis = axis_index(axis, x.ndim)
+    if not -x.shape[axis] <= index < x.shape[axis]:
+        raise IndexError(f"index_in_dim: index {index} is out of bounds for axis {axis} of {x.shape}")
+    out = slice_axis(x, axis, index % x.shape[axis], 1)
+    return out if keepdims else np.squeeze(out, axis)
+
+
+def index_take(src: Any, idxs: Sequence[Any], axes: Sequence[int]) -> Any:
+    """The elements at joint indices along some axes; the dimensions of the indices come first."""
+    x = array_operand(src)
+    return GATHER.bind(x, *map(array_operand, idxs), axes=tuple(axis_index(a, x.ndim) for a in axes))
+
+
+def _start(index: Any, n: int, size: int) -> Any:
+    """Where a slice of `size` starts that must not leave an axis of `n`: an integer if it is known."""
+    known = index.concrete() if isinstance(index, Tracer) else index
+    if known is not None:
+        i = int(known)
+        return min(max(i + n if i < 0 else i, 0), n - size)
+    place = array_operand(index)
+    return np.minimum(np.maximum(np.where(place < 0, place + n, place), 0), n - size)
+
+
+def _starts(x: Any, indices: Sequence[Any], sizes: Sequence[int], name: str) -> list[Any]:
+    starts = list(unstack_(indices)) if isinstance(indices, (Tracer, np.ndarray)) else list(indices)
+    if len(starts) != x.ndim or len(sizes) != x.ndim:
+        raise ShapeError(f"{name}: an array of shape {x.shape} needs {x.ndim} indices and sizes")
+    if any(not 0 <= k <= n for k, n in zip(sizes, x.shape, strict=True)):
+        raise ShapeError(f"{name}: slices of {tuple(sizes)} are larger than the array, {x.shape}")
+    return [_start(i, n, k) for i, n, k in zip(starts, x.shape, sizes, strict=True)]
+
+
+def _window(starts: Sequence[Any], sizes: Sequence[int], shape: Sequence[int]) -> tuple[tuple[int, ...], list[Any]]:
+    """The axes that are not taken whole, and joint indices along them."""
+    axes = tuple(i for i, (k, n) in enumerate(zip(sizes, shape, strict=True)) if k != n)
+    rows = [np.reshape(starts[a] + np.arange(sizes[a]), (-1,) + (1,) * (len(axes) - i - 1)) for i, a in enumerate(axes)]
+    return axes, rows
+
+
+def dynamic_slice(operand: Any, start_indices: Any, slice_sizes: Sequence[int]) -> Any:
+    """A slice of fixed size whose place may be traced; it is moved so as not to leave the array.
+
+    >>> dynamic_slice(np.arange(5), (3,), (3,))
+    array([2, 3, 4])
+    """
+    x = array_operand(operand)
+    sizes = tuple(map(operator.index, slice_sizes))
+    starts = _starts(x, start_indices, sizes, "dynamic_slice")
+    if all(isinstance(i, int) for i in starts):
+        return SLICE.bind(x, start=tuple(starts), size=sizes, step=(1,) * x.ndim)
+    axes, rows = _window(starts, sizes, x.shape)
+    if not axes:
+        return x
+    order = [*axes, *(i for i in range(x.ndim) if i not in axes)]
+    return np.transpose(GATHER.bind(x, *rows, axes=axes), np.argsort(order).tolist())
+
+
+def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: int = 0) -> Any:
+    """`dynamic_slice` along one axis."""
+    x = array_operand(operand)
+    axis = axis_index(axis, x.ndim)
+    starts, sizes = [0] * x.ndim, list(x.shape)
+    starts[axis], sizes[axis] = start_index, operator.index(slice_size)
+    return dynamic_slice(x, starts, sizes)
+
+
+def dynamic_index_in_dim(operand: Any, index: Any, axis: int = 0, keepdims: bool = True) -> Any:
+    """One place along an axis, which may be traced."""
+    out = dynamic_slice_in_dim(operand, index, 1, axis)
+    return out if keepdims else np.squeeze(out, axis)
+
+
+def dynamic_update_slice(operand: Any, update: Any, start_indices: Any) -> Any:
+    """`operand` with `update` written at a place that may be traced; it is moved so as not to leave the array.
+
+    >>> dynamic_update_slice(np.zeros(4), np.ones(2), (1,))
+    array([0., 1., 1., 0.])
+    """
+    x = array_operand(operand)
+    new = array_operand(update).astype(x.dtype)
+    if new.ndim != x.ndim:
+        raise ShapeError(f"dynamic_update_slice: an update of shape {new.shape} for an array of shape {x.shape}")
+    starts = _starts(x, start_indices, new.shape, "dynamic_update_slice")
+    axes, rows = _window(starts, new.shape, x.shape)
+    if not axes:
+        return new
+    order = [*axes, *(i for i in range(x.ndim) if i not in axes)]
+    return SCATTER.bind(x, np.transpose(new, order), *rows, axes=axes)
+
+
+def dynamic_update_slice_in_dim(operand: Any, update: Any, start_index: Any, axis: int) -> Any:
+    """`dynamic_update_slice` along one axis."""
+    x = array_operand(operand)
+    starts: list[Any] = [0] * x.ndim
+    starts[axis_index(axis, x.ndim)] = start_index
+    return dynamic_update_slice(x, update, starts)
+
+
+def dynamic_update_index_in_dim(operand: Any, update: Any, index: Any, axis: int) -> Any:
+    """One place along an axis replaced."""
+    x, new = array_operand(operand), array_operand(update)
+    if new.ndim != x.ndim:
+        new = np.expand_dims(new, axis_index(axis, x.ndim))
+    return dynamic_update_slice_in_dim(x, new, index, axis)
+
+
+# ---------------------------------------------------------------------------------------------- joining and padding
+
+
+def concatenate(operands: Sequence[Any], dimension: int) -> Any:
+    """Joined along an axis."""
+    return np.concatenate([array_operand(x) for x in operands], axis=dimension)
+
+
+def split(operand: Any, sizes: Sequence[int], axis: int = 0) -> list[Any]:
+    """Parts of these sizes along an axis.
+
+    >>> split(np.arange(5), (2, 3))
+    [array([0, 1]), array([2, 3, 4])]
+    """
+    x = array_operand(operand)
+    if sum(sizes) != x.shape[axis]:
+        raise ShapeError(f"split: sizes {tuple(sizes)} do not add up to axis {axis} of {x.shape}")
+    return np.split(x, np.cumsum(sizes)[:-1].tolist(), axis)
+
+
+def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, int, int]]) -> Any:
+    """Padded before, after and in between; negative widths crop.
+
+    Args:
+        operand: an array.
+        padding_value: a scalar.
+        padding_config: for each axis (before, after, between elements).
+
+    >>> pad(np.array([1.0, 2.0, 3.0]), 0.0, [(2, -1, 1)])
+    array([0., 0., 1., 0., 2., 0.])
+    """
+    x, value = array_operand(operand), array_operand(padding_value).astype(array_operand(operand).dtype)
+    config = [tuple(map(operator.index, c)) for c in padding_config]
+    if len(config) != x.ndim or any(len(c) != 3 or c[2] < 0 for c in config):
+        raise ShapeError(f"pad: {x.shape} needs {x.ndim} widths (before, after, between), got {padding_config}")
+    if shape_of(value):
+        raise ShapeError(f"pad: the padding value must be a scalar, got shape {shape_of(value)}")
+    step = tuple(between + 1 for _, _, between in config)
+    whole = [(n - 1) * s + 1 if n else 0 for n, s in zip(x.shape, step, strict=True)]
+    start = tuple(max(low, 0) for low, _, _ in config)
+    shape = tuple(w + max(low, 0) + max(high, 0) for w, (low, high, _) in zip(whole, config, strict=True))
+    if shape != x.shape:
+        out = PLACE.bind(x, start=start, step=step, shape=shape)
+        if isinstance(value, Tracer) or value != 0:
+            inside = PLACE.impl(np.ones(x.shape, bool), start=start, step=step, shape=shape)
+            out = SELECT.bind(inside, out, value)
+        x = out
+    if all(low >= 0 and high >= 0 for low, high, _ in config):
+        return x
+    cropped = [(max(-low, 0), n - max(-high, 0)) for n, (low, high, _) in zip(x.shape, config, strict=True)]
+    if any(a > b for a, b in cropped):
+        raise ShapeError(f"pad: {padding_config} takes more than there is of {shape_of(operand)}")
+    return slice(x, [a for a, _ in cropped], [b for _, b in cropped])

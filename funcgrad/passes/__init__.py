@@ -1,0 +1,1 @@
+"""Passes: programs in, equivalent programs out that cost less to run."""

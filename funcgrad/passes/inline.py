@@ -1,0 +1,166 @@
+"""Inlining: equations in place of the calls that run them.
+
+Gone are calls of `jit`, of `checkpoint` where nothing is differentiated, of functions with rules of their own, the
+identities that mark values (`stop_gradient`, `name`), branches whose choice is known, and loops of no step or one. What
+`checkpoint` computes again stays a call, or common subexpressions would undo it; so does a `quiet` call, in which NumPy
+does not warn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from funcgrad.control.cond import COND
+from funcgrad.control.scan import SCAN
+from funcgrad.core import Tracer
+from funcgrad.ir import Atom, Equation, Literal, Program, Var
+from funcgrad.ops.name import NAME
+from funcgrad.ops.shape import BROADCAST_TO, RESHAPE, STOP_GRADIENT
+from funcgrad.passes.rewrite import Env, adapted, copied, follow
+from funcgrad.transforms.call import CALL
+from funcgrad.transforms.custom_call import CUSTOM
+from funcgrad.transforms.make_ir import trace_to_program
+from funcgrad.transforms.remat import CHECKPOINT
+
+__all__ = ["inline"]
+
+_IDENTITIES = (STOP_GRADIENT, NAME)
+_CALLS = (CALL, CHECKPOINT, CUSTOM, COND, SCAN)
+
+
+def inline(program: Program) -> Program:
+    """The program without calls, identities, known branches and loops of at most one step."""
+    if not any(map(_goes, program.equations)):
+        return program
+    inliner = _Inliner(program)
+    inliner.add_all(program.equations)
+    consts = inliner.consts
+    outputs = [follow(a, inliner.env) for a in program.outputs]
+    return Program(
+        tuple(consts.values()),
+        tuple(inliner.values),
+        program.inputs,
+        inliner.equations,
+        outputs,
+        program.in_tree,
+        program.out_tree,
+    )
+
+
+def _goes(eqn: Equation) -> bool:
+    primitive = eqn.primitive
+    if primitive in _IDENTITIES or primitive is CHECKPOINT or primitive is CUSTOM:
+        return True
+    if primitive is CALL:
+        return eqn.params["name"] != "rematerialize"
+    if primitive is COND:
+        return eqn.inputs[0].is_literal
+    return primitive is SCAN and eqn.params["layout"].length < 2
+
+
+class _Inliner:
+    """The equations of a program, with those of called programs in place of the calls."""
+
+    def __init__(self, program: Program) -> None:
+        self.env: Env = {}
+        self.equations: list[Equation] = []
+        self.values = list(program.consts)
+        self.consts: dict[int, Var] = {}
+        for var, value in zip(program.constvars, program.consts, strict=True):
+            self.consts.setdefault(id(value), var)
+            if self.consts[id(value)] is not var:
+                self.env[var] = self.consts[id(value)]
+        self.values = list({id(v): v for v in program.consts}.values())
+
+    def add_all(self, equations: Sequence[Equation]) -> None:
+        for eqn in equations:
+            ins = tuple([follow(a, self.env) for a in eqn.inputs])
+            if any(a is not b for a, b in zip(ins, eqn.inputs, strict=True)):
+                eqn = Equation(eqn.primitive, ins, eqn.outputs, eqn.params, eqn.source)
+            if not _goes(eqn) or not self._replaced(eqn):
+                self.equations.append(eqn)
+
+    def _replaced(self, eqn: Equation) -> bool:
+        primitive = eqn.primitive
+        if primitive in _IDENTITIES:
+            self.env[eqn.outputs[0]] = eqn.inputs[0]
+            return True
+        if primitive is SCAN:
+            return self._scan(eqn)
+        if primitive is COND:
+            index = eqn.inputs[0]
+            assert isinstance(index, Literal)
+            called, ins = eqn.params["branches"][int(index.value)], eqn.inputs[1:]
+        elif primitive is CUSTOM:
+            called, ins = _custom_program(eqn), eqn.inputs
+        else:
+            called, ins = eqn.params["program"], eqn.inputs
+        outs = self.called(called, ins, eqn)
+        return outs is not None and self._results(eqn, outs)
+
+    def called(self, program: Program, ins: Sequence[Atom], eqn: Equation) -> list[Atom] | None:
+        """Add the equations of a program that is called with these operands; returns what its outputs are, or None
+        if it cannot be inlined."""
+        if any(isinstance(c, Tracer) for c in program.consts):
+            return None
+        program = inline(program)
+        ahead: list[Equation] = []
+        env: Env = {}
+        for var, atom in zip(program.inputs, ins, strict=True):
+            found = adapted(atom, var, ahead, eqn.source)
+            if found is None:
+                return None
+            env[var] = found
+        for var, value in zip(program.constvars, program.consts, strict=True):
+            if id(value) not in self.consts:
+                self.consts[id(value)] = Var(var.aval)
+                self.values.append(value)
+            env[var] = self.consts[id(value)]
+        self.equations += ahead
+        self.equations += copied(program.equations, env, eqn.source)
+        return [env.get(a, a) for a in program.outputs]
+
+    def _results(self, eqn: Equation, outs: Sequence[Atom]) -> bool:
+        more: list[Equation] = []
+        found = [adapted(a, v, more, eqn.source) for a, v in zip(outs, eqn.outputs, strict=True)]
+        self.equations += more
+        if any(a is None for a in found):
+            return False
+        self.env.update((v, a) for v, a in zip(eqn.outputs, found, strict=True) if a is not None)
+        return True
+
+    def _emit(self, primitive: Any, x: Atom, out: Var, params: dict[str, Any], source: Any) -> Var:
+        self.equations.append(Equation(primitive, (x,), (out,), params, source))
+        return out
+
+    def _scan(self, eqn: Equation) -> bool:
+        """A loop of no step gives the initial values and empty stacks; of one step, the results of its body."""
+        layout, body = eqn.params["layout"], eqn.params["program"]
+        consts, carry, stacks = layout.split(eqn.inputs)
+        emitted = eqn.outputs[layout.carry :]
+        if layout.length == 0:
+            for v in emitted:
+                zero = Literal(v.aval.dtype.type(0))
+                self._emit(BROADCAST_TO, zero, v, {"shape": v.aval.shape}, eqn.source)
+            kept = Equation(SCAN, eqn.inputs, eqn.outputs[: layout.carry], eqn.params, eqn.source)
+            return self._results(kept, carry)
+        n = len(body.inputs) - len(stacks)
+        items = [
+            self._emit(RESHAPE, x, Var(v.aval), {"shape": v.aval.shape}, eqn.source)
+            for x, v in zip(stacks, body.inputs[n:], strict=True)
+        ]
+        outs = self.called(body, [*consts, *carry, *items], eqn)
+        if outs is None:
+            return False
+        for atom, v in zip(outs[layout.carry :], emitted, strict=True):
+            primitive = RESHAPE if atom.aval.shape else BROADCAST_TO  # a Python scalar cannot be reshaped
+            self._emit(primitive, atom, v, {"shape": v.aval.shape}, eqn.source)
+        kept = Equation(SCAN, eqn.inputs, eqn.outputs[: layout.carry], eqn.params, eqn.source)
+        return self._results(kept, outs[: layout.carry])
+
+
+def _custom_program(eqn: Equation) -> Program:
+    """The program of a function with rules of its own: the rules are of no use any more."""
+    fun = eqn.params["rules"].fun
+    return trace_to_program(lambda *xs: list(fun(*xs)), [a.aval for a in eqn.inputs])

@@ -1,0 +1,73 @@
+"""The pipeline: all passes in order, over a program and the programs inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from funcgrad.config import config
+from funcgrad.ir import Program
+from funcgrad.ir_check import check_program
+from funcgrad.passes.cse import cse
+from funcgrad.passes.dce import dce
+from funcgrad.passes.inline import inline
+from funcgrad.passes.rewrite import remade, with_programs
+
+__all__ = ["PASSES", "optimise", "stages"]
+
+_ROUNDS = 4
+"""How often the passes are run at most; each round works on what the last one has left."""
+
+
+def bodies(program: Program) -> Program:
+    """The program with the programs that its equations run optimised, each once."""
+    new = [with_programs(e, optimise) for e in program.equations]
+    if all(a is b for a, b in zip(new, program.equations, strict=True)):
+        return program
+    return remade(program, new, program.outputs)
+
+
+PASSES: tuple[tuple[str, Callable[[Program], Program]], ...] = (
+    ("inline", inline),
+    ("bodies", bodies),
+    ("cse", cse),
+    ("dce", dce),
+)
+"""The passes by name, in order."""
+
+
+def optimise(program: Program) -> Program:
+    """An equivalent program that costs less to run: made once, and kept with the program.
+
+    Results are the same to rounding; what is computed in the order of the original program, warnings of NumPy
+    included, is not.
+    """
+    found = program.derived.get("optimised")
+    if found is None:
+        made = _run(program, None)
+        made.derived["optimised"] = True
+        found = program.derived.setdefault("optimised", True if made is program else made)
+    return program if found is True else found
+
+
+def stages(program: Program) -> list[tuple[str, Program]]:
+    """The program as each pass that changes something leaves it, by the name of the pass."""
+    seen: list[tuple[str, Program]] = []
+    _run(program, seen)
+    return seen
+
+
+def _run(program: Program, seen: list[tuple[str, Program]] | None) -> Program:
+    for _ in range(_ROUNDS):
+        before = program
+        for name, apply in PASSES:
+            new = apply(program)
+            if new is program:
+                continue
+            if config.check_ir:
+                check_program(new)
+            if seen is not None:
+                seen.append((name, new))
+            program = new
+        if program is before:
+            break
+    return program
