@@ -11,6 +11,7 @@ import ast
 import linecache
 import os.path
 import sys
+from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -63,14 +64,17 @@ def user_source() -> Source:
     return None
 
 
+@lru_cache(maxsize=32)  # a program's equations come from few functions
+def _all_positions(code: CodeType) -> tuple[tuple[int | None, int | None, int | None, int | None], ...]:
+    return tuple(code.co_positions())
+
+
 def _positions(source: Source) -> tuple[int | None, int | None, int | None, int | None]:
     if source is None:
         return None, None, None, None
     code, lasti = source
-    for i, position in enumerate(code.co_positions()):
-        if 2 * i == lasti:
-            return position
-    return code.co_firstlineno, None, None, None
+    every = _all_positions(code)
+    return every[lasti // 2] if lasti // 2 < len(every) else (code.co_firstlineno, None, None, None)
 
 
 def line_of(source: Source) -> int | None:

@@ -25,7 +25,7 @@ def _small_tiles() -> Iterator[None]:
     """Small arrays are cut into many tiles, which threads share."""
     before = {name: getattr(tuning, name) for name in tuning.__slots__}
     tuning.tile_bytes = tuning.shared_bytes = 256
-    tuning.call_ns = tuning.alone_ns = 1
+    tuning.call_ns = tuning.share_ns = 1
     tuning.smallest = 2
     funcgrad.config.threads = 2
     yield
@@ -297,6 +297,15 @@ def test_strides(layout: str) -> None:
     check(lambda x, y: (x - np.max(x, axis=2, keepdims=True) + y[0], np.sum(x * y, axis=0), np.max(x)), x, y)
 
 
+def test_outputs_of_any_strides() -> None:
+    x, y = array((4, 6, 5)), array((5,), seed=1)
+    for f in (lambda x, y: np.exp(x) * 2, lambda x, y: np.exp(x) * y):
+        (eqn,) = fuse(make_ir(f)(x, y)).equations
+        out = np.empty((6, 5, 4)).transpose(2, 0, 1)
+        FusedKernel(**eqn.params)(*[x, y][: len(eqn.inputs)], out)
+        same(out, f(x, y), float)
+
+
 def test_long_rows_and_short_ones() -> None:
     for shape in [(3, 5000), (700, 2), (40, 1100)]:
         x = array(shape, np.float32)
@@ -326,7 +335,7 @@ def test_what_is_small_is_left_alone() -> None:
 
 
 def test_a_single_cheap_operation_is_left_alone() -> None:
-    tuning.alone_ns = 1e9
+    tuning.share_ns = 1e9
     program = make_ir(lambda x: x + 1.0)(array((100,)))
     assert fuse(program) is program
     check(lambda x: np.reshape(x + 1.0, (10, 10)), array((100,)), groups=0)
@@ -364,7 +373,7 @@ def test_what_needs_the_whole_sum_comes_later() -> None:
 
 
 def test_wide_rows_are_not_fused() -> None:
-    tuning.widest, tuning.alone_ns = 100, 1e9
+    tuning.widest, tuning.share_ns = 100, 1e9
     check(lambda x, b: np.exp(x + b), array((4, 101)), array((101,)), groups=0)
     check(lambda x, b: np.exp(x + b), array((4, 100)), array((100,)), groups=1)
     check(lambda x: np.exp(x) * 2, array((4, 101)), groups=1)
@@ -375,6 +384,16 @@ def test_only_what_is_read_is_written() -> None:
     assert len(eqn.outputs) == 1
     assert eqn.params["shape"] == (80,)
     assert not eqn.params["program"].consts
+
+
+def test_bodies_of_loops_are_fused() -> None:
+    def f(x: Any) -> Any:
+        return funcgrad.lax.fori_loop(0, 3, lambda i, y: np.tanh(y) * x + y, x)
+
+    program = fuse(make_ir(f)(array((50,))))
+    bodies = [p for eqn in program.equations for p in eqn.params.values() if isinstance(p, Program)]
+    assert sum(map(count, bodies)) == 1
+    same(funcgrad.jit(f)(array((50,))), f(array((50,))), float)
 
 
 def test_constants_of_the_program() -> None:

@@ -11,9 +11,10 @@ from funcgrad.ir import Program
 from funcgrad.transforms.call import CALL
 
 if TYPE_CHECKING:
+    from funcgrad.backends.base import Backend
     from funcgrad.executor.executable import Executable
 
-__all__ = ["donation", "executable", "runner"]
+__all__ = ["chosen", "donation", "executable", "runner"]
 
 
 @cache
@@ -21,12 +22,23 @@ def _builder() -> Callable[..., Executable]:
     return import_module("funcgrad.executor.build").build
 
 
-def executable(program: Program, donated: tuple[bool, ...] = ()) -> Executable:
+@cache
+def _backends() -> Any:
+    return import_module("funcgrad.backends")
+
+
+def chosen(backend: str | Backend) -> Backend | None:
+    """The backend that is meant; None for NumPy's, which needs no other module. Raises where there is none."""
+    return None if backend == "numpy" else _backends().get_backend(backend)
+
+
+def executable(program: Program, donated: tuple[bool, ...] = (), backend: Backend | None = None) -> Executable:
     """The compiled program; `donated` says which inputs may be overwritten."""
-    key = ("executable", donated)
+    key = ("executable", donated, backend)
     found = program.derived.get(key)
     if found is None:
-        found = program.derived.setdefault(key, _builder()(program, donated))
+        made = _builder()(program, donated) if backend is None else _backends().compile_for(backend, program, donated)
+        found = program.derived.setdefault(key, made)
     return found
 
 
@@ -39,13 +51,15 @@ def donation(donate: Sequence[int], leaves: Sequence[int]) -> tuple[bool, ...]:
     return tuple(i in chosen for i, n in enumerate(leaves) for _ in range(n))
 
 
-def runner(donate: Sequence[int] = ()) -> Callable[[Program, Sequence[int]], Callable[..., Any]]:
+def runner(
+    donate: Sequence[int] = (), backend: Backend | None = None
+) -> Callable[[Program, Sequence[int]], Callable[..., Any]]:
     """What makes of a program, and the number of leaves of each argument, the function that runs it."""
-    return lambda program, leaves: executable(program, donation(donate, leaves)).__call__
+    return lambda program, leaves: executable(program, donation(donate, leaves), backend).__call__
 
 
-def _run(*args: Any, program: Program, **params: Any) -> tuple[Any, ...]:
-    return executable(program)(*args)
+def _run(*args: Any, program: Program, backend: Backend | None = None, **params: Any) -> tuple[Any, ...]:
+    return executable(program, (), backend)(*args)
 
 
 CALL.impl = _run

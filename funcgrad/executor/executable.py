@@ -14,6 +14,7 @@ from funcgrad.errors import explain
 from funcgrad.executor.emit import Emitter
 from funcgrad.executor.plan import Plan, make_plan
 from funcgrad.executor.step import OWN, SCALAR, VIEW, Bindings
+from funcgrad.executor.tiles import FusedKernel
 from funcgrad.ir import Program, Var
 
 __all__ = ["Executable", "compile_program"]
@@ -62,7 +63,8 @@ class Executable:
 
     def __init__(self, program: Program, source: str, equations: list[Any], bindings: Bindings, size: int) -> None:
         self.program, self.source, self.scratch_bytes = program, source, size
-        self._equations, self.kernels = equations, bindings.kernels
+        self._equations = equations
+        self.kernels = {n: v.source for n, v in bindings.values.items() if isinstance(v, FusedKernel)}
         self.filename = f"<funcgrad jit {next(_numbers)}>"
         self._pool: deque[Any] = deque()
         self.run = self._compile(bindings)

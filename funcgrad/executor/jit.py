@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from funcgrad.core import current_trace
-from funcgrad.executor.compiled import donation, runner
+from funcgrad.executor.compiled import chosen, donation, runner
 from funcgrad.executor.lowered import Lowered
 from funcgrad.transforms.boundary import boundary, check_callable, leaving
 from funcgrad.transforms.call import CALL
 from funcgrad.transforms.recorded import Recorded, Static, as_tuple
+
+if TYPE_CHECKING:
+    from funcgrad.backends.base import Backend
 
 __all__ = ["jit"]
 
@@ -23,6 +26,7 @@ def jit(
     static_argnames: str | Sequence[str] = (),
     donate_argnums: int | Sequence[int] = (),
     inline: bool = False,
+    backend: str | Backend = "numpy",
 ) -> Callable[..., Any]:
     """A function that is recorded once for each structure, shapes and dtypes of its arguments, and run as a program.
 
@@ -33,6 +37,9 @@ def jit(
             function is recorded anew for each value.
         donate_argnums: arguments whose memory results may take over: their arrays must not be used afterwards.
         inline: accepted for JAX's sake.
+        backend: where programs run: "numpy", "array_api_strict", or an instance of a class of `funcgrad.backends`.
+            Results are NumPy's in any case. What the backend lacks raises UnsupportedOperationError. A function that is
+            called in another one under `jit` runs where that one does.
 
     `jit(f).lower(*args)` shows what becomes of the function: `.ir()`, `.optimized_ir()`, `.source()`, `.cost()`.
 
@@ -43,16 +50,23 @@ def jit(
     """
     if fun is None:
         return lambda f: jit(
-            f, static_argnums=static_argnums, static_argnames=static_argnames, donate_argnums=donate_argnums
+            f,
+            static_argnums=static_argnums,
+            static_argnames=static_argnames,
+            donate_argnums=donate_argnums,
+            backend=backend,
         )
     check_callable(fun, "jit")
     donate = as_tuple(donate_argnums)
-    recorded = Recorded(fun, Static(fun, static_argnums, static_argnames), runner(donate))
-    name = getattr(fun, "__name__", type(fun).__name__)
+    device = chosen(backend)
+    recorded = Recorded(fun, Static(fun, static_argnums, static_argnames), runner(donate, device))
+    params: dict[str, Any] = {"name": getattr(fun, "__name__", type(fun).__name__)}
+    if device is not None:
+        params["backend"] = device
 
     @boundary
     def call(*args: Any, **kwargs: Any) -> Any:
-        return recorded.call(CALL, args, kwargs, name=name)
+        return recorded.call(CALL, args, kwargs, **params)
 
     @wraps(fun, updated=())
     def jit_fun(*args: Any, **kwargs: Any) -> Any:
@@ -74,7 +88,7 @@ def jit(
         """The function for these arguments (arrays, or ShapeDtypeStructs), on its way to NumPy."""
         static = recorded.static.split(args, kwargs)
         program, _, _ = recorded.program("jit", *static)
-        return Lowered(program, donation(donate, recorded.spans(*static[1:])), call)
+        return Lowered(program, donation(donate, recorded.spans(*static[1:])), call, device)
 
     jit_fun.lower = lower  # type: ignore[attr-defined]
     return jit_fun

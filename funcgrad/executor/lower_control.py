@@ -94,9 +94,18 @@ class _Carry:
             emitter.write(f"{copyto}({name}, {init})")
 
     def in_place(self, body_plan: Plan, i: int) -> bool:
-        out = self.body.outputs[i]
+        """Whether the next value can be written where the carried one is: over it, or where nothing reads it any more."""
+        out, var = self.body.outputs[i], self.inputs[i]
         place = body_plan.places.get(out) if isinstance(out, Var) else None
-        return place is not None and place is body_plan.places.get(self.inputs[i])
+        if place is None or place is body_plan.places.get(var):
+            return place is not None
+        if place.donor is not None or place.sink != i:
+            return False
+        steps = enumerate(body_plan.steps)
+        first = next(at for at, s in steps if any(body_plan.places.get(v) is place for v in s.equation.outputs))
+        there = body_plan.places.get(var)
+        last = [body_plan.dies.get(v, -1) for v, p in body_plan.places.items() if p is there]
+        return max(body_plan.dies.get(var, -1), *last, -1) < first
 
     def _take(self, var: Var) -> str:
         arena = self.emitter.arena
@@ -151,6 +160,17 @@ def _rows(emitter: Emitter, array: str, reverse: bool, writable: bool, ndim: int
     return name
 
 
+def _scan_plan(emitter: Emitter, carry: _Carry, count: int) -> Plan:
+    """The plan of a body. What is stacked is written into its slice, not over a carried value to be copied from there."""
+    donated = carry.donated()
+    plan = make_plan(carry.body, emitter.bindings, donated)
+    stacked = {id(plan.places[v]) for v in carry.body.outputs[count:] if isinstance(v, Var) and v in plan.places}
+    taken = [v in plan.places and id(plan.places[v]) in stacked for v in carry.body.inputs]
+    if any(taken):
+        plan = make_plan(carry.body, emitter.bindings, [d and not t for d, t in zip(donated, taken, strict=True)])
+    return plan
+
+
 def _write_scan(emitter: Emitter, plan: Plan, step: Step, sinks: Sinks) -> None:
     eqn = step.equation
     body, layout = eqn.params["program"], eqn.params["layout"]
@@ -161,7 +181,7 @@ def _write_scan(emitter: Emitter, plan: Plan, step: Step, sinks: Sinks) -> None:
     emitter.constants(body)
     emitter.write(f"# {emitter.comment(eqn)}", step)
     carry = _Carry(emitter, plan, step, body, layout.consts, sinks)
-    body_plan = make_plan(body, emitter.bindings, carry.donated())
+    body_plan = _scan_plan(emitter, carry, layout.carry)
     for var in body_plan.places:
         if var in emitter.env and body_plan.places[var].donor is not None:
             body_plan.places[var].name = emitter.env[var]

@@ -11,6 +11,7 @@ from funcgrad.ir import Equation, Program
 from funcgrad.types import ShapedArray
 
 if TYPE_CHECKING:
+    from funcgrad.backends.base import Backend
     from funcgrad.executor.executable import Executable
 
 __all__ = ["Cost", "Lowered"]
@@ -47,8 +48,10 @@ class Lowered:
 
     __slots__ = ("_call", "_executable", "_program")
 
-    def __init__(self, program: Program, donated: tuple[bool, ...], call: Callable[..., Any]) -> None:
-        self._program, self._executable, self._call = program, executable(program, donated), call
+    def __init__(
+        self, program: Program, donated: tuple[bool, ...], call: Callable[..., Any], backend: Backend | None = None
+    ) -> None:
+        self._program, self._executable, self._call = program, executable(program, donated, backend), call
 
     def ir(self, lines: bool = False) -> str:
         """The program as recorded; with `lines`, with the user's lines."""

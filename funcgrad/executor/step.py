@@ -78,15 +78,13 @@ class Step:
 
 
 class Bindings:
-    """What generated code refers to by name: functions, constants, dtypes; `kernels` is the source of those functions
-    that are generated themselves."""
+    """What generated code refers to by name: functions, constants, dtypes."""
 
-    __slots__ = ("_by_key", "kernels", "values")
+    __slots__ = ("_by_key", "values")
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
         self._by_key: dict[Any, str] = {}
-        self.kernels: dict[str, str] = {}
 
     def name(self, value: Any, hint: str) -> str:
         """The name of a function or other object; the same for the same object."""

@@ -26,7 +26,7 @@ from funcgrad.config import config
 
 __all__ = ["limit_blas", "share"]
 
-Work = Callable[..., None]
+Work = Callable[..., object]
 
 
 class _Job:

@@ -88,6 +88,8 @@ class TileCode:
         self._inputs = set(program.inputs)
         self._env: dict[Var, str] = {}
         self._held: dict[Var, int] = {}
+        self._temporary: list[int] = []
+        self._spread: dict[Any, int] = {}
         self._filled: dict[Any, str] = {}
         self.roots: dict[Var, tuple[Atom, Layout]] = {}
         for v in program.inputs:
@@ -118,7 +120,11 @@ class TileCode:
             self.dies[self.root(out, ())[0]] = _END
 
     def release(self, atoms: Sequence[Atom]) -> None:
-        """Free the registers of what dies at the current equation."""
+        """Free the registers of what dies at the current equation, and temporary ones."""
+        self.registers.free += self._temporary
+        self._temporary.clear()
+        for key in [k for k in self._spread if self.dies.get(k[0], -1) <= self.at]:
+            self.registers.free.append(self._spread.pop(key))
         for x in atoms:
             root = self.root(x, ())[0]
             if self.dies.get(root, -1) <= self.at and isinstance(root, Var) and root in self._held:
@@ -191,16 +197,30 @@ class TileCode:
     def temporary(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
         """The name of scratch memory that is free again after this equation (results are given theirs before)."""
         register = self.registers.take(math.prod(shape) * dtype.itemsize)
-        self.registers.free.append(register)
+        self._temporary.append(register)
         return self.registers.view(register, shape, dtype)
 
     def filled(self, scalar: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
-        """The name of a tile that is filled with a scalar."""
-        if (scalar, shape) not in self._filled:
+        """The name of a tile that each thread fills once, with a scalar or with what is the same for all tiles."""
+        key = (scalar, shape, dtype)
+        if key not in self._filled:
             self.registers.sizes.append(math.prod(shape) * dtype.itemsize)  # never free
-            name = self._filled[scalar, shape] = self.registers.view(len(self.registers.sizes) - 1, shape, dtype)
+            name = self._filled[key] = self.registers.view(len(self.registers.sizes) - 1, shape, dtype)
             self.once.append(f"{self.function(np.copyto)}({name}, {scalar})")
-        return self._filled[scalar, shape]
+        return self._filled[key]
+
+    def spread(self, x: Atom, layout: Layout, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[str, list[str]]:
+        """The name of an operand written out in this shape and dtype, and the lines that do it if it is not yet."""
+        name = self.operand(x, layout)
+        root, layout = self.root(x, layout)
+        if not self.space.tiled(layout):
+            return self.filled(name, shape, dtype), []
+        key = (root, shape, dtype)
+        if key in self._spread:
+            return self.registers.view(self._spread[key], shape, dtype), []
+        register = self._spread[key] = self.registers.take(math.prod(shape) * dtype.itemsize)
+        wide = self.registers.view(register, shape, dtype)
+        return wide, [f"{self.function(np.copyto)}({wide}, {name})"]
 
     def offsets(self, extent: tuple[int, ...]) -> str:
         """The name of an array with the position of the first element of each row of a tile."""

@@ -4,11 +4,14 @@ Measured on 32 Ki float32 elements, in ns per element (an addition takes 0.17):
 
 - `np.where` 4.7, `copyto(where=)` 6.9 (a jump per element, mispredicted): by the bits of a mask it takes 0.6 to 0.9;
 - `power` with the exponent 3 takes 2.1, and 100 where the base is negative; products take 0.35;
+- a factor that is broadcast 0.6 (it is copied to a buffer), one of another dtype 0.8 (it is cast in a buffer); written
+  out before, by `copyto`, 0.3 to 0.4, of which half is spared when it is used again;
 - `maximum` with a scalar 0.88, with an array 0.20: the scalar is written out once per thread;
 - `add.reduce` of rows of 512 elements 0.30, `vecdot` with a row of ones 0.15, of the product of two arrays 0.16 (0.68
   with the product written out); in rows of 1024 that also holds for a whole tile;
 - `maximum.reduce` of rows of 128 elements 1.1, `argmax` and `take` 0.49: it has 95 ns of overhead per row;
-- `add.reduce` over the first axis of (4096, 16) 1.57, of the same memory as (128, 32, 16) 0.2: it is one loop per row.
+- `add.reduce` over the first axis of (4096, 16) 1.66, of the same memory as (64, 1024) and then (64, 16) 0.32: it is
+  one loop per row.
 """
 
 from __future__ import annotations
@@ -40,8 +43,8 @@ _DOT, _MAX_DOT = 1024, 2048
 as accurate as pairwise summation."""
 _SEARCH = {np.maximum: np.argmax, np.minimum: np.argmin}
 _MAX_SEARCH = 1024
-_WIDE = 1024
-"""Elements of a row from which on a loop per row costs little."""
+_NARROW, _WIDE = 128, 1024
+"""Elements of a row that are few for a loop per row, and how many are then taken together."""
 
 
 # ------------------------------------------------------------------------------------------------ what it costs
@@ -93,6 +96,12 @@ def _ufunc(code: TileCode, eqn: Equation, fit: Fit) -> None:
     (var,) = eqn.outputs
     power = _small_power(eqn)
     out = code.target(eqn, fit, () if power == 3 else range(len(ins)))
+    before: list[str] = []
+    for i, (x, layout) in enumerate(zip(eqn.inputs, fit.operands, strict=True)):
+        extent = code.extent(x, layout)
+        if extent != () and (x.aval.dtype != loop[i] or extent != code.shape(fit.result)):
+            ins[i], lines = code.spread(x, layout, code.shape(fit.result), loop[i])
+            before += lines
     if ufunc in _BY_ARRAY and var.aval.dtype.kind in "iuf":
         shape = code.shape(fit.result)
         for i, x in enumerate(eqn.inputs):
@@ -104,7 +113,7 @@ def _ufunc(code: TileCode, eqn: Equation, fit: Fit) -> None:
         code.write(eqn, f"{multiply}({ins[0]}, {ins[0]}, {out})", *more[power])
         return
     positional = f"{', '.join(ins)}, {'out=' if ufunc in _KEYWORD_OUT else ''}{out}"
-    code.write(eqn, f"{code.function(ufunc)}({positional})")
+    code.write(eqn, *before, f"{code.function(ufunc)}({positional})")
 
 
 def _small_power(eqn: Equation) -> int:
@@ -292,9 +301,11 @@ def _accumulate(code: TileCode, eqn: Equation, fit: Fit, k: int, single: bool, p
     source, axes = code.operand(x, layout), _axis(code, fit)
     reduce, axis = code.reduce(ufunc), _axis_text(axes)
     row = math.prod(code.extent(x, layout)[1:])
-    lanes = math.gcd(code.rows, code.last_rows, 1 << max(0, (_WIDE // row).bit_length() - 1)) if axes == [0] else 1
-    if lanes > 1:
-        source = f"{reduce}({source}.reshape({tuple_text((-1, lanes, *code.extent(x, layout)[1:]))}), 0)"
+    lanes = 1 << (_WIDE // row).bit_length() - 1 if axes == [0] and row <= _NARROW else 1
+    lanes = math.gcd(code.rows, code.last_rows, lanes)
+    if lanes > 1:  # some rows side by side, as if they were one
+        together = tuple_text((lanes, *code.extent(x, layout)[1:]))
+        source = f"{reduce}({source}.reshape(-1, {lanes * row}), 0).reshape({together})"
     if single:
         code.write(eqn, f"{reduce}({source}, {axis}, None, p{k}[slot], True)")
         return

@@ -45,19 +45,22 @@ class Tuning:
         slots: into how many pieces shared work is cut at most.
         smallest: how many elements the iteration space of a group has at least.
         widest: how many elements a row of a tile has at most.
-        alone_ns: estimated nanoseconds of work from which on a single operation is shared as well.
+        share_ns: estimated nanoseconds of work from which on threads share it: measured (two processors), what takes
+            0.4 ms takes as long with two threads, 0.64 ms then takes 0.56, 1.4 ms 0.95, 7 ms 4.2.
     """
 
-    __slots__ = ("alone_ns", "call_ns", "shared_bytes", "slots", "smallest", "tile_bytes", "widest")
+    __slots__ = ("call_ns", "share_ns", "shared_bytes", "slots", "smallest", "tile_bytes", "widest")
 
     def __init__(self) -> None:
+        # Of 32 to 512 KiB, 64 to 128 are best with one thread (L2 has 1 MiB, and a group works on some five values).
         self.tile_bytes = 128 << 10
+        # With 64 KiB two threads take longer than one: each waits for the GIL again and again.
         self.shared_bytes = 256 << 10
         self.call_ns = 10e3
         self.slots = 16
         self.smallest = 1 << 15
         self.widest = 1 << 17
-        self.alone_ns = 400e3
+        self.share_ns = 500e3
 
 
 tuning = Tuning()
@@ -89,9 +92,9 @@ class FusedKernel:
     Attributes:
         program: the program.
         source: the generated code, for operands that are contiguous.
-        run: `run(*inputs, *outputs)` writes the outputs that are arrays into those that are given, which are contiguous
-            and of the right dtype, and returns a tuple of the others (of shape ()) as NumPy scalars. Inputs may be of
-            any strides; those of shape () may be Python or NumPy scalars.
+        run: `run(*inputs, *outputs)` writes the outputs that are arrays into those that are given, and returns a tuple
+            of the others (of shape ()) as NumPy scalars. Arrays may have any strides; inputs of shape () may be Python
+            or NumPy scalars.
         overwrites: for each output that is an array, the inputs in whose memory it may be written.
 
     Raises ValueError for a program with an equation that does not lie in the space.
@@ -182,7 +185,7 @@ class _Writer:
         )
         costs = [estimate(e) for e in program.equations if e.primitive not in ALIASES]
         enough = math.ceil(tuning.call_ns * len(costs) / sum(costs))  # elements, for a call to be long enough
-        self.shared = size >= 2 * enough and self.total > 1
+        self.shared = size >= 2 * enough and self.total > 1 and size * sum(costs) >= tuning.share_ns
         limit = tuning.tile_bytes // width
         if self.shared:
             limit = min(max(enough, tuning.shared_bytes // width), math.ceil(size / 2))
@@ -292,12 +295,10 @@ class _Writer:
         code, program = self.code, self.program
         ins = {v: f"in{i}" for i, v in enumerate(program.inputs)}
         lines = [f"def run({', '.join((*ins.values(), *(f'out{k}' for k in arrays)))}):"]
-        loose = [
-            ins[v]
-            for v, layout in code.arrays
-            if sum(axis is not None for axis in layout) > 1 and len(code.blocks) < len(code.space.live)
-        ]
-        if merged and loose:
+        layouts = [(ins[v], layout) for v, layout in code.arrays]
+        layouts += [(f"out{k}", code.space.layouts[code.outputs[k]]) for k in arrays]
+        loose = [name for name, layout in layouts if sum(axis is not None for axis in layout) > 1]
+        if merged and loose and len(code.blocks) < len(code.space.live):
             lines.append(f"    if not ({' and '.join(f'{x}.flags.c_contiguous' for x in dict.fromkeys(loose))}):")
             lines.append(f"        return strided({', '.join((*ins.values(), *(f'out{k}' for k in arrays)))})")
         for (v, layout), name in code.arrays.items():

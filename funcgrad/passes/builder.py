@@ -13,6 +13,7 @@ import numpy as np
 
 from funcgrad.core import Primitive, Trace, Tracer
 from funcgrad.ir import Atom, Equation, Literal, Program, Var
+from funcgrad.ops.shape import BROADCAST_TO, RESHAPE, TRANSPOSE
 from funcgrad.passes.rewrite import Env, adapted, follow
 from funcgrad.source import Source
 from funcgrad.types import ShapedArray, aval_of
@@ -91,6 +92,13 @@ class Builder(Trace):
         """The array that a variable stands for if it is a constant; else None."""
         return self._consts.get(atom) if isinstance(atom, Var) else None
 
+    def is_zero(self, atom: Atom) -> bool:
+        """Whether an atom is known to be zero."""
+        while atom in self.made and self.made[atom].primitive in (BROADCAST_TO, RESHAPE, TRANSPOSE):
+            atom = self.made[atom].inputs[0]
+        value = atom.value if isinstance(atom, Literal) else self.constant_of(atom)
+        return value is not None and not isinstance(value, Tracer) and not np.any(value)
+
     # --------------------------------------------------------------------------------------------------- equations
 
     def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -116,6 +124,10 @@ class Builder(Trace):
             ins = [follow(a, self.env) for a in eqn.inputs]
             return Equation(eqn.primitive, ins, eqn.outputs, eqn.params, eqn.source)
         return eqn
+
+    def current_atom(self, atom: Atom) -> Atom:
+        """What stands in place of an atom of the old program."""
+        return follow(atom, self.env)
 
     def replace(self, var: Var, x: Any) -> None:
         """Let a value stand in place of a variable of the old program."""

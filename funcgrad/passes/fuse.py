@@ -22,6 +22,7 @@ from funcgrad.executor.tile_ops import estimate
 from funcgrad.executor.tiles import tuning
 from funcgrad.ir import Atom, Equation, Program, Var
 from funcgrad.ir_check import check_program
+from funcgrad.passes.rewrite import remade, with_programs
 
 __all__ = ["fuse"]
 
@@ -186,17 +187,19 @@ def fuse(program: Program, smallest: int | None = None, widest: int | None = Non
     """A program in which groups of pointwise operations and reductions on large arrays are `fused` equations.
 
     Args:
-        program: inlined and simplified; the programs of its loops and branches are left alone.
+        program: inlined and simplified.
         smallest: how many elements an iteration space must have; `tuning.smallest` unless given.
         widest: how many elements a row of a tile may have.
 
     A `fused` equation has the parameters `program` (without constants; its inputs are the arrays and scalars that the
-    group reads) and `shape` (the iteration space), and one result for each value that is read outside the group.
+    group reads) and `shape` (the iteration space), and one result for each value that is read outside the group. The
+    programs of calls, loops and branches are fused as well.
     """
     grouping = _Grouping(tuning.smallest if smallest is None else smallest, tuning.widest if widest is None else widest)
-    for at, eqn in enumerate(program.equations):
+    equations = [with_programs(eqn, lambda p: fuse(p, smallest, widest)) for eqn in program.equations]
+    for at, eqn in enumerate(equations):
         grouping.add(at, eqn)
-    if not any(_pays(node) for node in grouping.nodes):
+    if not any(map(_pays, grouping.nodes)) and all(a is b for a, b in zip(equations, program.equations, strict=True)):
         return program
     readers: dict[Atom, set[int]] = {}
     for i, node in enumerate(grouping.nodes):
@@ -214,8 +217,7 @@ def fuse(program: Program, smallest: int | None = None, widest: int | None = Non
         if outputs:
             units.append((node.members[-1][0], _fused(node, outputs)))
     eqns = _in_order(units)
-    p = program
-    fused = Program(p.constvars, p.consts, p.inputs, eqns, p.outputs, p.in_tree, p.out_tree)
+    fused = remade(program, eqns, program.outputs)
     if config.check_ir:
         check_program(fused)
     return fused
@@ -228,7 +230,7 @@ def _pays(node: _Node) -> bool:
     work = [eqn for _, eqn in node.members if eqn.primitive not in ALIASES]
     if len(work) > 1:
         return True
-    return len(work) == 1 and math.prod(node.space.shape) * estimate(work[0]) >= tuning.alone_ns
+    return len(work) == 1 and math.prod(node.space.shape) * estimate(work[0]) >= tuning.share_ns
 
 
 def _made(node: _Node) -> set[Var]:

@@ -32,9 +32,10 @@ class Loop:
         ys: what the body returns to be stacked, and the variables of the stacks.
         equations: those of the body.
         length, reverse, source: as in the equation.
+        after: functions to be called when the equation stands in the program.
     """
 
-    __slots__ = ("carry", "consts", "equations", "length", "out_tree", "reverse", "source", "xs", "ys")
+    __slots__ = ("after", "carry", "consts", "equations", "length", "out_tree", "reverse", "source", "xs", "ys")
 
     def __init__(self, eqn: Equation, builder: Builder) -> None:
         """Take an equation apart; the constants of its body become constants of the program that is being built."""
@@ -53,6 +54,7 @@ class Loop:
         self.equations = list(body.equations)
         self.length, self.reverse = layout.length, layout.reverse
         self.source, self.out_tree = eqn.source, body.out_tree
+        self.after: list[Callable[[], None]] = []
 
     def readers(self) -> dict[Atom, list[Equation | None]]:
         """For each variable of the body the equations that read it; None among them if the body returns it."""
@@ -119,9 +121,11 @@ def each_scan(program: Program, change: Callable[[Loop, Builder], bool]) -> Prog
             if change(loop, builder):
                 builder.changed = True
                 made = loop.equation()
-                if made is None:
-                    continue
-                eqn = made
+                if made is not None:
+                    builder.append(made)
+                for finish in loop.after:
+                    finish()
+                continue
         builder.append(eqn)
     return builder.program()
 

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from funcgrad.config import config
 from funcgrad.ir import Program
 from funcgrad.ir_check import check_program
+from funcgrad.passes.algebra import algebra
 from funcgrad.passes.cse import cse
 from funcgrad.passes.dce import dce
+from funcgrad.passes.fold import fold
 from funcgrad.passes.inline import inline
 from funcgrad.passes.rewrite import remade, with_programs
 
@@ -29,6 +31,8 @@ def bodies(program: Program) -> Program:
 PASSES: tuple[tuple[str, Callable[[Program], Program]], ...] = (
     ("inline", inline),
     ("bodies", bodies),
+    ("fold", fold),
+    ("algebra", algebra),
     ("cse", cse),
     ("dce", dce),
 )

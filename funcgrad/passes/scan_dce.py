@@ -8,15 +8,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from funcgrad.core import under
-from funcgrad.ir import Atom, Program, Var
+from funcgrad.ir import Atom, Literal, Program, Var
 from funcgrad.ops.shape import BROADCAST_TO
 from funcgrad.passes.builder import Builder
 from funcgrad.passes.loop import Carried, Loop, each_scan
+from funcgrad.types import dtype_of, shape_of
 
 __all__ = ["scan_dce", "shifted"]
 
@@ -62,16 +64,26 @@ def _same_rows(x: Atom, row: Var, builder: Builder) -> Atom | None:
     """What all slices of a stack are, if they are known to be the same."""
     eqn = builder.made.get(x)
     if eqn is not None and eqn.primitive is BROADCAST_TO and eqn.inputs[0].aval.ndim < x.aval.ndim:
-        value: Any = builder.value(eqn.inputs[0])
-        if eqn.inputs[0].aval.shape == row.aval.shape and not eqn.inputs[0].aval.weak:
-            return eqn.inputs[0]
+        source = eqn.inputs[0]
+        if source.aval.shape == row.aval.shape and not source.aval.weak:
+            return source
+        value: Any = builder.value(source)
+        if not row.aval.shape:
+            return Literal(row.aval.dtype.type(value)) if source.is_literal else None
+    elif _is_zero(builder.constant_of(x)):
+        value = row.aval.dtype.type(0)
+        if not row.aval.shape:
+            return Literal(value)
     else:
-        constant = builder.constant_of(x)
-        if not isinstance(constant, np.ndarray) or constant.dtype.kind not in "biufc" or constant.view(np.uint8).any():
-            return None
-        value = constant.dtype.type(0)
+        return None
     with under(builder):
         return builder.atom(BROADCAST_TO.bind(value, shape=row.aval.shape))
+
+
+def _is_zero(constant: Any) -> bool:
+    if not isinstance(constant, np.ndarray) or constant.dtype.kind not in "biufc" or np.any(constant):
+        return False
+    return not constant.tobytes().strip(b"\0")  # -0.0 is another number
 
 
 def _known_stacks(loop: Loop, builder: Builder) -> bool:
@@ -105,5 +117,17 @@ def _known_stacks(loop: Loop, builder: Builder) -> bool:
             seen[c.next] = Var(stack.aval)
             loop.ys.append((c.next, seen[c.next]))
     if moved:
-        _shift(loop, builder, [(c, seen[c.next], stack) for c, stack in moved])
+        loop.after.append(lambda: _shift(loop, builder, [(c, seen[c.next], stack) for c, stack in moved]))
     return True
+
+
+def _shift(loop: Loop, builder: Builder, moved: Sequence[tuple[Carried, Var, Var]]) -> None:
+    for c, ends, stack in moved:
+        with under(builder):
+            builder.replace(stack, shifted(builder.value(c.init), builder.value(ends), loop.reverse))
+
+
+def shifted(init: Any, ends: Any, reverse: bool) -> Any:
+    """A carried value as each step finds it, from what the steps make of it."""
+    first = np.reshape(init, (1, *shape_of(ends)[1:])).astype(dtype_of(ends))
+    return np.concatenate([ends[1:], first] if reverse else [first, ends[:-1]])
