@@ -6,6 +6,9 @@
 array([0., 1.])
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from funcgrad import (
     ad_checkpoint,
     checkpoint_policies,
@@ -38,6 +41,9 @@ from funcgrad.transforms.vjp import vjp
 from funcgrad.transforms.vmap import vmap
 from funcgrad.types import ShapedArray, ShapeDtypeStruct, float0
 
+if TYPE_CHECKING:
+    from funcgrad import backends
+
 __version__ = "0.1.0"
 
 make_jaxpr = make_ir
@@ -49,6 +55,7 @@ __all__ = [
     "Tracer",
     "ad_checkpoint",
     "at",
+    "backends",
     "check_program",
     "checkpoint",
     "checkpoint_name",
@@ -87,3 +94,10 @@ __all__ = [
     "vjp",
     "vmap",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`funcgrad.backends`, imported when it is asked for."""
+    if name == "backends":
+        return import_module("funcgrad.backends")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

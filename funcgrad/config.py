@@ -13,6 +13,9 @@ class Config:
     Attributes:
         check_ir: run the IR checker on every program that is built (the tests do).
         full_tracebacks: keep funcgrad's own frames in the tracebacks of errors.
+        guard_leaves: how many ways through a function that branches on values `jit` keeps; beyond that it is run eagerly.
+        guard_length: how many operations one of these ways may have.
+        check_purity: let `jit` record a function again at each call, and raise if it is not what it was: for debugging.
         source_lines: let each recorded equation remember the user's line.
         threads: how many threads a compiled function may work with besides BLAS's; as many as the process may use, at
             first. With 1 it starts none.
@@ -21,10 +24,19 @@ class Config:
     False
     """
 
-    __slots__ = ("check_ir", "full_tracebacks", "source_lines", "threads")
+    __slots__ = (
+        "check_ir",
+        "check_purity",
+        "full_tracebacks",
+        "guard_leaves",
+        "guard_length",
+        "source_lines",
+        "threads",
+    )
 
     def __init__(self) -> None:
-        self.check_ir = False
+        self.check_ir = self.check_purity = False
+        self.guard_leaves, self.guard_length = 64, 100_000
         self.full_tracebacks = False
         self.source_lines = True
         self.threads = _cpus()

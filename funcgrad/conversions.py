@@ -186,38 +186,37 @@ _CONTROL = "Use np.where, funcgrad.lax.cond or funcgrad.lax.while_loop, or pass 
 
 
 def _bool(self: Any) -> bool:
-    value = self.concrete()
+    value = self.concrete("bool")
     if value is None:
         _no_value(self, "`if`, `while` or bool()", TracerBoolConversionError, _CONTROL)
     return bool(value)
 
 
 def _float(self: Any) -> float:
-    value = self.concrete()
-    if value is None:
-        _checked(self)
-        _no_value(self, "float()", ConcretizationTypeError, "Use the traced value itself, or .astype(float).")
     _checked(self)
+    value = self.concrete("float")
+    if value is None:
+        _no_value(self, "float()", ConcretizationTypeError, "Use the traced value itself, or .astype(float).")
     return float(value)
 
 
 def _complex(self: Any) -> complex:
-    value = self.concrete()
+    _checked(self)
+    value = self.concrete("complex")
     if value is None:
         _no_value(self, "complex()", ConcretizationTypeError, "Use the traced value itself, or .astype(complex).")
-    _checked(self)
     return complex(value)
 
 
 def _int(self: Any) -> int:
-    value = self.concrete()
+    value = self.concrete("int")
     if value is None:
         _no_value(self, "int()", TracerIntegerConversionError, "Use .astype(int), or pass it as a static argument.")
     return int(value)
 
 
 def _index(self: Any) -> int:
-    value = self.concrete()
+    value = self.concrete("index")
     if value is None:
         remedy = "Use funcgrad.numpy.take or funcgrad.lax.fori_loop, or pass it as a static argument."
         _no_value(self, "an index, a size or range()", TracerIntegerConversionError, remedy)
@@ -225,15 +224,15 @@ def _index(self: Any) -> int:
 
 
 def _item(self: Any, *args: Any) -> Any:
-    value = self.concrete()
+    value = self.concrete("item")
     if value is None:
         _no_value(self, "item() or tolist()", ConcretizationTypeError, "Return the traced value instead.")
     return np.asarray(value).item(*args)
 
 
 def _tolist(self: Any) -> Any:
-    _item(self) if self.concrete() is None else None
-    return np.asarray(self.concrete()).tolist()
+    value = self.concrete("bytes")
+    return _item(self) if value is None else np.asarray(value).tolist()
 
 
 # ---------------------------------------------------------------------------------------------------- containers
@@ -340,10 +339,10 @@ def install(cls: Any) -> None:
     cls.__copy__ = lambda self: self
     cls.__deepcopy__ = lambda self, memo: self
     cls.__reduce_ex__ = _reduce_ex
-    cls.__round__ = lambda self, digits=None: np.round(self, digits or 0) if digits is not None else round(_float(self))
-    cls.__floor__ = lambda self: int(np.floor(_float(self)))
-    cls.__ceil__ = lambda self: int(np.ceil(_float(self)))
-    cls.__trunc__ = lambda self: int(_float(self))
+    cls.__round__ = lambda self, digits=None: np.round(self, digits or 0) if digits is not None else int(np.rint(self))
+    cls.__floor__ = lambda self: _int(np.floor(self))
+    cls.__ceil__ = lambda self: _int(np.ceil(self))
+    cls.__trunc__ = _int
     cls.item, cls.tolist = _item, _tolist
     for name, (what, instead) in _WRITES.items():
         setattr(cls, name, _write(what, instead))

@@ -63,6 +63,7 @@ class Primitive:
         python: the operation on Python scalars, where Python has one: weak in, weak out.
         pointwise: each element of the result depends on the same element of the (broadcast) operands alone.
         multiple: whether there is a tuple of results.
+        effect: whether it does something besides giving results: it is run even if nobody reads these, and in order.
         nested: whether params hold programs or functions; `batch` then takes `axis_name` too, for collectives in them.
         collective: for an operation across the axis called `params["axis_name"]`: what it does where that axis is the
             batch; `collective(args, batched, size, **params)` gives the result and whether it has a batch axis. Its
@@ -77,6 +78,7 @@ class Primitive:
         "batch",
         "collective",
         "doc",
+        "effect",
         "forward",
         "impl",
         "jvp",
@@ -102,12 +104,14 @@ class Primitive:
         pointwise: bool = False,
         multiple: bool = False,
         nested: bool = False,
+        effect: bool = False,
         collective: Callable[..., Any] | None = None,
         doc: str = "",
     ) -> None:
         self.name, self.impl, self.abstract = name, impl, abstract
         self.jvp, self.vjp, self.python, self.multiple, self.doc = jvp, vjp, python, multiple, doc
         self.pointwise, self.batch, self.nested, self.collective = pointwise, batch, nested, collective
+        self.effect = effect
         self.push: Callable[..., Any] | None = None
         self.forward: Callable[..., Any] | None = None
         self.backward: Callable[..., Any] | None = None
@@ -219,8 +223,12 @@ class Tracer:
         """Whether this stands for a Python scalar, whose dtype gives way to that of an array."""
         return self.aval.weak
 
-    def concrete(self) -> Any:
-        """The NumPy value that this stands for, or None if it stands for many."""
+    def concrete(self, how: str | None = None) -> Any:
+        """The NumPy value that this stands for, or None if it stands for many.
+
+        `how` says for what it is asked (see `ops.guard`). A recording that is to be run again for other values gives it
+        only then, and takes note.
+        """
         raise NotImplementedError
 
 

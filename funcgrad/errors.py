@@ -21,7 +21,12 @@ __all__ = [
     "CapturedArrayWriteError",
     "ConcretizationTypeError",
     "DTypeError",
+    "FuncgradWarning",
+    "GuardError",
+    "GuardLimitWarning",
     "IRError",
+    "ImpureFunctionError",
+    "ImpureFunctionWarning",
     "InconclusiveRuleError",
     "ShapeError",
     "TracerArrayConversionError",
@@ -80,6 +85,26 @@ class UnsupportedFunctionError(TypeError):
 
 class InconclusiveRuleError(NotImplementedError):
     """A primitive has no derivative for this use."""
+
+
+class GuardError(RuntimeError):
+    """A program was run with values for which it does not hold: Python chose another branch when it was recorded."""
+
+
+class ImpureFunctionError(RuntimeError):
+    """With `config.check_purity`: a function under `jit` depends on something else than its arguments."""
+
+
+class FuncgradWarning(UserWarning):
+    """What funcgrad warns of."""
+
+
+class GuardLimitWarning(FuncgradWarning):
+    """A function under `jit` takes another way for (nearly) every value, and is run eagerly from then on."""
+
+
+class ImpureFunctionWarning(FuncgradWarning):
+    """A function under `jit` was recorded twice for the same values of its branches, and did something else."""
 
 
 class IRError(AssertionError):

@@ -12,7 +12,7 @@ an enclosing trace is simply a constant here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,9 +66,12 @@ class RecordTracer(Tracer):
             return False
         return self.aval.weak if value is None else is_weak(value)
 
-    def concrete(self) -> Any:
+    def concrete(self, how: str | None = None) -> Any:
         value = self.value
-        return value.concrete() if isinstance(value, Tracer) else value
+        if isinstance(value, Tracer):
+            return value.concrete(how)
+        ask = self.owner.ask  # type: ignore[attr-defined]
+        return value if ask is None or value is None else ask(self, how)
 
 
 class Record(Trace):
@@ -77,15 +80,18 @@ class Record(Trace):
     Attributes:
         abstract: whether only shapes and dtypes are known.
         reverse: whether the equations will be walked backwards, so that `forward` rules should keep what they need.
+        ask: for a concrete recording that is to be run again for other values: `ask(tracer, how)` gives the value of a
+            tracer where Python asks for it, and takes note.
         equations: what has been recorded; their atoms are tracers of this record and plain values.
         captures: the arrays locked on the record's behalf.
     """
 
-    __slots__ = ("abstract", "captures", "equations", "reverse")
+    __slots__ = ("abstract", "ask", "captures", "equations", "reverse")
 
     def __init__(self, parent: Trace | None, abstract: bool = False, reverse: bool = False) -> None:
         super().__init__(parent)
         self.abstract, self.reverse = abstract, reverse
+        self.ask: Callable[[RecordTracer, str | None], Any] | None = None
         self.equations: list[Equation] = []
         self.captures = Captures()
 
@@ -115,7 +121,10 @@ class Record(Trace):
             values.append(a)
         source = self.source or user_source()
         # Whether an operation across examples is the same for all of them is known to the owner of the axis alone.
-        if not mine and not (self.abstract and primitive.collective is not None):
+        later = (self.abstract and (primitive.effect or primitive.collective is not None)) or (
+            self.ask is not None and primitive.effect
+        )
+        if not mine and not later:
             return self._in_parent(primitive, values, params, source)
         if captured:
             args = [self.captures.hold(a) if isinstance(a, np.ndarray) else a for a in args]

@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.harness import Timer, WrongResultError, check_agreement, flatten
+from benchmarks.harness import THREADS, Timer, WrongResultError, check_agreement, flatten
+from benchmarks.plot import can_plot, plot
 from benchmarks.report import judge, markdown, paired_difference, paired_ratio
 from benchmarks.rounds import CaseResult, Settings, run_case, run_processes
-from benchmarks.spec import Goal, Step, Workload
+from benchmarks.spec import Goal, ProcessWorkload, Snippet, Step, Workload
+from benchmarks.table import rows, table
 from benchmarks.workloads import all_workloads, call_workloads
 from funcgrad import config
 
@@ -191,3 +193,103 @@ def test_command_line_writes_a_record(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_command_line_names_unknown_workloads() -> None:
     with pytest.raises(SystemExit, match="no workload matches 'nothing'"):
         main(["nothing"])
+
+
+def test_tolerance_may_differ_between_cases() -> None:
+    workload = call_workloads()["elementwise"]
+    assert workload.tolerance("n=1e6 f64") < workload.tolerance("n=1e6 f32")
+    assert call_workloads()["xor"].tolerance("2-2-1") == 1e-12
+    for each in call_workloads().values():
+        assert all(each.tolerance(case) >= 0 for case in each.cases)
+
+
+def test_goal_on_a_figure_has_nothing_that_it_is_over() -> None:
+    result = CaseResult("w", "case", "numpy", {"time": {"funcgrad jit": [2e-5, 3e-5, 9e-5]}})
+    verdict = judge(Goal("funcgrad jit", at_most=25e-6, compare="figure"), result)
+    assert verdict is not None
+    assert (verdict.measured, verdict.met) == (3e-5, False)
+    assert verdict.text == "time of funcgrad jit: at most 25 µs, got 30 µs"
+    with pytest.raises(ValueError, match="nothing that it is over"):
+        Goal("a", over="b", at_most=1.0, compare="figure")
+    with pytest.raises(ValueError, match="name what a ratio"):
+        Goal("a", at_most=1.0)
+
+
+def compiled_result() -> CaseResult:
+    samples = {
+        "time": {"numpy": [1e-3], "funcgrad jit": [1e-3], "jax jit": [2e-3], "torch": [5e-4]},
+        "memory": {"funcgrad jit": [30.0], "jax jit": [120.0]},
+    }
+    return CaseResult("w", "case", "numpy", samples)
+
+
+COMPILED_GOALS = (
+    Goal("jax jit", over="funcgrad jit", at_least=1.5),
+    Goal("torch", over="funcgrad jit", at_least=0.7),
+    Goal("jax jit", over="funcgrad jit", at_least=3.0, metric="memory"),
+    Goal("funcgrad jit", at_most=25e-6, compare="figure"),
+)
+
+
+def test_table_has_a_row_for_each_metric_with_goals_beside_ratios() -> None:
+    lines = table(rows(COMPILED_GOALS, compiled_result())).splitlines()
+    assert lines[0].startswith("| workload | NumPy by hand | funcgrad | JAX | PyTorch | JAX / funcgrad |")
+    assert lines[2] == (
+        "| w (case) | 1 ms | 1 ms | 2 ms | 500 µs | 2.00 (goal 1.5: met) | 0.50 (goal 0.7: missed) "
+        "| time of funcgrad jit: at most 25 µs, got 1 ms (missed) |"
+    )
+    assert lines[3] == "| w (case), memory |  | 30.0 MB | 120.0 MB |  | 4.00 (goal 3: met) |  |  |"
+
+
+def test_table_shows_plain_calls_and_failures() -> None:
+    plain = CaseResult("w", "", "numpy", {"time": {"funcgrad": [1.0], "jax": [2.0], "jax jit": [0.1]}})
+    (row,) = rows((), plain)
+    assert (row.label, row.cells["JAX"], row.ratios["JAX"].measured) == ("w", "2 s", 2.0)
+    broken = CaseResult("w", "", "numpy", {"time": {"jax jit": [0.1]}}, failed={"funcgrad jit": "wrong"})
+    (row,) = rows((), broken)
+    assert (row.cells["funcgrad"], row.cells["JAX"], row.ratios) == ("failed", "100 ms", {})
+    (row,) = rows((), CaseResult("w", "", "numpy", failed={"funcgrad jit": "wrong"}))
+    assert row.cells["funcgrad"] == "failed"
+
+
+@pytest.mark.skipif(not can_plot(), reason="matplotlib is not installed")
+def test_picture_of_the_table(tmp_path: Path) -> None:
+    plot(rows(COMPILED_GOALS, compiled_result()), tmp_path / "table.png")
+    assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_programs_report_figures_of_their_own() -> None:
+    code = (
+        "from dataclasses import replace\n"
+        "from benchmarks.process import run\n"
+        "from benchmarks.workloads.mlp_step import mlp_step\n"
+        "run(replace(mlp_step, cases=mlp_step.tiny), 'batch 100', 'funcgrad jit', 2)\n"
+    )
+    quick = ProcessWorkload("quick", "", {"numpy": Snippet(code, "funcgrad", peer=False)})
+    result = run_processes(quick, Settings(**{**vars(QUICK), "threads": 1}))
+    assert not result.failed
+    assert result.samples.keys() == {"time", "memory", "first call"}
+    assert all(0 < first < whole for first, whole in zip(
+        result.samples["first call"]["numpy"], result.samples["time"]["numpy"], strict=True
+    ))  # fmt: skip
+
+
+def test_threads_are_limited_in_workers() -> None:
+    settings = Settings(**{**vars(QUICK), "only": ("funcgrad jit",), "restarts": 1, "threads": 1})
+    result = run_case(call_workloads()["rosenbrock"], "n=3", settings)
+    assert not result.failed
+    assert result.threads["funcgrad jit"][THREADS] == "1"
+    assert result.threads["funcgrad jit"]["OPENBLAS_NUM_THREADS"] == "1"
+
+
+def test_kept_results_make_the_same_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["rosenbrock", "--only", "numpy", "--rounds", "1", "--restarts", "1", "--table"]
+    assert main([*options, "--output", str(tmp_path)]) == 0
+    measured = capsys.readouterr().out.splitlines()
+    assert main(["rosenbrock", "startup", "--kept", "--output", str(tmp_path)]) == 0
+    kept = capsys.readouterr()
+    assert [line for line in measured if line.startswith("|")] == [
+        line for line in kept.out.splitlines() if line.startswith("|")
+    ]
+    assert "wall clock" in kept.out
+    assert "startup: no results are kept" in kept.err

@@ -18,6 +18,7 @@ from funcgrad.executor.tiles import FusedKernel, tuning
 from funcgrad.ir import Program, Var
 from funcgrad.ir_check import check_program
 from funcgrad.passes.fuse import fuse
+from funcgrad.passes.rematerialise import cheapest_side
 
 
 @pytest.fixture(autouse=True)
@@ -416,6 +417,73 @@ def test_source_shows_the_equations_and_the_lines() -> None:
     source = FusedKernel(**eqn.params).source
     assert "exp(x0, s0)" in source
     assert "test_fuse.py" in source
+
+
+# ------------------------------------------------------------------------------------------------ recomputation
+
+
+def test_cheap_values_are_computed_again() -> None:
+    def f(x: Any) -> Any:
+        a = x + 1
+        b = np.exp(a)
+        c = b * 3 - a
+        return np.cumsum(c) * a + c / b
+
+    after = check(f, array((4000,)), groups=2)
+    first, _, second = after.equations
+    assert len(first.outputs) == 2  # b and c: a is computed again, b is dear, c is needed anyway
+    assert "add" in [eqn.primitive.name for eqn in second.params["program"].equations]
+    assert "exp" not in [eqn.primitive.name for eqn in second.params["program"].equations]
+
+
+def test_what_is_written_anyway_is_read() -> None:
+    def f(x: Any) -> Any:
+        a = x * 3 + 1
+        return np.cumsum(np.exp(a)) * a, a
+
+    after = check(f, array((4000,)), groups=2)
+    assert [eqn.primitive.name for eqn in after.equations[-1].params["program"].equations] == ["mul"]
+
+
+def test_a_group_whose_values_are_all_computed_again_is_gone() -> None:
+    def f(x: Any, y: Any) -> Any:
+        a = (x + 1) * 2
+        return np.sum(np.cumsum(y) * a) + np.sum(a, axis=None)
+
+    after = check(f, array((4000,)), array((4000,), seed=1))
+    assert count(after) <= 2
+
+
+def test_rows_that_are_known_late_are_read() -> None:
+    def f(x: Any) -> Any:
+        s = np.sum(x * 2, axis=0)
+        a = x + 1
+        return np.cumsum(np.exp(a), axis=1) * a * s, np.cumsum(s)
+
+    check(f, array((30, 20)))
+
+
+def test_the_cheapest_cut() -> None:
+    capacities = {"s": {"a": 3.0, "b": 2.0}, "a": {"t": 2.0, "b": 5.0}, "b": {"t": 2.5}, "t": {}}
+    side = cheapest_side(capacities, "s", "t")
+    assert side == {"s", "a", "b"}
+    assert cheapest_side({"s": {"a": 1.0}, "a": {"t": 2.0}, "t": {}}, "s", "t") == {"s"}
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 9)), max_size=20))
+def test_no_cut_is_cheaper(edges: list[tuple[int, int, int]]) -> None:
+    network: dict[Any, dict[Any, float]] = {i: {} for i in range(6)}
+    for a, b, c in edges:
+        if a != b:
+            network[a][b] = float(c)
+
+    def cost(side: set[Any]) -> float:
+        return sum(c for a in side for b, c in network[a].items() if b not in side)
+
+    side = cheapest_side(network, 0, 5)
+    assert 0 in side and 5 not in side
+    rest = [{0, *(i for i in range(1, 5) if mask >> i & 1)} for mask in range(32)]
+    assert cost(side) == min(map(cost, rest))
 
 
 # ------------------------------------------------------------------------------------------------ memory and threads

@@ -43,7 +43,7 @@ sinh cosh tanh asinh atanh deg2rad rad2deg sign floor ceil trunc rint spacing si
 real imag stop_gradient""".split()
 BINARY = """
 add sub mul div pow rem float_power fmod max min fmax fmin atan2 hypot logaddexp logaddexp2 copysign nextafter
-heaviside floor_div eq ne lt le gt ge logical_and logical_or logical_xor complex""".split()
+heaviside tie_share floor_div eq ne lt le gt ge logical_and logical_or logical_xor complex""".split()
 INTEGER = "and or xor shift_left shift_right gcd lcm".split()
 PAIRS = [((3,), (3,)), ((), (2, 3)), ((2, 1), (3,))]
 

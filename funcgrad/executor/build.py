@@ -14,6 +14,7 @@ from funcgrad.executor import (  # noqa: F401
 )
 from funcgrad.executor.executable import Executable, compile_program
 from funcgrad.ir import Program
+from funcgrad.passes.expand import expand
 from funcgrad.passes.fuse import fuse
 from funcgrad.passes.pipeline import optimise
 
@@ -22,7 +23,7 @@ __all__ = ["build"]
 
 def build(program: Program, donated: Sequence[bool] = ()) -> Executable:
     """Optimise and compile a program; `donated` says which inputs may be overwritten."""
-    p = fuse(optimise(program))
+    p = fuse(optimise(expand(optimise(program))))
     if p is program:  # which will hold what is built here: a cycle otherwise
         p = Program(p.constvars, p.consts, p.inputs, p.equations, p.outputs, p.in_tree, p.out_tree)
     return compile_program(p, donated)

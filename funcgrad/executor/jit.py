@@ -38,8 +38,8 @@ def jit(
         donate_argnums: arguments whose memory results may take over: their arrays must not be used afterwards.
         inline: accepted for JAX's sake.
         backend: where programs run: "numpy", "array_api_strict", or an instance of a class of `funcgrad.backends`.
-            Results are NumPy's in any case. What the backend lacks raises UnsupportedOperationError. A function that is
-            called in another one under `jit` runs where that one does.
+            Results are NumPy's in any case. What the backend lacks raises UnsupportedOperationError. Called in
+            another function under `jit`, a function with a backend runs there, one without runs where its caller does.
 
     `jit(f).lower(*args)` shows what becomes of the function: `.ir()`, `.optimized_ir()`, `.source()`, `.cost()`.
 

@@ -94,7 +94,7 @@ class _Carry:
             emitter.write(f"{copyto}({name}, {init})")
 
     def in_place(self, body_plan: Plan, i: int) -> bool:
-        """Whether the next value can be written where the carried one is: over it, or where nothing reads it any more."""
+        """Whether the next value can be written where the carried one is: over it, or once nothing reads it."""
         out, var = self.body.outputs[i], self.inputs[i]
         place = body_plan.places.get(out) if isinstance(out, Var) else None
         if place is None or place is body_plan.places.get(var):
@@ -161,7 +161,7 @@ def _rows(emitter: Emitter, array: str, reverse: bool, writable: bool, ndim: int
 
 
 def _scan_plan(emitter: Emitter, carry: _Carry, count: int) -> Plan:
-    """The plan of a body. What is stacked is written into its slice, not over a carried value to be copied from there."""
+    """The plan of a body. What is stacked is written into its slice, and not over a carried value."""
     donated = carry.donated()
     plan = make_plan(carry.body, emitter.bindings, donated)
     stacked = {id(plan.places[v]) for v in carry.body.outputs[count:] if isinstance(v, Var) and v in plan.places}

@@ -45,6 +45,12 @@ def _matrix(x: ShapedArray, contract: Axes, first: bool) -> str | None:
     return text if last == first else f"{text}.T"
 
 
+def _last(x: ShapedArray, contract: Axes, batch: Axes) -> str:
+    """A view of an operand with the contracted axis behind the batch axes."""
+    order = batch + contract
+    return "{}" if order == tuple(range(x.ndim)) else f"{{}}.transpose({tuple_text(order)})"
+
+
 def _stack(x: ShapedArray, contract: Axes, batch: Axes, first: bool) -> str | None:
     """A view of an operand as a stack of matrices; None if that takes a copy."""
     free = tuple(i for i in range(x.ndim) if i not in contract and i not in batch)
@@ -64,7 +70,12 @@ def _dot_general(eqn: Equation, bindings: Bindings) -> Step | None:
     plain = out.aval.dtype.kind in "fc" and a.dtype == b.dtype and not any(x.is_literal for x in eqn.inputs)
     if not plain or not ca or 0 in (*a.shape, *b.shape):
         return None
-    if ba:
+    if ba and a.ndim == b.ndim == len(ba) + 1 and len(ca) == 1:
+        left, right = (_last(x, c, batch) for x, c, batch in ((a, ca, ba), (b, cb, bb)))
+        function, shape = bindings.name(np.vecdot, "vecdot"), out.aval.shape
+        if out.aval.dtype.kind == "c":  # vecdot conjugates
+            return None
+    elif ba:
         left, right = _stack(a, ca, ba, True), _stack(b, cb, bb, False)
         function, shape = bindings.name(np.matmul, "matmul"), out.aval.shape
     else:

@@ -186,3 +186,29 @@ def _convert(eqn: Equation, bindings: Bindings) -> Step | None:
     if out.aval.shape == ():
         return None
     return Step(eqn, (INTO,), lines=lambda ins, outs, temporaries: [f"{outs[0]}[...] = {ins[0]}"])
+
+
+@lowers("tie_share")
+def _tie_share(eqn: Equation, bindings: Bindings) -> Step | None:
+    """1, 1/2 or 0, from two comparisons that are added as bytes."""
+    (out,) = eqn.outputs
+    if out.aval.shape == () or any(x.aval.dtype.kind != "f" and not x.is_literal for x in eqn.inputs):
+        return None
+    kind = np.result_type(*(x.aval.dtype for x in eqn.inputs if not x.aval.weak))
+    given = [bindings.constant(x.value, kind) if x.is_literal else None for x in eqn.inputs]
+    greater, not_less = bindings.name(np.greater, "greater"), bindings.name(np.greater_equal, "greater_equal")
+    add, multiply = bindings.name(np.add, "add"), bindings.name(np.multiply, "multiply")
+    half, bool_ = bindings.constant(0.5, out.aval.dtype), bindings.dtype(np.dtype(bool))
+
+    def lines(ins: list[str], outs: list[str], temporaries: list[str]) -> list[str]:
+        x, y = (i if c is None else c for i, c in zip(ins, given, strict=True))
+        more, least = temporaries
+        return [
+            f"{greater}({x}, {y}, {more}.view({bool_}))",
+            f"{not_less}({x}, {y}, {least}.view({bool_}))",
+            f"{add}({more}, {least}, {more})",
+            f"{outs[0]}[...] = {more}",
+            f"{multiply}({outs[0]}, {half}, {outs[0]})",
+        ]
+
+    return Step(eqn, (INTO,), lines=lines, temporaries=(ShapedArray(out.aval.shape, np.int8),) * 2)

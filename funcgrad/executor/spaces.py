@@ -20,7 +20,7 @@ import numpy as np
 
 from funcgrad.core import Primitive
 from funcgrad.ir import Atom, Equation, Var
-from funcgrad.ops.math import COMPLEX, IMAG, REAL, SELECT, UFUNCS
+from funcgrad.ops.math import COMPLEX, IMAG, REAL, SELECT, TIE_SHARE, UFUNCS
 from funcgrad.ops.reduce import REDUCE_AND, REDUCE_MAX, REDUCE_MIN, REDUCE_OR, REDUCE_SUM
 from funcgrad.ops.shape import BROADCAST_TO, CONVERT, RESHAPE, STOP_GRADIENT
 
@@ -41,7 +41,7 @@ ALIASES = frozenset((RESHAPE, BROADCAST_TO, STOP_GRADIENT))
 """Operations that need no code: their result is their operand, differently shaped."""
 
 _UFUNC_OF = {primitive: ufunc for ufunc, primitive in UFUNCS.items()}
-_OTHERS = frozenset((SELECT, CONVERT, REAL, IMAG, COMPLEX))
+_OTHERS = frozenset((SELECT, CONVERT, REAL, IMAG, COMPLEX, TIE_SHARE))
 
 
 def ufunc_of(primitive: Primitive) -> np.ufunc | None:

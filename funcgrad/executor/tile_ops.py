@@ -27,7 +27,7 @@ from funcgrad.executor.spaces import REDUCTIONS, Fit, ufunc_of
 from funcgrad.executor.step import tuple_text
 from funcgrad.executor.tile_code import TileCode
 from funcgrad.ir import Atom, Equation, Literal, Var
-from funcgrad.ops.math import COMPLEX, IMAG, MUL, REAL, SELECT, UFUNCS
+from funcgrad.ops.math import COMPLEX, IMAG, MUL, REAL, SELECT, TIE_SHARE, UFUNCS
 from funcgrad.ops.reduce import REDUCE_SUM
 from funcgrad.ops.shape import CONVERT
 from funcgrad.types import weak_type
@@ -79,7 +79,7 @@ def estimate(eqn: Equation) -> float:
         return _NS[ufunc][wide]
     if ufunc in _DEARER:
         return (0.7, 2.3)[wide]
-    return (0.25, 0.5)[wide] * (3 if eqn.primitive is SELECT else 1)
+    return (0.25, 0.5)[wide] * (3 if eqn.primitive in (SELECT, TIE_SHARE) else 1)
 
 
 # ------------------------------------------------------------------------------------------------ pointwise
@@ -186,6 +186,25 @@ def _select(code: TileCode, eqn: Equation, fit: Fit) -> None:
         f"{either}({left}, {right}, {into})",
         f"{both}({into}, {mask}, {into})",
         f"{either}({into}, {right}, {into})",
+    )
+
+
+def _tie_share(code: TileCode, eqn: Equation, fit: Fit) -> None:
+    """1, 1/2 or 0, from two comparisons that are added as bytes."""
+    (var,) = eqn.outputs
+    loop = np.greater.resolve_dtypes(
+        (*(weak_type(x.aval.dtype) if x.aval.weak else x.aval.dtype for x in eqn.inputs), None)
+    )
+    x, y = (code.operand(a, layout, d) for a, layout, d in zip(eqn.inputs, fit.operands, loop, strict=False))
+    out, shape, byte = code.target(eqn, fit), code.shape(fit.result), np.dtype(np.int8)
+    more, least, bool_ = code.temporary(shape, byte), code.temporary(shape, byte), code.bindings.dtype(np.dtype(bool))
+    code.write(
+        eqn,
+        f"{code.function(np.greater)}({x}, {y}, {more}.view({bool_}))",
+        f"{code.function(np.greater_equal)}({x}, {y}, {least}.view({bool_}))",
+        f"{code.function(np.add)}({more}, {least}, {more})",
+        f"{code.function(np.copyto)}({out}, {more})",
+        f"{code.function(np.multiply)}({out}, {code.bindings.constant(0.5, var.aval.dtype)}, {out})",
     )
 
 
@@ -324,6 +343,7 @@ _OTHERS: dict[Primitive, Callable[[TileCode, Equation, Fit], None]] = {
     REAL: _part,
     IMAG: _part,
     COMPLEX: _complex,
+    TIE_SHARE: _tie_share,
 }
 
 

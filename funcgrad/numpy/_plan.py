@@ -45,7 +45,7 @@ class Plan(NamedTuple):
 def _concrete_mask(mask: Any) -> Any:
     if not isinstance(mask, Tracer):
         return mask
-    value = mask.concrete()
+    value = mask.concrete("bytes")
     if value is None:
         raise ConcretizationTypeError(
             "indexing with a boolean mask gives a shape that depends on values, which are not known here: use "

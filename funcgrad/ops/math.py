@@ -14,16 +14,41 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ops.rules import elementwise
-from funcgrad.types import ShapedArray, dtype_of, result_dtype
+from funcgrad.types import ShapedArray, aval_of, dtype_of, result_dtype
 
-__all__ = ["COMPLEX", "IMAG", "REAL", "SELECT", "UFUNCS"]
+__all__ = ["COMPLEX", "IMAG", "REAL", "SELECT", "TIE_SHARE", "UFUNCS"]
 
 
-def _split_ties(g: Any, greater: Any, equal: Any) -> Any:
-    """`g` where the operand won, half of it where both are equal."""
-    if isinstance(equal, np.ndarray) and not equal.any():
-        return g * greater
-    return g * greater + (0.5 * g) * equal
+def _share_dtype(x: ShapedArray, y: ShapedArray) -> np.dtype[Any]:
+    dtype = result_dtype(x, y)
+    return np.finfo(dtype).dtype if dtype.kind in "fc" else np.dtype(float)
+
+
+def _tie_share(x: Any, y: Any) -> Any:
+    """1 where x > y, 1/2 where they are equal, otherwise 0.
+
+    From two comparisons, added as bytes: 20,000 float32 take 14 µs, `heaviside` 130 µs.
+    """
+    dtype = _share_dtype(aval_of(x), aval_of(y))
+    more, least = np.greater(x, y), np.greater_equal(x, y)
+    if not isinstance(more, np.ndarray):
+        return dtype.type((int(more) + int(least)) / 2)
+    twice = more.view(np.int8)
+    share = np.add(twice, least.view(np.int8), out=twice).astype(dtype)
+    return np.multiply(share, 0.5, out=share)
+
+
+TIE_SHARE = elementwise("tie_share", _tie_share, dtype=_share_dtype)
+"""Which share of a derivative by max(x, y) is that by x."""
+
+
+def _wins(g: Any, x: Any, y: Any) -> Any:
+    """`g` where x is larger than y, half of it where they are equal."""
+    return g * TIE_SHARE.bind(x, y)
+
+
+def _wins_over_nan(g: Any, x: Any, y: Any, nan: Any) -> Any:
+    return g * np.where(np.isnan(nan), 1, TIE_SHARE.bind(x, y))
 
 
 def _power_base(g: Any, out: Any, x: Any, y: Any) -> Any:
@@ -68,6 +93,12 @@ def _sign_vjp(ct: Any, s: Any, ins: Any, wanted: Any) -> list[Any]:
     return [a * ct + np.conjugate(b * ct)]
 
 
+def _div_vjp(ct: Any, out: Any, ins: Any, wanted: Any) -> list[Any]:
+    """The cotangent of the numerator is a factor of the other one: -ct·x/y² = -(ct/y)·out."""
+    part = ct / ins[1]
+    return [part if wanted[0] else None, -(part * out) if wanted[1] else None]
+
+
 _LN2, _LN10 = math.log(2.0), math.log(10.0)
 _DEG = math.pi / 180.0
 
@@ -75,6 +106,7 @@ ADD = elementwise("add", np.add, lambda g, o, x, y: g, lambda g, o, x, y: g, pyt
 SUB = elementwise("sub", np.subtract, lambda g, o, x, y: g, lambda g, o, x, y: -g, python=operator.sub)
 MUL = elementwise("mul", np.multiply, lambda g, o, x, y: g * y, lambda g, o, x, y: g * x, python=operator.mul)
 DIV = elementwise("div", np.divide, lambda g, o, x, y: g / y, lambda g, o, x, y: -g * (o / y), python=operator.truediv)
+DIV.vjp = _div_vjp
 POW = elementwise("pow", np.power, _power_base, _power_exponent, python=operator.pow)
 REM = elementwise(
     "rem", np.remainder, lambda g, o, x, y: g, lambda g, o, x, y: -g * np.floor_divide(x, y), python=operator.mod
@@ -92,26 +124,26 @@ _BINARY = {
     np.maximum: elementwise(
         "max",
         np.maximum,
-        lambda g, o, x, y: _split_ties(g, x > y, x == y),
-        lambda g, o, x, y: _split_ties(g, y > x, x == y),
+        lambda g, o, x, y: _wins(g, x, y),
+        lambda g, o, x, y: _wins(g, y, x),
     ),
     np.minimum: elementwise(
         "min",
         np.minimum,
-        lambda g, o, x, y: _split_ties(g, x < y, x == y),
-        lambda g, o, x, y: _split_ties(g, y < x, x == y),
+        lambda g, o, x, y: _wins(g, y, x),
+        lambda g, o, x, y: _wins(g, x, y),
     ),
     np.fmax: elementwise(
         "fmax",
         np.fmax,
-        lambda g, o, x, y: _split_ties(g, (x > y) | np.isnan(y), x == y),
-        lambda g, o, x, y: _split_ties(g, (y > x) | np.isnan(x), x == y),
+        lambda g, o, x, y: _wins_over_nan(g, x, y, y),
+        lambda g, o, x, y: _wins_over_nan(g, y, x, x),
     ),
     np.fmin: elementwise(
         "fmin",
         np.fmin,
-        lambda g, o, x, y: _split_ties(g, (x < y) | np.isnan(y), x == y),
-        lambda g, o, x, y: _split_ties(g, (y < x) | np.isnan(x), x == y),
+        lambda g, o, x, y: _wins_over_nan(g, y, x, y),
+        lambda g, o, x, y: _wins_over_nan(g, x, y, x),
     ),
     np.arctan2: elementwise(
         "atan2",

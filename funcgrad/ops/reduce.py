@@ -86,21 +86,23 @@ def _prod_vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], axe
 REDUCE_PROD = declare("reduce_prod", _impl(np.multiply), _abstract(np.multiply), jvp=_prod_jvp, vjp=_prod_vjp)
 
 
-def _share(out: Any, x: Any, axes: Axes) -> Any:
-    """Each extremal element's share of the derivative: equal among ties."""
-    hit = x == keep_axes(out, shape_of(x), axes)
-    count = np.sum(hit, axis=axes, keepdims=True, dtype=dtype_of(x).type)
-    return hit / np.maximum(count, 1)
+def _hits(out: Any, x: Any, axes: Axes) -> tuple[Any, Any]:
+    """Where the extremal elements are, as numbers, and how many there are: the derivative is shared among ties."""
+    hit = np.equal(x, keep_axes(out, shape_of(x), axes)).astype(dtype_of(x))
+    return hit, np.maximum(np.sum(hit, axis=axes, keepdims=True), 1)  # none of several NaN is equal to their extremum
 
 
 def _extremum_jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any], axes: Axes, keepdims: bool) -> Any:
-    return np.sum(tangents[0] * _share(out, ins[0], axes), axis=axes, keepdims=keepdims)
+    hit, count = _hits(out, ins[0], axes)
+    total = np.sum(tangents[0] * hit, axis=axes, keepdims=keepdims)
+    return total / (count if keepdims else np.reshape(count, shape_of(total)))
 
 
 def _extremum_vjp(
     ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], axes: Axes, keepdims: bool
 ) -> list[Any]:
-    return [keep_axes(ct, shape_of(ins[0]), axes) * _share(out, ins[0], axes)]
+    hit, count = _hits(out, ins[0], axes)
+    return [keep_axes(ct, shape_of(ins[0]), axes) / count * hit]
 
 
 REDUCE_MAX = declare("reduce_max", _impl(np.maximum), _abstract(np.maximum, True), jvp=_extremum_jvp, vjp=_extremum_vjp)

@@ -21,7 +21,7 @@ from funcgrad.ops.rules import batch_along, declare, elementwise
 from funcgrad.ops.shape import STOP_GRADIENT
 from funcgrad.types import ShapedArray, shape_of, ufunc_dtypes
 
-__all__ = ["GELU", "LOGISTIC", "LOGSUMEXP", "LOG_SOFTMAX", "RELU", "SOFTMAX"]
+__all__ = ["GELU", "LOGISTIC", "LOGSUMEXP", "LOG_SOFTMAX", "RELU", "SOFTMAX", "gelu_parts"]
 
 Axes = tuple[int, ...]
 
@@ -72,9 +72,14 @@ def _gelu(x: Any) -> Any:
     return out
 
 
-def _gelu_slope(x: Any) -> Any:
+def gelu_parts(x: Any) -> tuple[Any, Any]:
+    """The square of x, and the hyperbolic tangent in its value and its derivative."""
     square = np.square(x)
-    t = np.tanh(x * (_C * _A * square + _C))
+    return square, np.tanh(x * (_C * _A * square + _C))
+
+
+def _gelu_slope(x: Any) -> Any:
+    square, t = gelu_parts(x)
     return 0.5 * ((1 + t) + x * (1 - np.square(t)) * ((3 * _C * _A) * square + _C))
 
 

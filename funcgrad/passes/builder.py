@@ -15,7 +15,6 @@ from funcgrad.core import Primitive, Trace, Tracer
 from funcgrad.ir import Atom, Equation, Literal, Program, Var
 from funcgrad.ops.shape import BROADCAST_TO, RESHAPE, TRANSPOSE
 from funcgrad.passes.rewrite import Env, adapted, follow
-from funcgrad.source import Source
 from funcgrad.types import ShapedArray, aval_of
 
 __all__ = ["Builder", "Value"]
@@ -41,7 +40,7 @@ class Value(Tracer):
     def dtype(self) -> np.dtype[Any]:
         return self.var.aval.dtype
 
-    def concrete(self) -> None:
+    def concrete(self, how: str | None = None) -> None:
         return None
 
 

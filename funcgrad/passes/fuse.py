@@ -7,6 +7,8 @@ written. An operation joins the group of an operand, or one that reads the same 
 - the group depends on it through something outside (the groups stay in an order in which they can run);
 - it reads a reduction over the first axis of the group, which is known only after the last tile;
 - a row of a tile would no longer fit the cache.
+
+What a group would read of another it may compute again instead (`rematerialise`).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from funcgrad.executor.tile_ops import estimate
 from funcgrad.executor.tiles import tuning
 from funcgrad.ir import Atom, Equation, Program, Var
 from funcgrad.ir_check import check_program
+from funcgrad.passes.rematerialise import recompute
 from funcgrad.passes.rewrite import remade, with_programs
 
 __all__ = ["fuse"]
@@ -37,13 +40,15 @@ class _Node:
         space: for a group, its iteration space.
         late: results that are known only after the last tile.
         reads: the arrays that it reads from outside.
+        again: operations of other groups that it does again.
     """
 
-    __slots__ = ("before", "late", "members", "number", "reads", "space")
+    __slots__ = ("again", "before", "late", "members", "number", "reads", "space")
 
     def __init__(self, number: int, space: Space | None) -> None:
         self.number, self.space = number, space
         self.members: list[tuple[int, Equation]] = []
+        self.again: list[tuple[int, Equation]] = []
         self.before = 0
         self.late: set[Var] = set()
         self.reads: set[Var] = set()
@@ -156,7 +161,7 @@ class _Grouping:
         first.members = sorted([*first.members, *second.members], key=lambda m: m[0])
         first.late |= second.late
         first.reads |= second.reads
-        made = _made(first)
+        made = _results(first.members)
         first.reads -= made
         self.maker.update((v, first) for v in made)
         self.nodes.remove(second)
@@ -201,11 +206,14 @@ def fuse(program: Program, smallest: int | None = None, widest: int | None = Non
         grouping.add(at, eqn)
     if not any(map(_pays, grouping.nodes)) and all(a is b for a, b in zip(equations, program.equations, strict=True)):
         return program
+    _do_again(grouping, program)
     readers: dict[Atom, set[int]] = {}
     for i, node in enumerate(grouping.nodes):
-        for _, eqn in node.members:
+        again = _results(node.again)
+        for _, eqn in (*node.again, *node.members):
             for x in eqn.inputs:
-                readers.setdefault(x, set()).add(i)
+                if x not in again:
+                    readers.setdefault(x, set()).add(i)
     for out in program.outputs:
         readers.setdefault(out, set()).add(-1)
     units: list[tuple[int, Equation]] = []
@@ -213,7 +221,7 @@ def fuse(program: Program, smallest: int | None = None, widest: int | None = Non
         if not _pays(node):
             units += node.members
             continue
-        outputs = {v for v in _made(node) if readers.get(v, set()) - {i}}
+        outputs = {v for v in _results(node.members) if readers.get(v, set()) - {i}}
         if outputs:
             units.append((node.members[-1][0], _fused(node, outputs)))
     eqns = _in_order(units)
@@ -233,21 +241,29 @@ def _pays(node: _Node) -> bool:
     return len(work) == 1 and math.prod(node.space.shape) * estimate(work[0]) >= tuning.share_ns
 
 
-def _made(node: _Node) -> set[Var]:
-    return {v for _, eqn in node.members for v in eqn.outputs}
+def _results(members: Sequence[tuple[int, Equation]]) -> set[Any]:
+    return {v for _, eqn in members for v in eqn.outputs}
+
+
+def _do_again(grouping: _Grouping, program: Program) -> None:
+    """Decide which operations groups do again instead of reading what others write."""
+    groups = [node for node in grouping.nodes if _pays(node)]
+    kept = {x for node in grouping.nodes if node not in groups for _, eqn in node.members for x in eqn.inputs}
+    for node, again in zip(groups, recompute(groups, kept.union(program.outputs), grouping.widest), strict=True):
+        node.again = again
 
 
 def _fused(node: _Node, read_outside: set[Any]) -> Equation:
     assert node.space is not None
     live: set[Any] = set(read_outside)
     eqns: list[Equation] = []
-    for _, eqn in reversed(node.members):
+    for _, eqn in reversed((*node.again, *node.members)):
         if not live.isdisjoint(eqn.outputs):
             live.update(eqn.inputs)
             eqns.insert(0, eqn)
     made = {v for eqn in eqns for v in eqn.outputs}
     inputs = list(dict.fromkeys(x for eqn in eqns for x in eqn.inputs if isinstance(x, Var) and x not in made))
-    outputs = [v for eqn in eqns for v in eqn.outputs if v in read_outside]
+    outputs = [v for _, eqn in node.members for v in eqn.outputs if v in read_outside]
     inner = [Var(v.aval) for v in inputs]
     env: dict[Any, Any] = dict(zip(inputs, inner, strict=True))
     copies: list[Equation] = []

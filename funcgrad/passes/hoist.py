@@ -19,7 +19,7 @@ from funcgrad.passes.loop import Loop, each_scan
 from funcgrad.passes.rewrite import copied
 from funcgrad.transforms.call import close
 
-__all__ = ["hoist"]
+__all__ = ["hoist", "hoist_scan"]
 
 _HARMLESS = frozenset(
     "abs add and broadcast_to concatenate convert copysign dot_general eq floor ge gt imag le logical_and logical_not "
@@ -34,7 +34,7 @@ def hoist(program: Program) -> Program:
 
     The programs inside the bodies are left alone: what a loop in a loop gives up stands in the body of the outer one.
     """
-    program = each_scan(program, _hoist_scan)
+    program = each_scan(program, hoist_scan)
     if not any(e.primitive in (WHILE, WHILE_TRANSPOSE) for e in program.equations):
         return program
     builder = Builder(program)
@@ -106,7 +106,8 @@ class _Mover:
         return self.turned[x]
 
 
-def _hoist_scan(loop: Loop, builder: Builder) -> bool:
+def hoist_scan(loop: Loop, builder: Builder) -> bool:
+    """Move the invariant equations of a scan before it; whether there were any."""
     mover = _Mover(dict(loop.consts), _certain, builder)
     loop.equations = mover.rest(loop.equations)
     if not mover.moved:

@@ -3,7 +3,7 @@
 Gone are calls of `jit`, of `checkpoint` where nothing is differentiated, of functions with rules of their own, the
 identities that mark values (`stop_gradient`, `name`), branches whose choice is known, and loops of no step or one. What
 `checkpoint` computes again stays a call, or common subexpressions would undo it; so does a `quiet` call, in which NumPy
-does not warn.
+does not warn, and a call that has a backend of its own.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _goes(eqn: Equation) -> bool:
     if primitive in _IDENTITIES or primitive is CHECKPOINT or primitive is CUSTOM:
         return True
     if primitive is CALL:
-        return eqn.params["name"] != "rematerialize"
+        return eqn.params["name"] != "rematerialize" and "backend" not in eqn.params
     if primitive is COND:
         return eqn.inputs[0].is_literal
     return primitive is SCAN and eqn.params["layout"].length < 2

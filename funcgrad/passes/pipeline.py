@@ -12,7 +12,10 @@ from funcgrad.passes.cse import cse
 from funcgrad.passes.dce import dce
 from funcgrad.passes.fold import fold
 from funcgrad.passes.inline import inline
+from funcgrad.passes.loops import LOOP_PASSES
+from funcgrad.passes.placed import placed
 from funcgrad.passes.rewrite import remade, with_programs
+from funcgrad.passes.simplifier import Settled
 
 __all__ = ["PASSES", "optimise", "stages"]
 
@@ -33,6 +36,8 @@ PASSES: tuple[tuple[str, Callable[[Program], Program]], ...] = (
     ("bodies", bodies),
     ("fold", fold),
     ("algebra", algebra),
+    ("placed", placed),
+    *LOOP_PASSES,
     ("cse", cse),
     ("dce", dce),
 )
@@ -61,10 +66,13 @@ def stages(program: Program) -> list[tuple[str, Program]]:
 
 
 def _run(program: Program, seen: list[tuple[str, Program]] | None) -> Program:
-    for _ in range(_ROUNDS):
+    settled: Settled = {}
+    for n in range(_ROUNDS):
         before = program
         for name, apply in PASSES:
-            new = apply(program)
+            if apply is cse and program is before and n:
+                return program  # the last round has left it so
+            new = algebra(program, settled) if apply is algebra else apply(program)
             if new is program:
                 continue
             if config.check_ir:

@@ -101,11 +101,11 @@ def _known_stacks(loop: Loop, builder: Builder) -> bool:
                 value = BROADCAST_TO.bind(builder.value(source), shape=stack.aval.shape)
             builder.replace(stack, value)
         elif atom in loop.xs:
-            builder.replace(stack, builder.value(loop.xs[atom]))  # type: ignore[index]
+            builder.replace(stack, builder.value(loop.xs[atom]))
         elif atom in seen:
             builder.env[stack] = seen[atom]
-        elif atom in carried and carried[atom].next in made:  # type: ignore[index]
-            moved.append((carried[atom], stack))  # type: ignore[index]
+        elif atom in carried and carried[atom].next in made:
+            moved.append((carried[atom], stack))
         else:
             seen[atom] = stack
             kept.append((atom, stack))

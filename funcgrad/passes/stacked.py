@@ -71,7 +71,8 @@ class Stacked:
 
     def _batch(self, eqn: Equation) -> None:
         batched = [self.is_stacked(a) for a in eqn.inputs]
-        args = _strong(eqn, [self(a) for a in eqn.inputs], batched)
+        given = [self(a) for a in eqn.inputs]
+        args = self._at(eqn, lambda: _strong(eqn, given, batched))
         primitive = eqn.primitive
         out = self._at(eqn, lambda: _rule(primitive)(args, batched, self.length, **_named(primitive), **eqn.params))
         for v, x in zip(eqn.outputs, out if primitive.multiple else (out,), strict=True):
@@ -95,7 +96,7 @@ class Stacked:
         """
         if not self.is_stacked(atom):
             return self._repeated(atom)
-        eqn = None if atom in self.values else self.maker.get(atom)  # type: ignore[arg-type]
+        eqn = None if atom in self.values else self.maker.get(atom)
         if eqn is not None and depth < _DEEPEST:
             found = self._total_of(eqn, depth + 1)
             if found is not None:
@@ -136,7 +137,7 @@ class Stacked:
 
     def _structured(self, atom: Atom) -> bool:
         """Whether the sum over steps of a value is easier to have than its values."""
-        eqn = None if atom in self.values or atom.is_literal else self.maker.get(atom)  # type: ignore[arg-type]
+        eqn = None if atom in self.values or atom.is_literal else self.maker.get(atom)
         return eqn is not None and eqn.primitive in (DOT_GENERAL, SCATTER_ADD, REDUCE_SUM, ADD, SUB, MUL, *_LINEAR)
 
     def _total_product(self, eqn: Equation, depth: int) -> Any:
@@ -148,6 +149,8 @@ class Stacked:
             x, y = self(a), self(b)
             contract = ((0, *ca), (0, *cb))
             return self._at(eqn, lambda: DOT_GENERAL.bind(x, y, contract=contract, batch=(ba, bb)))
+        if a.aval.dtype != b.aval.dtype:  # sums in the smaller precision would lose something
+            return None
         x = self.total(a, depth) if self.is_stacked(a) else self(a)
         y = self.total(b, depth) if self.is_stacked(b) else self(b)
         return self._at(eqn, lambda: DOT_GENERAL.bind(x, y, **params))
@@ -204,7 +207,7 @@ def _rule(primitive: Primitive) -> Callable[..., Any]:
 def _batch_product(args: Any, batched: Any, size: int, contract: Any, batch: Any) -> Any:
     """A product whose second operand alone is stacked: with the operands exchanged, so that the steps come first."""
     a, b = args
-    (ca, cb), (ba, bb) = contract, batch
+    (ca, cb), (ba, _) = contract, batch
     if batched[0] or ba:
         assert DOT_GENERAL.batch is not None
         return DOT_GENERAL.batch(args, batched, size, contract=contract, batch=batch)

@@ -312,7 +312,7 @@ def call_program(program: Program, args: Sequence[Any], like: Primitive, params:
     return like.bind(*consts, *args, program=closed, **params)
 
 
-def call_forward(split: Split, ins: Sequence[Any], like: Primitive, name: str) -> tuple[Any, Any]:
+def call_forward(split: Split, ins: Sequence[Any], like: Primitive, name: str, **params: Any) -> tuple[Any, Any]:
     """Call a forward program by a primitive; returns outputs and residuals. Inputs among the last pass by."""
     forward, n = split.forward, split.outputs
 
@@ -324,7 +324,7 @@ def call_forward(split: Split, ins: Sequence[Any], like: Primitive, name: str) -
         return Program(forward.constvars, forward.consts, forward.inputs, forward.equations, outputs), origins
 
     program, origins = cached(forward, "without inputs", make)
-    results = call_program(program, ins, like, {"name": name})
+    results = call_program(program, ins, like, {"name": name, **params})
     rest = iter(results[n:])
     return tuple(results[:n]), tuple(next(rest) if o is None else ins[o] for o in origins)
 
@@ -362,14 +362,21 @@ def cotangents(ct: Sequence[Any], out: Sequence[Any]) -> list[Any]:
 
 
 def _reverse_rules(primitive: Primitive) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    def forward(ins: Sequence[Any], wanted: Sequence[bool], program: Program, name: str) -> Any:
-        return call_forward(reverse_programs(program, tuple(wanted)), ins, primitive, name)
+    def forward(ins: Sequence[Any], wanted: Sequence[bool], program: Program, name: str, **params: Any) -> Any:
+        return call_forward(reverse_programs(program, tuple(wanted)), ins, primitive, name, **params)
 
     def backward(
-        kept: Any, ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], program: Program, name: str
+        kept: Any,
+        ct: Any,
+        out: Any,
+        ins: Sequence[Any],
+        wanted: Sequence[bool],
+        program: Program,
+        name: str,
+        **params: Any,
     ) -> list[Any]:
         split = reverse_programs(program, tuple(wanted))
-        params = {"name": f"{name}_transpose"}
+        params["name"] = f"{name}_transpose"
         grads = iter(call_program(split.backward, [*kept, *cotangents(ct, out)], primitive, params))
         return [next(grads) if w else None for w in wanted]
 

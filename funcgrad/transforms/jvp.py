@@ -44,8 +44,8 @@ class JVPTracer(Tracer):
     def dtype(self) -> np.dtype[Any]:
         return self.primal.dtype if self.primal.__class__ not in PYTHON_SCALARS else self.aval.dtype
 
-    def concrete(self) -> Any:
-        return self.primal.concrete() if isinstance(self.primal, Tracer) else self.primal
+    def concrete(self, how: str | None = None) -> Any:
+        return self.primal.concrete(how) if isinstance(self.primal, Tracer) else self.primal
 
 
 class JVPTrace(Trace):

@@ -82,7 +82,7 @@ def _dissolve(equations: Sequence[Equation], env: Env, policy: Policy | None = N
     for eqn in equations:
         ins = [_follow(a, env) for a in eqn.inputs]
         params = eqn.params
-        if eqn.primitive is CALL:
+        if eqn.primitive is CALL and "backend" not in params:
             called: Program = params["program"]
             inner: Env = dict(zip(called.inputs, ins, strict=True))
             out += _dissolve(called.equations, inner, policy)

@@ -42,7 +42,7 @@ class BatchTracer(Tracer):
     def dtype(self) -> np.dtype[Any]:
         return self.value.dtype
 
-    def concrete(self) -> None:
+    def concrete(self, how: str | None = None) -> None:
         return None  # it stands for every example at once
 
 

@@ -1,0 +1,73 @@
+"""What a backend is: arrays on a device, and an implementation of each primitive there.
+
+A backend need not know of programs: `runner.py` compiles one for it, and does promotion, control flow and memory. Its
+implementations get arrays of the device, whose dtypes are those in which the operation is to be done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from funcgrad.errors import operands_text
+from funcgrad.ir import Equation
+from funcgrad.source import describe
+
+__all__ = ["Backend", "Implementation", "UnsupportedOperationError", "unsupported"]
+
+Implementation = Callable[..., Any]
+"""`implementation(*arrays, **params)`: an array of the device, or a sequence of them for several results."""
+
+
+class UnsupportedOperationError(NotImplementedError):
+    """A backend has no implementation of an operation, for these operands and parameters."""
+
+
+class Backend(Protocol):
+    """Arrays on a device, and what computes with them.
+
+    Attributes:
+        name: what messages call it.
+        lowerings: implementations by the primitive's name, called as `implementation(*arrays, **params)`. They leave
+            their operands as they are; a result may share memory with an operand. All operands of an elementwise
+            primitive have the dtype of NumPy's loop. Besides primitives the table has what loops are made of:
+            `unstack(x)`, a sequence of the slices along the first axis, and `stack(*slices)`, its inverse.
+
+    >>> from funcgrad.backends import NumpyBackend
+    >>> backend = NumpyBackend()
+    >>> backend.to_numpy(backend.lowerings["add"](backend.asarray(np.ones(2)), backend.asarray(np.ones(2))))
+    array([2., 2.])
+    """
+
+    name: str
+    lowerings: Mapping[str, Implementation]
+
+    def asarray(self, x: np.ndarray) -> Any:
+        """An array of the host on the device; nobody will write to either."""
+        ...
+
+    def to_numpy(self, x: Any) -> np.ndarray:
+        """An array of the device on the host, in memory that nothing else shares."""
+        ...
+
+    def supports(self, eqn: Equation) -> bool:
+        """Whether there is an implementation for these operands (their shapes and dtypes) and parameters."""
+        return eqn.primitive.name in self.lowerings
+
+    def synchronize(self) -> None:
+        """Wait until everything that was launched is done."""
+
+
+def unsupported(backend: Backend, eqn: Equation) -> UnsupportedOperationError:
+    """The error for an equation that a backend does not support."""
+    name, place = eqn.primitive.name, describe(eqn.source)
+    missing = name not in backend.lowerings
+    why = "there is no implementation of it" if missing else "its implementation does not take these"
+    results = ", ".join(str(v.aval) for v in eqn.outputs)
+    return UnsupportedOperationError(
+        f"{name}: not supported by the backend {backend.name!r}: {why}; use backend='numpy', or other operations\n"
+        f"  operands: {operands_text(a.aval for a in eqn.inputs)}; results: {results}"
+        + (f"\n  at {place}" if place else "")
+    )

@@ -1,0 +1,165 @@
+"""Programs without promotion: what NumPy does implicitly to dtypes, as equations.
+
+NumPy promotes operands, and Python scalars give way to arrays (NEP 50). Libraries for devices do either differently, or
+not at all. In a *strict* program there are no weak values; the operands of an elementwise primitive have the dtypes of
+the loop that NumPy would run; literals are of the dtype that is wanted, and values are converted where they are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.config import config
+from funcgrad.ir import Atom, Equation, Literal, Program, Var
+from funcgrad.ir_check import check_program
+from funcgrad.ops.linalg import linalg_dtype, real_dtype
+from funcgrad.ops.math import UFUNCS
+from funcgrad.ops.rules import WEAKEN
+from funcgrad.ops.shape import CONVERT
+from funcgrad.passes.rewrite import with_programs
+from funcgrad.types import ShapedArray, loop_dtypes, result_dtype
+
+__all__ = ["operand_dtypes", "strict"]
+
+DTypes = Sequence["np.dtype[Any] | None"]
+
+_UFUNC_OF = {primitive.name: ufunc for ufunc, primitive in UFUNCS.items()}
+
+
+def _strong(aval: ShapedArray) -> ShapedArray:
+    return ShapedArray(aval.shape, aval.dtype) if aval.weak else aval
+
+
+def _of_ufunc(ufunc: np.ufunc, avals: Sequence[ShapedArray], out: np.dtype[Any]) -> DTypes:
+    if not all(a.weak for a in avals):
+        return loop_dtypes(ufunc, avals)[: ufunc.nin]
+    try:  # Python's own arithmetic: True + True is an int
+        dtypes = loop_dtypes(ufunc, [_strong(a) for a in avals])
+        if dtypes[-1] == out:
+            return dtypes[: ufunc.nin]
+    except TypeError:
+        pass
+    return (out,) * ufunc.nin
+
+
+def _as_result(avals: Sequence[ShapedArray], out: np.dtype[Any]) -> DTypes:
+    return (out,) * len(avals)
+
+
+def _as_linalg(avals: Sequence[ShapedArray], out: np.dtype[Any]) -> DTypes:
+    return (linalg_dtype(*avals),) * len(avals)
+
+
+def _as_pinv(avals: Sequence[ShapedArray], out: np.dtype[Any]) -> DTypes:
+    return (out, real_dtype(out))
+
+
+def _as_scatter(avals: Sequence[ShapedArray], out: np.dtype[Any]) -> DTypes:
+    return (out, out, *(None,) * (len(avals) - 2))
+
+
+def _as_select(avals: Sequence[ShapedArray], out: np.dtype[Any]) -> DTypes:
+    return (np.dtype(bool), out, out)
+
+
+def _as_complex(avals: Sequence[ShapedArray], out: np.dtype[Any]) -> DTypes:
+    return (real_dtype(out),) * 2
+
+
+def _joint(avals: Sequence[ShapedArray], out: np.dtype[Any]) -> DTypes:
+    return (result_dtype(*avals),) * len(avals)
+
+
+_RULES: dict[str, Callable[[Sequence[ShapedArray], np.dtype[Any]], DTypes]] = {
+    "select": _as_select,
+    "complex": _as_complex,
+    "scatter": _as_scatter,
+    "searchsorted": _joint,
+    "tie_share": _joint,
+    "pinv": _as_pinv,
+    **dict.fromkeys(
+        ("concatenate", "dot_general", "linear_recurrence", "conv_general_dilated", "relu", "logistic", "gelu_tanh",
+         "softmax", "log_softmax", "logsumexp"),
+        _as_result,
+    ),
+    **dict.fromkeys(
+        ("solve", "inv", "det", "det_derivative", "slogdet", "cholesky", "eigh", "eigvalsh", "eig", "eigvals", "svd",
+         "svdvals", "qr"),
+        _as_linalg,
+    ),
+}  # fmt: skip
+
+
+def operand_dtypes(eqn: Equation) -> DTypes:
+    """The dtypes that the operands of an equation are to have; None for one that stays as it is."""
+    primitive, avals = eqn.primitive, [a.aval for a in eqn.inputs]
+    ufunc = _UFUNC_OF.get(primitive.name)
+    if ufunc is None and isinstance(primitive.impl, np.ufunc):  # one of SciPy's
+        ufunc = primitive.impl
+    if ufunc is not None:
+        return _of_ufunc(ufunc, avals, eqn.outputs[0].aval.dtype)
+    rule = _RULES.get(primitive.name)
+    return (None,) * len(avals) if rule is None else rule(avals, eqn.outputs[0].aval.dtype)
+
+
+class _Strict:
+    """The strict program of another one, in the making."""
+
+    def __init__(self) -> None:
+        self.env: dict[Atom, Atom] = {}
+        self.converted: dict[tuple[Atom, np.dtype[Any]], Var] = {}
+        self.equations: list[Equation] = []
+
+    def bound(self, var: Var) -> Var:
+        """The variable for one that is bound; another one if that is weak."""
+        if not var.aval.weak:
+            return var
+        new = self.env[var] = Var(_strong(var.aval))
+        return new
+
+    def atom(self, atom: Atom, dtype: np.dtype[Any] | None, source: Any) -> Atom:
+        """An operand, with this dtype if one is given."""
+        atom = self.env.get(atom, atom)
+        dtype = atom.aval.dtype if dtype is None else dtype
+        if isinstance(atom, Literal):
+            return Literal(dtype.type(atom.value))
+        if atom.aval.dtype == dtype:
+            return atom
+        found = self.converted.get((atom, dtype))
+        if found is None:
+            found = self.converted[atom, dtype] = Var(ShapedArray(atom.aval.shape, dtype))
+            self.equations.append(Equation(CONVERT, (atom,), (found,), {"dtype": dtype}, source))
+        return found
+
+    def add(self, eqn: Equation) -> None:
+        if eqn.primitive is WEAKEN or eqn.primitive is CONVERT:
+            self.env[eqn.outputs[0]] = self.atom(eqn.inputs[0], eqn.outputs[0].aval.dtype, eqn.source)
+            return
+        ins = [self.atom(a, d, eqn.source) for a, d in zip(eqn.inputs, operand_dtypes(eqn), strict=True)]
+        eqn = with_programs(eqn, strict)
+        outs = tuple(map(self.bound, eqn.outputs))
+        self.equations.append(Equation(eqn.primitive, ins, outs, eqn.params, eqn.source))
+
+
+def strict(program: Program) -> Program:
+    """The program with all conversions of dtypes as equations, and without weak values; made once, kept with it.
+
+    Its inputs and outputs have the dtypes of those of the program, none of them weak. What a function does that an
+    equation holds (and not a program) stays as it is.
+    """
+    found = program.derived.get("strict")
+    if found is not None:
+        return found
+    new = _Strict()
+    consts = tuple(map(new.bound, program.constvars))
+    inputs = tuple(map(new.bound, program.inputs))
+    for eqn in program.equations:
+        new.add(eqn)
+    outputs = [new.atom(a, None, None) for a in program.outputs]
+    made = Program(consts, program.consts, inputs, new.equations, outputs, program.in_tree, program.out_tree)
+    if config.check_ir:
+        check_program(made)
+    return program.derived.setdefault("strict", made)
