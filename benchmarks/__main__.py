@@ -11,19 +11,25 @@ from pathlib import Path
 
 from benchmarks.environment import machine
 from benchmarks.harness import CLOCKS
-from benchmarks.records import RESULTS, save
+from benchmarks.plot import can_plot, plot
+from benchmarks.records import RESULTS, load, save
 from benchmarks.report import markdown
 from benchmarks.rounds import CaseResult, Settings, run_case, run_processes
 from benchmarks.spec import ProcessWorkload, Workload
+from benchmarks.table import Row, rows, table
 from benchmarks.workloads import all_workloads
 
 __all__ = ["main"]
 
+AnyWorkload = Workload | ProcessWorkload
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", help="workloads, wildcards allowed (default: all)")
+    parser.add_argument("names", nargs="*", help="workloads, wildcards allowed; all: every one, in one table")
     parser.add_argument("--list", action="store_true", help="list the workloads and stop")
+    parser.add_argument("--table", action="store_true", help="print one table at the end, and no sections")
+    parser.add_argument("--kept", action="store_true", help="measure nothing: a table of the kept results")
     parser.add_argument("--rounds", type=int, default=Settings.rounds, help="turns per restart")
     parser.add_argument("--restarts", type=int, default=Settings.restarts, help="times to start fresh processes")
     parser.add_argument("--only", default="", help="contenders, comma-separated (default: all)")
@@ -33,20 +39,21 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get("FUNCGRAD_BENCH_PYTHON"),
         help="interpreter that has the other libraries (default: $FUNCGRAD_BENCH_PYTHON, or ours)",
     )
+    parser.add_argument("--threads", type=int, help="for every library alike (default: as many as each takes)")
     parser.add_argument(
         "--clock",
         choices=sorted(CLOCKS),
         default=Settings.clock,
         help="cpu: the process's processor time, for a busy machine (see the README)",
     )
-    parser.add_argument("--output", type=Path, default=RESULTS, help="directory for the JSON")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="directory for the JSON and the picture")
     parser.add_argument("--no-save", action="store_true", help="print only")
     return parser
 
 
-def _chosen(patterns: Sequence[str]) -> list[Workload | ProcessWorkload]:
+def _chosen(patterns: Sequence[str]) -> list[AnyWorkload]:
     known = all_workloads()
-    if not patterns:
+    if not patterns or "all" in patterns:
         return list(known.values())
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in known):
@@ -54,8 +61,8 @@ def _chosen(patterns: Sequence[str]) -> list[Workload | ProcessWorkload]:
     return [workload for name, workload in known.items() if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
-def _run(workload: Workload | ProcessWorkload, settings: Settings) -> list[CaseResult]:
-    """Measure every case of a workload, printing each as it comes."""
+def _run(workload: AnyWorkload, settings: Settings, quiet: bool) -> list[CaseResult]:
+    """Measure every case of a workload, reporting each as it comes: its section, or that it is done."""
     results: list[CaseResult] = []
     cases = workload.cases if isinstance(workload, Workload) else [""]
     for case in cases:
@@ -63,9 +70,37 @@ def _run(workload: Workload | ProcessWorkload, settings: Settings) -> list[CaseR
             result = run_case(workload, case, settings)
         else:
             result = run_processes(workload, settings)
-        print(markdown(workload.summary, workload.goals, result), flush=True)
+        if quiet:
+            print(f"{workload.name} {case}".rstrip(), file=sys.stderr, flush=True)
+        else:
+            print(markdown(workload.summary, workload.goals, result), flush=True)
+        for name, why in result.failed.items():
+            print(f"{workload.name}: {name} failed: {why}", file=sys.stderr, flush=True)
         results.append(result)
     return results
+
+
+def _kept(chosen: Sequence[AnyWorkload], directory: Path) -> int:
+    """Print a table for each set of conditions under which results were kept; draw all in one picture."""
+    groups: dict[str, list[Row]] = {}
+    for workload in chosen:
+        try:
+            results, conditions = load(workload, directory)
+        except FileNotFoundError:
+            print(f"{workload.name}: no results are kept", file=sys.stderr)
+            continue
+        groups.setdefault(conditions, []).extend(row for r in results for row in rows(workload.goals, r))
+    for conditions, found in groups.items():
+        print(f"{conditions}\n\n{table(found)}")
+    _draw([row for found in groups.values() for row in found], directory)
+    return 0
+
+
+def _draw(found: Sequence[Row], directory: Path) -> None:
+    if can_plot():
+        plot(found, directory / "table.png")
+    else:
+        print("no picture: matplotlib is not installed", file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,6 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for workload in chosen:
             print(f"{workload.name}: {workload.summary}")
         return 0
+    if options.kept:
+        return _kept(chosen, options.output)
     settings = Settings(
         rounds=options.rounds,
         restarts=options.restarts,
@@ -83,15 +120,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         python=options.python,
         peers_python=options.peers_python or options.python,
         only=tuple(filter(None, options.only.split(","))),
+        threads=options.threads,
     )
+    as_table = options.table or "all" in options.names
     facts = machine()
     print(f"{facts['processor']}, {facts['cores']} cores, {facts['date']}\n", flush=True)
     wrong = False
+    found: list[Row] = []
     for workload in chosen:
-        results = _run(workload, settings)
+        results = _run(workload, settings, as_table)
         wrong = wrong or any(result.failed for result in results)
+        found += [row for result in results for row in rows(workload.goals, result)]
         if not options.no_save:
-            save(workload.name, workload.goals, results, settings, options.output)
+            save(workload, results, settings, options.output)
+    if as_table:
+        print(table(found))
+        if not options.no_save:
+            _draw(found, options.output)
     return int(wrong)
 
 

@@ -10,7 +10,7 @@ import platform
 import sys
 from collections.abc import Iterable
 
-__all__ = ["load_average", "machine", "package_versions"]
+__all__ = ["load_average", "machine", "package_versions", "usable_cores"]
 
 
 def package_versions(packages: Iterable[str]) -> dict[str, str]:
@@ -42,15 +42,16 @@ def load_average() -> float | None:
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def machine() -> dict[str, str | int]:
     """Processor, usable cores, operating system and today's date (UTC)."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
     return {
         "processor": processor(),
-        "cores": cores,
+        "cores": usable_cores(),
         "system": sys.platform,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }

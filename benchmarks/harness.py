@@ -11,11 +11,23 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.environment import usable_cores
 from benchmarks.spec import Step, Workload
 
-__all__ = ["CLOCKS", "Timer", "WrongResultError", "check_agreement", "flatten", "thread_settings"]
+__all__ = [
+    "CLOCKS",
+    "THREADS",
+    "Timer",
+    "WrongResultError",
+    "check_agreement",
+    "flatten",
+    "limit_threads",
+    "thread_count",
+    "thread_settings",
+]
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "XLA_FLAGS")
+THREADS = "FUNCGRAD_BENCH_THREADS"
+THREAD_VARIABLES = (THREADS, "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC", "XLA_FLAGS")
 
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 
@@ -112,17 +124,31 @@ class Timer:
         return statistics.median(self.batch() for _ in range(batches))
 
 
-def build(workload: Workload, name: str, parameters: Mapping[str, Any], check: bool) -> Step:
+def build(workload: Workload, case: str, name: str, check: bool) -> Step:
     """Set an implementation up, after comparing its first result with the reference's."""
     implementation = workload.implementations[name]
+    parameters = workload.cases[case]
     step = implementation.setup(**parameters)
     if check and name != workload.reference:
         expected = workload.implementations[workload.reference].setup(**parameters)
         step.prepare()
         got = step.comparable(step.call())
         expected.prepare()
-        check_agreement(got, expected.comparable(expected.call()), workload.rtol)
+        check_agreement(got, expected.comparable(expected.call()), workload.tolerance(case))
     return step
+
+
+def limit_threads(package: str) -> None:
+    """Give funcgrad the number of threads that the runner asked for; the others read the environment."""
+    if THREADS in os.environ and package == "funcgrad":
+        import funcgrad  # here, so that other contenders' processes do not load it
+
+        funcgrad.config.threads = int(os.environ[THREADS])
+
+
+def thread_count() -> int:
+    """How many threads a contender may work with: as many as were asked for, or as there are cores."""
+    return int(os.environ.get(THREADS, 0)) or usable_cores()
 
 
 def thread_settings() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from benchmarks.rounds import CaseResult
 from benchmarks.spec import Goal
 
-__all__ = ["Verdict", "judge", "markdown", "paired_difference", "paired_ratio", "verdicts"]
+__all__ = ["Verdict", "judge", "markdown", "number", "paired_difference", "paired_ratio", "verdicts"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def paired_difference(of: Sequence[float], over: Sequence[float]) -> float:
     return statistics.median(a - b for a, b in zip(of, over, strict=True))
 
 
-def _number(value: float, metric: str) -> str:
+def number(value: float, metric: str) -> str:
     """A figure with its unit."""
     if metric == "memory":
         return f"{value:.1f} MB"
@@ -45,20 +45,23 @@ def judge(goal: Goal, result: CaseResult) -> Verdict | None:
     """Hold a result against a goal; None where the goal does not apply or a contender is absent."""
     samples = result.samples.get(goal.metric, {})
     applies = not goal.cases or result.case in goal.cases
-    if not applies or goal.of not in samples or goal.over not in samples:
+    if not applies or goal.of not in samples or (goal.over and goal.over not in samples):
         return None
-    of, over = samples[goal.of], samples[goal.over]
+    of = samples[goal.of]
     bound = "at most" if goal.at_most is not None else "at least"
     limit = goal.at_most if goal.at_most is not None else goal.at_least
     assert limit is not None
-    if goal.compare == "ratio":
-        measured = paired_ratio(of, over)
+    if goal.compare == "figure":
+        measured = statistics.median(of)
+        text = f"{goal.metric} of {goal.of}: {bound} {number(limit, goal.metric)}, got {number(measured, goal.metric)}"
+    elif goal.compare == "ratio":
+        measured = paired_ratio(of, samples[goal.over])
         text = f"{goal.metric} of {goal.of} / {goal.over}: {bound} {limit:g}, got {measured:.2f}"
     else:
-        measured = paired_difference(of, over)
+        measured = paired_difference(of, samples[goal.over])
         text = (
-            f"{goal.metric} of {goal.of} - {goal.over}: {bound} {_number(limit, goal.metric)}, "
-            f"got {_number(measured, goal.metric)}"
+            f"{goal.metric} of {goal.of} - {goal.over}: {bound} {number(limit, goal.metric)}, "
+            f"got {number(measured, goal.metric)}"
         )
     return Verdict(text, measured, goal.met_by(measured))
 
@@ -79,14 +82,13 @@ def _table(result: CaseResult, metric: str) -> list[str]:
     """One Markdown table; ratios to the reference and to funcgrad where those took part."""
     samples = result.samples[metric]
     bases = [result.reference] if result.reference in samples else []
-    if "funcgrad" in samples:
-        bases.append("funcgrad")
+    bases += [name for name in ("funcgrad", "funcgrad jit") if name in samples and name not in bases]
     head = [f"{metric} (median)", "middle half of the rounds", *(f"/ {base}" for base in bases)]
     lines = ["| contender | " + " | ".join(head) + " |", "| --- |" + " ---: |" * len(head)]
     for name, values in samples.items():
         low, high = _quartiles(values)
-        cells = [_number(statistics.median(values), metric)]
-        cells.append(f"{_number(low, metric)} to {_number(high, metric)}")
+        cells = [number(statistics.median(values), metric)]
+        cells.append(f"{number(low, metric)} to {number(high, metric)}")
         cells += [f"{paired_ratio(values, samples[base]):.2f}" for base in bases]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines

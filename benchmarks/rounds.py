@@ -19,11 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.environment import load_average
+from benchmarks.harness import THREADS
 from benchmarks.spec import ProcessWorkload, Snippet, Workload
 
 __all__ = ["CaseResult", "Settings", "run_case", "run_processes"]
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Where the libraries look for their number of threads: funcgrad (through `limit_threads`), BLAS and
+# PyTorch, XLA's CPU client.
+THREAD_LIMITS = (THREADS, "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
 
 # The kernel carries ru_maxrss over from the process that forked (vfork shares its memory), so a
 # small child of a large runner would report the runner's peak. VmHWM belongs to the new program.
@@ -49,7 +54,8 @@ class Settings:
     """How much to measure, and with which interpreters.
 
     `settle_seconds` passes before each turn: BLAS and OpenMP threads of the process whose turn it
-    was go on spinning for tens of milliseconds before they sleep.
+    was go on spinning for tens of milliseconds before they sleep. `threads` is for every library
+    alike; with None each has its default.
     """
 
     rounds: int = 15
@@ -63,6 +69,7 @@ class Settings:
     python: str = sys.executable
     peers_python: str = sys.executable
     only: tuple[str, ...] = ()
+    threads: int | None = None
 
     def interpreter(self, peer: bool) -> str:
         """The interpreter for a contender: the peers may live in another environment."""
@@ -93,23 +100,24 @@ class CaseResult:
         self.samples.setdefault(metric, {}).setdefault(name, []).append(value)
 
 
-def _environment() -> dict[str, str]:
+def _environment(threads: int | None = None) -> dict[str, str]:
     """Our environment, with this source tree importable and the user's site left as it is."""
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    limits = {} if threads is None else dict.fromkeys(THREAD_LIMITS, str(threads))
+    return {**os.environ, **limits, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 class _Worker:
     """A running ``benchmarks.worker`` and the conversation with it."""
 
-    def __init__(self, python: str, request: dict[str, Any]) -> None:
+    def __init__(self, python: str, request: dict[str, Any], threads: int | None) -> None:
         self._label = "/".join([request["workload"], *request["implementations"]])
         self._process = subprocess.Popen(
             [python, "-m", "benchmarks.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=_environment(),
+            env=_environment(threads),
             cwd=ROOT,
         )
         self.reply = self._ask(request)
@@ -158,7 +166,7 @@ def _workers(
                 "clock": settings.clock,
                 "check": settings.check,
             }
-            worker = _Worker(settings.interpreter(peer), request)
+            worker = _Worker(settings.interpreter(peer), request, settings.threads)
             stack.callback(worker.close)
             result.skipped.update(worker.reply["skipped"])
             result.failed.update(worker.reply["failed"])
@@ -183,13 +191,13 @@ def run_case(workload: Workload, case: str, settings: Settings) -> CaseResult:
     return result
 
 
-def _run_snippet(python: str, snippet: Snippet, cache: str) -> tuple[float, float]:
-    """Seconds from starting a process to its end, and its peak memory in MB.
+def _run_snippet(python: str, snippet: Snippet, cache: str, threads: int | None) -> dict[str, float]:
+    """Seconds from starting a process to its end, its peak memory in MB, and what it says of itself.
 
     Compiled modules are kept in the directory `cache`, whether or not the source tree holds any
     and whatever the environment says: installed packages have theirs, too.
     """
-    environment = {**_environment(), "PYTHONPYCACHEPREFIX": cache}
+    environment = {**_environment(threads), "PYTHONPYCACHEPREFIX": cache}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [python, "-c", snippet.code + _PEAK_MEMORY]
     start = time.perf_counter()
@@ -197,7 +205,13 @@ def _run_snippet(python: str, snippet: Snippet, cache: str) -> tuple[float, floa
     elapsed = time.perf_counter() - start
     if done.returncode != 0:
         raise RuntimeError(f"the program ended with exit code {done.returncode}:\n{done.stderr}")
-    return elapsed, float(done.stdout.split()[-1])
+    lines = done.stdout.splitlines()
+    figures = {"time": elapsed, "memory": float(lines[-1])}
+    for line in lines:
+        if line.startswith("metric "):
+            name, _, value = line.removeprefix("metric ").rpartition(" ")
+            figures[name] = float(value)
+    return figures
 
 
 def _probe(python: str, package: str) -> dict[str, str] | None:
@@ -238,7 +252,7 @@ def _processes_in_turn(workload: ProcessWorkload, settings: Settings, cache: str
             result.skipped[name] = f"{snippet.requires} is not installed"
             continue
         try:
-            _run_snippet(python, snippet, cache)
+            _run_snippet(python, snippet, cache, settings.threads)
         except RuntimeError as error:  # reported, and the other contenders go on
             result.failed[name] = str(error).splitlines()[-1]
             continue
@@ -247,7 +261,6 @@ def _processes_in_turn(workload: ProcessWorkload, settings: Settings, cache: str
         turns.append((name, python, snippet))
     for _ in range(settings.rounds):
         for name, python, snippet in turns:
-            elapsed, peak = _run_snippet(python, snippet, cache)
-            result.add("time", name, elapsed)
-            result.add("memory", name, peak)
+            for metric, figure in _run_snippet(python, snippet, cache, settings.threads).items():
+                result.add(metric, name, figure)
     return result

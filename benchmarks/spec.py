@@ -56,13 +56,14 @@ class Implementation:
 class Goal:
     """A statement about two contenders of one case, judged on the median of paired rounds.
 
-    ``compare="ratio"`` looks at ``of / over``, ``"difference"`` at ``of - over``; `metric` names
-    one of the workload's metrics. Exactly one of `at_most` and `at_least` is given. `cases` limits
-    the goal to some of the workload's cases (all when empty).
+    ``compare="ratio"`` looks at ``of / over``, ``"difference"`` at ``of - over``, ``"figure"`` at
+    `of` alone, without `over`; `metric` names one of the workload's metrics. Exactly one of
+    `at_most` and `at_least` is given. `cases` limits the goal to some of the workload's cases (all
+    when empty).
     """
 
     of: str
-    over: str
+    over: str = ""
     at_most: float | None = None
     at_least: float | None = None
     compare: str = "ratio"
@@ -72,11 +73,13 @@ class Goal:
     def __post_init__(self) -> None:
         if (self.at_most is None) == (self.at_least is None):
             raise ValueError("Goal: give exactly one of at_most and at_least")
-        if self.compare not in ("ratio", "difference"):
-            raise ValueError(f"Goal: compare must be 'ratio' or 'difference', not {self.compare!r}")
+        if self.compare not in ("ratio", "difference", "figure"):
+            raise ValueError(f"Goal: compare must be 'ratio', 'difference' or 'figure', not {self.compare!r}")
+        if (self.compare == "figure") == bool(self.over):
+            raise ValueError("Goal: name what a ratio or difference is over; a figure has nothing that it is over")
 
     def met_by(self, measured: float) -> bool:
-        """Whether a measured ratio or difference reaches the goal."""
+        """Whether a measured ratio, difference or figure reaches the goal."""
         if self.at_most is not None:
             return measured <= self.at_most
         assert self.at_least is not None
@@ -93,7 +96,7 @@ class Workload:
         cases: parameters of each case, by the case's name.
         tiny: parameters small enough for a test (same keys as a case), one entry per case.
         rtol: how far a leaf may lie from the reference's, as a fraction of the reference leaf's
-            largest magnitude.
+            largest magnitude; one number, or one for each case.
         goals: what the report holds the figures against.
         reference: the implementation that defines the right answer and the ratio column.
         shared_process: run all contenders in one process, in turn: for comparing two settings of
@@ -104,11 +107,15 @@ class Workload:
     summary: str
     cases: Mapping[str, Mapping[str, Any]]
     tiny: Mapping[str, Mapping[str, Any]]
-    rtol: float
+    rtol: float | Mapping[str, float]
     goals: tuple[Goal, ...] = ()
     reference: str = "numpy"
     shared_process: bool = False
     implementations: dict[str, Implementation] = field(default_factory=dict)
+
+    def tolerance(self, case: str) -> float:
+        """`rtol` as it holds for one case."""
+        return self.rtol[case] if isinstance(self.rtol, Mapping) else self.rtol
 
     def implementation(self, name: str, *, requires: str | None = None, peer: bool = True) -> Callable[[Setup], Setup]:
         """Register a setup function under `name`; `requires` defaults to the same word."""
@@ -124,7 +131,10 @@ class Workload:
 
 @dataclass(frozen=True)
 class Snippet:
-    """A program whose whole life is measured: `code` is run with ``python -c``."""
+    """A program whose whole life is measured: `code` is run with ``python -c``.
+
+    Lines ``metric NAME VALUE`` of its output are figures of its own, beside time and memory.
+    """
 
     code: str
     requires: str
@@ -133,7 +143,7 @@ class Snippet:
 
 @dataclass
 class ProcessWorkload:
-    """Work that is timed from outside, as whole processes (time in s, peak memory in MB)."""
+    """Work that is timed from outside, as whole processes (wall clock in s, peak memory in MB)."""
 
     name: str
     summary: str

@@ -15,7 +15,7 @@ import traceback
 from typing import IO, Any
 
 from benchmarks.environment import package_versions
-from benchmarks.harness import Timer, build, thread_settings
+from benchmarks.harness import Timer, build, limit_threads, thread_settings
 from benchmarks.workloads import call_workloads
 
 __all__ = ["main"]
@@ -24,7 +24,6 @@ __all__ = ["main"]
 def _set_up(request: dict[str, Any]) -> tuple[dict[str, Timer], dict[str, Any]]:
     """Build a `Timer` for every requested implementation that is installed and right."""
     workload = call_workloads()[request["workload"]]
-    parameters = workload.cases[request["case"]]
     timers: dict[str, Timer] = {}
     skipped: dict[str, str] = {}
     failed: dict[str, str] = {}
@@ -35,7 +34,8 @@ def _set_up(request: dict[str, Any]) -> tuple[dict[str, Timer], dict[str, Any]]:
             skipped[name] = f"{requires} is not installed"
             continue
         try:
-            step = build(workload, name, parameters, request["check"])
+            limit_threads(requires)
+            step = build(workload, request["case"], name, request["check"])
             seconds = request["batch_seconds"], request["warm_seconds"]
             timers[name] = Timer(step, *seconds, request["clock"])
         except Exception as error:  # reported, and the other contenders go on

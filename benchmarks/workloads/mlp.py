@@ -1,9 +1,9 @@
-"""The 784-200-200-10 network: ReLU, softmax cross entropy, batch 100, float32.
+"""The 784-200-200-10 network: ReLU, softmax cross entropy, batch 100, float32; value and gradient.
 
-`mlp_eager` is value and gradient; `mlp_step` adds the SGD update. The NumPy contender is the
-backward pass that one writes by hand for this network, layer by layer, down to the gradient of the
-input. It starts from ``y - t``, which is the gradient of the batch's *sum* of cross entropies,
-while the loss is their mean, so its gradients are divided by the batch size before comparison.
+The NumPy contender is the backward pass that one writes by hand for this network, layer by layer,
+down to the gradient of the input. It starts from ``y - t``, which is the gradient of the batch's
+*sum* of cross entropies, while the loss is their mean, so its gradients are divided by the batch
+size before comparison.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.spec import Goal, Step, Workload
+from benchmarks.steps import torch_leaves, torch_tree
 
-__all__ = ["WORKLOADS", "make_data", "make_loss"]
+__all__ = ["SIZES", "TINY", "WORKLOADS", "make_data", "make_loss", "torch_loss"]
 
 Params = dict[str, Any]
 
 SIZES = {"batch": 100, "inputs": 784, "hidden": 200, "outputs": 10}
 TINY = {"batch": 5, "inputs": 7, "hidden": 6, "outputs": 3}
-LEARNING_RATE = 0.01  # of the summed loss; `LEARNING_RATE * batch` is that of the mean
 
 
 def make_data(batch: int, inputs: int, hidden: int, outputs: int) -> tuple[Params, np.ndarray, np.ndarray]:
@@ -155,19 +155,12 @@ def _(**sizes: int) -> Step:
     return _jax(True, sizes)
 
 
-def _torch_data(sizes: dict[str, int]) -> tuple[Params, Any, Any]:
-    import torch
-
-    params, x, t = make_data(**sizes)
-    leaves = {name: torch.from_numpy(p).requires_grad_() for name, p in params.items()}
-    return leaves, torch.from_numpy(x), torch.from_numpy(t)
-
-
 @mlp_eager.implementation("torch")
 def _(**sizes: int) -> Step:
     import torch
 
-    params, x, t = _torch_data(sizes)
+    start, *data = make_data(**sizes)
+    params, (x, t) = torch_leaves(start), torch_tree(data)
     leaves = list(params.values())
 
     def call() -> Any:
@@ -177,115 +170,4 @@ def _(**sizes: int) -> Step:
     return Step(call)
 
 
-mlp_step = Workload(
-    name="mlp_step",
-    summary="The same MLP with its SGD update; each call starts from the last one's parameters.",
-    cases={"batch 100": SIZES},
-    tiny={"batch 100": TINY},
-    rtol=1e-4,
-    goals=(
-        Goal("funcgrad", over="numpy", at_most=1.5),
-        Goal("autograd", over="funcgrad", at_least=2.5),
-        Goal("jax", over="funcgrad", at_least=5.0),
-    ),
-)
-
-
-@mlp_step.implementation("numpy", peer=False)
-def _(**sizes: int) -> Step:
-    params, x, t = make_data(**sizes)
-
-    def call() -> Any:
-        loss, grads = by_hand(params, x, t)
-        for name in params:
-            params[name] -= LEARNING_RATE * grads[name]  # in place, as one does by hand
-        return loss, params
-
-    return Step(call, comparable=_copy)
-
-
-def _copy(result: Any) -> Any:
-    """The loss and copies of the parameters: the next call may overwrite them."""
-    loss, params = result
-    return float(loss), {name: np.array(p) for name, p in params.items()}
-
-
-def _carried(update: Callable[..., Any], params: Params, x: Any, t: Any) -> Step:
-    """A step that hands the new parameters on to the next call."""
-
-    def call() -> Any:
-        nonlocal params
-        loss, params = update(params, x, t)
-        return loss, params
-
-    return Step(call, comparable=_copy)
-
-
-def _functional_update(value_and_grad: Callable[..., Any], rate: float) -> Callable[..., Any]:
-    def update(params: Params, x: Any, t: Any) -> Any:
-        loss, grads = value_and_grad(params, x, t)
-        return loss, {name: p - rate * grads[name] for name, p in params.items()}
-
-    return update
-
-
-@mlp_step.implementation("funcgrad", peer=False)
-def _(**sizes: int) -> Step:
-    import funcgrad
-
-    value_and_grad = funcgrad.value_and_grad(make_loss(np))
-    update = _functional_update(value_and_grad, LEARNING_RATE * sizes["batch"])
-    return _carried(update, *make_data(**sizes))
-
-
-@mlp_step.implementation("autograd")
-def _(**sizes: int) -> Step:
-    import autograd
-    import autograd.numpy
-
-    value_and_grad = autograd.value_and_grad(make_loss(autograd.numpy))
-    update = _functional_update(value_and_grad, LEARNING_RATE * sizes["batch"])
-    return _carried(update, *make_data(**sizes))
-
-
-def _jax_step(jit: bool, sizes: dict[str, int]) -> Step:
-    import jax
-
-    value_and_grad = jax.value_and_grad(make_loss(jax.numpy))
-    update = _functional_update(value_and_grad, LEARNING_RATE * sizes["batch"])
-    if jit:
-        update = jax.jit(update, donate_argnums=0)
-    arguments = jax.device_put(make_data(**sizes))
-    return _carried(lambda *args: jax.block_until_ready(update(*args)), *arguments)
-
-
-@mlp_step.implementation("jax")
-def _(**sizes: int) -> Step:
-    return _jax_step(False, sizes)
-
-
-@mlp_step.implementation("jax jit", requires="jax")
-def _(**sizes: int) -> Step:
-    return _jax_step(True, sizes)
-
-
-@mlp_step.implementation("torch")
-def _(**sizes: int) -> Step:
-    import torch
-
-    params, x, t = _torch_data(sizes)
-    leaves = list(params.values())
-    rate = LEARNING_RATE * sizes["batch"]
-
-    def call() -> Any:
-        loss = torch_loss(params, x, t)
-        grads = torch.autograd.grad(loss, leaves)
-        with torch.no_grad():
-            for leaf, grad in zip(leaves, grads, strict=True):
-                leaf.sub_(grad, alpha=rate)
-        return loss.detach(), {name: p.detach() for name, p in params.items()}
-
-    return Step(call, comparable=_copy)
-
-
-WORKLOADS = (mlp_eager, mlp_step)
+WORKLOADS = (mlp_eager,)
