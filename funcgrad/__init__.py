@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from funcgrad import (
     ad_checkpoint,
     checkpoint_policies,
+    custom_batching,
     custom_derivatives,
     errors,
     flatten_util,
@@ -30,6 +31,7 @@ from funcgrad.ir import Program
 from funcgrad.ir_check import check_program
 from funcgrad.numpy import at
 from funcgrad.transforms.checkpoint import checkpoint, remat
+from funcgrad.transforms.closure import closure_convert
 from funcgrad.transforms.custom import custom_gradient, custom_jvp, custom_vjp
 from funcgrad.transforms.grad import grad, value_and_grad
 from funcgrad.transforms.jacobian import hessian, jacfwd, jacobian, jacrev
@@ -60,7 +62,9 @@ __all__ = [
     "checkpoint",
     "checkpoint_name",
     "checkpoint_policies",
+    "closure_convert",
     "config",
+    "custom_batching",
     "custom_derivatives",
     "custom_gradient",
     "custom_jvp",

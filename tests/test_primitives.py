@@ -29,7 +29,19 @@ from funcgrad.types import PYTHON_SCALARS, dtype_of, is_inexact, shape_of
 
 TABLE = str(Path(__file__).parent / "opspecs")
 
-WITH_PROGRAMS = {"checkpoint", "cond", "custom_call", "jit", "quiet", "scan", "while", "while_transpose"}
+WITH_PROGRAMS = {
+    "checkpoint",
+    "cond",
+    "custom_call",
+    "jit",
+    "quiet",
+    "scan",
+    "while",
+    "while_transpose",
+    "custom_linear_solve",
+    "custom_root",
+    "custom_vmap",
+}
 """Primitives without rows: they apply programs, not functions of arrays, and have test modules of their own."""
 
 NOT_FUNCTIONS = {"aval", "concrete", "owner", "source", "weak"}

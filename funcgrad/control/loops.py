@@ -145,8 +145,8 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
 def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any) -> Any:
     """Apply `body_fun` to a value as long as `cond_fun` holds of it.
 
-    The value is a pytree that keeps its structure, shapes and dtypes. Reverse mode works: each step's residuals are kept
-    on a stack that grows as the loop runs.
+    The value is a pytree that keeps its structure, shapes and dtypes. Reverse mode works: each step's residuals are
+    kept on a stack that grows as the loop runs.
 
     Raises TypeError where the value changes (the message says which leaf), or the condition is no scalar.
 

@@ -13,7 +13,7 @@ from funcgrad.control.while_ import WHILE, Counts, batch_loop, push, spread, tan
 from funcgrad.core import Tracer, axes_in_scope
 from funcgrad.ir import Program, crosses, eval_program
 from funcgrad.ops.rules import declare
-from funcgrad.transforms.call import CALL, close, reverse_programs
+from funcgrad.transforms.call import CALL, cached, close, reverse_programs
 from funcgrad.transforms.vjp import zero_like
 from funcgrad.types import ShapedArray, is_inexact
 
@@ -32,7 +32,7 @@ def _run_forward(ins: Sequence[Any], wanted: Sequence[bool], cond: Program, body
     """Run the loop step by step; returns the carried values, the number of steps and the residuals of all steps."""
     c, b, carry = counts.split(ins)
     split = reverse_programs(body, _body_wanted(wanted, body, counts))
-    closed, consts = close(split.forward)
+    closed, consts = cached(split.forward, "closed", lambda: close(split.forward))
     kept: list[Any] = []
     steps = 0
     while _value(eval_program(cond, [*c, *carry])[0]):
@@ -51,7 +51,7 @@ def _run_backward(
 ) -> tuple[list[Any], list[Any]]:
     """Cotangents of the wanted constants of the body (None if no step was run) and of the inexact carried values."""
     split = reverse_programs(body, _body_wanted(wanted, body, counts))
-    closed, consts = close(split.backward)
+    closed, consts = cached(split.backward, "closed", lambda: close(split.backward))
     size = len(stack) // steps if steps else 0
     sums: list[Any] = [None] * sum(wanted)
     for _ in range(steps):

@@ -24,6 +24,7 @@ from funcgrad.lax._collectives import (
     pswapaxes,
 )
 from funcgrad.ops.shape import STOP_GRADIENT
+from funcgrad.transforms.implicit import custom_linear_solve, custom_root
 from funcgrad.types import is_inexact
 
 __all__ = [
@@ -33,6 +34,8 @@ __all__ = [
     "axis_index",
     "axis_size",
     "cond",
+    "custom_linear_solve",
+    "custom_root",
     "fori_loop",
     "linalg",
     "map",

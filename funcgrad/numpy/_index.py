@@ -74,7 +74,7 @@ def _window(plan: Plan) -> tuple[slice, ...]:
 
 
 def _shifted(index: Any, n: int) -> Any:
-    return np.where(index < 0, index + n, index) if np.ndim(index) else index % n
+    return np.where((index < 0) & (index >= -n), index + n, index) if np.ndim(index) else index % n
 
 
 def _write_gathered(x: Any, values: Any, indices: Sequence[Any], plan: Plan, add: bool) -> Any:

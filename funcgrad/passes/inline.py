@@ -19,6 +19,7 @@ from funcgrad.ops.name import NAME
 from funcgrad.ops.shape import BROADCAST_TO, RESHAPE, STOP_GRADIENT
 from funcgrad.passes.rewrite import Env, adapted, copied, follow
 from funcgrad.transforms.call import CALL
+from funcgrad.transforms.custom_batching import CUSTOM_VMAP
 from funcgrad.transforms.custom_call import CUSTOM
 from funcgrad.transforms.make_ir import trace_to_program
 from funcgrad.transforms.remat import CHECKPOINT
@@ -26,7 +27,6 @@ from funcgrad.transforms.remat import CHECKPOINT
 __all__ = ["inline"]
 
 _IDENTITIES = (STOP_GRADIENT, NAME)
-_CALLS = (CALL, CHECKPOINT, CUSTOM, COND, SCAN)
 
 
 def inline(program: Program) -> Program:
@@ -50,7 +50,7 @@ def inline(program: Program) -> Program:
 
 def _goes(eqn: Equation) -> bool:
     primitive = eqn.primitive
-    if primitive in _IDENTITIES or primitive is CHECKPOINT or primitive is CUSTOM:
+    if primitive in _IDENTITIES or primitive in (CHECKPOINT, CUSTOM, CUSTOM_VMAP):
         return True
     if primitive is CALL:
         return eqn.params["name"] != "rematerialize" and "backend" not in eqn.params

@@ -1,8 +1,8 @@
 """Sums of arrays that were placed side by side into zeros are concatenations.
 
 The gradient of `x[:, 0], x[:, 1], x[:, 2]` is three arrays placed into zeros, and their sum. Where they cover an axis
-and do not overlap, no zero is left: `concatenate` writes each element once. (It keeps the sign of a zero, which `0 + -0`
-does not.)
+and do not overlap, no zero is left: `concatenate` writes each element once. (It keeps the sign of a zero, which
+`0 + -0` does not.)
 """
 
 from __future__ import annotations

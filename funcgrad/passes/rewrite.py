@@ -20,8 +20,8 @@ Env = dict[Any, Atom]
 _HOLDERS = {CALL: ("program",), QUIET: ("program",), SCAN: ("program",), WHILE: ("cond", "body"), COND: ("branches",)}
 """The parameters that are programs which are run as they are.
 
-`while_transpose` is not among them: it runs derivatives of its programs, so that calls with rules of their own must stay
-in these.
+`while_transpose` is not among them: it runs derivatives of its programs, so that calls with rules of their own must
+stay in these.
 """
 
 
@@ -64,7 +64,7 @@ def follow(atom: Atom, env: Env) -> Atom:
 
 
 def adapted(atom: Atom, like: Var, equations: list[Equation], source: Any) -> Atom | None:
-    """An atom as a value of the kind of a variable: made weak or strong, if that is all; None if they differ in more."""
+    """An atom as a value of the kind of a variable, made weak or strong; None if they differ in more than that."""
     have, want = atom.aval, like.aval
     if have == want:
         return atom
