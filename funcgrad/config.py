@@ -13,7 +13,7 @@ class Config:
     Attributes:
         check_ir: run the IR checker on every program that is built (the tests do).
         full_tracebacks: keep funcgrad's own frames in the tracebacks of errors.
-        guard_leaves: how many ways through a function that branches on values `jit` keeps; beyond that it is run eagerly.
+        guard_leaves: how many ways through a function that branches on values `jit` keeps; beyond that it runs eagerly.
         guard_length: how many operations one of these ways may have.
         check_purity: let `jit` record a function again at each call, and raise if it is not what it was: for debugging.
         source_lines: let each recorded equation remember the user's line.

@@ -340,8 +340,8 @@ def install(cls: Any) -> None:
     cls.__deepcopy__ = lambda self, memo: self
     cls.__reduce_ex__ = _reduce_ex
     cls.__round__ = lambda self, digits=None: np.round(self, digits or 0) if digits is not None else int(np.rint(self))
-    cls.__floor__ = lambda self: _int(np.floor(self))
-    cls.__ceil__ = lambda self: _int(np.ceil(self))
+    cls.__floor__ = lambda self: int(np.floor(self))
+    cls.__ceil__ = lambda self: int(np.ceil(self))
     cls.__trunc__ = _int
     cls.item, cls.tolist = _item, _tolist
     for name, (what, instead) in _WRITES.items():

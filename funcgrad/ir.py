@@ -15,7 +15,7 @@ from funcgrad.ir_print import print_program
 from funcgrad.source import Source
 from funcgrad.types import ShapedArray, aval_of
 
-__all__ = ["Atom", "Equation", "Literal", "Program", "Var", "crosses", "eval_program"]
+__all__ = ["Atom", "Equation", "Literal", "Program", "Var", "crosses", "eval_program", "has_effect"]
 
 
 class Var:
@@ -140,6 +140,20 @@ def eval_program(program: Program, inputs: Iterable[Any]) -> list[Any]:
         out = eqn.primitive.bind(*map(read, eqn.inputs), **eqn.params)
         env.update(zip(eqn.outputs, out if eqn.primitive.multiple else (out,), strict=True))
     return [read(atom) for atom in program.outputs]
+
+
+def has_effect(primitive: Primitive, params: dict[str, Any]) -> bool:
+    """Whether an operation has an effect, or runs one that has."""
+    if primitive.effect or not primitive.nested:
+        return primitive.effect
+    held = [p for value in params.values() for p in (value if isinstance(value, tuple) else (value,))]
+    return any(_has_effect(p) for p in held if isinstance(p, Program))
+
+
+def _has_effect(program: Program) -> bool:
+    if "effect" not in program.derived:
+        program.derived["effect"] = any(has_effect(e.primitive, e.params) for e in program.equations)
+    return program.derived["effect"]
 
 
 def crosses(primitive: Primitive, params: dict[str, Any], axis_name: Any) -> bool:

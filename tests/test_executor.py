@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from programs import PROGRAMS
 
 import funcgrad as fg
 from funcgrad import lax, tree
 from funcgrad.executor.compiled import executable
-from programs import PROGRAMS
 
 X = np.array([0.5, -1.2, 0.8])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import hypothesis.strategies as st
@@ -21,7 +22,7 @@ from funcgrad.passes.fuse import fuse
 ALONG: dict[str, Callable[..., Any]] = {
     "softmax": nn.softmax,
     "log_softmax": nn.log_softmax,
-    "logsumexp": nn.logsumexp,
+    "logsumexp": partial(nn.logsumexp, axis=-1),
 }
 EACH: dict[str, Callable[..., Any]] = {"gelu": nn.gelu, "relu": nn.relu}
 
@@ -52,7 +53,7 @@ def array(shape: tuple[int, ...], dtype: Any = np.float64, seed: int = 0) -> np.
 
 
 @pytest.mark.parametrize("name", ALONG)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.longdouble])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
 @pytest.mark.parametrize("axis", [-1, 1, (1, 2)])
 def test_along_axes(name: str, dtype: Any, axis: Any) -> None:
     f, x = ALONG[name], array((5, 6, 7), dtype)
@@ -99,7 +100,7 @@ def test_not_finite(name: str) -> None:
 
 def test_logarithms_of_zero_do_not_warn() -> None:
     x = np.full((4, 3), -np.inf)
-    np.testing.assert_array_equal(jit(lambda x: nn.logsumexp(x, axis=-1))(x), [-np.inf] * 4)
+    np.testing.assert_array_equal(jit(ALONG["logsumexp"])(x), [-np.inf] * 4)
 
 
 def test_what_is_left_as_it_is() -> None:
@@ -108,7 +109,6 @@ def test_what_is_left_as_it_is() -> None:
         (lambda x: nn.softmax(x), array((9, 11))),  # small
         (lambda x: nn.softmax(x, axis=0), array((20, 11))),  # known after the last tile
         (lambda x: nn.softmax(x), array((20, 11), np.float16)),
-        (lambda x: np.vecdot(x, x, axis=0), array((20, 11))),
         (lambda x: x @ x.T, array((20, 11))),
     ]:
         program = make_ir(f)(x)

@@ -197,7 +197,7 @@ def test_one_after_the_other() -> None:
 
 def test_rules_that_do_not_fit() -> None:
     f = custom_vmap(lambda x: x)
-    with pytest.raises(TypeError, match="def_vmap"):
+    with pytest.raises(AttributeError, match="def_vmap"):
         f(1.0)
     f.def_vmap(lambda size, flags, x: x)
     with pytest.raises(TypeError, match="out_batched"):

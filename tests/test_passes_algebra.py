@@ -10,6 +10,7 @@ import pytest
 
 import funcgrad as fg
 from funcgrad.ir import Program
+from funcgrad.ops.math import COMPLEX
 from funcgrad.passes.pipeline import optimise
 from funcgrad.types import PYTHON_SCALARS
 
@@ -48,7 +49,7 @@ ONE = {
     "factors and a sign": Rule(lambda x: -(x * 3) * 2, "mul"),
     "quotient of a product": Rule(lambda x: (x * 3) / 4, "mul"),
     "x + x": Rule(lambda x: x + x, "mul"),
-    "-(-x)": Rule(lambda x: -(-x), ""),
+    "-(-x)": Rule(lambda x: np.negative(-x), ""),
     "-(3 · x)": Rule(lambda x: -(3 * x), "mul"),
     "-(x / 3)": Rule(lambda x: -(x / 3), "div"),
     "|-x|": Rule(lambda x: np.abs(-x), "abs"),
@@ -80,7 +81,9 @@ ONE = {
         lambda x: np.sin(np.broadcast_to(x, (3, *x.shape))) + 1, "sin add broadcast_to"
     ),
     "broadcast: same": Rule(lambda x: np.broadcast_to(x, x.shape), ""),
-    "broadcast: twice": Rule(lambda x: np.broadcast_to(np.broadcast_to(x, (2, *x.shape)), (4, 2, *x.shape)), "broadcast_to"),
+    "broadcast: twice": Rule(
+        lambda x: np.broadcast_to(np.broadcast_to(x, (2, *x.shape)), (4, 2, *x.shape)), "broadcast_to"
+    ),
     "broadcast: of new axes": Rule(lambda x: np.broadcast_to(x[None], (3, *x.shape)), "broadcast_to"),
     "transpose: of a broadcast number": Rule(
         lambda x: np.transpose(np.broadcast_to(np.sum(x), (2, 3))), "reduce_sum broadcast_to", CLOSE
@@ -102,7 +105,7 @@ ONE = {
     "sum: over size 1": Rule(lambda x: np.sum(x[None, :, None], axis=(0, 2)), "", ZERO),
     "sum: of negatives": Rule(lambda x: 1 - np.sum(-x), "reduce_sum add", CLOSE),
     "sum: of sums": Rule(lambda x: np.sum(np.sum(x[:, None] * x, axis=1)), "reshape mul reduce_sum", CLOSE),
-    "max: of maxima": Rule(lambda x: np.max(np.max(np.outer(x, x), axis=1, keepdims=True)), "dot_general reduce_max"),
+    "max: of maxima": Rule(lambda x: np.max(np.max(np.outer(x, x), axis=1, keepdims=True)), "reshape mul reduce_max"),
     "mean": Rule(lambda x: np.mean(x), "reduce_sum div", CLOSE),
 }  # fmt: skip
 """Of one array."""
@@ -114,15 +117,16 @@ TWO = {
     "-(x - y)": Rule(lambda x, y: -(x - y), "sub", ZERO),
     "(-x) · (-y)": Rule(lambda x, y: -x * -y, "mul"),
     "-(-x · y)": Rule(lambda x, y: -(-x * y), "mul"),
+    "x · x": Rule(lambda x, y: (x * x) / np.square(x), "square div"),
     "(-x) / y": Rule(lambda x, y: -(-x / y), "div"),
     "z - (-x · y)": Rule(lambda x, y: x - -x * y, "mul add"),
     "z + (x · y · -3)": Rule(lambda x, y: x + x * y * -3, "mul mul sub"),
     "(x · 2) · (y · 3)": Rule(lambda x, y: (x * 2) * (y * 3), "mul mul", CLOSE),
     "(x · 0.1) · (y · 3)": Rule(lambda x, y: (x * 0.1) * (y * 3), "mul mul mul"),
     "(x + p) + p": Rule(lambda x, y: (x + x * y[:1]) + x * y[:1], "slice mul mul add", CLOSE),
-    "real of re + i·im": Rule(lambda x, y: np.real(fg.lax.complex(x, y)), ""),
-    "imag of re + i·im": Rule(lambda x, y: np.imag(fg.lax.complex(x, y)), ""),
-    "twice the same": Rule(lambda x, y: np.sin(x + y) * np.sin(y + x), "add sin mul"),
+    "real of re + i·im": Rule(lambda x, y: np.real(COMPLEX.bind(x, y)), ""),
+    "imag of re + i·im": Rule(lambda x, y: np.imag(COMPLEX.bind(x, y)), ""),
+    "twice the same": Rule(lambda x, y: np.sin(x + y) * np.sin(y + x), "add sin square"),
     "placed in one place": Rule(
         lambda x, y: fg.vjp(lambda a: (a[1:], a[1:] * 2), np.zeros(x.shape[0] + 1, x.dtype))[1]((x, y))[0],
         "mul add place",
@@ -144,7 +148,8 @@ def assert_same(got: Any, want: Any, equal: str) -> None:
     """The same type, dtype, shape and values."""
     assert type(got) is type(want) or isinstance(want, (np.ndarray, np.generic))
     assert (got.__class__ in PYTHON_SCALARS) == (want.__class__ in PYTHON_SCALARS)
-    x, y = np.asarray(got), np.asarray(want)
+    x: Any = np.asarray(got)
+    y: Any = np.asarray(want)
     assert (x.shape, x.dtype) == (y.shape, y.dtype)
     if equal == CLOSE and x.dtype.kind in "fc":
         eps = float(np.finfo(x.dtype).eps)
@@ -231,7 +236,7 @@ def test_rules_for_few_elements(name: str, n: int) -> None:
 def test_rules_for_scalars(value: Any) -> None:
     """Python scalars stay Python scalars."""
     for f in (
-        lambda x: (x + 0, x * 1, x * 1.0, -(-x), x - 0.0),
+        lambda x: (x + 0, x * 1, x * 1.0, 0 - (-x), x - 0.0),
         lambda x: (x * 2 * 3, -(3 * x), x + x, x - (-x), (-x) * (-x)),
         lambda x: (x**1, x**2, x**3, np.sin(x) ** 2, abs(-x), +x),
     ):
@@ -270,12 +275,32 @@ def test_products_take_transposed_operands() -> None:
     assert shown(lambda x, y: np.swapaxes(x @ y, 1, 2), X, Y) == "dot_general"
     assert shown(lambda x, y: (x[0] @ y[0]).T, X, Y) == "slice reshape slice reshape dot_general"
     assert shown(lambda x, y: np.transpose(np.tensordot(x, y, ([2], [1])), (2, 3, 0, 1)), X, Y) == "dot_general"
-    assert shown(lambda x, y: np.transpose(np.tensordot(x, y, ([2], [1])), (1, 0, 2, 3)), X, Y) == "dot_general transpose"
+    assert (
+        shown(lambda x, y: np.transpose(np.tensordot(x, y, ([2], [1])), (1, 0, 2, 3)), X, Y) == "dot_general transpose"
+    )
 
 
 def test_products_leave_signs_outside() -> None:
     assert shown(lambda x, y: 1 - (-x) @ y[:, :, :2], X, Y) == "slice dot_general add"
     assert shown(lambda x, y: (-x) @ y, X, Y) == "neg dot_general"  # the result is larger than x
+
+
+def test_small_sums_of_products_are_products_of_vectors() -> None:
+    assert shown(lambda x: np.sum(x * np.sin(x)), X) == "sin dot_general"
+    assert shown(lambda x: np.sum(x**2, axis=-1), X) == "dot_general"
+    assert shown(lambda x: np.sum(x * x, axis=-1, keepdims=True), X) == "dot_general reshape"
+    assert shown(lambda x: np.sum(x * x[:1], axis=-1), X) == "slice mul reduce_sum"
+    assert shown(lambda x: np.sum(x * x, axis=0), X) == "square reduce_sum"
+    assert shown(lambda x: np.sum(x * x), np.ones((300, 300))) == "square reduce_sum"  # will be fused
+    assert shown(lambda x: np.sum(x * x), np.ones((0, 3))) == "square reduce_sum"
+    assert shown(lambda x: np.sum(x * x), np.ones(3, complex)) == "mul reduce_sum"
+
+
+def test_products_of_mixed_dtypes() -> None:
+    n = np.arange(6).reshape(2, 3)
+    assert shown(lambda x, n: (n @ x) + (n @ (x + 1)), X[0], n) == "convert dot_general add dot_general add"
+    assert shown(lambda x, n: x @ n, np.ones((2, 2), np.float32), n) == "convert convert dot_general"
+    assert shown(lambda n: n @ n.T, n) == "dot_general"
 
 
 def test_reductions_meet() -> None:

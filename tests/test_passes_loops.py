@@ -22,6 +22,7 @@ from funcgrad.executor.compiled import executable
 from funcgrad.executor.executable import compile_program
 from funcgrad.ir import Equation, Program
 from funcgrad.ir_check import check_program
+from funcgrad.ops.contract import DOT_GENERAL
 from funcgrad.passes.batch_cost import LIMIT
 from funcgrad.passes.batch_scan import batch_scan
 from funcgrad.passes.dce import dce
@@ -114,7 +115,6 @@ def test_invariant_equations_stand_before_the_loop() -> None:
 def test_constant_matrices_are_transposed_outside() -> None:
     """As the weights of a network are in the reversed loop of its gradient."""
     contract = ((1,), (1,))
-    from funcgrad.ops.contract import DOT_GENERAL
 
     def step(c: Any, _: Any) -> Any:
         return DOT_GENERAL.bind(c, W, contract=contract, batch=((), ())), None

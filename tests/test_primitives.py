@@ -41,6 +41,8 @@ WITH_PROGRAMS = {
     "custom_linear_solve",
     "custom_root",
     "custom_vmap",
+    "debug_callback",
+    "guard",
 }
 """Primitives without rows: they apply programs, not functions of arrays, and have test modules of their own."""
 

@@ -215,7 +215,15 @@ def _loop(fun: Callable[..., Any], args: Any, batched: Any, size: int) -> list[A
 
 
 # These have tests of their own.
-_WITH_FUNCTIONS = {"weaken", "while_transpose", "custom_linear_solve", "custom_root", "custom_vmap"}
+_WITH_FUNCTIONS = {
+    "weaken",
+    "while_transpose",
+    "custom_linear_solve",
+    "custom_root",
+    "custom_vmap",
+    "guard",
+    "debug_callback",
+}
 
 
 def test_there_is_a_case_for_every_primitive() -> None:

@@ -18,12 +18,17 @@ from funcgrad.passes.expand import expand
 from funcgrad.passes.fuse import fuse
 from funcgrad.passes.pipeline import optimise
 
-__all__ = ["build"]
+__all__ = ["build", "prepared"]
+
+
+def prepared(program: Program) -> Program:
+    """The program as it is compiled: after all passes."""
+    return fuse(optimise(expand(optimise(program))))
 
 
 def build(program: Program, donated: Sequence[bool] = ()) -> Executable:
     """Optimise and compile a program; `donated` says which inputs may be overwritten."""
-    p = fuse(optimise(expand(optimise(program))))
+    p = prepared(program)
     if p is program:  # which will hold what is built here: a cycle otherwise
         p = Program(p.constvars, p.consts, p.inputs, p.equations, p.outputs, p.in_tree, p.out_tree)
     return compile_program(p, donated)

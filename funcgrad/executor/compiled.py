@@ -9,17 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 from funcgrad.ir import Program
 from funcgrad.transforms.call import CALL
+from funcgrad.types import ShapedArray
 
 if TYPE_CHECKING:
     from funcgrad.backends.base import Backend
     from funcgrad.executor.executable import Executable
+    from funcgrad.transforms.recorded import Recorded
 
-__all__ = ["chosen", "donation", "executable", "runner"]
+__all__ = ["branching", "check_purity", "chosen", "donation", "executable", "runner"]
 
 
 @cache
 def _builder() -> Callable[..., Executable]:
     return import_module("funcgrad.executor.build").build
+
+
+@cache
+def _guards() -> Any:
+    return import_module("funcgrad.executor.guards")
 
 
 @cache
@@ -56,6 +63,16 @@ def runner(
 ) -> Callable[[Program, Sequence[int]], Callable[..., Any]]:
     """What makes of a program, and the number of leaves of each argument, the function that runs it."""
     return lambda program, leaves: executable(program, donation(donate, leaves), backend).__call__
+
+
+def branching(name: str) -> Callable[[Callable[..., Any], Sequence[ShapedArray]], Any]:
+    """What makes of a function that branches on values, and the avals of its flat arguments, what runs it."""
+    return lambda fun, avals: _guards().Guarded(fun, avals, name)
+
+
+def check_purity(recorded: Recorded, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+    """Raise ImpureFunctionError if a function is recorded already for these arguments, and would be otherwise now."""
+    import_module("funcgrad.executor.purity").check(recorded, args, kwargs)
 
 
 def _run(*args: Any, program: Program, backend: Backend | None = None, **params: Any) -> tuple[Any, ...]:

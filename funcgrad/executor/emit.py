@@ -118,7 +118,7 @@ class Emitter:
         return f"{name}_" if len(name) > 2 or keyword.iskeyword(name) else name
 
     def operand(self, atom: Atom) -> str:
-        if not atom.is_literal:
+        if isinstance(atom, Var):
             return self.env[atom]
         value = atom.value
         if atom.aval.weak:

@@ -17,7 +17,7 @@ from funcgrad.executor.step import OWN, SCALAR, VIEW, Bindings
 from funcgrad.executor.tiles import FusedKernel
 from funcgrad.ir import Program, Var
 
-__all__ = ["Executable", "compile_program"]
+__all__ = ["Executable", "compile_program", "function_head", "result_texts"]
 
 _ALIGNMENT = 64
 _numbers = count(1)
@@ -85,9 +85,9 @@ class Executable:
         try:
             return self.run(*args)
         except Exception as error:
-            self._explain(error)
+            self.explain(error)
 
-    def _explain(self, error: Exception) -> NoReturn:
+    def explain(self, error: Exception) -> NoReturn:
         """Raise with the user's line for the generated one."""
         line, tb = None, error.__traceback__
         while tb is not None:
@@ -131,11 +131,11 @@ def compile_program(program: Program, donated: Sequence[bool] = ()) -> Executabl
             emitter.write(f"{name} = {name}[()]")  # an array without dimensions as a scalar
     inputs = [emitter.env[v] for v in program.inputs]
     emitter.block(plan, lambda i: None)
-    results = _results(emitter, plan, donated)
+    results = result_texts(emitter, plan)
     return _assemble(program, emitter, bindings, inputs, results)
 
 
-def _results(emitter: Emitter, plan: Plan, donated: Sequence[bool]) -> list[str]:
+def result_texts(emitter: Emitter, plan: Plan) -> list[str]:
     """The outputs, each as an expression for something that nothing else shares."""
     kinds = {v: (s, k) for s in plan.steps for v, k in zip(s.equation.outputs, s.kinds, strict=True)}
     seen: set[Any] = set()
@@ -156,9 +156,8 @@ def _results(emitter: Emitter, plan: Plan, donated: Sequence[bool]) -> list[str]
     return texts
 
 
-def _assemble(
-    program: Program, emitter: Emitter, bindings: Bindings, inputs: list[str], results: list[str]
-) -> Executable:
+def function_head(emitter: Emitter, inputs: Sequence[str]) -> list[str]:
+    """What stands before the code: the function that makes scratch memory, and the first lines of the other."""
     arena = emitter.arena
     head: list[str] = []
     if arena.used:
@@ -167,7 +166,6 @@ def _assemble(
         head += [f"    {line}" for line in arena.lines]
         head += [f"    return ({', '.join(arena.used)},)", "", ""]
     head.append(f"def run({', '.join(inputs)}):")
-    body = list(zip(emitter.lines, emitter.sources, strict=True))
     if arena.used:
         head += [
             "    try:",
@@ -176,6 +174,14 @@ def _assemble(
             "        memory = scratch()",
             f"    ({', '.join(arena.used)},) = memory",
         ]
+    return head
+
+
+def _assemble(
+    program: Program, emitter: Emitter, bindings: Bindings, inputs: list[str], results: list[str]
+) -> Executable:
+    arena, head = emitter.arena, function_head(emitter, inputs)
+    body = list(zip(emitter.lines, emitter.sources, strict=True))
     result = f"({', '.join(results)}{',' if len(results) == 1 else ''})"
     if arena.used:
         body += [(f"    results = {result}", None), ("    pool.append(memory)", None), ("    return results", None)]

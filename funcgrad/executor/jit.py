@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from funcgrad.config import config
 from funcgrad.core import current_trace
-from funcgrad.executor.compiled import chosen, donation, runner
+from funcgrad.executor.compiled import branching, check_purity, chosen, donation, runner
 from funcgrad.executor.lowered import Lowered
+from funcgrad.ir import Program
 from funcgrad.transforms.boundary import boundary, check_callable, leaving
 from funcgrad.transforms.call import CALL
 from funcgrad.transforms.recorded import Recorded, Static, as_tuple
@@ -26,22 +28,26 @@ def jit(
     static_argnames: str | Sequence[str] = (),
     donate_argnums: int | Sequence[int] = (),
     inline: bool = False,
+    guards: bool = True,
     backend: str | Backend = "numpy",
 ) -> Callable[..., Any]:
     """A function that is recorded once for each structure, shapes and dtypes of its arguments, and run as a program.
 
     Args:
-        fun: a pure function of pytrees of arrays. It is recorded abstractly: Python's `if` and `while` may depend on
-            shapes and on static arguments, not on values.
+        fun: a pure function of pytrees of arrays. It is recorded abstractly, once. If it asks for values (`if x > 0`,
+            `while`, `float(x)`, `range(n)`), it is recorded for each way that calls take through it instead, at most
+            `config.guard_leaves` of them.
         static_argnums, static_argnames: arguments that are passed on as they are; they must be hashable, and the
             function is recorded anew for each value.
         donate_argnums: arguments whose memory results may take over: their arrays must not be used afterwards.
         inline: accepted for JAX's sake.
+        guards: without, a function that asks for values raises, as in JAX.
         backend: where programs run: "numpy", "array_api_strict", or an instance of a class of `funcgrad.backends`.
             Results are NumPy's in any case. What the backend lacks raises UnsupportedOperationError. Called in
             another function under `jit`, a function with a backend runs there, one without runs where its caller does.
 
-    `jit(f).lower(*args)` shows what becomes of the function: `.ir()`, `.optimized_ir()`, `.source()`, `.cost()`.
+    `jit(f).explain()` shows the ways through a function that branches on values. `jit(f).lower(*args)`
+    shows what becomes of the function: `.ir()`, `.optimized_ir()`, `.source()`, `.cost()`.
 
     >>> import numpy as np
     >>> f = jit(lambda x, n: x**n, static_argnums=1)
@@ -54,23 +60,28 @@ def jit(
             static_argnums=static_argnums,
             static_argnames=static_argnames,
             donate_argnums=donate_argnums,
+            guards=guards,
             backend=backend,
         )
     check_callable(fun, "jit")
     donate = as_tuple(donate_argnums)
     device = chosen(backend)
-    recorded = Recorded(fun, Static(fun, static_argnums, static_argnames), runner(donate, device))
-    params: dict[str, Any] = {"name": getattr(fun, "__name__", type(fun).__name__)}
+    name = getattr(fun, "__name__", type(fun).__name__)
+    static = Static(fun, static_argnums, static_argnames)
+    recorded = Recorded(fun, static, runner(donate, device), branching(name), guards and device is None)
+    params: dict[str, Any] = {"name": name}
     if device is not None:
         params["backend"] = device
 
     @boundary
     def call(*args: Any, **kwargs: Any) -> Any:
+        if config.check_purity and current_trace() is None:
+            check_purity(recorded, args, kwargs)
         return recorded.call(CALL, args, kwargs, **params)
 
     @wraps(fun, updated=())
     def jit_fun(*args: Any, **kwargs: Any) -> Any:
-        if current_trace() is None:
+        if current_trace() is None and not config.check_purity:
             for seen in recorded.seen:
                 leaves = seen.take((args, kwargs))
                 if leaves is not None and seen.fits(leaves):
@@ -83,12 +94,28 @@ def jit(
                         raise new from None
         return call(*args, **kwargs)
 
+    _attach(jit_fun, recorded, donate, device, call)
+    return jit_fun
+
+
+def _attach(
+    jit_fun: Any, recorded: Recorded, donate: Sequence[int], device: Backend | None, call: Callable[..., Any]
+) -> None:
+    """Give a function under `jit` its methods. None of them refers to it: that would be a cycle."""
+    name = jit_fun.__name__
+
     @boundary
     def lower(*args: Any, **kwargs: Any) -> Lowered:
         """The function for these arguments (arrays, or ShapeDtypeStructs), on its way to NumPy."""
         static = recorded.static.split(args, kwargs)
-        program, _, _ = recorded.program("jit", *static)
+        program, leaves, _ = recorded.program("jit", *static)
+        if not isinstance(program, Program):
+            program = program.program(leaves)
         return Lowered(program, donation(donate, recorded.spans(*static[1:])), call, device)
 
-    jit_fun.lower = lower  # type: ignore[attr-defined]
-    return jit_fun
+    def explain() -> str:
+        """The ways that calls took through a function that branches on values: lines, values, how often, what cost."""
+        found = [p.explain() for p in tuple(recorded.programs.values()) if not isinstance(p, Program)]
+        return "\n\n".join(found) or f"{name}: no branch on values"
+
+    jit_fun.lower, jit_fun.explain = lower, explain

@@ -63,7 +63,7 @@ class Plan:
 
     def root(self, atom: Atom) -> tuple[Var, ...]:
         """The variables whose memory a value may share."""
-        return () if atom.is_literal else self.roots.get(atom, (atom,))
+        return self.roots.get(atom, (atom,)) if isinstance(atom, Var) else ()
 
 
 def lower(eqn: Equation, bindings: Bindings) -> Step:
@@ -159,7 +159,7 @@ def _find_ends(plan: Plan) -> None:
     for out in plan.program.outputs:
         for root in plan.root(out):
             dies[root] = FOREVER
-        if not out.is_literal:
+        if isinstance(out, Var):
             dies[out] = FOREVER
     for at in range(len(plan.steps) - 1, -1, -1):
         for x in plan.steps[at].equation.inputs:

@@ -100,6 +100,12 @@ class Bindings:
         array.flags.writeable = False
         return self._bind((array.dtype, array.tobytes()), array, "k")
 
+    def filled(self, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
+        """The name of an array that is a scalar everywhere."""
+        array = np.full(shape, value, dtype)
+        array.flags.writeable = False
+        return self._bind((array.dtype, shape, array[(0,) * len(shape)].tobytes()), array, "filled")
+
     def dtype(self, dtype: np.dtype[Any]) -> str:
         return self._bind(("dtype", dtype), dtype, dtype.name)
 

@@ -41,7 +41,6 @@ class Tuning:
     Attributes:
         tile_bytes: the size of a tile of one value, in bytes.
         shared_bytes: the same for work that threads share: longer, since each call of NumPy takes the GIL.
-        cache_bytes: what all values of a tile together may take, where tiles can be shortened to `tile_bytes` for it.
         call_ns: how long a call of NumPy takes, at the least, that is worth a thread of its own, in nanoseconds.
         slots: into how many pieces shared work is cut at most.
         smallest: how many elements the iteration space of a group has at least.
@@ -50,15 +49,14 @@ class Tuning:
             0.4 ms takes as long with two threads, 0.64 ms then takes 0.56, 1.4 ms 0.95, 7 ms 4.2.
     """
 
-    __slots__ = ("cache_bytes", "call_ns", "share_ns", "shared_bytes", "slots", "smallest", "tile_bytes", "widest")
+    __slots__ = ("call_ns", "share_ns", "shared_bytes", "slots", "smallest", "tile_bytes", "widest")
 
     def __init__(self) -> None:
         # Of 32 to 512 KiB, 64 to 128 are best with one thread (L2 has 1 MiB, and a group works on some five values).
         self.tile_bytes = 128 << 10
-        # With 64 KiB two threads take longer than one: each waits for the GIL again and again.
+        # With 64 KiB two threads take longer than one: each waits for the GIL again and again. Even where a group works
+        # on eight arrays or more 128 KiB take 1.04 to 1.27 of the time of 256 (with one thread 0.87 to 0.95).
         self.shared_bytes = 256 << 10
-        # Of eight arrays in tiles of 128 KiB each operation takes 0.87 of the time that it takes in tiles of 256 KiB.
-        self.cache_bytes = 1 << 20
         self.call_ns = 10e3
         self.slots = 16
         self.smallest = 1 << 15
@@ -191,8 +189,7 @@ class _Writer:
         self.shared = size >= 2 * enough and self.total > 1 and size * sum(costs) >= tuning.share_ns
         limit = tuning.tile_bytes // width
         if self.shared:
-            fitting = min(tuning.shared_bytes // width, tuning.cache_bytes // _live_bytes(program, space))
-            limit = min(max(enough, tuning.tile_bytes // width, fitting), math.ceil(size / 2))
+            limit = min(max(enough, tuning.shared_bytes // width), math.ceil(size / 2))
         self.rows = _rows(self.total, row, limit, 64 // width if row == 1 else 1)
         self.tiles = -(-self.total // self.rows)
         self.slots = min(self.tiles, tuning.slots)
@@ -344,22 +341,6 @@ class _Writer:
             else:
                 lines.append(f"    {reduce}(p{k}, 0, None, b{k})")
         return [*lines, f"    return {tuple_text(scalars) if scalars else '()'}"]
-
-
-def _live_bytes(program: Program, space: Space) -> int:
-    """The bytes of all values of the size of a tile that are in use at once, at the most, for each of its elements."""
-    size = math.prod(space.shape)
-    last = {x: at for at, eqn in enumerate(program.equations) for x in eqn.inputs}
-    last.update((out, len(program.equations)) for out in program.outputs)
-    live = {x: x.aval.dtype.itemsize for x in program.inputs if x.aval.size == size}
-    most = 1
-    for at, eqn in enumerate(program.equations):
-        live.update((v, v.aval.dtype.itemsize) for v in eqn.outputs if v.aval.size == size)
-        most = max(most, sum(live.values()))
-        for x in (*eqn.inputs, *eqn.outputs):
-            if last.get(x, at) <= at:
-                live.pop(x, None)
-    return most
 
 
 def _read(x: Any, products: dict[Any, Any]) -> Sequence[Any]:

@@ -1,8 +1,8 @@
 """Rules of `algebra` for arithmetic: neutral elements, signs, scalar factors, small powers.
 
 Floating-point results stay bit for bit the same, with these exceptions: a sum that is zero may have the other sign
-(x + 0 is x, and -(x - y) is y - x); a power is rounded as products are; a value that overflows or underflows between two
-factors that are powers of two does not. Rules for real numbers only say so: a product with a complex 1 is not exact where
+(x + 0 is x, and -(x - y) is y - x); a power is rounded as products are; what overflows or underflows between two
+factors does not once they are one. Rules for real numbers only say so: a product with a complex 1 is not exact where
 there are infinities.
 """
 
@@ -139,7 +139,7 @@ def stripped(s: Simplifier, atom: Atom, depth: int = 3) -> Atom | None:
     if eqn.primitive is _NEG:
         return eqn.inputs[0]
     a, b = eqn.inputs
-    if not s.once(atom) or depth == 0 or not _is_real(atom) or {a.aval.dtype.kind, b.aval.dtype.kind} != {"f"}:
+    if not s.once(atom) or depth == 0 or not all(_is_real(x) or x.is_literal for x in (atom, a, b)):
         return None
     c = _factor(s, b, atom)
     if c is not None and c < 0 and not a.is_literal:
@@ -216,10 +216,20 @@ def _factor_sign(s: Simplifier, eqn: Equation) -> Atom | None:
     return None
 
 
+def _times_itself(s: Simplifier, eqn: Equation) -> Atom | None:
+    """x·x = x², so that the two are known to be the same"""
+    a, b = eqn.inputs
+    return s.emit(_SQUARE, a) if a is b and _is_real(a) else None
+
+
 def _even(s: Simplifier, eqn: Equation) -> Atom | None:
     """|-x| = |x|, (-x)² = x²"""
     made = s.maker(eqn.inputs[0], _NEG)
-    return None if made is None or eqn.inputs[0].aval.weak or eqn.inputs[0].aval.dtype.kind == "u" else s.emit(eqn.primitive, made.inputs[0])
+    return (
+        None
+        if made is None or eqn.inputs[0].aval.weak or eqn.inputs[0].aval.dtype.kind == "u"
+        else s.emit(eqn.primitive, made.inputs[0])
+    )
 
 
 # --------------------------------------------------------------------------------------------------- scalar factors
@@ -370,7 +380,7 @@ def _not_not(s: Simplifier, eqn: Equation) -> Atom | None:
 ARITHMETIC: dict[Primitive, tuple[Rule, ...]] = {
     ADD: (_plus_zero, _add_negative, _twice, _twice_added),
     SUB: (_minus_zero, _subtract_negative),
-    MUL: (_times_one, _factor_sign, _product_of_factors),
+    MUL: (_times_one, _factor_sign, _product_of_factors, _times_itself),
     DIV: (_over_one, _factor_sign, _over_power_of_two),
     POW: (_small_power,),
     _NEG: (_negative,),

@@ -5,7 +5,6 @@ All results are the same bit for bit.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -250,9 +249,9 @@ def _joined_slices(s: Simplifier, eqn: Equation, axis: int) -> Atom | None:
         made = s.maker(a, SLICE)
         if made is None or made.inputs[0] is not first.inputs[0] or made.params["step"] != first.params["step"]:
             return None
-        if _at(made.params["start"], axis, at) != made.params["start"] or _at(
-            made.params["start"], axis, 0
-        ) != _at(first.params["start"], axis, 0):
+        if _at(made.params["start"], axis, at) != made.params["start"] or _at(made.params["start"], axis, 0) != _at(
+            first.params["start"], axis, 0
+        ):
             return None
         at += a.aval.shape[axis]
     params = {"start": first.params["start"], "size": eqn.outputs[0].aval.shape, "step": first.params["step"]}

@@ -11,18 +11,19 @@ from typing import Any
 import numpy as np
 
 from funcgrad.core import Primitive
+from funcgrad.executor.tiles import tuning
 from funcgrad.ir import Atom, Equation
 from funcgrad.ops.contract import DOT_GENERAL
 from funcgrad.ops.math import MUL, UFUNCS
 from funcgrad.ops.reduce import REDUCE_AND, REDUCE_MAX, REDUCE_MIN, REDUCE_OR, REDUCE_PROD, REDUCE_SUM
-from funcgrad.ops.shape import BROADCAST_TO, RESHAPE, TRANSPOSE
+from funcgrad.ops.shape import BROADCAST_TO, CONVERT, RESHAPE, TRANSPOSE
 from funcgrad.passes.simplifier import Rule, Simplifier
 
 __all__ = ["SUMS"]
 
 Axes = tuple[int, ...]
 
-_NEG = UFUNCS[np.negative]
+_NEG, _SQUARE = UFUNCS[np.negative], UFUNCS[np.square]
 _REDUCTIONS = (REDUCE_SUM, REDUCE_PROD, REDUCE_MAX, REDUCE_MIN, REDUCE_AND, REDUCE_OR)
 _IDEMPOTENT = (REDUCE_MAX, REDUCE_MIN, REDUCE_AND, REDUCE_OR)
 
@@ -118,6 +119,26 @@ def _sum_of_negatives(s: Simplifier, eqn: Equation) -> Atom | None:
     return s.emit(_NEG, s.emit(REDUCE_SUM, made.inputs[0], **eqn.params))
 
 
+def _sum_of_products(s: Simplifier, eqn: Equation) -> Atom | None:
+    """Σxy = x·y over all axes or the last one, where arrays are too small to be fused
+
+    100×10 float32, without the array of products: 1.2 µs instead of 3.1 over both axes, 2.8 instead of 5.7 over one.
+    """
+    (x,) = eqn.inputs
+    made = s.maker(x, MUL, _SQUARE)
+    axes, last = eqn.params["axes"], x.aval.ndim - 1
+    if made is None or not s.once(x) or not 0 < x.aval.size < tuning.smallest or x.aval.dtype.char not in "fd":
+        return None
+    a, b = made.inputs if made.primitive is MUL else (*made.inputs, *made.inputs)
+    if any((y.aval.shape, y.aval.dtype) != (x.aval.shape, x.aval.dtype) for y in (a, b)) or not axes:
+        return None
+    if axes != (last,) and len(axes) <= last:
+        return None
+    batch = tuple(range(last)) if len(axes) <= last else ()
+    product = s.emit(DOT_GENERAL, a, b, contract=(axes, axes), batch=(batch, batch))
+    return s.emit(RESHAPE, product, shape=eqn.outputs[0].aval.shape)
+
+
 # -------------------------------------------------------------------------------------------- products of matrices
 
 
@@ -136,6 +157,19 @@ def _dot_of_transposes(s: Simplifier, eqn: Equation) -> Atom | None:
             contract[k] = tuple(order[i] for i in contract[k])
             batch[k] = tuple(order[i] for i in batch[k])
     return s.emit(DOT_GENERAL, *ins, contract=tuple(contract), batch=tuple(batch)) if changed else None
+
+
+def _dot_of_kinds(s: Simplifier, eqn: Equation) -> Atom | None:
+    """An operand of another dtype is converted, as NumPy does it, but once for all products that read it"""
+    dtype = eqn.outputs[0].aval.dtype
+    if (
+        dtype.kind not in "fc"
+        or all(a.aval.dtype == dtype for a in eqn.inputs)
+        or any(a.is_literal for a in eqn.inputs)
+    ):
+        return None
+    ins = [a if a.aval.dtype == dtype else s.emit(CONVERT, a, dtype=dtype) for a in eqn.inputs]
+    return s.emit(DOT_GENERAL, *ins, **eqn.params)
 
 
 def _dot_of_negative(s: Simplifier, eqn: Equation) -> Atom | None:
@@ -176,8 +210,8 @@ def _transpose_of_dot(s: Simplifier, eqn: Equation) -> Atom | None:
 _ALL: tuple[Rule, ...] = (_over_single, _of_reduction, _of_rearranged, _of_broadcast)
 
 SUMS: dict[Primitive, tuple[Rule, ...]] = {
-    REDUCE_SUM: (*_ALL, _sum_of_negatives),
+    REDUCE_SUM: (*_ALL, _sum_of_negatives, _sum_of_products),
     **{p: _ALL for p in _REDUCTIONS if p is not REDUCE_SUM},
-    DOT_GENERAL: (_dot_of_transposes, _dot_of_negative),
+    DOT_GENERAL: (_dot_of_transposes, _dot_of_negative, _dot_of_kinds),
     TRANSPOSE: (_transpose_of_dot,),
 }

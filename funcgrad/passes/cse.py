@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.ir import Atom, Equation, Literal, Program
+from funcgrad.ir import Atom, Equation, Literal, Program, has_effect
+from funcgrad.ops.guard import GUARD
 from funcgrad.passes.rewrite import Env
 
 __all__ = ["cse", "literal_key", "static_key"]
@@ -52,7 +53,9 @@ def cse(program: Program) -> Program:
 
 
 def _key(eqn: Equation, numbers: dict[Atom, int]) -> Any:
-    """What makes two equations the same; None if that cannot be said."""
+    """What makes two equations the same; None if that cannot be said, or if both are to be run."""
+    if eqn.primitive is not GUARD and has_effect(eqn.primitive, eqn.params):
+        return None
     ins: list[Any] = [
         literal_key(a) if isinstance(a, Literal) else numbers.setdefault(a, len(numbers)) for a in eqn.inputs
     ]

@@ -13,7 +13,7 @@ from funcgrad.control.cond import COND
 from funcgrad.control.scan import SCAN
 from funcgrad.control.while_ import WHILE, Counts
 from funcgrad.core import Primitive
-from funcgrad.ir import Atom, Equation, Program, Var
+from funcgrad.ir import Atom, Equation, Program, Var, has_effect
 from funcgrad.passes.rewrite import Env, remade
 from funcgrad.transforms.call import CALL, QUIET
 
@@ -39,10 +39,11 @@ def _live(equations: Sequence[Equation], outputs: Sequence[Atom]) -> tuple[list[
     kept: list[Equation] = []
     env: Env = {}
     for eqn in reversed(equations):
-        if live.isdisjoint(eqn.outputs):
+        effect = has_effect(eqn.primitive, eqn.params)
+        if not effect and live.isdisjoint(eqn.outputs):
             continue
         trim = _TRIMS.get(eqn.primitive)
-        if trim is not None:
+        if trim is not None and not effect:
             new = trim(eqn, live, env)
             if new is None:
                 live.update(env[v] for v in eqn.outputs if v in env)
@@ -126,8 +127,8 @@ class _Needs:
 
     def __init__(self, body: Program, first: int, count: int) -> None:
         self.body = body
-        self.maker = {v: e for e in body.equations for v in e.outputs}
-        self.carried = {v: i for i, v in enumerate(body.inputs[first : first + count])}
+        self.maker: dict[Atom, Equation] = {v: e for e in body.equations for v in e.outputs}
+        self.carried: dict[Atom, int] = {v: i for i, v in enumerate(body.inputs[first : first + count])}
         self.carry = [False] * count
         self.seen: set[Any] = set()
 
@@ -138,14 +139,13 @@ class _Needs:
             if atom.is_literal or atom in self.seen:
                 continue
             self.seen.add(atom)
-            eqn = self.maker.get(atom)  # type: ignore[arg-type]
+            eqn = self.maker.get(atom)
             if eqn is not None:
                 todo += eqn.inputs
-            at = self.carried.get(atom)  # type: ignore[arg-type]
+            at = self.carried.get(atom)
             if at is not None and not self.carry[at]:
                 self.carry[at] = True
                 todo.append(self.body.outputs[at])
-
 
     def known(self, read: Sequence[bool], fixed: Sequence[bool]) -> list[bool]:
         """Which carried values are still carried, given whose last value is read and which no step changes."""
@@ -158,9 +158,7 @@ class _Needs:
 
 def _unchanged(body: Program, first: int, inits: Sequence[Atom]) -> list[bool]:
     """Which carried values no step changes."""
-    return [
-        out is v and x.aval == v.aval for out, v, x in zip(body.outputs, body.inputs[first:], inits, strict=False)
-    ]
+    return [out is v and x.aval == v.aval for out, v, x in zip(body.outputs, body.inputs[first:], inits, strict=False)]
 
 
 def _trim_scan(eqn: Equation, live: set[Any], env: Env) -> Equation | None:

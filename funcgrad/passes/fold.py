@@ -6,6 +6,7 @@ dtype.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ def fold(program: Program) -> Program:
     env: Env = {v: Literal(c[()]) for v, c in known.items() if isinstance(c, np.ndarray) and c.ndim == 0}
     made: dict[Var, Any] = {}
     equations: list[Equation] = []
+    ins: Sequence[Any]
     for eqn in program.equations:
         ins = eqn.inputs
         if env and any(a in env for a in ins):

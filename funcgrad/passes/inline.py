@@ -35,17 +35,10 @@ def inline(program: Program) -> Program:
         return program
     inliner = _Inliner(program)
     inliner.add_all(program.equations)
-    consts = inliner.consts
     outputs = [follow(a, inliner.env) for a in program.outputs]
-    return Program(
-        tuple(consts.values()),
-        tuple(inliner.values),
-        program.inputs,
-        inliner.equations,
-        outputs,
-        program.in_tree,
-        program.out_tree,
-    )
+    constvars = tuple(inliner.consts.values())
+    p = program
+    return Program(constvars, inliner.values, p.inputs, inliner.equations, outputs, p.in_tree, p.out_tree)
 
 
 def _goes(eqn: Equation) -> bool:
@@ -65,13 +58,18 @@ class _Inliner:
     def __init__(self, program: Program) -> None:
         self.env: Env = {}
         self.equations: list[Equation] = []
-        self.values = list(program.consts)
+        self.values: list[Any] = []
         self.consts: dict[int, Var] = {}
         for var, value in zip(program.constvars, program.consts, strict=True):
-            self.consts.setdefault(id(value), var)
-            if self.consts[id(value)] is not var:
-                self.env[var] = self.consts[id(value)]
-        self.values = list({id(v): v for v in program.consts}.values())
+            self.env[var] = self.constant(value, var)
+        self.env = {v: a for v, a in self.env.items() if v is not a}
+
+    def constant(self, value: Any, var: Var) -> Var:
+        """The variable of a constant: this one, unless it has one."""
+        if id(value) not in self.consts:
+            self.consts[id(value)] = var
+            self.values.append(value)
+        return self.consts[id(value)]
 
     def add_all(self, equations: Sequence[Equation]) -> None:
         for eqn in equations:
@@ -113,10 +111,7 @@ class _Inliner:
                 return None
             env[var] = found
         for var, value in zip(program.constvars, program.consts, strict=True):
-            if id(value) not in self.consts:
-                self.consts[id(value)] = Var(var.aval)
-                self.values.append(value)
-            env[var] = self.consts[id(value)]
+            env[var] = self.constant(value, Var(var.aval))
         self.equations += ahead
         self.equations += copied(program.equations, env, eqn.source)
         return [env.get(a, a) for a in program.outputs]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from funcgrad.control.scan import SCAN, Layout
 from funcgrad.core import Tracer
-from funcgrad.ir import Atom, Equation, Program, Var
+from funcgrad.ir import Atom, Equation, Program, Var, has_effect
 from funcgrad.passes.builder import Builder
 
 __all__ = ["Carried", "Loop", "each_scan"]
@@ -115,7 +115,7 @@ def each_scan(program: Program, change: Callable[[Loop, Builder], bool]) -> Prog
     builder = Builder(program)
     for eqn in program.equations:
         eqn = builder.current(eqn)
-        if eqn.primitive is SCAN and eqn.params["layout"].length and not _traced(eqn.params["program"].consts):
+        if eqn.primitive is SCAN and eqn.params["layout"].length and _may_change(eqn):
             builder.source = eqn.source
             loop = Loop(eqn, builder)
             if change(loop, builder):
@@ -130,5 +130,6 @@ def each_scan(program: Program, change: Callable[[Loop, Builder], bool]) -> Prog
     return builder.program()
 
 
-def _traced(consts: Sequence[Any]) -> bool:
-    return any(isinstance(c, Tracer) for c in consts)
+def _may_change(eqn: Equation) -> bool:
+    """Whether a scan may be taken apart: it closes over no tracers, and its steps have no effects."""
+    return not any(isinstance(c, Tracer) for c in eqn.params["program"].consts) and not has_effect(SCAN, eqn.params)

@@ -4,8 +4,8 @@ The reverse pass reads many values of the forward pass. Each is written to memor
 reads it computes it from others: from the operands of the forward group, or from values that are in memory anyway.
 
 For each group, what to compute again is the cheapest choice. Let `have(v)` say that the group has the value v and
-`make(v)` that it computes it. What the group reads it must have; make(v) implies have(v), and have(u) for each operand u
-of v. The cost is the sum of
+`make(v)` that it computes it. What the group reads it must have; make(v) implies have(v), and have(u) for each operand
+u of v. The cost is the sum of
 
 - the time that computing v takes, over all v with make(v);
 - the time that reading v takes, over all v with have(v) and not make(v) (none if the group reads it as it is), and of

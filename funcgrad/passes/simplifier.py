@@ -6,7 +6,7 @@ what stands in place of the equation's result, or None if it does not apply. Wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -188,4 +188,3 @@ def _same_everywhere(value: Any) -> Any:
     if any(value.strides) and value.tobytes() != first.tobytes() * value.size:
         return None
     return first[0]
-

@@ -16,7 +16,7 @@ import numpy as np
 
 from funcgrad.config import config
 from funcgrad.core import Primitive, axes_in_scope, current_trace, under
-from funcgrad.ir import Atom, Equation, Program, Var, eval_program
+from funcgrad.ir import Atom, Equation, Program, Var, eval_program, has_effect
 from funcgrad.ir_check import check_program
 from funcgrad.ops.name import NAME
 from funcgrad.ops.rules import declare
@@ -274,12 +274,12 @@ def _assemble(joint: Joint, inputs: Sequence[Var], eqns: Sequence[Equation], out
 
 
 def needed(equations: Sequence[Equation], results: Sequence[Atom], known: Sequence[Var]) -> list[Equation]:
-    """The equations that the results depend on, given what is known already."""
+    """The equations that the results depend on, given what is known already, and those with an effect."""
     given = set(known)
     live: set[Any] = set(results) - given
     kept: list[Equation] = []
     for eqn in reversed(equations):
-        if not live.isdisjoint(eqn.outputs):
+        if has_effect(eqn.primitive, eqn.params) or not live.isdisjoint(eqn.outputs):
             kept.append(eqn)
             live.update(a for a in eqn.inputs if a not in given)
     return kept[::-1]

@@ -14,6 +14,7 @@ import funcgrad.tree as tree
 from funcgrad._tree_compile import NODE_LIMIT, compile_put, compile_take
 from funcgrad._tree_def import label_of
 from funcgrad.core import Primitive, Tracer, axes_in_scope, current_trace
+from funcgrad.errors import ConcretizationTypeError
 from funcgrad.ir import Program
 from funcgrad.transforms.boundary import differentiable_leaf, own_value
 from funcgrad.transforms.call import close
@@ -61,6 +62,10 @@ class Static:
         return fixed, traced, {k: v for k, v in kwargs.items() if k not in self.names}
 
 
+def _whole(result: Any) -> Any:
+    return result
+
+
 _kind_of = attrgetter("shape", "dtype")
 _SEEN = 4  # so many kinds of arguments are recognised without a look into the table of programs
 
@@ -76,11 +81,11 @@ class Seen:
 
     __slots__ = ("_classes", "_kinds", "_plain", "put", "run", "take")
 
-    def __init__(self, leaves: list[Any], in_tree: Any, out_tree: Any, run: Callable[..., Any]) -> None:
+    def __init__(self, leaves: list[Any], in_tree: Any, put: Callable[[Any], Any], run: Callable[..., Any]) -> None:
         self._classes = list(map(type, leaves))
         self._kinds = [_kind_of(x) for x in leaves if x.__class__ not in PYTHON_SCALARS]
         self._plain = len(self._kinds) == len(leaves)
-        self.take, self.put, self.run = compile_take(in_tree, label_of), compile_put(out_tree), run
+        self.take, self.put, self.run = compile_take(in_tree, label_of), put, run
 
     def fits(self, leaves: list[Any]) -> bool:
         """Whether the leaves have the classes, shapes and dtypes that were seen."""
@@ -99,18 +104,27 @@ class Recorded:
         static: which of its arguments are passed on as they are.
         runner: makes of a program what runs it on flat inputs where nothing is traced, and gives results that nothing
             else shares; without one, the primitive is bound.
+        branching: makes of a function of flat arguments that branches on values, and of their avals, what runs it on
+            such values and gives its result; None where such a function is simply called. With `guards=False` it is an
+            error.
+        guards: whether the function may branch on values.
+
+    A function that branches on values has no program. Where it is called on tracers, it is called as it is: they have
+    the values, or raise.
     """
 
-    __slots__ = ("fun", "lock", "programs", "runner", "seen", "static")
+    __slots__ = ("branching", "fun", "guards", "lock", "programs", "runner", "seen", "static")
 
     def __init__(
         self,
         fun: Callable[..., Any],
         static: Static,
         runner: Callable[[Program, Any], Callable[..., Any]] | None = None,
+        branching: Callable[[Callable[..., Any], Sequence[ShapedArray]], Any] | None = None,
+        guards: bool = True,
     ) -> None:
-        self.fun, self.static, self.runner = fun, static, runner
-        self.programs: dict[Any, Program] = {}
+        self.fun, self.static, self.runner, self.branching, self.guards = fun, static, runner, branching, guards
+        self.programs: dict[Any, Any] = {}  # Program, or what `branching` made
         self.seen: tuple[Seen, ...] = ()  # the last one first; only where no argument is static
         self.lock = allocate_lock()
 
@@ -118,6 +132,8 @@ class Recorded:
         """The function, by its program."""
         fixed, traced, named = self.static.split(args, kwargs)
         program, leaves, in_tree = self.program(primitive.name, fixed, traced, named)
+        if not isinstance(program, Program):
+            return self._branch(program, fixed, leaves, in_tree, args, kwargs)
         traces = current_trace() is not None or any(isinstance(x, Tracer) for x in (*leaves, *program.consts))
         if self.runner is None or traces:
             closed, consts = program.derived.get("closed") or program.derived.setdefault("closed", close(program))
@@ -125,8 +141,16 @@ class Recorded:
             return program.out_tree.unflatten([own_value(x) for x in out])
         run = self.runner(program, self.spans(traced, named))
         if not fixed and in_tree.num_leaves <= NODE_LIMIT:
-            self.seen = (Seen(leaves, in_tree, program.out_tree, run), *self.seen)[:_SEEN]
+            self.seen = (Seen(leaves, in_tree, compile_put(program.out_tree), run), *self.seen)[:_SEEN]
         return program.out_tree.unflatten(run(*leaves))
+
+    def _branch(self, run: Any, fixed: Any, leaves: list[Any], in_tree: Any, args: Any, kwargs: Any) -> Any:
+        """Call a function that branches on values."""
+        if self.branching is None or current_trace() is not None or any(isinstance(x, Tracer) for x in leaves):
+            return self.fun(*args, **kwargs)
+        if not fixed and in_tree.num_leaves <= NODE_LIMIT:
+            self.seen = (Seen(leaves, in_tree, _whole, run), *self.seen)[:_SEEN]
+        return run(*leaves)
 
     def spans(self, traced: Sequence[Any], named: dict[str, Any]) -> list[int]:
         """How many leaves each traced argument has, in order."""
@@ -134,21 +158,29 @@ class Recorded:
 
     def program(
         self, name: str, fixed: dict[Any, Any], traced: Sequence[Any], named: dict[str, Any]
-    ) -> tuple[Program, list[Any], Any]:
-        """The program for these arguments, recorded if there is none yet; the flat traced arguments; their tree."""
+    ) -> tuple[Any, list[Any], Any]:
+        """The program for these arguments, recorded if there is none yet, or what `branching` made of the function
+        where it branches on values; the flat traced arguments; their tree."""
         leaves, in_tree = tree.flatten((tuple(traced), named))
         for x in leaves:
             if x.__class__ is not np.ndarray and not isinstance(x, ShapedArray):
                 differentiable_leaf(x, "an argument", name)
-        # 1, 1.0 and True are equal, and yet give different programs.
-        statics = tuple((place, type(value), value) for place, value in fixed.items())
-        key = (in_tree, statics, tuple(map(aval_of, leaves)), axes_in_scope())
+        key = self.key(fixed, leaves, in_tree)
         program = self.programs.get(key)
         if program is None:
             program = self._record(key, fixed, leaves, in_tree)
         return program, leaves, in_tree
 
-    def _record(self, key: Any, fixed: dict[Any, Any], leaves: list[Any], in_tree: Any) -> Program:
+    @staticmethod
+    def key(fixed: dict[Any, Any], leaves: list[Any], in_tree: Any) -> Any:
+        """By what programs are known: structure, static values, shapes and dtypes, named axes."""
+        # 1, 1.0 and True are equal, and yet give different programs.
+        statics = tuple((place, type(value), value) for place, value in fixed.items())
+        return in_tree, statics, tuple(map(aval_of, leaves)), axes_in_scope()
+
+    def flat(self, fixed: dict[Any, Any], in_tree: Any) -> Callable[..., Any]:
+        """The function as one of flat traced arguments."""
+
         def flat(*xs: Any) -> Any:
             positional, named = in_tree.unflatten(xs)
             rest = iter(positional)
@@ -156,7 +188,19 @@ class Recorded:
             args = [fixed[i] if i in fixed else next(rest) for i in range(n)]
             return self.fun(*args, **named, **{k: v for k, v in fixed.items() if isinstance(k, str)})
 
-        program = trace_to_program(flat, [aval_of(x) for x in leaves])
+        return flat
+
+    def _record(self, key: Any, fixed: dict[Any, Any], leaves: list[Any], in_tree: Any) -> Any:
+        flat = self.flat(fixed, in_tree)
+        avals = [aval_of(x) for x in leaves]
+        try:
+            program = trace_to_program(flat, avals)
+        except ConcretizationTypeError:
+            if not self.guards:
+                raise
+            made = _whole if self.branching is None else self.branching(flat, avals)
+            with self.lock:
+                return self.programs.setdefault(key, made)
         if not any(isinstance(c, Tracer) for c in program.consts):  # those belong to this call alone
             program.consts = tuple(map(own_value, program.consts))  # as they are now, whatever is written there later
             with self.lock:

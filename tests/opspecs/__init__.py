@@ -4,7 +4,7 @@ dtypes and shapes it is defined.
 `SPECS` is filled by importing the modules of this package; tests are parametrised by it.
 """
 
-from . import collectives, elementwise, indexing, neural, products, reductions, shaping, special
+from . import collectives, effects, elementwise, indexing, neural, products, reductions, shaping, special
 from .base import SPECS, Case, OpSpec
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Case",
     "OpSpec",
     "collectives",
+    "effects",
     "elementwise",
     "indexing",
     "neural",

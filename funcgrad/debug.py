@@ -1,0 +1,141 @@
+"""Looking into functions while they run: also compiled, differentiated, or in a loop.
+
+Python's own `print` in a function under `jit` runs when the function is recorded, and never again. `debug.print` and
+`debug.callback` are operations with an effect: they run at each call, in the order of the program, with real values.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar, Token
+from typing import Any
+
+import numpy as np
+
+import funcgrad.tree as tree
+from funcgrad.core import Tracer
+from funcgrad.ops.rules import constant
+from funcgrad.types import PYTHON_SCALARS
+
+__all__ = ["Effects", "callback", "print"]
+
+
+class _Call:
+    """A function of pytrees as one of flat arrays; anything else among its arguments is kept with it."""
+
+    __slots__ = ("fixed", "fun", "in_tree")
+
+    def __init__(self, fun: Callable[..., Any], in_tree: Any, fixed: tuple[tuple[int, Any], ...]) -> None:
+        self.fun, self.in_tree, self.fixed = fun, in_tree, fixed
+
+    @property
+    def __name__(self) -> str:
+        return getattr(self.fun, "__name__", type(self.fun).__name__)
+
+    def __call__(self, *arrays: Any) -> None:
+        leaves = list(arrays)
+        for i, value in self.fixed:
+            leaves.insert(i, value)
+        args, kwargs = self.in_tree.unflatten([x.copy() if isinstance(x, np.ndarray) else x for x in leaves])
+        self.fun(*args, **kwargs)
+
+
+class Effects:
+    """What a run that may have to start over has done: `with Effects() as effects:` counts the calls inside.
+
+    After `start_over()` as many calls as were made before are left out.
+    """
+
+    __slots__ = ("done", "skip", "token")
+
+    def __init__(self) -> None:
+        self.done = self.skip = 0
+
+    def start_over(self) -> None:
+        self.skip, self.done = max(self.done, self.skip), 0
+
+    def __enter__(self) -> Effects:
+        self.token: Token[Effects | None] = _effects.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _effects.reset(self.token)
+
+
+_effects: ContextVar[Effects | None] = ContextVar("funcgrad_effects", default=None)
+
+
+def _impl(*args: Any, call: Callable[..., None]) -> tuple[Any, ...]:
+    effects = _effects.get()
+    if effects is None:
+        call(*args)
+        return ()
+    effects.done += 1
+    if effects.done > effects.skip:
+        token = _effects.set(None)  # what the function calls in turn does not count
+        try:
+            call(*args)
+        finally:
+            _effects.reset(token)
+    return ()
+
+
+def _batch(args: Sequence[Any], batched: Sequence[bool], size: int, call: Callable[..., None]) -> tuple[Any, ...]:
+    for i in range(size):
+        CALLBACK.bind(*(x[i] if b else x for x, b in zip(args, batched, strict=True)), call=call)
+    return ()
+
+
+CALLBACK = constant("debug_callback", _impl, lambda *avals, call: (), multiple=True, effect=True, batch=_batch)
+"""Call a function for its effect; it has no results and no derivative."""
+
+
+def callback(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    """Call a function for its effect, each time that the program runs.
+
+    Args:
+        fun: is given NumPy values in place of tracers: primal values under derivatives, and under `vmap` those of one
+            example after the other. What it returns is ignored.
+        *args, **kwargs: pytrees; leaves that are neither arrays nor numbers are passed on as they are.
+
+    >>> seen = []
+    >>> from funcgrad import jit
+    >>> f = jit(lambda x: (callback(seen.append, x), 2 * x)[1])
+    >>> f(1.0), f(2.0), seen
+    (2.0, 4.0, [1.0, 2.0])
+    """
+    leaves, in_tree = tree.flatten((args, kwargs))
+    fixed = tuple((i, x) for i, x in enumerate(leaves) if not _is_array(x))
+    CALLBACK.bind(*(x for x in leaves if _is_array(x)), call=_Call(fun, in_tree, fixed))
+
+
+def _is_array(x: Any) -> bool:
+    return isinstance(x, (Tracer, np.ndarray, np.generic)) or x.__class__ in PYTHON_SCALARS
+
+
+def print(fmt: str, *args: Any, **kwargs: Any) -> None:
+    """Print each time that the program runs: `fmt.format(*args, **kwargs)`, with NumPy values in place of tracers.
+
+    Under derivatives primal values are printed, and under `vmap` those of one example after the other.
+
+    >>> from funcgrad import grad, jit
+    >>> f = jit(grad(lambda x: (print("x = {}", x), x**2)[1]))
+    >>> f(3.0)
+    x = 3.0
+    6.0
+    """
+    callback(_Printer(fmt), *args, **kwargs)
+
+
+class _Printer:
+    """Prints what it is given, by a format."""
+
+    __slots__ = ("fmt",)
+    __name__ = "print"
+
+    def __init__(self, fmt: str) -> None:
+        self.fmt = fmt
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        builtins.print(self.fmt.format(*args, **kwargs))

@@ -1,0 +1,206 @@
+"""The code of a tree of guards: one function, with an `if` for each guard.
+
+Each node is optimised and planned as a program of its own, from the values that live when it begins to those that its
+descendants read; so nothing moves across a guard. What follows a guard for the value that most ways share stands at the
+same depth as the guard, the others in blocks that return. At a value that was never seen the function returns `missed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from funcgrad._tree_compile import NODE_LIMIT, compile_put
+from funcgrad.config import config
+from funcgrad.executor.build import prepared
+from funcgrad.executor.emit import Emitter
+from funcgrad.executor.executable import Executable, function_head, result_texts
+from funcgrad.executor.guard_tree import Leaf, Node, Test, Tree
+from funcgrad.executor.plan import Plan, make_plan
+from funcgrad.executor.step import Bindings
+from funcgrad.ir import Atom, Program, Var
+from funcgrad.ir_check import check_program
+from funcgrad.ops.guard import KEYS
+
+__all__ = ["compile_tree"]
+
+_LEAVE = "@leave "
+"""Stands in the code before a `return`: there the scratch memory is given back, if there is any."""
+
+Held = dict[Var, frozenset[int]]
+"""For each live value the scratch blocks that it may lie in."""
+
+
+def compile_tree(tree: Tree, runs: list[int], missed: Any) -> Executable:
+    """Compile all ways; the function counts in `runs` how often each was gone, and returns `missed` off them."""
+    writer = _Writer(tree, runs, missed)
+    emitter = writer.emitter
+    for var in tree.inputs:
+        name = emitter.env[var] = emitter.local(var)
+        if not var.aval.shape and not var.aval.weak:
+            emitter.write(f"{name} = {name}[()]")  # an array without dimensions as a scalar
+    inputs = [emitter.env[v] for v in tree.inputs]
+    writer.write(tree.root, {})
+    lines: list[tuple[str, Any]] = [(text, None) for text in function_head(emitter, inputs)]
+    for text, eqn in zip(emitter.lines, emitter.sources, strict=True):
+        before, leave, after = text.partition(_LEAVE)
+        if not leave:
+            lines.append((text, eqn))
+        elif emitter.arena.used:
+            lines += [(f"{before}pool.append(memory)", None), (f"{before}return {after}", None)]
+        else:
+            lines.append((f"{before}return {after}", None))
+    source = "\n".join(text for text, _ in lines) + "\n"
+    root = Program((), (), tree.inputs, (), ())
+    return Executable(root, source, [eqn for _, eqn in lines], emitter.bindings, emitter.arena.bytes)
+
+
+class _Writer:
+    """Writes the nodes of a tree.
+
+    Attributes:
+        needs: for each node, by its id, the variables of earlier nodes that it or its descendants read.
+        sizes: how many leaves are below it.
+    """
+
+    def __init__(self, tree: Tree, runs: list[int], missed: Any) -> None:
+        self.tree = tree
+        self.emitter = Emitter(Bindings())
+        self.runs = self.emitter.bindings.name(runs, "runs")
+        self.missed = self.emitter.bindings.name(missed, "missed")
+        self.needs: dict[int, set[Var]] = {}
+        self.sizes: dict[int, int] = {}
+        for node in reversed(list(tree.walk())):
+            reads: list[Any] = [node.test.var] if node.test is not None else []
+            needed: set[Any] = set().union(*(self.needs[id(c)] for c in node.children.values()))
+            needed.update(reads, node.leaf.outputs if node.leaf is not None else ())
+            for eqn in reversed(node.equations):
+                needed.difference_update(eqn.outputs)
+                needed.update(eqn.inputs)
+            self.needs[id(node)] = {a for a in needed if isinstance(a, Var) and a not in tree.consts}
+            self.sizes[id(node)] = sum(self.sizes[id(c)] for c in node.children.values()) or 1
+
+    # ---------------------------------------------------------------------------------------------------- programs
+
+    def program(self, node: Node) -> tuple[Program, list[Atom]]:
+        """A node as an optimised program, and what its outputs are; made once for the same outputs."""
+        outputs: list[Atom]
+        if node.leaf is not None:
+            outputs = list(node.leaf.outputs)
+        else:
+            assert node.test is not None
+            later = set().union(*(self.needs[id(c)] for c in node.children.values()))
+            here = [v for e in node.equations for v in e.outputs]
+            outputs = [v for v in here if v in later or v is node.test.var]
+        if node.made is not None and node.made[1] == outputs:
+            return node.made
+        own = {v for e in node.equations for v in e.outputs}
+        read: dict[Any, None] = dict.fromkeys([*(a for e in node.equations for a in e.inputs), *outputs])
+        consts = {v: c for v, c in self.tree.consts.items() if v in read}
+        inputs = [v for v in read if isinstance(v, Var) and v not in own and v not in consts]
+        program = Program(tuple(consts), tuple(consts.values()), inputs, node.equations, outputs)
+        if config.check_ir:
+            check_program(program)
+        node.made = prepared(program), outputs
+        return node.made
+
+    # -------------------------------------------------------------------------------------------------------- code
+
+    def write(self, node: Node, held: Held) -> None:
+        """Write a node and what is below it. `held` is given back on the way; the memory is as before afterwards."""
+        emitter = self.emitter
+        while True:
+            program, outputs = self.program(node)
+            emitter.constants(program)
+            plan = make_plan(program, emitter.bindings)
+            blocks: dict[int, int] = {}
+
+            def sink(i: int, program: Program = program, blocks: dict[int, int] = blocks) -> str:
+                aval = program.outputs[i].aval
+                blocks[i] = emitter.arena.take(max(1, aval.size * aval.dtype.itemsize))
+                return emitter.arena.view(blocks[i], aval, emitter.bindings)
+
+            if node.leaf is not None:
+                emitter.block(plan, lambda i: None)
+                self._end(node.leaf, plan)
+                return
+            emitter.block(plan, sink)
+            held = self._lives(plan, outputs, blocks, held)
+            children = sorted(node.children.items(), key=lambda item: self.sizes[id(item[1])])
+            assert node.test is not None
+            self._branch(node.test, children, held)
+            node = children[-1][1]
+            held = self._needed(node, held)
+
+    def _lives(self, plan: Plan, outputs: Sequence[Atom], blocks: dict[int, int], held: Held) -> Held:
+        """Name what lives on, and say in which memory it lies."""
+        held = dict(held)
+        for var, atom in zip(outputs, plan.program.outputs, strict=True):
+            assert isinstance(var, Var)
+            self.emitter.env[var] = self.emitter.operand(atom)
+            mine: set[int] = set()
+            for root in plan.root(atom):
+                place = plan.places.get(root)
+                if place is None:
+                    mine |= held.get(root, frozenset())
+                elif place.sink is not None:
+                    mine.add(blocks[place.sink])
+                elif place.block is not None:
+                    mine.add(place.block)
+            if mine:
+                held[var] = frozenset(mine)
+        return held
+
+    def _needed(self, node: Node, held: Held) -> Held:
+        """Give the memory back that nothing below a node reads."""
+        kept = {v: blocks for v, blocks in held.items() if v in self.needs[id(node)]}
+        live = set().union(*kept.values())
+        for block in sorted(set().union(*held.values()) - live):
+            self.emitter.arena.give(block)
+        return kept
+
+    def _branch(self, test: Test, children: Sequence[tuple[Any, Node]], held: Held) -> None:
+        """Write the blocks of all children but the last one, and what leaves the function if it is not that either."""
+        emitter = self.emitter
+        text = emitter.operand(test.var)
+        if test.kind != "bool":
+            name = emitter.unique("seen")
+            key = "int" if test.kind == "int" else emitter.bindings.name(KEYS[test.kind], f"{test.kind}_key")
+            emitter.write(f"{name} = {key}({text})")
+            text = name
+        for value, child in children[:-1]:
+            emitter.write(f"if {_is(text, value)}:")
+            emitter.depth += 1
+            free = list(emitter.arena.free)
+            self.write(child, self._needed(child, held))
+            emitter.arena.free = free
+            emitter.depth -= 1
+        last = children[-1][0]
+        if test.kind != "bool" or len(children) == 1:
+            emitter.write(f"if {_is_not(text, last)}:")
+            emitter.depth += 1
+            emitter.write(f"{_LEAVE}{self.missed}")
+            emitter.depth -= 1
+
+    def _end(self, leaf: Leaf, plan: Plan) -> None:
+        emitter = self.emitter
+        results = result_texts(emitter, plan)
+        text = f"({', '.join(results)}{',' if len(results) == 1 else ''})"
+        if leaf.out_tree.num_nodes == 1 and leaf.out_tree.num_leaves == 1:
+            text = results[0]
+        else:
+            put = compile_put(leaf.out_tree) if leaf.out_tree.num_leaves <= NODE_LIMIT else leaf.out_tree.unflatten
+            text = f"{emitter.bindings.name(put, 'put')}({text})"
+        emitter.write(f"{self.runs}[{leaf.number}] += 1")
+        if results and "(" in text:
+            emitter.write(f"results = {text}")
+            text = "results"
+        emitter.write(f"{_LEAVE}{text}")
+
+
+def _is(text: str, value: Any) -> str:
+    return text if value is True else f"not {text}" if value is False else f"{text} == {value!r}"
+
+
+def _is_not(text: str, value: Any) -> str:
+    return f"not {text}" if value is True else text if value is False else f"{text} != {value!r}"

@@ -1,0 +1,119 @@
+"""Recordings at values: one way through a function that branches on them.
+
+The function is recorded concretely. Whenever Python asks a tracer for its value, a `guard` is recorded and the value
+given. The library itself gets none (`concrete()` without a reason), so that `lax.cond` stays one operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+import funcgrad.tree as tree
+from funcgrad.config import config
+from funcgrad.core import escaped, under
+from funcgrad.ir import Equation, Program
+from funcgrad.ops.guard import GUARD, asked
+from funcgrad.record import Record, RecordTracer
+from funcgrad.source import Source, user_source
+from funcgrad.transforms.boundary import differentiable_leaf
+from funcgrad.types import dtype_of
+
+__all__ = ["Path", "TooLong", "recorded_path"]
+
+_EXACT = {"bool": "b", "int": "biu", "float": "fbiu", "complex": "fcbiu", "bytes": "fcbiu"}
+"""For each kind of guard, the dtypes of which nothing is left to ask after it."""
+
+
+class TooLong(BaseException):
+    """A recording has more equations than `config.guard_length`; the user's code is not to catch this."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+
+class _Questions:
+    """What Python has asked of the tracers of a recording."""
+
+    __slots__ = ("known", "open", "record")
+
+    def __init__(self, record: Record) -> None:
+        self.record, self.open = record, True
+        self.known: dict[tuple[int, str], RecordTracer] = {}
+
+    def __call__(self, tracer: RecordTracer, how: str | None) -> Any:
+        """The value of a tracer, noted down as an equation; None where no reason is given."""
+        if how is None:
+            return None
+        if not self.open:
+            raise escaped(tracer, how)
+        value, equations = tracer.value, self.record.equations
+        kind, key = asked(value, how)
+        if (id(tracer), "all") not in self.known and (id(tracer), kind) not in self.known:
+            whole = dtype_of(value).kind in _EXACT[kind]
+            self.known[id(tracer), "all" if whole else kind] = tracer
+            source = user_source()
+            params = {"kind": kind, "value": key}
+            equations.append(Equation(GUARD, (tracer,), (), params, source, (value,), (False,)))
+            if len(equations) > config.guard_length:
+                raise TooLong(source)
+        return value
+
+
+class Path:
+    """A function recorded at values.
+
+    Attributes:
+        record: what was recorded.
+        inputs: the tracers of the flat arguments.
+        outputs: tracers and other values.
+        out_tree: of the result.
+        seconds: what it took.
+    """
+
+    __slots__ = ("inputs", "out_tree", "outputs", "record", "seconds")
+
+    def __init__(
+        self, record: Record, inputs: list[RecordTracer], outputs: list[Any], out_tree: Any, seconds: float
+    ) -> None:
+        self.record, self.inputs, self.outputs = record, inputs, outputs
+        self.out_tree, self.seconds = out_tree, seconds
+
+    def result(self) -> Any:
+        """What the function returned, shared with nothing."""
+        return self.out_tree.unflatten([_own(x.value if isinstance(x, RecordTracer) else x) for x in self.outputs])
+
+    def program(self) -> Program:
+        """The path alone, with its guards."""
+        return self.record.program(self.inputs, self.outputs, None, self.out_tree)
+
+
+def _own(x: Any) -> Any:
+    if not isinstance(x, np.ndarray):
+        return x
+    return x.copy() if x.ndim else x[()]
+
+
+@contextmanager
+def recorded_path(fun: Callable[..., Any], leaves: Sequence[Any]) -> Iterator[Path]:
+    """Record a function of flat arguments at these values; what it captured is locked until the end of the block."""
+    record = Record(None)
+    record.ask = questions = _Questions(record)
+    start = perf_counter()
+    try:
+        inputs = [record.input(x) for x in leaves]
+        with under(record):
+            result = fun(*inputs)
+        outputs, out_tree = tree.flatten(result)
+        for path, x in tree.leaves_with_path(result):
+            differentiable_leaf(x, f"output{tree.keystr(path)}", "jit")
+            if isinstance(x, RecordTracer) and x.owner is not record:
+                raise escaped(x, "jit")
+        yield Path(record, inputs, outputs, out_tree, perf_counter() - start)
+    finally:
+        questions.open = False
+        record.close()

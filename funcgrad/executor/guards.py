@@ -1,0 +1,261 @@
+"""Functions that branch on values, under `jit`: recorded once for each way, and run as one compiled tree of ways.
+
+A call runs the compiled tree. Where it comes upon a value that no recording has seen, the function, which is pure, is
+recorded from the start, and what it returns is the result; the new way is compiled when more calls need it. A function
+that takes too many ways, or too long ones, is run as it is from then on.
+"""
+
+from __future__ import annotations
+
+import warnings
+from _thread import allocate_lock
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+import funcgrad.tree as tree
+from funcgrad.config import config
+from funcgrad.debug import Effects
+from funcgrad.errors import FuncgradWarning, GuardLimitWarning, ImpureFunctionWarning
+from funcgrad.executor.executable import Executable
+from funcgrad.executor.guard_emit import compile_tree
+from funcgrad.executor.guard_record import Path, TooLong, recorded_path
+from funcgrad.executor.guard_text import describe_tree
+from funcgrad.executor.guard_tree import Mismatch, Node, Test, Tree
+from funcgrad.ir import Program, has_effect
+from funcgrad.ops.guard import GUARD
+from funcgrad.source import Source, describe, line_of
+from funcgrad.transforms.boundary import own_value
+from funcgrad.types import ShapedArray, aval_of
+
+__all__ = ["Guarded"]
+
+_MISSED = object()
+"""What the compiled tree returns where it meets a value that no recording has seen."""
+
+_DIFFERENT = 3
+"""After so many different values of a float at a guard, and no repetition, it will always be another one."""
+
+_LONG = 2000
+"""So many recorded equations must be worth compiling by one more call that would need them."""
+
+_REMEDY = (
+    "write it with lax.while_loop, lax.cond or np.where, or name the argument in static_argnums; config.guard_leaves "
+    "and config.guard_length are the limits"
+)
+
+
+class Guarded:
+    """A function of flat arguments of one kind, with the ways through it.
+
+    Attributes:
+        name: of the function, for messages.
+        tree: the ways.
+        runs: how often each was gone in compiled code.
+        records: how often each was recorded.
+        eager: why the function is run as it is; None while it is not.
+        effects: whether a way has effects, such as `debug.print`.
+    """
+
+    __slots__ = (
+        "_compiled",
+        "_cost",
+        "_spent",
+        "_ways",
+        "eager",
+        "effects",
+        "fun",
+        "lock",
+        "misses",
+        "name",
+        "records",
+        "runs",
+        "tree",
+    )
+
+    def __init__(self, fun: Callable[..., Any], avals: Sequence[ShapedArray], name: str) -> None:
+        self.fun, self.name, self.tree = fun, name, Tree(avals)
+        self.runs: list[int] = []
+        self.records: list[int] = []
+        self.eager: str | None = None
+        self.effects = False
+        self.lock = allocate_lock()
+        self._compiled: Executable | None = None
+        self._ways = 0  # how many are compiled
+        self._cost = self._spent = 0.0  # seconds: of the last compilation, and of recordings since then
+        self.misses = 0
+
+    def __call__(self, *leaves: Any) -> Any:
+        """The function's result, whole."""
+        compiled = self._compiled
+        if compiled is None or self.effects:
+            with Effects() as effects:
+                return self._carefully(leaves, effects)
+        try:
+            out = compiled.run(*leaves)
+        except Exception as error:
+            compiled.explain(error)
+        return out if out is not _MISSED else self._elsewhere(leaves, Effects())
+
+    def _carefully(self, leaves: Sequence[Any], effects: Effects) -> Any:
+        """The result, where effects that were run are not to be run again."""
+        compiled = self._compiled
+        if compiled is not None:
+            out = compiled(*leaves)
+            if out is not _MISSED:
+                return out
+            effects.start_over()
+        return self._elsewhere(leaves, effects)
+
+    def _elsewhere(self, leaves: Sequence[Any], effects: Effects) -> Any:
+        """What the compiled ways do not cover."""
+        if self.eager is not None:
+            return tree.map(own_value, self.fun(*leaves))
+        compiled = self._compile_if_due()
+        if compiled is not None:
+            out = compiled(*leaves)
+            if out is not _MISSED:
+                return out
+            effects.start_over()
+        start = perf_counter()
+        try:
+            with recorded_path(self.fun, leaves) as path:
+                result = path.result()
+                self._keep(path)
+            self._spent += perf_counter() - start
+        except TooLong as error:
+            self._give_up(GuardLimitWarning, f"does more than {config.guard_length} operations", error.source)
+            effects.start_over()
+            return tree.map(own_value, self.fun(*leaves))
+        return result
+
+    # ------------------------------------------------------------------------------------------------- compilation
+
+    def _compile_if_due(self) -> Executable | None:
+        """Compile the tree if there are ways that it would pay for; returns the function if it is a new one.
+
+        It is due where there are half as many ways again as last time, or where recording has taken as long since then
+        as a quarter of a compilation does: so all of them together cost a few times what the last one costs.
+        """
+        with self.lock:
+            pending = self.tree.leaves[self._ways :]
+            self.misses += 1
+            if not pending or self.eager is not None:
+                return None
+            long = self.misses < sum(leaf.equations for leaf in pending) // _LONG
+            worth = 2 * len(pending) >= self._ways or 4 * self._spent >= self._cost
+            return None if long or not worth else self._compile()
+
+    def _compile(self) -> Executable:
+        start = perf_counter()
+        self._compiled = compile_tree(self.tree, self.runs, _MISSED)
+        self._cost, self._spent = perf_counter() - start, 0.0
+        self._ways, self.misses = len(self.tree.leaves), 0
+        return self._compiled
+
+    @property
+    def source(self) -> str:
+        """The generated code."""
+        with self.lock:
+            compiled = self._compiled
+            if compiled is None or self._ways < len(self.tree.leaves):
+                compiled = self._compile()
+            return compiled.source
+
+    # --------------------------------------------------------------------------------------------------- recordings
+
+    def _keep(self, path: Path) -> None:
+        """Add a recording to the tree, unless it is there, or there are too many."""
+        give_up: tuple[type[FuncgradWarning], str, Source] | None = None
+        with self.lock:
+            if self.eager is not None:
+                return
+            try:
+                leaf, fork = self.tree.find(path)
+            except Mismatch as error:
+                give_up = ImpureFunctionWarning, str(error), error.source
+            else:
+                if leaf is not None:
+                    self.records[leaf.number] += 1
+                elif len(self.tree.leaves) >= config.guard_leaves:
+                    test = self._busiest()
+                    text = f"takes more than {config.guard_leaves} ways, most of them by a value asked for"
+                    give_up = GuardLimitWarning, text, None if test is None else test.source
+                else:
+                    self.runs.append(0)
+                    self.records.append(1)
+                    fork.graft()
+                    eqns = (e for e in path.record.equations if e.primitive is not GUARD)
+                    self.effects = self.effects or any(has_effect(e.primitive, e.params) for e in eqns)
+                    test = self._restless(fork.node)
+                    if test is not None:
+                        give_up = GuardLimitWarning, f"asks for a {test.kind} that is another at each call", test.source
+        if give_up is not None:
+            self._give_up(*give_up)
+
+    def _busiest(self) -> Test | None:
+        """A guard of the line that branches most."""
+        counts: dict[Any, int] = {}
+        tests: dict[Any, Test] = {}
+        for node in self.tree.walk():
+            if node.test is not None:
+                place = describe(node.test.source)
+                counts[place] = counts.get(place, 0) + len(node.children) - 1
+                tests.setdefault(place, node.test)
+        return tests[max(counts, key=counts.__getitem__)] if counts else None
+
+    def _restless(self, node: Node) -> Test | None:
+        """The guard of a node if it is on a float that was never the same twice."""
+        test = node.test
+        if test is None or test.kind in ("bool", "int") or len(node.children) < _DIFFERENT:
+            return None
+        below = [node]
+        times = 0
+        while below:
+            n = below.pop()
+            below += n.children.values()
+            if n.leaf is not None:
+                times += self.records[n.leaf.number] + self.runs[n.leaf.number]
+        return test if times <= len(node.children) else None
+
+    def _give_up(self, category: type[FuncgradWarning], text: str, source: Source) -> None:
+        with self.lock:
+            if self.eager is not None:
+                return
+            place = describe(source)
+            self.eager = text + (f" at {place}" if place else "")
+            self._compiled = None
+        if category is ImpureFunctionWarning:
+            message = (
+                f"jit: {self.name} is not pure: recorded again for the same values of its branches, {self.eager}; "
+                "it is run without jit from now on. Pass what changes as an argument"
+            )
+        else:
+            message = f"jit: {self.name} {self.eager}; it is run without jit from now on: {_REMEDY}"
+        line = line_of(source)
+        if source is None or line is None:
+            warnings.warn(message, category, stacklevel=2)
+        else:
+            warnings.warn_explicit(message, category, source[0].co_filename, line)
+
+    # ------------------------------------------------------------------------------------------------------ looking
+
+    def program(self, leaves: Sequence[Any]) -> Program:
+        """The way of these values as a program of its own, with its guards; raises ValueError without values."""
+        if any(isinstance(x, ShapedArray) for x in leaves):
+            raise ValueError(f"lower: {self.name} branches on values, so it takes arrays, not ShapeDtypeStructs")
+        with recorded_path(self.fun, leaves) as path:
+            return path.program()
+
+    def compare(self, leaves: Sequence[Any]) -> None:
+        """Record the function again; raises Mismatch if that is not along the tree."""
+        if self.eager is None:
+            with recorded_path(self.fun, leaves) as path, self.lock:
+                self.tree.find(path)
+
+    def explain(self) -> str:
+        """The tree as text."""
+        with self.lock:
+            kinds = ", ".join(str(aval_of(v)) for v in self.tree.inputs)
+            head = f"{self.name}({kinds}): " + (f"run without jit: it {self.eager}" if self.eager else "")
+            return head + describe_tree(self.tree, [a + b for a, b in zip(self.runs, self.records, strict=True)])
