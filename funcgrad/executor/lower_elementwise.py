@@ -159,7 +159,7 @@ def _select_bits(eqn: Equation, bindings: Bindings) -> Step:
     )
 
     def bits(atom: Atom, name: str) -> str:
-        if atom.is_literal:
+        if isinstance(atom, Literal):
             return bindings.constant(np.array(atom.value, aval.dtype).view(integer), integer)
         return f"{name}.view({kind})"
 
