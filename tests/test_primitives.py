@@ -17,6 +17,7 @@ from scipy import special
 
 from funcgrad import jvp, tree, vjp
 from funcgrad.core import Primitive, Tracer
+from funcgrad.executor import build  # noqa: F401  # its tracer subclass is made before the table is watched
 from funcgrad.numpy import _dispatch
 from funcgrad.numpy._methods import At
 from funcgrad.ops import rules

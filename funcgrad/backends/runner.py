@@ -137,11 +137,18 @@ class _Compiler:
         control = _CONTROL.get(eqn.primitive.name)
         if control is not None:
             return control(self, eqn)
+        if eqn.primitive.effect:
+            return self._on_the_host(eqn), 0
         if not self.backend.supports(eqn):
             raise unsupported(self.backend, eqn)
         run = self.backend.lowerings[eqn.primitive.name]
         run = partial(run, **eqn.params) if eqn.params else run
         return (run if eqn.primitive.multiple else lambda *args: (run(*args),)), 0
+
+    def _on_the_host(self, eqn: Equation) -> Run:
+        """An operation that has no results: its operands come to the host."""
+        impl, to_numpy = partial(eqn.primitive.impl, **eqn.params), self.backend.to_numpy
+        return lambda *args: impl(*(to_numpy(x)[()] for x in args))
 
     def helper(self, name: str, eqn: Equation) -> Any:
         """An implementation that control flow needs."""

@@ -15,12 +15,13 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.config import config
-from funcgrad.core import escaped, under
+from funcgrad.core import Primitive, escaped, under
 from funcgrad.ir import Equation, Program
 from funcgrad.ops.guard import GUARD, asked
 from funcgrad.record import Record, RecordTracer
 from funcgrad.source import Source, user_source
 from funcgrad.transforms.boundary import differentiable_leaf
+from funcgrad.transforms.custom_call import CUSTOM
 from funcgrad.types import dtype_of
 
 __all__ = ["Path", "TooLong", "recorded_path"]
@@ -64,6 +65,17 @@ class _Questions:
         return value
 
 
+class _Recorder(Record):
+    """A concrete recording, in which functions with rules of their own are run as they are: they may branch too."""
+
+    __slots__ = ()
+
+    def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
+        if primitive is CUSTOM:  # no derivative is taken outside of this recording
+            return tuple(params["rules"].fun(*args))
+        return super().process(primitive, args, params)
+
+
 class Path:
     """A function recorded at values.
 
@@ -101,7 +113,7 @@ def _own(x: Any) -> Any:
 @contextmanager
 def recorded_path(fun: Callable[..., Any], leaves: Sequence[Any]) -> Iterator[Path]:
     """Record a function of flat arguments at these values; what it captured is locked until the end of the block."""
-    record = Record(None)
+    record = _Recorder(None)
     record.ask = questions = _Questions(record)
     start = perf_counter()
     try:

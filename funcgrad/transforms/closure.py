@@ -16,9 +16,9 @@ from funcgrad.core import Primitive, Trace, Tracer, current_trace, evaluate, und
 from funcgrad.record import Record, RecordTracer
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
 from funcgrad.transforms.vmap import BatchTrace
-from funcgrad.types import ShapedArray, aval_of
+from funcgrad.types import ShapedArray, aval_of, is_inexact
 
-__all__ = ["Discovery", "Substitution", "closure_convert", "hands_on", "held_by", "scope_of"]
+__all__ = ["Discovery", "Substitution", "closure_convert", "enclosing", "hands_on", "held_by", "scope_of"]
 
 
 def hands_on(trace: Trace) -> bool:
@@ -42,6 +42,16 @@ def scope_of(operands: Sequence[Any]) -> tuple[list[Trace], Trace | None]:
             found = trace
         trace = trace.parent
     return scope, found
+
+
+def enclosing() -> list[Trace]:
+    """The current trace and those around it."""
+    found: list[Trace] = []
+    trace = current_trace()
+    while trace is not None:
+        found.append(trace)
+        trace = trace.parent
+    return found
 
 
 def _among(tracer: Tracer, scope: Sequence[Trace]) -> bool:
@@ -168,12 +178,19 @@ class Substitution(Trace):
             return tree.map(self.of, fun(*args))
 
 
+def _plain(x: Any) -> Any:
+    """The value of what has no derivative, outside the records that are made for derivatives alone."""
+    while isinstance(x, RecordTracer) and x.value is not None:
+        x = x.value
+    return x
+
+
 @boundary
 def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callable[..., Any], list[Any]]:
     """A function with the traced values that it closes over as further arguments, and these values.
 
     It is for functions that are given to one with rules of its own (`custom_vjp`), which differentiates by arguments
-    only.
+    only. Integers and booleans have no derivative and are not among them.
 
     Args:
         fun: a function of pytrees of arrays.
@@ -194,15 +211,12 @@ def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callab
     for x in leaves:
         if not isinstance(x, ShapedArray):
             differentiable_leaf(x, "an argument", "closure_convert")
-    scope: list[Trace] = []
-    trace = current_trace()
-    while trace is not None:
-        scope.append(trace)
-        trace = trace.parent
+    scope = enclosing()
     discovery = Discovery(scope)
     if scope:
         discovery.run(lambda *xs: fun(*in_tree.unflatten(xs)), [aval_of(x) for x in leaves])
-    found = discovery.found
+    found = [t for t in discovery.found if is_inexact(t)]
+    fixed = [t for t in discovery.found if not is_inexact(t)]
     n = len(example_args)
 
     def converted(*args: Any) -> Any:
@@ -210,6 +224,6 @@ def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callab
             raise TypeError(
                 f"closure_convert: the function takes {n} arguments and {len(found)} hoisted ones, got {len(args)}"
             )
-        return Substitution(found, args[n:]).run(fun, *args[:n])
+        return Substitution([*found, *fixed], [*args[n:], *map(_plain, fixed)]).run(fun, *args[:n])
 
     return converted, list(found)

@@ -7,15 +7,20 @@ reverse mode the operations of the program are differentiated, and batched, one 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
-from functools import update_wrapper
+from functools import partial, update_wrapper
+from types import FunctionType, MethodType
 from typing import Any
+
+import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.control.loops import map as map_slices
 from funcgrad.core import Primitive, Tracer, current_trace
 from funcgrad.ir import Program, eval_program
 from funcgrad.ops.rules import declare
+from funcgrad.ops.shape import CONVERT
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
 from funcgrad.transforms.call import (
     CALL,
@@ -30,7 +35,7 @@ from funcgrad.transforms.call import (
 from funcgrad.transforms.jvp import jvp
 from funcgrad.transforms.make_ir import trace_to_program
 from funcgrad.transforms.vmap import vmap
-from funcgrad.types import ShapedArray, aval_of, is_inexact
+from funcgrad.types import ShapedArray, aval_of, is_inexact, is_weak
 
 __all__ = ["CUSTOM_VMAP", "custom_vmap", "sequential_vmap"]
 
@@ -142,8 +147,8 @@ class custom_vmap:
 
     The rule is given to `def_vmap`: `rule(axis_size, in_batched, *args) -> (out, out_batched)`, where `in_batched` has
     a bool for each leaf of `args` (in a list with one entry per argument), batched values have the batch as their first
-    axis, and `out_batched` is a prefix of `out`. Raises TypeError where the rule does not return what the function
-    does.
+    axis, and `out_batched` is a prefix of `out`. Keyword arguments and defaults are given to the rule by position.
+    Raises AttributeError where there is no rule, and TypeError where the rule does not return what the function does.
 
     >>> import numpy as np
     >>> from funcgrad import vmap
@@ -172,9 +177,10 @@ class custom_vmap:
         return rule
 
     @boundary
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.rule is None:
-            raise TypeError(f"custom_vmap: no rule has been defined for {self!r} by def_vmap")
+            raise AttributeError(f"custom_vmap: no rule has been defined for {self!r} by def_vmap")
+        args = _positional(self.fun, args, kwargs)
         leaves, in_tree = tree.flatten(args)
         for x in leaves:
             differentiable_leaf(x, "an argument", "custom_vmap")
@@ -182,7 +188,7 @@ class custom_vmap:
             return self.fun(*args)
         program = trace_to_program(lambda *xs: self.fun(*in_tree.unflatten(xs)), [aval_of(x) for x in leaves])
         closed, consts = close(program)
-        rule = _flat_rule(self.rule, in_tree, program.out_tree)
+        rule = _flat_rule(self.rule, in_tree, program.out_tree, program.out_avals)
         return program.out_tree.unflatten(
             list(CUSTOM_VMAP.bind(*consts, *leaves, program=closed, consts=len(consts), rule=rule))
         )
@@ -191,7 +197,24 @@ class custom_vmap:
         return f"custom_vmap({getattr(self.fun, '__name__', self.fun)})"
 
 
-def _flat_rule(rule: Callable[..., Any], in_tree: Any, out_tree: Any) -> Rule:
+def _positional(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """All arguments of a call, by position, as the rule gets them: with the defaults of what is written in Python."""
+    python = isinstance(fun, (FunctionType, MethodType, partial)) or isinstance(type(fun).__call__, FunctionType)
+    if not python and not kwargs:
+        return args
+    try:
+        bound = inspect.signature(fun).bind(*args, **kwargs)
+    except ValueError:
+        raise TypeError(f"custom_vmap: the signature of {fun!r} is not known, so it takes no keywords") from None
+    if python:
+        bound.apply_defaults()
+    only = sorted(set(bound.kwargs) & set(kwargs))
+    if only:
+        raise TypeError(f"custom_vmap: {only[0]!r} can be given by keyword alone, and a rule takes none")
+    return bound.args
+
+
+def _flat_rule(rule: Callable[..., Any], in_tree: Any, out_tree: Any, out_avals: Sequence[ShapedArray]) -> Rule:
     def flat(size: int, batched: Sequence[bool], args: Sequence[Any]) -> tuple[list[Any], list[bool]]:
         result = rule(size, list(in_tree.unflatten(list(batched))), *in_tree.unflatten(list(args)))
         if not (isinstance(result, (tuple, list)) and len(result) == 2):
@@ -199,9 +222,27 @@ def _flat_rule(rule: Callable[..., Any], in_tree: Any, out_tree: Any) -> Rule:
         outs, treedef = tree.flatten(result[0])
         if treedef != out_tree:
             raise TypeError(f"custom_vmap: the rule returns {treedef}, the function {out_tree}")
-        return outs, [bool(f) for f in tree.flatten_prefix(result[1], treedef, "out_batched of a custom_vmap rule")]
+        flags = [bool(f) for f in tree.flatten_prefix(result[1], treedef, "out_batched of a custom_vmap rule")]
+        for x in outs:
+            differentiable_leaf(x, "an output of the rule", "custom_vmap")
+        outs = [_strong(x, a) for x, a in zip(outs, out_avals, strict=True)]
+        want = [ShapedArray((size, *a.shape) if f else a.shape, a.dtype) for a, f in zip(out_avals, flags, strict=True)]
+        faults = tree.mismatch("out", out_tree.unflatten(want), treedef.unflatten(outs))
+        if faults:
+            raise TypeError(
+                f"custom_vmap: the rule does not return a batch of {size} results of the function:\n  "
+                + "\n  ".join(faults)
+            )
+        return outs, flags
 
     return flat
+
+
+def _strong(x: Any, aval: ShapedArray) -> Any:
+    """A Python scalar as an array of the expected dtype, if it can be; any other value as it is."""
+    if is_weak(x) and not aval.weak and np.can_cast(aval_of(x).dtype, aval.dtype, "same_kind"):
+        return CONVERT.bind(x, dtype=aval.dtype)
+    return x
 
 
 def sequential_vmap(fun: Callable[..., Any]) -> custom_vmap:
