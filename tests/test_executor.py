@@ -223,3 +223,14 @@ def test_loops_of_any_length(length: int) -> None:
     g = lambda n: lax.while_loop(lambda c: c[2] < n, lambda c: swap(c, 1.0)[0], init)  # noqa: E731
     for a, b in zip(tree.leaves(fg.jit(g)(length)), tree.leaves(g(length)), strict=True):
         _same(a, b, "while")
+
+
+def test_python_numbers_where_arrays_without_dimensions_are_expected() -> None:
+    """A Python float that a derivative keeps comes back to a program that expects an array."""
+
+    def chosen(b: Any, s: Any) -> Any:
+        return lax.cond(np.sum(b) > 0, lambda c: c * (s * s), lambda c: c, b)
+
+    x = np.abs(X)
+    for f in (chosen, fg.jit(chosen)):
+        np.testing.assert_allclose(fg.vjp(f, x, 2.0)[1](x)[1], 4.0 * np.sum(x * x))

@@ -216,6 +216,44 @@ def test_what_composes() -> None:
     same(mapped(np.arange(3.0), 2), np.arange(3.0) * 2)
 
 
+@fg.custom_jvp
+def slope(x: Any) -> Any:
+    return x * 2.0 if x > 0 else -x
+
+
+slope.defjvp(lambda primals, tangents: (slope(*primals), 10.0 * tangents[0]))
+
+
+@fg.custom_vjp
+def pulled(x: Any) -> Any:
+    return x * 2.0 if x > 0 else -x
+
+
+pulled.defvjp(lambda x: (pulled(x), x), lambda x, ct: (ct * 3.0 if x > 0 else ct * 4.0,))
+
+
+@pytest.mark.parametrize("custom", [slope, pulled])
+def test_functions_with_rules_branch_too(custom: Callable[[Any], Any]) -> None:
+    for f in (custom, lambda x: custom(x * 2.0) + (1.0 if x < 5 else x)):
+        value, inside, outside = fg.jit(f), fg.grad(fg.jit(f)), fg.jit(fg.grad(f))
+        for x in (1.0, -1.0, 2.0, 7.0, -2.0, -3.0, 8.0):
+            assert value(x) == f(x)
+            assert inside(x) == outside(x) == fg.grad(f)(x)
+
+
+def test_functions_that_call_each_other() -> None:
+    @fg.jit
+    def even(n: Any) -> Any:
+        return True if n == 0 else odd(n - 1)
+
+    @fg.jit
+    def odd(n: Any) -> Any:
+        return False if n == 0 else even(n - 1)
+
+    for n in (4, 3, 4, 3, 5):
+        assert even(n) is (n % 2 == 0)
+
+
 def test_many_values_at_once_have_no_branch() -> None:
     g = fg.jit(lambda x: x if x > 0 else -x)
     g(1.0)

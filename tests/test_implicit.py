@@ -134,12 +134,165 @@ def test_batch_of_linear_equations(f: Any, axes: Any) -> None:
 
 
 def test_what_does_not_fit_is_said() -> None:
-    with pytest.raises(TypeError, match="custom_root: f must return"):
-        lax.custom_root(lambda x: x[0], np.ones(2), lambda f, x: x, lambda g, y: y)
+    def f(x: Any) -> Any:
+        return lax.custom_root(lambda x: x[0], x, lambda f, x: x + f(x), lambda g, y: y)
+
+    for bad in (f, fg.jit(f)):
+        with pytest.raises(TypeError, match="custom_root: f must return"):
+            bad(np.ones(2))
+    with pytest.raises(TypeError, match="custom_root: tangent_solve must return"):
+        fg.grad(lambda a: np.sum(lax.custom_root(lambda x: x - a, B, lambda f, x: a, lambda g, y: y[0])))(B)
+    with pytest.raises(TypeError, match="custom_root: g takes what is like the solution"):
+        fg.grad(lambda a: np.sum(lax.custom_root(lambda x: x - a, B, lambda f, x: a, lambda g, y: y / g(1.0))))(B)
+    with pytest.raises(TypeError, match="integers have no derivative"):
+        fg.jit(lambda x: lax.custom_root(lambda x: x, x, lambda f, x: x, lambda g, y: y))((B, 1))
     with pytest.raises(TypeError, match="custom_linear_solve: solve must return"):
         lax.custom_linear_solve(lambda x: x, np.ones(2), lambda f, b: b[0])
     with pytest.raises(TypeError, match="transpose_solve"):
         fg.grad(lambda b: np.sum(lax.custom_linear_solve(lambda x: 2 * x, b, lambda f, b: b / 2)))(B)
+
+
+def _known(a: Any, b: Any) -> Any:
+    """The x with a x = b, whose solvers know the matrix and never ask for a product."""
+    return lax.custom_root(
+        lambda x: a @ x - b, np.zeros(3), lambda f, x: np.linalg.solve(a, b), lambda g, y: np.linalg.solve(a, y)
+    )
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, fg.jit, fg.checkpoint])
+def test_a_tangent_solver_is_transposed(wrap: Any) -> None:
+    want = fg.grad(lambda a, b: B @ np.linalg.solve(a, b), (0, 1))(A, B + 1.0)
+    found = fg.grad(lambda a, b: B @ wrap(_known)(a, b), (0, 1))(A, B + 1.0)
+    for x, y in zip(found, want, strict=True):
+        np.testing.assert_allclose(x, y)
+    check_grads(wrap(_known), (A, B), 2)
+
+
+@pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0)])
+def test_batches_of_solvers_that_close_over_the_matrix(axes: Any) -> None:
+    a = np.stack([A, A + 0.1]) if axes[0] == 0 else A
+    b = np.stack([B, B + 1.0]) if axes[1] == 0 else B
+    of = lambda solve: lambda a, b: fg.vmap(fg.grad(lambda a, b: B @ solve(a, b), (0, 1)), axes)(a, b)  # noqa: E731
+    for x, y in zip(of(_known)(a, b), of(np.linalg.solve)(a, b), strict=True):
+        np.testing.assert_allclose(x, y)
+    check_grads(fg.vmap(_known, axes), (a, b), 1)
+
+
+def _jacobi(g: Callable[[Any], Any], y: Any) -> Any:
+    return lax.fori_loop(0, 100, lambda i, x: x + (y - g(x)) / np.diag(A), np.zeros(3))
+
+
+@pytest.mark.parametrize("tangent_solve", [_jacobi, lambda g, y: fg.jit(lambda y: np.linalg.solve(1.0 * A, y))(y)])
+def test_tangent_solvers_within_calls_and_loops(tangent_solve: Any) -> None:
+    f = lambda b: lax.custom_root(lambda x: A @ x - b, B, lambda f, x: np.linalg.solve(A, b), tangent_solve)  # noqa: E731
+    np.testing.assert_allclose(fg.grad(lambda b: B @ f(b))(B), np.linalg.solve(A.T, B), rtol=1e-10)
+    np.testing.assert_allclose(fg.jacfwd(f)(B), np.linalg.inv(A), rtol=1e-10)
+
+
+def test_tangent_solver_that_is_a_loop_until_something_is_small() -> None:
+    def f(a: Any, b: Any) -> Any:
+        a = a + a.T
+        return lax.custom_root(lambda x: a @ x - b, B, lambda f, x: np.linalg.solve(a, b), _conjugate_gradients)
+
+    check_grads(f, (A, B), 2)
+    check_grads(fg.jit(f), (A, B), 1)
+
+
+def test_a_tangent_solver_that_cannot_be_transposed_is_refused() -> None:
+    f = lambda b: lax.custom_root(lambda x: A @ x - b, B, lambda f, x: np.linalg.solve(A, b), lambda g, y: y * y)  # noqa: E731
+    with pytest.raises(TypeError, match="must be linear in y"):
+        fg.grad(lambda b: np.sum(f(b)))(B)
+
+
+def test_roots_in_loops_and_branches() -> None:
+    def scanned(a: Any, b: Any) -> Any:
+        return lax.scan(lambda c, _: (_root(a, b + 0.1 * c), None), b, None, length=3)[0]
+
+    def unrolled(a: Any, b: Any) -> Any:
+        c = b
+        for _ in range(3):
+            c = _root(a, b + 0.1 * c)
+        return c
+
+    def chosen(a: Any, b: Any) -> Any:
+        return lax.cond(np.sum(b) > 0, lambda c: _known(a, c), lambda c: a @ c, b)
+
+    want = fg.grad(lambda a, b: B @ unrolled(a, b), (0, 1))(A, B)
+    for g in (fg.grad(lambda a, b: B @ scanned(a, b), (0, 1)), fg.grad(lambda a, b: B @ fg.jit(scanned)(a, b), (0, 1))):
+        for x, y in zip(g(A, B), want, strict=True):
+            np.testing.assert_allclose(x, y)
+    check_grads(fg.jit(chosen), (A, B), 1)
+    assert "custom_root" in str(fg.make_ir(_root)(A, B))
+
+
+def test_solvers_are_not_differentiated() -> None:
+    @fg.custom_jvp
+    def opaque(x: Any) -> Any:
+        return x + 0.0
+
+    @opaque.defjvp
+    def rule(primals: Any, tangents: Any) -> Any:
+        raise AssertionError("the solver was differentiated")
+
+    def root(a: Any) -> Any:
+        return lax.custom_root(lambda x: a @ x - B, B, lambda f, x: opaque(np.linalg.solve(a, B)), lambda g, y: y)
+
+    def solution(a: Any) -> Any:
+        inverse = lambda a: lambda m, b: opaque(np.linalg.solve(opaque(a), b))  # noqa: E731
+        return lax.custom_linear_solve(lambda x: a @ x, B, inverse(a), inverse(a.T))
+
+    assert fg.jacfwd(root)(A).shape == fg.jacrev(root)(A).shape == (3, 3, 3)
+    check_grads(solution, (A,), 2)
+
+
+def test_without_a_derivative_the_solver_simply_runs() -> None:
+    def newton(f: Callable[[Any], Any], x: Any) -> Any:
+        while abs(f(x)) > 1e-12:  # not for traced values
+            x = x - f(x) / (2 * x)
+        return x, "done"
+
+    x, note = lax.custom_root(lambda x: x * x - 2.0, 1.0, newton, lambda g, y: y / g(1.0), has_aux=True)
+    np.testing.assert_allclose(x, np.sqrt(2.0))
+    assert note == "done"
+    np.testing.assert_array_equal(
+        lax.custom_linear_solve(lambda x: 2 * x, np.arange(3), lambda m, b: b // 2), [0, 0, 1]
+    )
+    count = lambda x: lax.custom_root(lambda x: x - 3, x, lambda f, x: x - f(x), lambda g, y: y)  # noqa: E731
+    assert count(np.array(1)) == fg.jit(count)(np.array(1)) == 3  # integers have no derivative
+
+
+def test_a_solver_may_ask_for_many_values_at_once() -> None:
+    def search(f: Callable[[Any], Any], x: Any) -> Any:
+        grid = x + np.linspace(-1.0, 2.0, 300001)
+        return grid[np.argmin(np.abs(f(grid)))]
+
+    f = lambda a: lax.custom_root(lambda x: x * x - a, 1.0, search, lambda g, y: y / g(1.0))  # noqa: E731
+    np.testing.assert_allclose([f(2.0), fg.grad(f)(2.0)], [np.sqrt(2.0), 0.5 / np.sqrt(2.0)], rtol=1e-5)
+
+
+def test_pytrees_auxiliary_data_and_complex_numbers() -> None:
+    def pair(a: Any, b: Any) -> Any:
+        times = lambda x: {"u": a @ x["u"], "v": 3.0 * x["v"]}  # noqa: E731
+        inverse = lambda a: lambda m, b: ({"u": np.linalg.solve(a, b["u"]), "v": b["v"] / 3.0}, np.sum(a))  # noqa: E731
+        x, aux = lax.custom_linear_solve(times, {"u": b, "v": b[0]}, inverse(a), inverse(a.T), has_aux=True)
+        return x["u"] * x["v"], lax.stop_gradient(aux)
+
+    np.testing.assert_allclose(fg.jit(pair)(A, B)[1], np.sum(A))
+    check_grads(lambda a, b: pair(a, b)[0], (A, B), 2)
+    a = A + 1j * A.T
+    solve = lambda b: _solve(a, b)  # noqa: E731
+    np.testing.assert_allclose(fg.vjp(solve, B + 0j)[1](B + 0j)[0], np.linalg.solve(a.T, B))
+    np.testing.assert_allclose(fg.jvp(solve, (B + 0j,), (1j * B,))[1], np.linalg.solve(a, 1j * B))
+
+
+def test_roots_across_a_named_axis() -> None:
+    def total(b: Any) -> Any:
+        root = lambda b: lax.custom_root(  # noqa: E731
+            lambda x: 2 * x - lax.psum(b, "i"), np.zeros(3), lambda f, x: lax.psum(b, "i") / 2, lambda g, y: y / 2
+        )
+        return np.sum(fg.vmap(root, axis_name="i")(b) @ B)
+
+    np.testing.assert_allclose(fg.grad(total)(np.stack([A[0], A[1]])), np.stack([B, B]))
 
 
 # ----------------------------------------------------------------------------------------- batching rules of one's own

@@ -127,6 +127,11 @@ class Emitter:
             return text if plain else self.bindings.name(value, "inf" if value == value else "nan")
         return self.bindings.name(value, "c")
 
+    def scalar(self, name: str, var: Var) -> str:
+        """Code that makes a NumPy scalar of an input without dimensions: of an array, or of a Python number."""
+        kind = self.bindings.name(var.aval.dtype.type, f"{var.aval.dtype.name}_type")
+        return f"{name} = {name}[()] if {name}.__class__ is ndarray else {kind}({name})"
+
     def constants(self, program: Program) -> None:
         """Bind the constants of a program."""
         for var, value in zip(program.constvars, program.consts, strict=True):

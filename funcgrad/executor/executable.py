@@ -128,7 +128,7 @@ def compile_program(program: Program, donated: Sequence[bool] = ()) -> Executabl
         if var in plan.places:  # donated
             emitter.write(f"{name} = {name} if {name}.flags.carray else {name}.copy()")
         if not var.aval.shape and not var.aval.weak:
-            emitter.write(f"{name} = {name}[()]")  # an array without dimensions as a scalar
+            emitter.write(emitter.scalar(name, var))
     inputs = [emitter.env[v] for v in program.inputs]
     emitter.block(plan, lambda i: None)
     results = result_texts(emitter, plan)

@@ -38,7 +38,7 @@ def compile_tree(tree: Tree, runs: list[int], missed: Any) -> Executable:
     for var in tree.inputs:
         name = emitter.env[var] = emitter.local(var)
         if not var.aval.shape and not var.aval.weak:
-            emitter.write(f"{name} = {name}[()]")  # an array without dimensions as a scalar
+            emitter.write(emitter.scalar(name, var))
     inputs = [emitter.env[v] for v in tree.inputs]
     writer.write(tree.root, {})
     lines: list[tuple[str, Any]] = [(text, None) for text in function_head(emitter, inputs)]

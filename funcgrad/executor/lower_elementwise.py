@@ -66,9 +66,9 @@ def _between_scalars(eqn: Equation, bindings: Bindings) -> Step | None:
 
 
 def _operator_agrees(eqn: Equation) -> bool:
-    """Whether the operator on NumPy scalars gives what the ufunc gives: for floats. Operators on integers warn of
-    overflow, and Python's complex times a `float64` is a Python complex."""
-    return all(x.aval.dtype.kind == "f" for x in eqn.inputs)
+    """Whether the operator on NumPy scalars gives what the ufunc gives: for floats, with Python numbers beside them.
+    Operators on integers warn of overflow, and Python's complex times a `float64` is a Python complex."""
+    return all(x.aval.dtype.kind in ("fi" if x.aval.weak else "f") for x in eqn.inputs)
 
 
 def _grouped(text: str) -> str:

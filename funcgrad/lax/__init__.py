@@ -24,7 +24,8 @@ from funcgrad.lax._collectives import (
     pswapaxes,
 )
 from funcgrad.ops.shape import STOP_GRADIENT
-from funcgrad.transforms.implicit import custom_linear_solve, custom_root
+from funcgrad.transforms.implicit import custom_root
+from funcgrad.transforms.linear_solve import custom_linear_solve
 from funcgrad.types import is_inexact
 
 __all__ = [

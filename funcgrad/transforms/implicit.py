@@ -1,9 +1,8 @@
-"""Solutions that are defined by equations: their derivatives do not look into how they were found.
+"""Roots of functions, with derivatives that do not look into how they were found.
 
-`custom_linear_solve` gives x with A x = b. Then dx = A⁻¹ (db − dA x), and with w = A⁻ᵀ g the cotangent of b is w, that
-of A is −w xᵀ: derivatives are solutions of the same kind. `custom_root` gives x with f(x) = 0, and the derivative is
-the solution of ∂f/∂x dx = −df, the implicit function theorem. (Blondel et al., "Efficient and modular implicit
-differentiation", 2022.)
+`custom_root` gives x with f(x, p) = 0. By the implicit function theorem ∂f/∂x dx = −∂f/∂p dp: the derivative is the
+solution of a linear equation, and is found as `custom_linear_solve` finds it. (Blondel et al., "Efficient and modular
+implicit differentiation", 2022.)
 """
 
 from __future__ import annotations
@@ -12,365 +11,185 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import funcgrad.tree as tree
-from funcgrad.core import Primitive
+from funcgrad.core import Primitive, current_trace
 from funcgrad.ir import Program, eval_program
 from funcgrad.ops.rules import declare
-from funcgrad.ops.shape import CONVERT
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, split_aux
-from funcgrad.transforms.call import batch_program, cached, close, lift_consts, record_program
+from funcgrad.transforms.boundary import boundary, check_callable
+from funcgrad.transforms.call import batch_program, cached, divide, joint_program, record_program
 from funcgrad.transforms.jvp import jvp
-from funcgrad.transforms.make_ir import trace_to_program
-from funcgrad.transforms.vjp import vjp, zero_like
-from funcgrad.transforms.vmap import vmap
-from funcgrad.types import ShapedArray, aval_of, is_weak, shape_of
+from funcgrad.transforms.linear_solve import LINEAR_SOLVE, Space, System, pulled, pushed, transposed
+from funcgrad.transforms.vjp import zero_like
+from funcgrad.types import ShapedArray, is_inexact
 
-__all__ = ["LINEAR_SOLVE", "ROOT", "custom_linear_solve", "custom_root"]
-
-
-def _leaves(x: Any, name: str, what: str) -> tuple[list[Any], Any]:
-    paths, treedef = tree.flatten_with_path(x)
-    for path, leaf in paths:
-        differentiable_leaf(leaf, f"{what}{tree.keystr(path)}", name)
-    # A Python scalar takes on the dtype in which the programs are recorded.
-    return [CONVERT.bind(x, dtype=aval_of(x).dtype) if is_weak(x) else x for _, x in paths], treedef
-
-
-def _record(fun: Callable[..., Any], like: Any, name: str, what: str, has_aux: bool = False) -> tuple[Program, Any]:
-    """The program of a function of a pytree that returns one like it, and the tree of what it returns besides."""
-    leaves, treedef = tree.flatten(like)
-    avals = [ShapedArray(shape_of(x), aval_of(x).dtype) for x in leaves]
-    aux_tree: list[Any] = [None]
-
-    def flat(*xs: Any) -> Any:
-        out = fun(treedef.unflatten(xs))
-        aux = None
-        if has_aux:
-            out, aux = split_aux(out)
-        faults = tree.mismatch("result", treedef.unflatten(avals), out)
-        if faults:
-            raise TypeError(f"{name}: {what} must return what is like its argument:\n  " + "\n  ".join(faults))
-        rest, aux_tree[0] = tree.flatten(aux)
-        return [*tree.leaves(out), *rest]
-
-    return trace_to_program(flat, avals), aux_tree[0]
-
-
-# ------------------------------------------------------------------------------------------------ linear equations
-
-
-class System(NamedTuple):
-    """The programs of a linear equation; the first inputs of each are its constants.
-
-    Attributes:
-        matvec, vecmat: x ↦ A x, and g ↦ Aᵀ g.
-        solve, transpose_solve: b ↦ A⁻¹ b (and auxiliary results), g ↦ A⁻ᵀ g; the last may be missing.
-        counts: how many constants the product and the solvers have; `vecmat` has those of `matvec`.
-    """
-
-    matvec: Program
-    vecmat: Program
-    solve: Program
-    transpose_solve: Program | None
-    counts: tuple[int, int, int]
-
-    def split(self, xs: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
-        """Constants of the product, of the solver, of the transposed solver; and the right-hand side."""
-        a, b, c = self.counts
-        return list(xs[:a]), list(xs[a : a + b]), list(xs[a + b : a + b + c]), list(xs[a + b + c :])
-
-
-def _solve_impl(*args: Any, system: System) -> tuple[Any, ...]:
-    _, of_solve, _, b = system.split(args)
-    return tuple(eval_program(system.solve, [*of_solve, *b]))
-
-
-def _solve_abstract(*avals: ShapedArray, system: System) -> tuple[ShapedArray, ...]:
-    return tuple(system.solve.out_avals)
-
-
-def _solve_push(primals: Sequence[Any], tangents: Sequence[Any], system: System) -> Any:
-    """A dx = db − dA x."""
-    out = LINEAR_SOLVE.bind(*primals, system=system)
-    of_matvec, of_solve, of_transpose, b = system.split(primals)
-    moving, _, _, db = system.split(tangents)
-    x = list(out[: len(b)])
-    rhs = [zero_like(v) if t is None else t for v, t in zip(b, db, strict=True)]
-    chosen = [i for i, t in enumerate(moving) if t is not None]
-    if chosen:
-        _, dax = jvp(
-            lambda *cs: eval_program(system.matvec, [*_put(of_matvec, chosen, cs), *x]),
-            tuple(of_matvec[i] for i in chosen),
-            tuple(moving[i] for i in chosen),
-        )
-        rhs = [r - d for r, d in zip(rhs, dax, strict=True)]
-    if all(t is None for t in db) and not chosen:
-        return tuple(out), [None] * len(out)
-    dx = LINEAR_SOLVE.bind(*of_matvec, *of_solve, *of_transpose, *rhs, system=system)[: len(b)]
-    return tuple(out), [*dx, *[None] * (len(out) - len(b))]
-
-
-def _put(xs: Sequence[Any], places: Sequence[int], values: Sequence[Any]) -> list[Any]:
-    new = list(xs)
-    for i, v in zip(places, values, strict=True):
-        new[i] = v
-    return new
-
-
-def _solve_vjp(
-    ct: Sequence[Any], out: Sequence[Any], ins: Sequence[Any], wanted: Sequence[bool], system: System
-) -> Any:
-    """w = A⁻ᵀ g is the cotangent of b; that of A's constants is theirs in −⟨w, A x⟩."""
-    of_matvec, of_solve, of_transpose, b = system.split(ins)
-    n = len(b)
-    if system.transpose_solve is None:
-        raise TypeError("custom_linear_solve: give transpose_solve (or symmetric=True) for reverse mode")
-    x = list(out[:n])
-    g = [zero_like(v) if c is None else c for c, v in zip(ct[:n], x, strict=True)]
-    turned = System(
-        system.vecmat,
-        system.matvec,
-        system.transpose_solve,
-        system.solve,
-        (len(of_matvec), len(of_transpose), len(of_solve)),
-    )
-    w = list(LINEAR_SOLVE.bind(*of_matvec, *of_transpose, *of_solve, *g, system=turned)[:n])
-    chosen = [i for i in range(len(of_matvec)) if wanted[i]]
-    cts: list[Any] = [None] * len(ins)
-    if chosen:
-        product = lambda *cs: eval_program(system.matvec, [*_put(of_matvec, chosen, cs), *x])  # noqa: E731
-        found = vjp(product, *(of_matvec[i] for i in chosen))[1]([-v for v in w])
-        for i, c in zip(chosen, found, strict=True):
-            cts[i] = c
-    cts[len(ins) - n :] = [v if k else None for v, k in zip(w, wanted[len(ins) - n :], strict=True)]
-    return cts
-
-
-def _solve_batch(args: Sequence[Any], batched: Sequence[bool], size: int, axis_name: Any, system: System) -> Any:
-    a, s, t, _ = system.split(batched)
-    n = len(args) - len(a) - len(s) - len(t)
-    every = [True] * n
-    turn = lambda program, flags: batch_program(program, (*flags, *every), size, axis_name)  # noqa: E731
-    new = System(
-        turn(system.matvec, a),
-        turn(system.vecmat, a),
-        turn(system.solve, s),
-        None if system.transpose_solve is None else turn(system.transpose_solve, t),
-        system.counts,
-    )
-    groups = [list(g) for g in system.split(args)]
-    (matvec, vecmat), of_matvec = lift_consts((new.matvec, new.vecmat))
-    solve, of_solve = close(new.solve)
-    back, of_back = (None, []) if new.transpose_solve is None else close(new.transpose_solve)
-    for group, more in zip(groups, (of_matvec, of_solve, of_back), strict=False):
-        group[:0] = more
-    counts = (len(groups[0]), len(groups[1]), len(groups[2]))
-    b = [x if f else _spread(x, size) for x, f in zip(groups[3], batched[len(batched) - n :], strict=True)]
-    system = System(matvec, vecmat, solve, back, counts)
-    return LINEAR_SOLVE.bind(*groups[0], *groups[1], *groups[2], *b, system=system)
-
-
-def _spread(x: Any, size: int) -> Any:
-    return vmap(lambda: x, axis_size=size)()
-
-
-LINEAR_SOLVE: Primitive = declare(
-    "custom_linear_solve", _solve_impl, _solve_abstract, multiple=True, nested=True, vjp=_solve_vjp, batch=_solve_batch
-)
-"""The solution of a linear equation (and auxiliary results); the operands are the constants and the right-hand side."""
-LINEAR_SOLVE.push = _solve_push
-LINEAR_SOLVE.jvp = lambda tangents, out, ins, **params: _solve_push(ins, tangents, **params)[1]
-
-
-def _transposed(matvec: Program, constants: int) -> Program:
-    """g ↦ Aᵀ g, from x ↦ A x and the same constants."""
-
-    def make() -> Program:
-        def flat(*xs: Any) -> list[Any]:
-            consts, g = xs[:constants], xs[constants:]
-            return list(vjp(lambda *v: eval_program(matvec, [*consts, *v]), *map(zero_like, g))[1](list(g)))
-
-        return record_program(matvec.in_avals, flat)
-
-    return cached(matvec, ("transposed", constants), make)
-
-
-@boundary
-def custom_linear_solve(
-    matvec: Callable[[Any], Any],
-    b: Any,
-    solve: Callable[..., Any],
-    transpose_solve: Callable[..., Any] | None = None,
-    symmetric: bool = False,
-    has_aux: bool = False,
-) -> Any:
-    """The x with `matvec(x) = b`, found by `solve`, with derivatives that are solutions of linear equations themselves.
-
-    Args:
-        matvec: a linear function of a pytree like `b`; what it closes over takes derivatives.
-        b: the right-hand side.
-        solve: `solve(matvec, b) -> x`; it is not differentiated.
-        transpose_solve: `transpose_solve(vecmat, g) -> w` with `vecmat(w) = g`; needed for reverse mode.
-        symmetric: whether `matvec` is its own transpose; then `transpose_solve` is `solve` unless given.
-        has_aux: `solve` and `transpose_solve` return (solution, auxiliary data).
-
-    Raises TypeError where a function does not return what is like its argument.
-
-    >>> import numpy as np
-    >>> from funcgrad import grad
-    >>> A = np.array([[2.0, 1.0], [0.0, 4.0]])
-    >>> def first(A, b):
-    ...     solve = lambda matvec, b: np.linalg.solve(A, b)
-    ...     return custom_linear_solve(lambda x: A @ x, b, solve, lambda vecmat, g: np.linalg.solve(A.T, g))[0]
-    >>> grad(first, 1)(A, np.array([3.0, 4.0]))
-    array([ 0.5  , -0.125])
-    """
-    name = "custom_linear_solve"
-    for f in (matvec, solve):
-        check_callable(f, name)
-    leaves, treedef = _leaves(b, name, "b")
-    product, _ = _record(matvec, b, name, "matvec")
-    product, of_matvec = close(product)
-    transposed = product if symmetric else _transposed(product, len(of_matvec))
-
-    def run(program: Program) -> Callable[[Any], Any]:
-        return lambda x: treedef.unflatten(eval_program(program, [*of_matvec, *tree.leaves(x)]))
-
-    solver, aux_tree = _record(lambda v: solve(run(product), v), b, name, "solve", has_aux)
-    solver, of_solve = close(solver)
-    back, of_back = None, []
-    if transpose_solve is not None or symmetric:
-        function = solve if transpose_solve is None else transpose_solve
-        back, _ = _record(lambda v: function(run(transposed), v), b, name, "transpose_solve", has_aux)
-        back, of_back = close(back)
-    system = System(product, transposed, solver, back, (len(of_matvec), len(of_solve), len(of_back)))
-    out = LINEAR_SOLVE.bind(*of_matvec, *of_solve, *of_back, *leaves, system=system)
-    x = treedef.unflatten(list(out[: len(leaves)]))
-    return (x, aux_tree.unflatten(list(out[len(leaves) :]))) if has_aux else x
-
-
-# ------------------------------------------------------------------------------------------------------------ roots
+__all__ = ["ROOT", "custom_root"]
 
 
 class Equations(NamedTuple):
-    """What `custom_root` was given: programs, whose first inputs are their constants, and how to solve the tangent's.
+    """What defines a root: programs, whose first inputs are their constants, the p of f(x, p).
 
     Attributes:
         residual: x ↦ f(x).
         solve: from the first guess to the root (and auxiliary results).
-        tangent_solve: the user's.
-        treedef: of x.
-        counts: how many constants both have.
-        levels: for each batch, innermost first: which operands had it, its size and its name.
+        tangent_solve, transpose_solve: (x, y) ↦ A⁻¹ y and (x, g) ↦ A⁻ᵀ g, where A = ∂f/∂x at x; the second is missing
+            if nobody can solve for Aᵀ.
+        counts: how many constants each of the four has.
     """
 
     residual: Program
     solve: Program
-    tangent_solve: Callable[..., Any]
-    treedef: Any
-    counts: tuple[int, int]
-    levels: tuple[tuple[tuple[bool, ...], int, Any], ...] = ()
+    tangent_solve: Program
+    transpose_solve: Program | None
+    counts: tuple[int, int, int, int]
+
+    @property
+    def unknowns(self) -> int:
+        return len(self.residual.outputs)
+
+    def split(self, xs: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any], list[Any], list[Any]]:
+        """Constants of the four programs, and the first guess."""
+        groups: list[list[Any]] = []
+        start = 0
+        for n in self.counts:
+            groups.append(list(xs[start : start + n]))
+            start += n
+        return groups[0], groups[1], groups[2], groups[3], list(xs[start:])
+
+    def tangent_system(self) -> System:
+        """The linear equation of the tangents: the root follows the constants of each of its programs."""
+        m = self.unknowns
+        n, _, s, t = self.counts
+        matvec = _linearized(self.residual, n)
+        vecmat = None if self.transpose_solve is None else transposed(matvec, n + m)
+        return System(matvec, vecmat, self.tangent_solve, self.transpose_solve, (n + m, s + m, t + m))
 
 
-def _root_impl(*args: Any, equations: Equations) -> tuple[Any, ...]:
-    return tuple(eval_program(_root_program(equations), args[equations.counts[0] :]))
+def _linearized(residual: Program, constants: int) -> Program:
+    """(x, v) ↦ ∂f/∂x v, with the constants of f."""
+
+    def make() -> Program:
+        avals = residual.in_avals
+
+        def flat(*xs: Any) -> list[Any]:
+            consts, x, v = xs[:constants], xs[constants : len(avals)], xs[len(avals) :]
+            return jvp(lambda *x: eval_program(residual, [*consts, *x]), x, v)[1]
+
+        return record_program([*avals, *avals[constants:]], flat)
+
+    return cached(residual, ("linearized", constants), make)
 
 
-def _root_program(equations: Equations) -> Program:
-    program = equations.solve
-    for batched, size, name in equations.levels:
-        program = batch_program(program, batched[equations.counts[0] :], size, name)
-    return program
+def _transpose_of_linear(solve: Program, constants: int) -> Program | None:
+    """The transpose of a program in its inputs behind these, if its derivative is seen not to depend on them."""
+    joint = joint_program(solve, tuple(i >= constants for i in range(len(solve.inputs))))
+    p = divide(joint, joint.ahead, [*joint.ahead, *joint.back], []).backward
+    if not set(p.inputs).isdisjoint(joint.inputs[constants:]):
+        return None
+    return Program(p.constvars, p.consts, [*joint.inputs[:constants], *joint.cts], p.equations, p.outputs)
 
 
-def _root_abstract(*avals: ShapedArray, equations: Equations) -> tuple[ShapedArray, ...]:
-    return tuple(_root_program(equations).out_avals)
+# -------------------------------------------------------------------------------------------------- the primitive
 
 
-def _implicit(equations: Equations, consts: Sequence[Any], x: Sequence[Any]) -> Callable[..., Any]:
-    """From the constants of f to the x near `x` with f(x) = 0: a function whose derivative is that of the root.
-
-    Its value is A⁻¹ (−f), where A = ∂f/∂x at the constants that are given here.
-    """
-    treedef = equations.treedef
-
-    def at(*cs: Any) -> list[Any]:
-        def linearized(v: Any) -> Any:
-            leaves = tuple(tree.leaves(v))
-            _, df = jvp(lambda *xs: eval_program(equations.residual, [*consts, *xs]), tuple(x), leaves)
-            return treedef.unflatten(df)
-
-        b = treedef.unflatten([-r for r in eval_program(equations.residual, [*cs, *x])])
-        solve = equations.tangent_solve
-        return tree.leaves(custom_linear_solve(linearized, b, solve, solve))
-
-    return at
+def _impl(*args: Any, equations: Equations) -> tuple[Any, ...]:
+    _, of_solve, _, _, guess = equations.split(args)
+    return tuple(eval_program(equations.solve, [*of_solve, *guess]))
 
 
-def _per_example(equations: Equations, rule: Callable[..., Any], kinds: Sequence[Sequence[int]]) -> Callable[..., Any]:
-    """A rule over batches. `kinds[k]` says for each argument of the rule which operand's batches it has (-1: all)."""
-    for batched, size, name in equations.levels:
-        axes = tuple(0 if k < 0 or batched[k] else None for k in kinds)  # type: ignore[index,operator]
-        rule = vmap(rule, axes, axis_name=name, axis_size=size)
-    return rule
+def _abstract(*avals: ShapedArray, equations: Equations) -> tuple[ShapedArray, ...]:
+    return tuple(equations.solve.out_avals)
 
 
-def _root_push(primals: Sequence[Any], tangents: Sequence[Any], equations: Equations) -> Any:
+def _push(primals: Sequence[Any], tangents: Sequence[Any], equations: Equations) -> Any:
+    """A dx = −df."""
     out = ROOT.bind(*primals, equations=equations)
-    n, m = equations.counts[0], len(equations.residual.outputs)
-    consts, x = list(primals[:n]), list(out[:m])
-    moving = [i for i in range(n) if tangents[i] is not None]
-    if not moving:
+    x = out[: equations.unknowns]
+    consts, _, of_tangent, of_transpose, _ = equations.split(primals)
+    df = pushed(equations.residual, consts, equations.split(tangents)[0], x)
+    if df is None:
         return tuple(out), [None] * len(out)
-
-    def rule(*args: Any) -> Any:
-        cs, root, ts = args[:n], args[n : n + m], args[n + m :]
-        at = _implicit(equations, cs, root)
-        return jvp(lambda *some: at(*_put(cs, moving, some)), tuple(cs[i] for i in moving), tuple(ts))[1]
-
-    kinds = [*range(n), *[-1] * m, *moving]
-    dx = _per_example(equations, rule, kinds)(*consts, *x, *(tangents[i] for i in moving))  # type: ignore[arg-type]
-    return tuple(out), [*dx, *[None] * (len(out) - m)]
+    operands = [*consts, *x, *of_tangent, *x, *of_transpose, *x, *(-d for d in df)]
+    dx = LINEAR_SOLVE.bind(*operands, system=equations.tangent_system())
+    return tuple(out), [*dx, *[None] * (len(out) - len(dx))]
 
 
-def _root_vjp(
+def _vjp(
     ct: Sequence[Any], out: Sequence[Any], ins: Sequence[Any], wanted: Sequence[bool], equations: Equations
 ) -> Any:
-    n, m = equations.counts[0], len(equations.residual.outputs)
-    consts, x = list(ins[:n]), list(out[:m])
-    chosen = [i for i in range(n) if wanted[i]]
-    cts: list[Any] = [None] * len(ins)
-    if not chosen:
-        return cts
+    """With w = A⁻ᵀ g, the cotangent of the constants of f is theirs in −⟨w, f⟩."""
+    m = equations.unknowns
+    x = list(out[:m])
+    consts, _, of_tangent, of_transpose, _ = equations.split(ins)
+    chosen = equations.split(wanted)[0]
+    if not any(chosen) or all(c is None for c in ct[:m]):
+        return [None] * len(ins)
+    if equations.transpose_solve is None:
+        raise TypeError(
+            "custom_root: for reverse mode, tangent_solve(g, y) must be linear in y, or solve by means of g alone; use "
+            "custom_linear_solve in it"
+        )
     g = [zero_like(v) if c is None else c for c, v in zip(ct[:m], x, strict=True)]
-
-    def rule(*args: Any) -> Any:
-        cs, root, gs = args[:n], args[n : n + m], args[n + m :]
-        at = _implicit(equations, cs, root)
-        return list(vjp(lambda *some: at(*_put(cs, chosen, some)), *(cs[i] for i in chosen))[1](list(gs)))
-
-    kinds = [*range(n), *[-1] * (2 * m)]
-    found = _per_example(equations, rule, kinds)(*consts, *x, *g)  # type: ignore[arg-type]
-    for i, c in zip(chosen, found, strict=True):
-        cts[i] = c
-        for k, (batched, _, _) in enumerate(equations.levels):
-            if not batched[i]:  # the same for all examples: their cotangents add up
-                later = sum(1 for b, _, _ in equations.levels[k + 1 :] if b[i])
-                cts[i] = cts[i].sum(axis=later)
-    return cts
+    operands = [*consts, *x, *of_transpose, *x, *of_tangent, *x, *g]
+    w = LINEAR_SOLVE.bind(*operands, system=equations.tangent_system().turned())
+    cts = pulled(equations.residual, consts, chosen, x, [-v for v in w])
+    return [*cts, *[None] * (len(ins) - len(cts))]
 
 
-def _root_batch(args: Sequence[Any], batched: Sequence[bool], size: int, axis_name: Any, equations: Equations) -> Any:
-    levels = (*equations.levels, (tuple(batched), size, axis_name))
-    return ROOT.bind(*args, equations=equations._replace(levels=levels))
+def _batch(args: Sequence[Any], batched: Sequence[bool], size: int, axis_name: Any, equations: Equations) -> Any:
+    of_f, of_solve, of_tangent, of_transpose, guess = equations.split(batched)
+    each = [True] * equations.unknowns  # every example has its own root
+
+    def over(program: Program, *flags: Sequence[bool]) -> Program:
+        return batch_program(program, tuple(f for group in flags for f in group), size, axis_name)
+
+    back = equations.transpose_solve
+    new = Equations(
+        over(equations.residual, of_f, each),
+        over(equations.solve, of_solve, guess),
+        over(equations.tangent_solve, of_tangent, each, each),
+        None if back is None else over(back, of_transpose, each, each),
+        equations.counts,
+    )
+    return ROOT.bind(*args, equations=new)
 
 
-ROOT: Primitive = declare(
-    "custom_root", _root_impl, _root_abstract, multiple=True, nested=True, vjp=_root_vjp, batch=_root_batch
-)
-"""The root of a function (and auxiliary results); the operands are constants of the function and of the solver, and the
-first guess."""
-ROOT.push = _root_push
-ROOT.jvp = lambda tangents, out, ins, **params: _root_push(ins, tangents, **params)[1]
+ROOT: Primitive = declare("custom_root", _impl, _abstract, multiple=True, nested=True, vjp=_vjp, batch=_batch)
+"""The root of a function (and auxiliary results); the operands are the constants of the four programs, and the first
+guess."""
+ROOT.push = _push
+ROOT.jvp = lambda tangents, out, ins, **params: _push(ins, tangents, **params)[1]
+
+
+# --------------------------------------------------------------------------------------------------- the function
+
+
+def _tangent_programs(
+    space: Space, residual: Program, consts: list[Any], tangent_solve: Callable[..., Any]
+) -> tuple[tuple[Program, list[Any]], tuple[Program | None, list[Any]]]:
+    """The programs that solve for tangents and for cotangents at a root, each with what it closes over.
+
+    A solver that is linear in y is transposed. What is not (a loop until something is small) solves the transposed
+    equation as well, if it knows of the matrix only what it asks of the product that it is given.
+    """
+    matvec = _linearized(residual, len(consts))
+    asked: list[bool] = []
+
+    def solve(program: Program, x: Any, y: Any) -> Any:
+        times = space.function(program, [*consts, *tree.leaves(x)], "g")
+
+        def noting(v: Any) -> Any:
+            asked.append(True)
+            return times(v)
+
+        return tangent_solve(noting, y)
+
+    forward, of_forward, _ = space.solver(lambda x, y: solve(matvec, x, y), "tangent_solve", 2)
+    back = _transpose_of_linear(forward, len(of_forward) + len(residual.outputs))
+    if back is not None:
+        return (forward, of_forward), (back, of_forward)
+    asked.clear()
+    vecmat = transposed(matvec, len(consts) + len(residual.outputs))
+    back, of_back, _ = space.solver(lambda x, g: solve(vecmat, x, g), "tangent_solve", 2)
+    return (forward, of_forward), ((back, of_back) if asked else (None, []))
 
 
 @boundary
@@ -383,11 +202,15 @@ def custom_root(
 ) -> Any:
     """The x with `f(x) = 0` that `solve` finds, with the derivative that the implicit function theorem gives.
 
+    Where nothing is traced, this is `solve(f, initial_guess)`.
+
     Args:
         f: a function of a pytree that returns one like it; what it closes over takes derivatives.
         initial_guess: where to start; it has no derivative.
         solve: `solve(f, initial_guess) -> x`; it is not differentiated, and may be any loop.
-        tangent_solve: `tangent_solve(g, y) -> x` with `g(x) = y` for a linear `g`.
+        tangent_solve: `tangent_solve(g, y) -> x` with `g(x) = y` for a linear `g`. For reverse mode it is transposed,
+            or, where it is not seen to be linear in y (a loop that ends when something is small), given the transpose
+            of `g`.
         has_aux: `solve` returns (x, auxiliary data).
 
     Raises TypeError where a function does not return what is like its argument.
@@ -402,15 +225,17 @@ def custom_root(
     name = "custom_root"
     for function in (f, solve, tangent_solve):
         check_callable(function, name)
-    leaves, treedef = _leaves(initial_guess, name, "initial_guess")
-    residual, of_residual = close(_record(f, initial_guess, name, "f")[0])
-
-    def run(x: Any) -> Any:
-        return treedef.unflatten(eval_program(residual, [*of_residual, *tree.leaves(x)]))
-
-    solver, aux_tree = _record(lambda v: solve(run, v), initial_guess, name, "solve", has_aux)
-    solver, of_solve = close(solver)
-    equations = Equations(residual, solver, tangent_solve, treedef, (len(of_residual), len(of_solve)))
-    out = ROOT.bind(*of_residual, *of_solve, *leaves, equations=equations)
-    x = treedef.unflatten(list(out[: len(leaves)]))
-    return (x, aux_tree.unflatten(list(out[len(leaves) :]))) if has_aux else x
+    space = Space(initial_guess, name, "initial_guess")
+    moving = [is_inexact(a) for a in space.avals]
+    if current_trace() is None or not any(moving):  # integers have no derivative
+        return space.solved(solve(space.checked(f, "f"), space.value), has_aux)
+    if not all(moving):
+        fixed = space.avals[moving.index(False)]
+        raise TypeError(f"{name}: a leaf of initial_guess is {fixed}, and integers have no derivative; close over it")
+    residual, of_f, _ = space.record(f, "f")
+    solver, of_solve, aux_tree = space.solver(lambda v: solve(f, v), "solve", has_aux=has_aux)
+    (forward, of_forward), (back, of_back) = _tangent_programs(space, residual, of_f, tangent_solve)
+    counts = (len(of_f), len(of_solve), len(of_forward), len(of_back))
+    equations = Equations(residual, solver, forward, back, counts)
+    out = ROOT.bind(*of_f, *of_solve, *of_forward, *of_back, *space.leaves, equations=equations)
+    return space.unflatten(out, aux_tree, has_aux)
