@@ -40,7 +40,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
             [y + HEIGHT / 2 for y, _ in goals],
             colors="black",
             linewidth=2,
-            label="goal" if position == 0 else None,
+            label="goal" if position == 0 else "",
         )
     axes.axvline(1.0, color="grey", linewidth=0.8)
     axes.set_xscale("log")
