@@ -283,3 +283,11 @@ def test_integers_and_booleans() -> None:
     np.testing.assert_array_equal(found[0], 2 * X)
     np.testing.assert_array_equal(found[2], [False, True])
     assert fg.grad(lambda x: np.sum(f(x, np.array(2), np.array(True))[0]))(X).tolist() == [2.0, 2.0, 2.0]
+
+
+def test_static_values_that_are_equal_and_differ() -> None:
+    with np.errstate(divide="ignore"):
+        f = fg.jit(lambda x, z: np.divide(x, z), static_argnums=1)
+        assert f(1.0, 0.0) == np.inf and f(1.0, -0.0) == -np.inf
+    g = fg.jit(lambda x, n: x * n[0], static_argnums=1)
+    assert type(g(3, (2,))) is int and type(g(3, (2.0,))) is float

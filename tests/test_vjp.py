@@ -232,3 +232,12 @@ def test_what_the_output_does_not_depend_on_is_never_visited() -> None:
     with np.errstate(divide="ignore"):
         _, pullback = vjp(f, X)
     np.testing.assert_array_equal(pullback((np.zeros(3), np.ones(3)))[0], [2.0, 2.0, 2.0])
+
+
+def test_a_cotangent_that_comes_back_is_a_copy() -> None:
+    """Also where it passes through unchanged beside other outputs."""
+    a = np.ones(3)
+    _, pull = vjp(lambda x, y: (x, np.sin(y)), np.ones(3), np.ones(3))
+    back = pull((a, np.ones(3)))
+    back[0][:] = 99.0
+    np.testing.assert_array_equal(a, np.ones(3))

@@ -62,6 +62,13 @@ class Static:
         return fixed, traced, {k: v for k, v in kwargs.items() if k not in self.names}
 
 
+def _told_apart(value: Any) -> Any:
+    """A static value with its type: 1, 1.0 and True are equal, as 0.0 and -0.0, and yet give different programs."""
+    if type(value) in (tuple, frozenset):
+        return type(value), type(value)(map(_told_apart, value))
+    return type(value), repr(value) if type(value) in (float, complex) else value, value
+
+
 def _whole(result: Any) -> Any:
     return result
 
@@ -174,8 +181,7 @@ class Recorded:
     @staticmethod
     def key(fixed: dict[Any, Any], leaves: list[Any], in_tree: Any) -> Any:
         """By what programs are known: structure, static values, shapes and dtypes, named axes."""
-        # 1, 1.0 and True are equal, and yet give different programs.
-        statics = tuple((place, type(value), value) for place, value in fixed.items())
+        statics = tuple((place, _told_apart(value)) for place, value in fixed.items())
         return in_tree, statics, tuple(map(aval_of, leaves)), axes_in_scope()
 
     def flat(self, fixed: dict[Any, Any], in_tree: Any) -> Callable[..., Any]:

@@ -91,12 +91,12 @@ def backward(recording: Recording, cts: Sequence[Any], consume: bool) -> list[An
         for i in range(len(equations) - 1, -1, -1):
             eqn = equations[i]
             outputs = eqn.outputs
-            cts = [found.pop(id(t), None) for t in outputs]
-            if all(ct is None for ct in cts):
+            arriving = [found.pop(id(t), None) for t in outputs]
+            if all(ct is None for ct in arriving):
                 continue
             if trace is not None:
                 trace.source = eqn.source
-            _visit(eqn, cts, found, owned)
+            _visit(eqn, arriving, found, owned)
             if consume:
                 equations[i] = eqn = None  # type: ignore[call-overload]
     finally:
