@@ -16,8 +16,9 @@ SQUARE: dict[str, Any] = {"dtypes": "dfD", "values": "?il"}
 
 
 def over(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """`f` of each row; with a factor, so that the cotangents that reach the rows differ."""
-    return vmap(jit(lambda v: f(v) * v.ravel()[0]), axis_name="i")
+    """`f` of each row; with a factor, so that the cotangents that reach the rows differ. The program is recorded anew
+    each time, so that those who watch see what is in it."""
+    return lambda v: vmap(jit(lambda v: f(v) * v.ravel()[0]), axis_name="i")(v)
 
 
 add("psum", over(lambda v: lax.psum(v, "i")), real, (2, 3), (3, 1), **SQUARE)
