@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import funcgrad
-from funcgrad.executor.threads import limit_blas, share
+from funcgrad.executor.threads import share, single_blas
 
 Claims = Iterator[int]
 
@@ -232,6 +232,16 @@ print(done)
     assert run(code).strip() == "[0, 1, 2, 3, 4]"
 
 
-def test_limit_blas() -> None:
-    with limit_blas(1):
+def test_blas_is_kept_to_one_thread_while_somebody_wants_that() -> None:
+    blas = pytest.importorskip("threadpoolctl").ThreadpoolController().select(user_api="blas").lib_controllers
+
+    def counts() -> list[int]:
+        return [library.get_num_threads() for library in blas]
+
+    before = counts()
+    with single_blas():
+        with single_blas():
+            assert counts() == [1] * len(blas)
+        assert counts() == [1] * len(blas)
         assert (np.ones((3, 3)) @ np.ones((3, 3)) == 3).all()
+    assert counts() == before

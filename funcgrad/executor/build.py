@@ -11,19 +11,21 @@ from funcgrad.executor import (  # noqa: F401
     lower_fused,  # pyright: ignore[reportUnusedImport]
     lower_reduce,  # pyright: ignore[reportUnusedImport]
     lower_shape,  # pyright: ignore[reportUnusedImport]
+    lower_sharded,  # pyright: ignore[reportUnusedImport]
 )
 from funcgrad.executor.executable import Executable, compile_program
 from funcgrad.ir import Program
 from funcgrad.passes.expand import expand
 from funcgrad.passes.fuse import fuse
 from funcgrad.passes.pipeline import optimise
+from funcgrad.passes.shard import shard
 
 __all__ = ["build", "prepared"]
 
 
 def prepared(program: Program) -> Program:
     """The program as it is compiled: after all passes."""
-    return fuse(optimise(expand(optimise(program))))
+    return fuse(shard(optimise(expand(optimise(program)))))
 
 
 def build(program: Program, donated: Sequence[bool] = ()) -> Executable:

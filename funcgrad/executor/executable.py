@@ -13,8 +13,8 @@ import numpy as np
 from funcgrad.errors import explain
 from funcgrad.executor.emit import Emitter
 from funcgrad.executor.plan import Plan, make_plan
-from funcgrad.executor.step import OWN, SCALAR, VIEW, Bindings
-from funcgrad.executor.tiles import FusedKernel
+from funcgrad.executor.sharded import SHARDED
+from funcgrad.executor.step import OWN, SCALAR, VIEW, Bindings, Kernel
 from funcgrad.ir import Program, Var
 
 __all__ = ["Executable", "compile_program", "function_head", "result_texts"]
@@ -51,7 +51,6 @@ class Executable:
 
     __slots__ = (
         "_equations",
-        "_first_line",
         "_pool",
         "filename",
         "kernels",
@@ -62,9 +61,11 @@ class Executable:
     )
 
     def __init__(self, program: Program, source: str, equations: list[Any], bindings: Bindings, size: int) -> None:
-        self.program, self.source, self.scratch_bytes = program, source, size
+        kernels = {n: v for n, v in bindings.values.items() if isinstance(v, Kernel)}
+        self.program, self.source = program, source
+        self.scratch_bytes = size + sum(k.scratch_bytes for k in kernels.values())
         self._equations = equations
-        self.kernels = {n: v.source for n, v in bindings.values.items() if isinstance(v, FusedKernel)}
+        self.kernels = {n: k.source for n, k in kernels.items()}
         self.filename = f"<funcgrad jit {next(_numbers)}>"
         self._pool: deque[Any] = deque()
         self.run = self._compile(bindings)
@@ -95,7 +96,7 @@ class Executable:
                 line = tb.tb_lineno
             tb = tb.tb_next
         eqn = self._equations[line - 1] if line is not None and line <= len(self._equations) else None
-        if eqn is None:
+        if eqn is None or eqn.primitive is SHARDED:  # the program of a part has said it already
             raise error
         new = explain(eqn.primitive.name, [x.aval for x in eqn.inputs], error, eqn.source)
         if new is error:
@@ -115,24 +116,35 @@ class Executable:
         linecache.cache.pop(self.filename, None)
 
 
-def compile_program(program: Program, donated: Sequence[bool] = ()) -> Executable:
-    """Plan a program, write its code and compile it. Its constants are bound to the code."""
+def compile_program(program: Program, donated: Sequence[bool] = (), into: bool = False) -> Executable:
+    """Plan a program, write its code and compile it. Its constants are bound to the code.
+
+    With `into` the function takes an array for each output that is one, after the inputs, and writes it there; it
+    returns the others.
+    """
     bindings = Bindings()
     emitter = Emitter(bindings)
     plan = make_plan(program, bindings, donated)
     emitter.constants(program)
     for var in program.inputs:
         name = emitter.env[var] = emitter.local(var)
-        if var in plan.places:
-            plan.places[var].name = name
         if var in plan.places:  # donated
+            plan.places[var].name = name
             emitter.write(f"{name} = {name} if {name}.flags.carray else {name}.copy()")
         if not var.aval.shape and not var.aval.weak:
             emitter.write(emitter.scalar(name, var))
     inputs = [emitter.env[v] for v in program.inputs]
-    emitter.block(plan, lambda i: None)
-    results = result_texts(emitter, plan)
-    return _assemble(program, emitter, bindings, inputs, results)
+    if not into:
+        emitter.block(plan, lambda i: None)
+        return _assemble(program, emitter, bindings, inputs, result_texts(emitter, plan))
+    given = {i: f"into_{i}" for i, out in enumerate(program.outputs) if out.aval.shape}
+    emitter.block(plan, given.get)
+    copyto = bindings.name(np.copyto, "copyto")
+    for i, name in given.items():
+        if (text := emitter.operand(program.outputs[i])) != name:
+            emitter.write(f"{copyto}({name}, {text})")
+    results = [emitter.operand(out) for i, out in enumerate(program.outputs) if i not in given]
+    return _assemble(program, emitter, bindings, [*inputs, *given.values()], results)
 
 
 def result_texts(emitter: Emitter, plan: Plan) -> list[str]:

@@ -107,6 +107,8 @@ def _count(program: Program) -> tuple[int, int]:
         params = eqn.params
         if eqn.primitive.name == "scan":
             times, inner = params["layout"].length, [_count(params["program"])]
+        elif eqn.primitive.name == "sharded":
+            times, inner = params["count"], [_count(params["program"])]
         elif eqn.primitive.name == "cond":
             times, inner = 1, [max(map(_count, params["branches"]))]
         else:

@@ -24,7 +24,7 @@ from funcgrad.ops.math import COMPLEX, IMAG, REAL, SELECT, TIE_SHARE, UFUNCS
 from funcgrad.ops.reduce import REDUCE_AND, REDUCE_MAX, REDUCE_MIN, REDUCE_OR, REDUCE_SUM
 from funcgrad.ops.shape import BROADCAST_TO, CONVERT, RESHAPE, STOP_GRADIENT
 
-__all__ = ["ALIASES", "REDUCTIONS", "Fit", "Layout", "Space", "ufunc_of"]
+__all__ = ["ALIASES", "REDUCTIONS", "Fit", "Layout", "Space", "is_pointwise", "ufunc_of"]
 
 Layout = tuple[int | None, ...]
 
@@ -50,6 +50,11 @@ def ufunc_of(primitive: Primitive) -> np.ufunc | None:
     if ufunc is None and isinstance(primitive.impl, np.ufunc) and primitive.impl.nout == 1:
         return primitive.impl
     return ufunc
+
+
+def is_pointwise(primitive: Primitive) -> bool:
+    """Whether each element of the result depends on the same element of the (broadcast) operands alone."""
+    return primitive.pointwise or primitive in _OTHERS or ufunc_of(primitive) is not None
 
 
 class Fit(NamedTuple):

@@ -19,7 +19,7 @@ import numpy as np
 from funcgrad.ir import Atom, Equation
 from funcgrad.types import ShapedArray
 
-__all__ = ["INTO", "LOWERINGS", "OWN", "SCALAR", "VIEW", "Bindings", "Step", "lowers", "tuple_text"]
+__all__ = ["INTO", "LOWERINGS", "OWN", "SCALAR", "VIEW", "Bindings", "Kernel", "Step", "lowers", "tuple_text"]
 
 INTO, VIEW, OWN, SCALAR = "into", "view", "own", "scalar"
 
@@ -75,6 +75,20 @@ class Step:
         self.view_of, self.overwrites = view_of, overwrites or {}
         self.prepare, self.prepare_out = prepare, prepare_out
         self.temporaries, self.loop = temporaries, loop
+
+
+class Kernel:
+    """What generated code calls and has generated code of its own.
+
+    Attributes:
+        source: that code.
+        scratch_bytes: how much memory it keeps for itself from call to call.
+    """
+
+    __slots__ = ()
+
+    source: str
+    scratch_bytes: int = 0
 
 
 class Bindings:

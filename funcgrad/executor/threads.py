@@ -18,13 +18,13 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from contextvars import Context, copy_context
 from typing import Any
 
 from funcgrad.config import config
 
-__all__ = ["limit_blas", "share"]
+__all__ = ["share", "single_blas"]
 
 Work = Callable[..., object]
 
@@ -190,26 +190,78 @@ def _wait(helpers: list[_Worker]) -> None:
 _lock = _thread.allocate_lock()
 
 
+class _Blas:
+    """How many threads BLAS works with, kept at one while there are users who want that.
+
+    Attributes:
+        libraries: what sets it, by `threadpoolctl`; None before it was looked for.
+    """
+
+    def __init__(self) -> None:
+        self.libraries: list[Any] | None = None
+        self.users = 0
+        self.before: list[int] = []
+        self.lock = _thread.allocate_lock()
+
+    def enter(self) -> None:
+        with self.lock:
+            if self.libraries is None:
+                self.libraries = _find_blas()
+            if self.users == 0:
+                self.before = [library.get_num_threads() for library in self.libraries]
+                for library in self.libraries:
+                    library.set_num_threads(1)
+            self.users += 1
+
+    def leave(self) -> None:
+        with self.lock:
+            self.users -= 1
+            if self.users == 0:
+                self.restore()
+
+    def restore(self) -> None:
+        for library, threads in zip(self.libraries or (), self.before, strict=True):
+            library.set_num_threads(threads)
+
+
+def _find_blas() -> list[Any]:
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return []
+    return ThreadpoolController().select(user_api="blas").lib_controllers
+
+
+_blas = _Blas()
+
+
+@contextmanager
+def single_blas() -> Iterator[None]:
+    """`with single_blas():` keeps BLAS to one thread, where `threadpoolctl` is installed; otherwise does nothing.
+
+    The setting is one of the process: a product of matrices that another thread does meanwhile is done by one, too.
+
+    >>> with single_blas():
+    ...     product = np.ones((2, 2)) @ np.ones((2, 2))
+    """
+    _blas.enter()
+    try:
+        yield
+    finally:
+        _blas.leave()
+
+
 def _forget() -> None:
     """In the child of a fork there are no threads but one."""
     global _started, _lock
     _idle.clear()
     _busy.clear()
     _started, _lock = 0, _thread.allocate_lock()
+    _blas.lock = _thread.allocate_lock()
+    if _blas.users:
+        _blas.users = 0
+        _blas.restore()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
-
-
-def limit_blas(threads: int = 1) -> AbstractContextManager[Any]:
-    """`with limit_blas():` keeps BLAS to so many threads, where `threadpoolctl` is installed; otherwise does nothing.
-
-    >>> with limit_blas(1):
-    ...     product = np.ones((2, 2)) @ np.ones((2, 2))
-    """
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        return nullcontext()
-    return threadpool_limits(threads, "blas")

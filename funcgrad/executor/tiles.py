@@ -26,7 +26,7 @@ import numpy as np
 
 from funcgrad.config import config
 from funcgrad.executor.spaces import ALIASES, REDUCTIONS, Fit, Space
-from funcgrad.executor.step import tuple_text
+from funcgrad.executor.step import Kernel, tuple_text
 from funcgrad.executor.threads import share
 from funcgrad.executor.tile_code import TileCode
 from funcgrad.executor.tile_ops import estimate, folded_products, write_equation
@@ -83,7 +83,7 @@ def _take(size: int) -> np.ndarray:
     return raw[offset : offset + size]
 
 
-class FusedKernel:
+class FusedKernel(Kernel):
     """A fused program, compiled.
 
     Args:

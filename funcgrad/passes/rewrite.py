@@ -8,6 +8,7 @@ from typing import Any
 from funcgrad.control.cond import COND
 from funcgrad.control.scan import SCAN
 from funcgrad.control.while_ import WHILE
+from funcgrad.executor.sharded import SHARDED
 from funcgrad.ir import Atom, Equation, Program, Var
 from funcgrad.ops.rules import WEAKEN
 from funcgrad.ops.shape import CONVERT
@@ -17,7 +18,11 @@ __all__ = ["Env", "adapted", "copied", "follow", "held", "remade", "with_program
 
 Env = dict[Any, Atom]
 
-_HOLDERS = {CALL: ("program",), QUIET: ("program",), SCAN: ("program",), WHILE: ("cond", "body"), COND: ("branches",)}
+_HOLDERS = {
+    **dict.fromkeys((CALL, QUIET, SCAN, SHARDED), ("program",)),
+    WHILE: ("cond", "body"),
+    COND: ("branches",),
+}
 """The parameters that are programs which are run as they are.
 
 `while_transpose` is not among them: it runs derivatives of its programs, so that calls with rules of their own must
