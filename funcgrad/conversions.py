@@ -1,22 +1,24 @@
 """What a tracer does where Python or NumPy asks for a real value.
 
 Most uses of a tracer arrive at a NumPy hook. Some never do, and meet only `__array__`, `__float__`, `__index__` and the
-like. Where the value is known, plain Python conversions (`float(x)`, `if x:`) give it. Whatever would cut a value loose
-from its derivative without a word (`np.array([x, y])`, `a[0] = x`, `math.exp(x)`) raises, at the user's line, and names
-what to write instead.
+like. Where the value is known, `int(x)`, `if x:` and formatting give it, and so does `float(x)`, called by its name.
+Whatever would cut a value loose from its derivative without a word (`np.array([x, y])`, `a[0] = x`, `math.exp(x)`)
+raises, at the user's line, and names what to write instead. What the caller does is read from its bytecode
+(`call_sites`); where that does not say, the answer is no.
 """
 
 from __future__ import annotations
 
 import ast
-import builtins
 import operator
+import sys
 from collections.abc import Callable, Iterator
-from types import FrameType
+from types import BuiltinFunctionType, FrameType
 from typing import Any, NoReturn
 
 import numpy as np
 
+from funcgrad.call_sites import TEXT, UNKNOWN, Action, action, is_library, resolve
 from funcgrad.errors import (
     CapturedArrayWriteError,
     ConcretizationTypeError,
@@ -57,25 +59,15 @@ _REPLACEMENTS = {
     "math.acosh": "np.arccosh",
     "math.atanh": "np.arctanh",
 }
-_DETACHING = {"math", "cmath", "statistics", "random", "fractions", "decimal", "array", "_struct", "struct"}
-_EXACT = {"floor", "ceil", "trunc", "isnan", "isinf", "isfinite", "isclose", "gcd", "lcm"}
-"""Functions of `math` whose derivative is zero, or that are a question."""
+_DETACHING = {"numpy", "math", "cmath", "statistics", "random", "fractions", "decimal", "array", "_struct", "struct"}
+"""Modules whose functions compute with plain numbers."""
+
+
+_GENERAL = "NumPy functions and operators work on it directly; funcgrad.numpy.asarray takes lists of traced values"
+_NUMBER = "; float(x), called by its name, where a plain number is meant, through which no derivative flows"
 
 
 # -------------------------------------------------------------------------------------- what the user was doing
-
-
-def _resolve(node: ast.AST, frame: FrameType) -> Any:
-    """The object that a name or dotted name stands for in a frame; None if it cannot be said."""
-    if isinstance(node, ast.Name):
-        for scope in (frame.f_locals, frame.f_globals, vars(builtins)):
-            if node.id in scope:
-                return scope[node.id]
-        return None
-    if isinstance(node, ast.Attribute):
-        owner = _resolve(node.value, frame)
-        return getattr(owner, node.attr, None) if owner is not None else None
-    return None
 
 
 def _qualified(fun: Any) -> str:
@@ -86,40 +78,39 @@ def _qualified(fun: Any) -> str:
     return f"{str(module).split('.')[0] if str(module).startswith('numpy') else module}.{name}"
 
 
-def _advice(frame: FrameType, storing: bool) -> tuple[str, str]:
-    """What the user wrote, and what to write instead."""
-    site = call_at(frame)
-    general = "NumPy functions and operators work on it directly; funcgrad.numpy.asarray takes lists of traced values"
-    if site is None:
-        return "", general
-    node, text = site
-    if isinstance(node, (ast.Assign, ast.AugAssign)) or (storing and isinstance(node, ast.Subscript)):
+def _advice(frame: FrameType, number: bool) -> tuple[str, str]:
+    """What the user wrote, and what to write instead of what asked for an array, or for a `number`."""
+    site, act = call_at(frame), action(frame)
+    node, text = site if site is not None else (None, "")
+    kind, subject = act if act is not None else ("", None)
+    fun = resolve(subject, frame)
+    if isinstance(node, ast.Assign | ast.AugAssign) or kind == "store" or (number and kind == "subscript"):
         return text, "funcgrad.at(a)[i].set(x), or build the array with np.stack, np.concatenate or np.where"
-    if isinstance(node, ast.Subscript) and not text.startswith(("np.c_", "np.r_", "numpy.c_", "numpy.r_")):
+    if kind == "subscript":
+        if fun is np.c_ or fun is np.r_:
+            return text, "np.column_stack or np.concatenate"
         return text, "funcgrad.at(a)[i].get(), or funcgrad.numpy.take(a, i, axis=0)"
-    if isinstance(node, ast.Call):
-        fun = _resolve(node.func, frame)
-        name = _qualified(fun) if fun is not None else ""
+    if kind == "call" and fun is not UNKNOWN:
+        name = _qualified(fun)
+        text = text or f"{name}(...)"
         if name in _REPLACEMENTS:
             return text, _REPLACEMENTS[name]
-        if isinstance(node.func, ast.Attribute) and node.func.attr == "dot":
+        if name.endswith(".dot"):
             return text, "np.dot(a, x) or a @ x"
         if name.startswith(("math.", "cmath.")):
             return text, f"np.{name.split('.')[1]}"
-        if "random" in text:
-            return text, "draws with fixed parameters outside, shifted and scaled by traced values"
-    if "c_[" in text or "r_[" in text:
-        return text, "np.column_stack or np.concatenate"
-    return text, general
+    if "random" in text:
+        return text, "draws with fixed parameters outside, shifted and scaled by traced values"
+    return text, _GENERAL + (_NUMBER if number else "")
 
 
 def _place(frame: FrameType | None) -> str:
     return describe((frame.f_code, frame.f_lasti)) if frame is not None else ""
 
 
-def _no_array(self: Any, storing: bool = False) -> TracerArrayConversionError:
+def _no_array(self: Any, number: bool = False) -> TracerArrayConversionError:
     frame = user_frame()
-    text, instead = _advice(frame, storing) if frame is not None else ("", "")
+    text, instead = _advice(frame, number) if frame is not None else ("", "")
     return TracerArrayConversionError(
         f"a traced value of type {self.aval} cannot become a plain array or number without losing its derivative"
         + (f", in `{text}`" if text else "")
@@ -138,48 +129,74 @@ def _no_value(self: Any, what: str, kind: type[Exception], remedy: str) -> NoRet
 
 # ------------------------------------------------------------------------------------------------- Python numbers
 
-_allowed: dict[tuple[Any, int], bool] = {}
-"""Whether a place in the user's code may take a plain number from a tracer."""
+_PLAIN = frozenset(map(id, (float, complex)))
+"""What gives a plain number to one who calls it by name."""
+
+_QUESTIONS = {
+    *(("math", name) for name in ("isnan", "isinf", "isfinite", "isclose")),
+    *(("cmath", name) for name in ("isnan", "isinf", "isfinite", "isclose")),
+}
+"""Functions whose results have no derivative."""
 
 
-def _loses_derivative(frame: FrameType) -> bool:
-    """Whether a conversion is done by a function that computes with the number, such as `math.exp(x)`."""
-    site = call_at(frame)
-    if site is None:
+def _is_question(fun: Any) -> bool:
+    return type(fun) is BuiltinFunctionType and (fun.__module__, fun.__name__) in _QUESTIONS
+
+
+def _allows(frame: FrameType, act: Action | None) -> bool:
+    """Whether it is certain that what a frame does loses no derivative, or was told to.
+
+    That is so for `float(x)` and `complex(x)`, but not in a library, whose users cannot know; for questions such as
+    `math.isnan(x)`; and for `text % x`.
+    """
+    if act is None:
         return False
-    if isinstance(site.node, (ast.Subscript, ast.Assign, ast.AugAssign)):
-        return True  # `a[i] = x`: an array asks for the number to store
-    if not isinstance(site.node, ast.Call):
+    if act.kind == "call":
+        callee = resolve(act.subject, frame)
+        return not is_library(frame) if id(callee) in _PLAIN else _is_question(callee)
+    if act.kind != "percent":
         return False
-    fun = _resolve(site.node.func, frame)
-    if isinstance(fun, type) and issubclass(fun, np.generic):
-        return True
-    if fun is None or isinstance(fun, type):
+    return act.subject is TEXT or type(resolve(act.subject, frame)) in (str, bytes, bytearray)
+
+
+def _computes(frame: FrameType, act: Action | None) -> bool:
+    """Whether it is certain that a number is wanted to compute with, or to be stored, by code that knows no tracers."""
+    if act is None:
         return False
-    name = _qualified(fun)
-    module, _, last = name.rpartition(".")
-    owner = getattr(fun, "__self__", None)
-    root = (module or type(owner).__module__).split(".")[0]
-    if root == "numpy" or type(owner).__module__.startswith("numpy"):
-        return True
-    return root in _DETACHING and last not in _EXACT
+    if act.kind != "call":
+        return act.kind in ("store", "subscript")
+    fun = resolve(act.subject, frame)
+    if fun is UNKNOWN or _is_question(fun):
+        return False
+    if isinstance(fun, type):
+        return issubclass(fun, np.generic)
+    root = _qualified(fun).split(".")[0]
+    return root in _DETACHING or type(getattr(fun, "__self__", None)).__module__.split(".")[0] == "numpy"
 
 
 def _checked(self: Any) -> None:
-    """Raise if the number that is asked for would be computed with behind the recorder's back."""
+    """Raise if a number is asked for by what might compute with it behind the recorder's back.
+
+    A value that carries a derivative is given only where that is certain to be right. The number of any other is noted
+    down by who records it (or there is none): that is refused only where a NumPy function is certainly meant.
+    """
     if self.dtype.kind not in "fc":
         return
-    frame = user_frame()
-    if frame is None:
+    frame: FrameType = sys._getframe(2)  # of who called `__float__`
+    if self.differentiated:
+        if not _allows(frame, action(frame)):
+            raise _no_array(self, number=True)
         return
-    key = frame.f_code, frame.f_lasti
-    allowed = _allowed.get(key)
-    if allowed is None:
-        if len(_allowed) > 10_000:
-            _allowed.clear()
-        allowed = _allowed[key] = not _loses_derivative(frame)
-    if not allowed:
-        raise _no_array(self, storing=True)
+    user = user_frame()
+    if user is not None and _computes(user, action(user)):
+        raise _no_array(self, number=True)
+
+
+def _checked_method(self: Any) -> None:
+    """Raise if it is not the user who calls a method that gives plain numbers."""
+    frame: FrameType = sys._getframe(2)
+    if self.dtype.kind in "fc" and self.differentiated and is_library(frame):
+        raise _no_array(self, number=True)
 
 
 _CONTROL = "Use np.where, funcgrad.lax.cond or funcgrad.lax.while_loop, or pass it as a static argument."
@@ -224,6 +241,11 @@ def _index(self: Any) -> int:
 
 
 def _item(self: Any, *args: Any) -> Any:
+    _checked_method(self)
+    return _element(self, *args)
+
+
+def _element(self: Any, *args: Any) -> Any:
     value = self.concrete("item")
     if value is None:
         _no_value(self, "item() or tolist()", ConcretizationTypeError, "Return the traced value instead.")
@@ -231,8 +253,9 @@ def _item(self: Any, *args: Any) -> Any:
 
 
 def _tolist(self: Any) -> Any:
+    _checked_method(self)
     value = self.concrete("bytes")
-    return _item(self) if value is None else np.asarray(value).tolist()
+    return _element(self) if value is None else np.asarray(value).tolist()
 
 
 # ---------------------------------------------------------------------------------------------------- containers

@@ -231,6 +231,11 @@ class Tracer:
         """
         raise NotImplementedError
 
+    @property
+    def differentiated(self) -> bool:
+        """Whether this carries a derivative (if its dtype can), which a plain number made of it would lose."""
+        return True
+
 
 def escaped(tracer: Tracer, name: str) -> UnexpectedTracerError:
     """The error for a tracer that is used outside the transformation that made it."""

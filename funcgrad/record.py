@@ -73,6 +73,13 @@ class RecordTracer(Tracer):
         ask = self.owner.ask  # type: ignore[attr-defined]
         return value if ask is None or value is None else ask(self, how)
 
+    @property
+    def differentiated(self) -> bool:
+        value = self.value
+        if value is not None and self.owner.ask is None:  # type: ignore[attr-defined]
+            return True
+        return isinstance(value, Tracer) and value.differentiated
+
 
 class Record(Trace):
     """A recording in progress.

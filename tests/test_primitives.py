@@ -47,7 +47,7 @@ WITH_PROGRAMS = {
 }
 """Primitives without rows: they apply programs, not functions of arrays, and have test modules of their own."""
 
-NOT_FUNCTIONS = {"aval", "concrete", "owner", "source", "weak"}
+NOT_FUNCTIONS = {"aval", "concrete", "differentiated", "owner", "source", "weak"}
 """Attributes of tracers that no array has: they are the library's own."""
 
 ARRAYS_ONLY = {

@@ -45,6 +45,10 @@ class BatchTracer(Tracer):
     def concrete(self, how: str | None = None) -> None:
         return None  # it stands for every example at once
 
+    @property
+    def differentiated(self) -> bool:
+        return isinstance(self.value, Tracer) and self.value.differentiated
+
 
 class BatchTrace(Trace):
     """Applies each primitive's batching rule, under the parent.
