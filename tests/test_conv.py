@@ -138,21 +138,26 @@ def test_batches_are_loops(groups: tuple[int, int], axes: tuple[int | None, int 
     np.testing.assert_allclose(vmap(f, in_axes=axes)(*xs), np.stack([f(*r) for r in rows]), atol=1e-12)
 
 
-def test_out_and_scratch() -> None:
-    """The inner function writes to an array that it is given, of any layout, and uses the scratch memory."""
+@pytest.mark.parametrize("features", [1, 4, 8, 16])
+@pytest.mark.parametrize("size", [(6, 8), (5, 9), (7, 4), (8, 12)])
+@pytest.mark.parametrize("kernel", [(3, 3), (1, 5), (5, 1), (2, 4)])
+def test_columns_computed_together(features: int, size: tuple[int, int], kernel: tuple[int, int]) -> None:
+    """Few features: output columns are features too, and the kernel's columns in its gradient."""
     rng = np.random.default_rng(3)
-    x, w = rng.standard_normal((4, 3, 6, 6)), rng.standard_normal((2, 3, 3, 3))
-    params: tuple[Any, ...] = ((1, 1), ((1, 1), (1, 1)), (1, 1), (1, 1))
-    want = loop(x, w, *params)
-    for out in (
-        np.empty((4, 2, 6, 6)),
-        np.moveaxis(np.empty((4, 6, 6, 2)), -1, 1),
-        np.empty((8, 4, 6, 12))[::2, ::2, :, ::2],
-    ):
-        for size in (1 << 20, 1000, 3):
-            out[...] = np.nan
-            assert conv_kernels.convolve(x, w, *params, out=out, scratch=np.empty(size, np.uint8)) is out
-            np.testing.assert_allclose(out, want, atol=1e-12)
+    x, w = rng.standard_normal((3, 2, *size)), rng.standard_normal((features, 2, *kernel))
+    for padding in ("SAME", "VALID", [(2, 1), (0, 3)]):
+        out = lax.conv_general_dilated(x, w, (1, 1), padding)
+        pads = lax.padtype_to_pads(size, kernel, (1, 1), padding) if isinstance(padding, str) else padding
+        np.testing.assert_allclose(out, loop(x, w, (1, 1), tuple(map(tuple, pads)), (1, 1), (1, 1)), atol=1e-12)
+        check_grads(lambda x, w, p=padding: lax.conv_general_dilated(x, w, (1, 1), p), (x, w), order=1)
+
+
+def test_infinite_pixels_spread_no_further_than_the_kernel() -> None:
+    x = np.zeros((1, 8, 8, 1), np.float32)
+    x[0, 4, 4, 0] = np.inf
+    w = np.ones((3, 3, 1, 8), np.float32)
+    out = lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    assert np.isinf(out[0, 3:6, 3:6]).all() and np.isfinite(out).sum() == 8 * (64 - 9)
 
 
 def test_dilated_inputs_are_not_filled_with_zeros() -> None:

@@ -13,6 +13,9 @@ Xeon, OpenBLAS; 32×14×14, 16→32 channels, 5×5, float32), and decided:
 - Dilated inputs (the gradient of a strided convolution) have their zeros left out: outputs are computed in classes, one
   for each remainder, each of which is a convolution with some of the kernel (`_classes`).
 - With one channel per group (depthwise) products are elementwise, one per kernel offset.
+- BLAS is slow at few features: products with 8, 16, 32, 64 columns reach 36, 62, 82, 98 GFLOP/s. Neighbouring output
+  columns are then computed together, as more features of a kernel that is wider by that (`_widened`): more arithmetic,
+  in products of a better shape, of windows of which there are fewer.
 
 Results are views in the layout that the products have; elementwise operations keep it, and the next convolution needs
 no transposition then.
@@ -21,7 +24,9 @@ no transposition then.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -57,13 +62,8 @@ def convolve(
     rhs_dilation: Ints,
     feature_groups: int = 1,
     batch_groups: int = 1,
-    out: Any = None,
-    scratch: Any = None,
 ) -> Any:
-    """The convolution, into `out` if it is given.
-
-    `scratch` is a one-dimensional array of bytes for the windows; one that is too small is not used.
-    """
+    """The convolution; the result may have any layout in memory."""
     dtype = np.result_type(lhs, rhs)
     if dtype == np.float16:  # has no matrix product in BLAS
         lhs, rhs = lhs.astype(np.float32), rhs.astype(np.float32)
@@ -76,46 +76,58 @@ def convolve(
         raise ValueError(f"cannot convolve {lhs.shape} with {rhs.shape} ({dtype}, {groups} groups)")
     shape = (lhs.shape[0] // batch_groups, rhs.shape[0], *sizes)
     if 0 in shape or 0 in x.shape or 0 in w.shape:
-        if out is None:
-            return np.zeros(shape, dtype)
-        out[...] = 0
-        return out
-    y = None if out is None else _grouped(out, groups, 1)
+        return np.zeros(shape, dtype)
     if all(b == 1 for b in lhs_dilation):
-        y = _windows(x, w, Job(strides, rhs_dilation, tuple(low for low, _ in padding), sizes), y, scratch)
+        y = _widened(x, w, Job(strides, rhs_dilation, tuple(low for low, _ in padding), sizes))
     else:
-        y = _empty(groups, shape[0], sizes, w.shape[-1], x.dtype, False) if y is None else y
+        y = _empty(groups, shape[0], sizes, w.shape[-1], x.dtype, False)
         for some, kernel, job in _classes(w.shape[1:-2], strides, padding, lhs_dilation, rhs_dilation, sizes):
             part = y[(slice(None), slice(None), *some)]
             if kernel is None:
                 part[...] = 0
             elif part.size:
-                _windows(x, w[(slice(None), *kernel)], job, part, scratch)
-    if out is not None:
-        return out
-    ungrouped = np.moveaxis(y, (1, 0, -1), (0, 1, 2)).reshape(shape)
+                _windows(x, w[(slice(None), *kernel)], job, part)
+    ungrouped = _laid(y, "gnso", "ngos").reshape(shape)
     return ungrouped if ungrouped.dtype == dtype else ungrouped.astype(dtype)
+
+
+@cache
+def _order(have: str, want: str, ndim: int) -> tuple[int, ...]:
+    several = sum(letter in "sk" for letter in have)
+    each = (ndim - len(have) + several) // several if several else 0
+    at, places = 0, {}
+    for letter in have:
+        n = each if letter in "sk" else 1
+        places[letter] = range(at, at + n)
+        at += n
+    return tuple(i for letter in want for i in places[letter])
+
+
+def _laid(x: Any, have: str, want: str) -> Any:
+    """An array with its axes in another order. The letters stand for groups, n examples, channels, outputs, and for
+    several axes each for the spatial ones and those of the kernel."""
+    return x.transpose(_order(have, want, x.ndim))
 
 
 def _grouped(x: Any, features: int, batches: int) -> Any:
     """`(groups, N, *spatial, C)` of `(N, C, *spatial)`."""
     n, c, *spatial = x.shape
     if batches > 1:
-        return np.moveaxis(x.reshape(batches, n // batches, c, *spatial), 2, -1)
-    return np.moveaxis(x.reshape(n, features, c // features, *spatial), (1, 2), (0, -1))
+        return _laid(x.reshape(batches, n // batches, c, *spatial), "gncs", "gnsc")
+    return _laid(x.reshape(n, features, c // features, *spatial), "ngcs", "gnsc")
 
 
 def _kernels(w: Any, groups: int) -> Any:
     """`(groups, *kernel, C, O)` of `(groups * O, C, *kernel)`."""
     o, c, *kernel = w.shape
-    return np.moveaxis(w.reshape(groups, o // groups, c, *kernel), (2, 1), (-2, -1))
+    return _laid(w.reshape(groups, o // groups, c, *kernel), "gock", "gkco")
 
 
 def _empty(groups: int, n: int, sizes: Ints, features: int, dtype: Any, planes: bool) -> Any:
     """A result `(groups, N, *sizes, O)`, with the channels of all groups innermost in memory, or the positions."""
     if planes:
-        return np.moveaxis(np.empty((n, groups, features, *sizes), dtype), (1, 2), (0, -1))
-    return np.moveaxis(np.empty((n, *sizes, groups, features), dtype), -2, 0)
+        return _laid(np.empty((n, groups, features, *sizes), dtype), "ngos", "gnso")
+    return _laid(np.empty((n, *sizes, groups, features), dtype), "nsgo", "gnso")
 
 
 class Job(NamedTuple):
@@ -156,22 +168,90 @@ def _classes(
 # ------------------------------------------------------------------------------------------------- an undilated input
 
 
-def _windows(x: Any, w: Any, job: Job, y: Any, scratch: Any) -> Any:
-    """Convolve `x (groups, N, *spatial, C)` with `w (groups, *kernel, C, O)`; returns `y (groups, N, *sizes, O)`."""
+def _widened(x: Any, w: Any, job: Job) -> Any:
+    """As `_windows`; neighbouring columns of the output, or of the kernel where that is the larger one, together."""
+    kernel, features, sizes = w.shape[1:-2], w.shape[-1], job.sizes
+    plain = kernel and x.shape[0] == 1 and job.strides[-1] == job.dilation[-1] == 1 and x.dtype.kind in "fc"
+    if not plain:
+        return _windows(x, w, job, None)
+    k, n = kernel[-1], sizes[-1]
+    if x.shape[1] * math.prod(sizes) >= x.shape[-1] * math.prod(kernel):
+        channels_last = w.strides[-1] == w.itemsize  # as results of rows are, and what comes next will want them
+        g = _together(k, n, features) if channels_last or k * x.shape[-1] >= _SLAB else 1
+        y = _wide_rows(x, w, job, g) if g > 1 else None
+        return _windows(x, w, job, None) if y is None else y
+    g = _together(n, k, features) if n * x.shape[1] >= _SLAB else 1
+    if g == 1:
+        return _windows(x, w, job, None)
+    split = w.reshape(*w.shape[:-3], k // g, g, *w.shape[-2:]).swapaxes(-3, -2)
+    more = job._replace(dilation=(*job.dilation[:-1], g), sizes=(*sizes[:-1], n + g - 1))
+    y = _windows(x, split.reshape(*split.shape[:-2], g * features), more, None)
+    y = y.reshape(*y.shape[:-1], g, features)
+    return sum((y[..., j : j + n, j, :] for j in range(1, g)), y[..., :n, 0, :])
+
+
+def _wide_rows(x: Any, w: Any, job: Job, g: int) -> Any:
+    """The convolution with g output columns as features of one; None where a value is not finite.
+
+    The wider kernel has zeros beside the other, which are not to meet infinities.
+    """
+    (k, c, features), sizes = w.shape[-3:], job.sizes
+    wide = np.zeros((*w.shape[:-3], k + g - 1, c, g, features), w.dtype)
+    for j in range(g):
+        wide[..., j : j + k, :, j, :] = w
+    more = job._replace(strides=(*job.strides[:-1], g), sizes=(*sizes[:-1], sizes[-1] // g))
+    y = _empty(1, x.shape[1], more.sizes, g * features, x.dtype, False)
+    with np.errstate(invalid="ignore", over="ignore"):
+        _windows(x, wide.reshape(*wide.shape[:-2], g * features), more, y, True)
+        finite = np.isfinite(np.add.reduce(y, axis=None))
+    return y.reshape(*y.shape[:2], *sizes, features) if finite else None
+
+
+def _together(k: int, n: int, features: int) -> int:
+    """How many of n columns to compute together, with a kernel of k columns: a divisor of n.
+
+    The time of a column, in ns per row of the kernel and channel: arithmetic, at the speed that BLAS has with so many
+    features (GFLOP/s), and copying.
+    """
+    if features >= _ENOUGH or k == 1:
+        return 1
+
+    def time(g: int) -> float:
+        speed = 115 * g * features / (g * features + 14)
+        return (k + g - 1) * (2 * features / speed + 0.1 / g)
+
+    best = min((g for g in range(1, min(n, 8) + 1) if n % g == 0), key=time)
+    return best if time(best) < 0.9 * time(1) else 1
+
+
+_ENOUGH = 32
+"""Features with which BLAS is at its best."""
+
+
+def _windows(x: Any, w: Any, job: Job, y: Any, direct: bool = False) -> Any:
+    """Convolve `x (groups, N, *spatial, C)` with `w (groups, *kernel, C, O)`; returns `y (groups, N, *sizes, O)`.
+
+    Where `y` is given it may have any layout, unless it is `direct`: then it has the one that rows have.
+    """
     groups, n, c = x.shape[0], x.shape[1], x.shape[-1]
     kernel, features = w.shape[1:-2], w.shape[-1]
     if groups > 1 and c == features == 1 and n * math.prod(job.sizes) > math.prod(kernel):
         return _depthwise(x, w, job, y)
-    way = _choose(x, kernel, job)
+    way = "rows" if direct else _choose(x, kernel, job)
     spans = tuple(
         (o - 1) * s + (k - 1) * d + 1 for o, s, k, d in zip(job.sizes, job.strides, kernel, job.dilation, strict=True)
     )
     seen = _padded(x, job.low, spans, _ORDERS[way])
-    direct = y is None
     if y is None:
-        y = _empty(groups, n, job.sizes, features, x.dtype, way == "planes")
-    _WAYS[way](seen, w, y, job, direct, scratch)
+        y, direct = _empty(groups, n, job.sizes, features, x.dtype, way == "planes"), True
+    buffer = _BUFFERS.pop() if _BUFFERS else np.empty(2 * _BLOCK, np.uint8)
+    _WAYS[way](seen, w, y, job, direct, buffer)
+    _BUFFERS.append(buffer)
     return y
+
+
+_BUFFERS: deque[Any] = deque(maxlen=64)
+"""Memory for windows, one for each thread that is at it: fresh memory is slower."""
 
 
 def _view(seen: Any, kernel: Ints, job: Job) -> Any:
@@ -231,9 +311,9 @@ def _padded(x: Any, low: Ints, spans: Ints, order: str) -> Any:
     if order == "nsc":
         buffer = make((groups, n, *spans, c), x.dtype)
     elif order == "ncs":
-        buffer = np.moveaxis(make((groups, n, c, *spans), x.dtype), 2, -1)
+        buffer = _laid(make((groups, n, c, *spans), x.dtype), "gncs", "gnsc")
     else:
-        buffer = np.moveaxis(make((groups, c, *spans, n), x.dtype), (1, -1), (-1, 1))
+        buffer = _laid(make((groups, c, *spans, n), x.dtype), "gcsn", "gnsc")
     buffer[(slice(None), slice(None), *target)] = seen
     return buffer
 
@@ -267,42 +347,40 @@ class _Copier:
 
     __slots__ = ("buffer", "view")
 
-    def __init__(self, view: Any, scratch: Any) -> None:
-        self.view, self.buffer = view, None
-        if scratch is not None:
-            usable = scratch[: len(scratch) // view.itemsize * view.itemsize]
-            self.buffer = usable.view(view.dtype)
+    def __init__(self, view: Any, buffer: Any) -> None:
+        usable = buffer[: len(buffer) // view.itemsize * view.itemsize]
+        self.view, self.buffer = view, usable.view(view.dtype)
 
     def __call__(self, block: tuple[slice, ...], *shape: int) -> Any:
         part = self.view[block]
         if part.flags.c_contiguous:  # windows that do not overlap may be there already
             return part.reshape(*part.shape[:1], *shape)
-        if self.buffer is None or self.buffer.size < part.size:
+        if self.buffer.size < part.size:
             self.buffer = np.empty(part.size, part.dtype)
         flat = self.buffer[: part.size]
         np.copyto(flat.reshape(part.shape), part)
         return flat.reshape(*part.shape[:1], *shape)
 
 
-def _rows(seen: Any, w: Any, y: Any, job: Job, direct: bool, scratch: Any) -> None:
+def _rows(seen: Any, w: Any, y: Any, job: Job, direct: bool, buffer: Any) -> None:
     """Windows as rows of (kernel, channels)."""
     kernel, features = w.shape[1:-2], w.shape[-1]
     if kernel and kernel[0] > 1 and job.strides[0] == 1 and math.prod(w.shape[2:-1]) >= _SLAB:
-        return _row_slabs(seen, w, y, job, direct, scratch)
+        return _row_slabs(seen, w, y, job, direct, buffer)
     view = _view(seen, kernel, job)
     flat = w.reshape(w.shape[0], -1, features)
-    copy = _Copier(view, scratch)
+    copy = _Copier(view, buffer)
     lead = view.shape[: 3 if kernel else 2]
     for block in _blocks(lead, math.prod(view.shape[len(lead) :]) * view.itemsize):
         _multiply(copy(block, -1, flat.shape[1]), flat[block[0]], y[block], direct)
 
 
-def _row_slabs(seen: Any, w: Any, y: Any, job: Job, direct: bool, scratch: Any) -> None:
+def _row_slabs(seen: Any, w: Any, y: Any, job: Job, direct: bool, buffer: Any) -> None:
     """As `_rows`, but without the first kernel axis, over which products are summed: fewer windows are copied."""
     first, features, height = w.shape[1], w.shape[-1], job.sizes[0]
     view = _view(seen, (1, *w.shape[2:-2]), job._replace(sizes=(seen.shape[2], *job.sizes[1:])))
     flat = w.reshape(w.shape[0], 1, first, -1, features)
-    copy = _Copier(view, scratch)
+    copy = _Copier(view, buffer)
     k, across, step, beside = flat.shape[3], math.prod(job.sizes[1:]), job.dilation[0], seen.shape[2] - height
     row = across * k * view.itemsize
     tile = height if row * seen.shape[2] <= _BLOCK else min(height, max(_BLOCK // row - beside, 2 * beside, 1))
@@ -328,30 +406,29 @@ _SLAB = 16
 """The least (kernel columns × channels) whose products are large enough to be summed over kernel rows."""
 
 
-def _planes(seen: Any, w: Any, y: Any, job: Job, direct: bool, scratch: Any) -> None:
+def _planes(seen: Any, w: Any, y: Any, job: Job, direct: bool, buffer: Any) -> None:
     """Windows as columns, for each example: (channels, kernel) by positions."""
-    m = len(job.sizes)
     view = _view(seen, w.shape[1:-2], job)
-    flat = np.moveaxis(w, (-1, -2), (1, 2)).reshape(w.shape[0], 1, w.shape[-1], -1)
-    copy = _Copier(np.moveaxis(view, (-1, *range(2 + m, 2 + 2 * m)), range(2, 3 + m)), scratch)
-    y = np.moveaxis(y, -1, 2)
+    flat = _laid(w, "gkco", "gock").reshape(w.shape[0], 1, w.shape[-1], -1)
+    copy = _Copier(_laid(view, "gnskc", "gncks"), buffer)
+    y = _laid(y, "gnso", "gnos")
     for block in _blocks(view.shape[:2], math.prod(view.shape[2:]) * view.itemsize):
         part = y[block]
         windows = copy(block, part.shape[1], flat.shape[-1], math.prod(part.shape[3:]))
         _multiply(flat[block[0]], windows, part, direct)
 
 
-def _columns(seen: Any, w: Any, y: Any, job: Job, direct: bool, scratch: Any) -> None:
+def _columns(seen: Any, w: Any, y: Any, job: Job, direct: bool, buffer: Any) -> None:
     """Windows as columns of all examples; sums over (channels, kernel) block by block."""
     m, features = len(job.sizes), w.shape[-1]
-    kernels = np.moveaxis(w, -2, 1)  # (groups, C, *kernel, O)
-    y = np.moveaxis(y, 1, -2)
+    kernels = _laid(w, "gkco", "gcko")
+    y = _laid(y, "gnso", "gsno")
     if m and job.dilation[0] == 1 and job.sizes[0] > 1 and math.prod(w.shape[1:-2]) >= _LONG:
-        return _column_slabs(seen, kernels, y, job, scratch)
+        return _column_slabs(seen, kernels, y, job, buffer)
     view = _view(seen, w.shape[1:-2], job)
-    view = view.transpose(0, 2 + 2 * m, *range(2 + m, 2 + 2 * m), *range(2, 2 + m), 1)
+    view = _laid(view, "gnskc", "gcksn")
     lead, positions = view.shape[: 2 + min(m, 1)], math.prod(y.shape[1:-1])
-    copy = _Copier(view, scratch)
+    copy = _Copier(view, buffer)
     total = np.zeros((w.shape[0], positions, features), seen.dtype)
     for block in _blocks(lead, math.prod(view.shape[len(lead) :]) * view.itemsize):
         part = kernels[block]
@@ -360,14 +437,14 @@ def _columns(seen: Any, w: Any, y: Any, job: Job, direct: bool, scratch: Any) ->
     y[...] = total.reshape(y.shape)
 
 
-def _column_slabs(seen: Any, kernels: Any, y: Any, job: Job, scratch: Any) -> None:
+def _column_slabs(seen: Any, kernels: Any, y: Any, job: Job, buffer: Any) -> None:
     """As `_columns`, but without the first output axis, whose windows begin further down in the same memory."""
     groups, channels, first = kernels.shape[:3]
     across, positions = math.prod(kernels.shape[3:-1]), math.prod(y.shape[2:-1])
     m = len(job.sizes)
     view = _view(seen, (seen.shape[2], *kernels.shape[3:-1]), job._replace(sizes=(1, *job.sizes[1:])))
-    view = view.transpose(0, 2 + 2 * m, *range(2 + m, 2 + 2 * m), *range(2, 2 + m), 1)
-    copy = _Copier(view, scratch)
+    view = _laid(view, "gnskc", "gcksn")
+    copy = _Copier(view, buffer)
     total = np.zeros((groups, job.sizes[0], positions, kernels.shape[-1]), seen.dtype)
     row = across * positions * view.itemsize
     beside = seen.shape[2] - first
@@ -388,13 +465,12 @@ _LONG = 128
 """The least number of positions in an image that makes products of one image at a time worth while."""
 
 
-def _sums(seen: Any, w: Any, y: Any, job: Job, direct: bool, scratch: Any) -> None:
+def _sums(seen: Any, w: Any, y: Any, job: Job, direct: bool, buffer: Any) -> None:
     """As `_columns`, but with windows as rows, one example of the sum after the other."""
-    m, features = len(job.sizes), w.shape[-1]
-    kernels = np.moveaxis(w, -2, 1)
-    view = _view(seen, w.shape[1:-2], job)  # (groups, N, *sizes, *kernel, C)
-    view = np.moveaxis(view, -1, 2 if math.prod(job.sizes) == 1 else 2 + m)
-    copy = _Copier(view, scratch)
+    features, m = w.shape[-1], len(job.sizes)
+    kernels = _laid(w, "gkco", "gcko")
+    view = _laid(_view(seen, w.shape[1:-2], job), "gnskc", "gncsk" if math.prod(job.sizes) == 1 else "gnsck")
+    copy = _Copier(view, buffer)
     positions, channels = math.prod(y.shape[1:-1]), w.shape[-2]
     at = 2 if math.prod(job.sizes) == 1 else 2 + m
     total = np.zeros((w.shape[0], positions, features), seen.dtype)
@@ -423,13 +499,13 @@ def _depthwise(x: Any, w: Any, job: Job, y: Any) -> Any:
     spans = tuple(
         (o - 1) * s + (k - 1) * d + 1 for o, s, k, d in zip(job.sizes, job.strides, kernel, job.dilation, strict=True)
     )
-    last = np.moveaxis(x, 0, -1)[..., 0, :]  # (N, *spatial, groups)
+    last = _laid(x, "gnsc", "nscg")[..., 0, :]  # (N, *spatial, groups)
     seen = _padded(last[None], job.low, spans, "nsc")[0]
-    factors = np.moveaxis(w[..., 0, 0], 0, -1)  # (*kernel, groups)
+    factors = _laid(w[..., 0, 0], "gk", "kg")  # (*kernel, groups)
     n, sizes, groups = seen.shape[0], job.sizes, seen.shape[-1]
     if y is None:
         y = _empty(groups, n, sizes, 1, x.dtype, False)
-    results = np.moveaxis(y[..., 0], 0, -1)
+    results = _laid(y[..., 0], "gns", "nsg")
     term = np.empty((1, *sizes, groups), x.dtype)
     for i in range(n):  # example by example, which stays in the cache
         total = np.zeros((1, *sizes, groups), x.dtype)
