@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from funcgrad import eval_shape, jit, jvp, lax, make_ir, vjp, vmap
 from funcgrad.errors import ShapeError
-from funcgrad.ops import conv_kernels
+from funcgrad.ops import conv_kernels, conv_windows
 from funcgrad.test_util import check_grads
 
 
@@ -101,10 +101,11 @@ def test_every_way_of_computing_agrees(
     monkeypatch: pytest.MonkeyPatch, block: int, slab: int, short: int, stride: int
 ) -> None:
     """Whatever the blocks and the layout of windows, values and gradients are the same."""
-    monkeypatch.setattr(conv_kernels, "_BLOCK", block)
-    monkeypatch.setattr(conv_kernels, "_SLAB", slab)
-    monkeypatch.setattr(conv_kernels, "_LONG", slab)
-    monkeypatch.setattr(conv_kernels, "_SHORT", short)
+    monkeypatch.setattr(conv_windows, "_BLOCK", block)
+    monkeypatch.setattr(conv_windows, "SLAB", slab)
+    monkeypatch.setattr(conv_kernels, "SLAB", slab)
+    monkeypatch.setattr(conv_windows, "_LONG", slab)
+    monkeypatch.setattr(conv_windows, "_SHORT", short)
     rng = np.random.default_rng(1)
     for shape, kernel, groups in (
         ((2, 3, 7, 6), (4, 3, 3, 2), 1),

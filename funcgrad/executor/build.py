@@ -12,6 +12,7 @@ from funcgrad.executor import (  # noqa: F401
     lower_reduce,  # pyright: ignore[reportUnusedImport]
     lower_shape,  # pyright: ignore[reportUnusedImport]
     lower_sharded,  # pyright: ignore[reportUnusedImport]
+    lower_windows,  # pyright: ignore[reportUnusedImport]
 )
 from funcgrad.executor.executable import Executable, compile_program
 from funcgrad.ir import Program

@@ -16,18 +16,11 @@ from funcgrad.executor.plan import Plan, make_plan
 from funcgrad.executor.sharded import SHARDED
 from funcgrad.executor.step import OWN, SCALAR, VIEW, Bindings, Kernel
 from funcgrad.ir import Program, Var
+from funcgrad.scratch import aligned
 
 __all__ = ["Executable", "compile_program", "function_head", "result_texts"]
 
-_ALIGNMENT = 64
 _numbers = count(1)
-
-
-def _block(size: int) -> np.ndarray:
-    """Memory that starts at a cache line."""
-    raw = np.empty(size + _ALIGNMENT, np.uint8)
-    offset = -raw.ctypes.data % _ALIGNMENT
-    return raw[offset : offset + size]
 
 
 def _owned(x: Any, *others: Any) -> Any:
@@ -74,7 +67,7 @@ class Executable:
     def _compile(self, bindings: Bindings) -> Callable[..., Any]:
         """Execute the source. No function stands in its own namespace: nothing here is left to the cycle collector."""
         head, run = self.source.split("def run(", 1)
-        given = {**bindings.values, "ndarray": np.ndarray, "block": _block}
+        given = {**bindings.values, "ndarray": np.ndarray, "block": aligned}
         inner = dict(given)
         exec(compile(head, self.filename, "exec"), inner)
         given |= {"scratch": inner.pop("scratch", None), "owned": _owned, "pool": self._pool}

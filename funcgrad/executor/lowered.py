@@ -90,8 +90,9 @@ def _flops(eqn: Equation) -> int:
         return 2 * out * math.prod(a.shape[i] for i in params["contract"][0])
     if name.startswith(("reduce_", "cum")):
         return eqn.inputs[0].aval.size
-    if name == "conv_general_dilated":
-        return 2 * out * eqn.inputs[1].aval.size // max(1, eqn.outputs[0].aval.shape[-1])
+    if name in ("conv_general_dilated", "conv_last"):
+        kernel = eqn.inputs[1].aval
+        return 2 * out * kernel.size // max(1, kernel.shape[0])
     if eqn.primitive.pointwise or not eqn.primitive.name.startswith(_MOVES):
         return out
     return 0

@@ -8,7 +8,6 @@ holds an output of the block goes where the block's caller wants it (fresh memor
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -77,7 +76,7 @@ def lower(eqn: Equation, bindings: Bindings) -> Step:
 
 def _call_impl(eqn: Equation, bindings: Bindings) -> Step:
     function = bindings.name(eqn.primitive.impl, f"call_{eqn.primitive.name}")
-    params = "".join(f", {k}={_param(v, k, bindings)}" for k, v in eqn.params.items())
+    params = "".join(f", {k}={bindings.parameter(v, k)}" for k, v in eqn.params.items())
     call = lambda ins: f"{function}({', '.join(ins)}{params})".replace("(, ", "(")  # noqa: E731
     scalar = all(v.aval.weak for v in eqn.outputs)
     if not eqn.primitive.multiple:
@@ -89,17 +88,6 @@ def _call_impl(eqn: Equation, bindings: Bindings) -> Step:
             [f"{', '.join(outs)}{',' if len(outs) == 1 else ''} = {call(ins)}"] if outs else [call(ins)]
         ),
     )
-
-
-def _param(value: Any, name: str, bindings: Bindings) -> str:
-    """A parameter as source text where it is short, and as a bound name where it is not."""
-    if value is None or value.__class__ in (bool, int, str):
-        return repr(value)
-    if value.__class__ is tuple and all(v.__class__ in (bool, int, str) for v in value):
-        return tuple_text([repr(v) for v in value])
-    if isinstance(value, np.dtype):
-        return bindings.dtype(value)
-    return bindings.name(value, name)
 
 
 def make_plan(program: Program, bindings: Bindings, donated: Sequence[bool] = ()) -> Plan:

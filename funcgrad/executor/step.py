@@ -123,6 +123,16 @@ class Bindings:
     def dtype(self, dtype: np.dtype[Any]) -> str:
         return self._bind(("dtype", dtype), dtype, dtype.name)
 
+    def parameter(self, value: Any, name: str) -> str:
+        """A parameter as source text where it is short, and as a bound name where it is not."""
+        if value is None or value.__class__ in (bool, int, str):
+            return repr(value)
+        if value.__class__ is tuple and all(v.__class__ in (bool, int, str) for v in value):
+            return tuple_text([repr(v) for v in value])
+        if isinstance(value, np.dtype):
+            return self.dtype(value)
+        return self.name(value, name)
+
     def _bind(self, key: Any, value: Any, hint: str) -> str:
         name = self._by_key.get(key)
         if name is None:

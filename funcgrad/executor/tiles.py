@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import linecache
 import math
-from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
@@ -31,6 +30,7 @@ from funcgrad.executor.threads import share
 from funcgrad.executor.tile_code import TileCode
 from funcgrad.executor.tile_ops import estimate, folded_products, write_equation
 from funcgrad.ir import Program, Var, eval_program
+from funcgrad.scratch import give, take
 
 __all__ = ["FusedKernel", "Tuning", "tuning"]
 
@@ -67,20 +67,6 @@ class Tuning:
 tuning = Tuning()
 
 _numbers = count(1)
-_blocks: deque[np.ndarray] = deque()
-
-
-def _take(size: int) -> np.ndarray:
-    """Scratch memory that starts at a cache line: what was given back last, if it is large enough."""
-    try:
-        block = _blocks.pop()
-        if block.size >= size:
-            return block
-    except IndexError:
-        pass
-    raw = np.empty(size + 64, np.uint8)
-    offset = -raw.ctypes.data % 64
-    return raw[offset : offset + size]
 
 
 class FusedKernel(Kernel):
@@ -155,8 +141,8 @@ class FusedKernel(Kernel):
             "ndarray": np.ndarray,
             "array": np.array,
             "empty": np.empty,
-            "take": _take,
-            "give": _blocks.append,
+            "take": take,
+            "give": give,
             "share": share,
             "config": config,
             "strided": self._strided,

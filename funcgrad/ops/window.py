@@ -19,6 +19,7 @@ import numpy as np
 
 from funcgrad.errors import ShapeError
 from funcgrad.ops.rules import batch_along, declare, linear
+from funcgrad.ops.window_pairs import pair_extremes, pair_scatter, side_by_side
 from funcgrad.types import ShapedArray, shape_of
 
 __all__ = [
@@ -84,23 +85,25 @@ def _reduce(
     dilation: int,
     base: int,
     padding: Pair,
+    into: Any = None,
 ) -> Any:
-    """Combine what each window sees by a ufunc."""
+    """Combine what each window sees by a ufunc; into an array if one is given."""
     n = x.shape[axis]
     count = _count(n, width, stride, dilation, base, padding)
     if base == 1 and width > 2 * stride * width.bit_length():
-        return _doubled(op, identity, x, axis, width, dilation, padding)[_at(axis, slice(None, None, stride))]
+        every = _doubled(op, identity, x, axis, width, dilation, padding)[_at(axis, slice(None, None, stride))]
+        return every if into is None else _copied(every, into)
     taps = list(_taps(n, count, width, stride, dilation, base, padding[0]))
     whole = slice(0, max(count - 1, 0) + 1, 1)
     seen = [x[_at(axis, elements)] for windows, elements in taps if windows == whole]
     if count and len(seen) == width:  # each window sees an element at each place
         if width == 1:
-            return seen[0].copy()
-        out = op(seen[0], seen[1])
+            return seen[0].copy() if into is None else _copied(seen[0], into)
+        out = op(seen[0], seen[1], out=into)
         for part in seen[2:]:
             op(out, part, out=out)
         return out
-    out = np.empty_like(x, shape=_sized(x, axis, count))
+    out = np.empty_like(x, shape=_sized(x, axis, count)) if into is None else into
     out.fill(identity)
     apart = stride == dilation == 1 and width <= base  # no window sees more than one element
     for windows, elements in taps:
@@ -110,6 +113,11 @@ def _reduce(
         else:
             op(target, x[_at(axis, elements)], out=target)
     return out
+
+
+def _copied(x: Any, into: Any) -> Any:
+    into[...] = x
+    return into
 
 
 def _doubled(op: Callable[..., Any], identity: Any, x: Any, axis: int, width: int, dilation: int, padding: Pair) -> Any:
@@ -133,8 +141,10 @@ def _doubled(op: Callable[..., Any], identity: Any, x: Any, axis: int, width: in
     return out
 
 
-def _sum_impl(x: Any, axis: int, width: int, stride: int, dilation: int, base: int, padding: Pair) -> Any:
-    return _reduce(np.add, 0, x, axis, width, stride, dilation, base, padding)
+def _sum_impl(
+    x: Any, axis: int, width: int, stride: int, dilation: int, base: int, padding: Pair, into: Any = None
+) -> Any:
+    return _reduce(np.add, 0, x, axis, width, stride, dilation, base, padding, into)
 
 
 def _window_aval(
@@ -177,8 +187,11 @@ REDUCE_WINDOW_SUM = linear("reduce_window_sum", _sum_impl, _window_aval, _sum_tr
 
 
 def _extreme_impl(op: np.ufunc, largest: bool) -> Callable[..., Any]:
-    def impl(x: Any, axis: int, width: int, stride: int, dilation: int, padding: Pair) -> Any:
-        return _reduce(op, neutral(x.dtype, largest), x, axis, width, stride, dilation, 1, padding)
+    def impl(x: Any, axis: int, width: int, stride: int, dilation: int, padding: Pair, into: Any = None) -> Any:
+        if side_by_side(x, axis, x.shape[axis] // 2, width, stride, dilation, padding):
+            into = np.empty(_sized(x, axis, x.shape[axis] // 2), x.dtype) if into is None else into
+            return pair_extremes(op, x, axis, into)
+        return _reduce(op, neutral(x.dtype, largest), x, axis, width, stride, dilation, 1, padding, into)
 
     return impl
 
@@ -213,13 +226,25 @@ def _bits(x: Any) -> Any:
 
 
 def _scatter_impl(
-    ct: Any, x: Any, out: Any, axis: int, width: int, stride: int, dilation: int, padding: Pair, largest: bool
+    ct: Any,
+    x: Any,
+    out: Any,
+    axis: int,
+    width: int,
+    stride: int,
+    dilation: int,
+    padding: Pair,
+    largest: bool,
+    into: Any = None,
 ) -> Any:
     n, count = x.shape[axis], out.shape[axis]
     if (width, stride, dilation, padding) == (2, 2, 1, (0, 0)) and 2 * count == n and _bits(ct) is not None:
-        return _scatter_pairs(ct, x, out, axis, largest)
+        if math.prod(x.shape[axis + 1 :]) > 2 and side_by_side(x, axis, count, width, stride, dilation, padding):
+            return pair_scatter(ct, x, axis, largest, np.empty(x.shape, ct.dtype) if into is None else into)
+        return _scatter_pairs(ct, x, out, axis, largest, into)
     apart = stride > (width - 1) * dilation
-    result = np.zeros_like(x, dtype=ct.dtype)
+    result = np.empty_like(x, dtype=ct.dtype) if into is None else into
+    result.fill(0)
     rest = np.empty_like(out, dtype=ct.dtype)  # cotangents of the windows that have selected no element yet
     rest[...] = ct
     for windows, elements in _taps(n, count, width, stride, dilation, 1, padding[0]):
@@ -233,9 +258,9 @@ def _scatter_impl(
     return result
 
 
-def _scatter_pairs(ct: Any, x: Any, out: Any, axis: int, largest: bool) -> Any:
+def _scatter_pairs(ct: Any, x: Any, out: Any, axis: int, largest: bool, into: Any) -> Any:
     """The same for pairs side by side, in fewer steps: the most common case by far."""
-    result = np.empty_like(x, dtype=ct.dtype)
+    result = np.empty_like(x, dtype=ct.dtype) if into is None else into
     first, second = _at(axis, slice(0, None, 2)), _at(axis, slice(1, None, 2))
     mask = _mask(_attains(x[first], out, largest), ct.itemsize)
     bits, cts = _bits(result), _bits(ct)

@@ -1,7 +1,8 @@
 """Expansion: what is one operation to NumPy's caller becomes several that can be fused, where arrays are large.
 
 Softmax and its like are primitives, computed in place by a few calls of NumPy. On large arrays the operations that they
-consist of join the groups of those around them (`fuse`), as do products of rows with rows (`vecdot`).
+consist of join the groups of those around them (`fuse`), as do products of rows with rows (`vecdot`). A convolution of
+an image with its channels last becomes one whose result has them last (`executor.channels_last`), and a transposition.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from funcgrad.core import Primitive, under
+from funcgrad.executor.channels_last import CONV_LAST
 from funcgrad.executor.tiles import tuning
 from funcgrad.ir import Equation, Program
 from funcgrad.ops.contract import DOT_GENERAL
-from funcgrad.ops.shape import CONVERT
+from funcgrad.ops.conv import CONV
+from funcgrad.ops.shape import CONVERT, TRANSPOSE
 from funcgrad.ops.softmax import GELU, LOG_SOFTMAX, LOGSUMEXP, RELU, SOFTMAX, gelu_parts
 from funcgrad.passes.builder import Builder
 from funcgrad.passes.rewrite import with_programs
@@ -59,6 +62,10 @@ def _relu(x: Any) -> Any:
     return np.maximum(x, 0)
 
 
+def _convolution(lhs: Any, rhs: Any, **params: Any) -> Any:
+    return np.moveaxis(CONV_LAST.bind(lhs, rhs, **params), -1, 1)
+
+
 def _product(a: Any, b: Any, contract: Any, batch: Any) -> Any:
     return np.sum(a * b, axis=contract[0])
 
@@ -70,6 +77,7 @@ _EXPANSIONS: dict[Primitive, Callable[..., Any]] = {
     GELU: _gelu,
     RELU: _relu,
     DOT_GENERAL: _product,
+    CONV: _convolution,
 }
 
 
@@ -83,7 +91,7 @@ def expand(program: Program, smallest: int | None = None, widest: int | None = N
     limits = tuning.smallest if smallest is None else smallest, tuning.widest if widest is None else widest
     builder = Builder(program)
     for eqn in program.equations:
-        if _goes(eqn, *limits):
+        if _goes(eqn, *limits) or (eqn.primitive is CONV and _channels_last(builder, eqn)):
             builder.changed = True
             _replace(builder, builder.current(eqn))
             continue
@@ -95,7 +103,7 @@ def expand(program: Program, smallest: int | None = None, widest: int | None = N
 
 def _goes(eqn: Equation, smallest: int, widest: int) -> bool:
     primitive = eqn.primitive
-    if primitive not in _EXPANSIONS:
+    if primitive not in _EXPANSIONS or primitive is CONV:
         return False
     shape, dtype = eqn.inputs[0].aval.shape, eqn.outputs[0].aval.dtype
     if math.prod(shape) < smallest or dtype.kind not in "fiu" or dtype == np.float16:
@@ -107,6 +115,13 @@ def _goes(eqn: Equation, smallest: int, widest: int) -> bool:
         return False
     first = next((i for i, n in enumerate(shape) if n != 1), 0)
     return bool(axes) and first not in axes and math.prod(shape[min(axes) :]) <= widest
+
+
+def _channels_last(builder: Builder, eqn: Equation) -> bool:
+    """Whether the input of a convolution is an array with its channels last, transposed."""
+    x = builder.current_atom(eqn.inputs[0])
+    made = builder.made.get(x)
+    return made is not None and made.primitive is TRANSPOSE and made.params["axes"][1] == x.aval.ndim - 1
 
 
 def _pairs_rows(eqn: Equation) -> bool:
@@ -123,6 +138,7 @@ def _replace(builder: Builder, eqn: Equation) -> None:
     args = [builder.value(x) for x in eqn.inputs]
     dtype = eqn.outputs[0].aval.dtype
     with under(builder):
-        args = [CONVERT.bind(x, dtype=dtype) if x.dtype != dtype else x for x in args]
+        if eqn.primitive is not CONV:
+            args = [CONVERT.bind(x, dtype=dtype) if x.dtype != dtype else x for x in args]
         out = _EXPANSIONS[eqn.primitive](*args, **eqn.params)
     builder.replace(eqn.outputs[0], out)

@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from funcgrad.config import config
+from funcgrad.executor.channels_last import CONV_LAST
 from funcgrad.executor.sharded import SHARDED
 from funcgrad.executor.spaces import ALIASES, REDUCTIONS, is_pointwise
 from funcgrad.executor.tile_ops import estimate
@@ -213,7 +214,7 @@ def cost(eqn: Equation) -> tuple[float, bool]:
     if is_pointwise(primitive) or primitive in REDUCTIONS:
         return size * estimate(eqn), True
     moved = sum(a.size * a.dtype.itemsize for a in avals)
-    if primitive is DOT_GENERAL or primitive is CONV:
+    if primitive in (DOT_GENERAL, CONV, CONV_LAST):
         return _FLOP_NS * _flops(eqn) * (1 if eqn.outputs[0].aval.dtype.itemsize <= 4 else 2) + 0.1 * moved, False
     return 0.3 * moved, False
 
@@ -221,7 +222,7 @@ def cost(eqn: Equation) -> tuple[float, bool]:
 def _flops(eqn: Equation) -> int:
     a, b = (x.aval for x in eqn.inputs)
     out = eqn.outputs[0].aval.size
-    if eqn.primitive is CONV:
+    if eqn.primitive is not DOT_GENERAL:
         return 2 * out * b.size // max(1, b.shape[0])
     return 2 * out * math.prod(a.shape[i] for i in eqn.params["contract"][0])
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from funcgrad.core import Primitive
+from funcgrad.executor.channels_last import CONV_LAST
 from funcgrad.executor.spaces import is_pointwise
 from funcgrad.ir import Equation
 from funcgrad.ops.contract import DOT_GENERAL
@@ -235,6 +236,7 @@ _AXES_OF = {
 _RULES: dict[Primitive, Callable[[Equation, Axes], Ruling | None]] = {
     DOT_GENERAL: _dot,
     CONV: _conv,
+    CONV_LAST: _conv,
     RESHAPE: _reshape,
     TRANSPOSE: _transpose,
     BROADCAST_TO: _broadcast,
