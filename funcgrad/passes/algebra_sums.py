@@ -172,6 +172,31 @@ def _dot_of_kinds(s: Simplifier, eqn: Equation) -> Atom | None:
     return s.emit(DOT_GENERAL, *ins, **eqn.params)
 
 
+def _dot_of_identity(s: Simplifier, eqn: Equation) -> Atom | None:
+    """I·b = b with its axes in another order, as where a Jacobian is taken of a product
+
+    An infinity in b no longer meets the zeros of I.
+    """
+    if eqn.params["batch"] != ((), ()):
+        return None
+    for k, x in enumerate(eqn.inputs):
+        value, other = s.constant(x), eqn.inputs[1 - k]
+        if value is None or value.ndim != 2 or len(eqn.params["contract"][k]) != 1 or not _is_identity(value):
+            continue
+        if other.aval.dtype == eqn.outputs[0].aval.dtype and not other.is_literal:
+            (axis,) = eqn.params["contract"][1 - k]
+            rest = _others(other.aval.ndim, (axis,))
+            return s.emit(TRANSPOSE, other, axes=(axis, *rest) if k == 0 else (*rest, axis))
+    return None
+
+
+def _is_identity(x: np.ndarray) -> bool:
+    n = len(x)
+    if x.shape != (n, n) or n < 2 or x[0, 0] != 1 or x[0, 1] != 0:
+        return False
+    return bool((x.diagonal() == 1).all()) and np.count_nonzero(x) == n
+
+
 def _dot_of_negative(s: Simplifier, eqn: Equation) -> Atom | None:
     """(-a)·b = -(a·b) where the result is no larger than a"""
     for k, x in enumerate(eqn.inputs):
@@ -212,6 +237,6 @@ _ALL: tuple[Rule, ...] = (_over_single, _of_reduction, _of_rearranged, _of_broad
 SUMS: dict[Primitive, tuple[Rule, ...]] = {
     REDUCE_SUM: (*_ALL, _sum_of_negatives, _sum_of_products),
     **{p: _ALL for p in _REDUCTIONS if p is not REDUCE_SUM},
-    DOT_GENERAL: (_dot_of_transposes, _dot_of_negative, _dot_of_kinds),
+    DOT_GENERAL: (_dot_of_identity, _dot_of_transposes, _dot_of_negative, _dot_of_kinds),
     TRANSPOSE: (_transpose_of_dot,),
 }

@@ -102,6 +102,11 @@ class Simplifier:
             self._uniform[atom] = _same_everywhere(self._consts[atom])
         return self._uniform[atom]
 
+    def constant(self, atom: Atom) -> np.ndarray | None:
+        """The array that an atom always is, if that is known."""
+        value = self._consts.get(atom)
+        return value if isinstance(value, np.ndarray) else None
+
     # ---------------------------------------------------------------------------------------------------- rewriting
 
     def emit(self, primitive: Primitive, *inputs: Any, **params: Any) -> Atom:
