@@ -200,27 +200,35 @@ class TileCode:
         self._temporary.append(register)
         return self.registers.view(register, shape, dtype)
 
-    def filled(self, scalar: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
-        """The name of a tile that each thread fills once, with a scalar or with what is the same for all tiles."""
-        key = (scalar, shape, dtype)
+    def filled(self, scalar: str, shape: tuple[int, ...], dtype: np.dtype[Any], then: str = "") -> str:
+        """The name of a tile that each thread fills once, with a scalar or with what is the same for all tiles.
+
+        `then` is the template of a line that changes it in place.
+        """
+        key = (scalar, shape, dtype, then)
         if key not in self._filled:
             self.registers.sizes.append(math.prod(shape) * dtype.itemsize)  # never free
             name = self._filled[key] = self.registers.view(len(self.registers.sizes) - 1, shape, dtype)
-            self.once.append(f"{self.function(np.copyto)}({name}, {scalar})")
+            self.once += self._written_out(name, scalar, then)
         return self._filled[key]
 
-    def spread(self, x: Atom, layout: Layout, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[str, list[str]]:
+    def spread(
+        self, x: Atom, layout: Layout, shape: tuple[int, ...], dtype: np.dtype[Any], then: str = ""
+    ) -> tuple[str, list[str]]:
         """The name of an operand written out in this shape and dtype, and the lines that do it if it is not yet."""
         name = self.operand(x, layout)
         root, layout = self.root(x, layout)
         if not self.space.tiled(layout):
-            return self.filled(name, shape, dtype), []
-        key = (root, shape, dtype)
+            return self.filled(name, shape, dtype, then), []
+        key = (root, shape, dtype, then)
         if key in self._spread:
             return self.registers.view(self._spread[key], shape, dtype), []
         register = self._spread[key] = self.registers.take(math.prod(shape) * dtype.itemsize)
         wide = self.registers.view(register, shape, dtype)
-        return wide, [f"{self.function(np.copyto)}({wide}, {name})"]
+        return wide, self._written_out(wide, name, then)
+
+    def _written_out(self, name: str, value: str, then: str) -> list[str]:
+        return [f"{self.function(np.copyto)}({name}, {value})", *([then.format(name)] if then else [])]
 
     def offsets(self, extent: tuple[int, ...]) -> str:
         """The name of an array with the position of the first element of each row of a tile."""

@@ -155,29 +155,25 @@ def _select(code: TileCode, eqn: Equation, fit: Fit) -> None:
     bits = _BITS.get(dtype.itemsize)
     shape = code.shape(fit.result)
     same = all(a.aval.shape == () or a.aval.dtype == dtype for a in (x, y))
-    condition = code.operand(c, fit.operands[0])
     names = [code.operand(a, layout, dtype) for a, layout in zip((x, y), fit.operands[1:], strict=True)]
     copyto = code.function(np.copyto)
     if bits is None or not same:
+        condition = code.operand(c, fit.operands[0])
         out = code.target(eqn, fit)
         code.write(eqn, f"{copyto}({out}, {names[1]})", f"{copyto}({out}, {names[0]}, where={condition})")
         return
     int_dtype = code.bindings.dtype(bits)
     zero = [_is_zero(a) for a in (x, y)]
     out = code.target(eqn, fit, (2,) if zero[0] else (1,))
-    mask = code.temporary(shape, bits)
-    left, right, into = (f"{name}.view({int_dtype})" for name in (*names, out))
-    negative, both = code.function(np.negative), code.function(np.bitwise_and)
-    start = f"{copyto}({mask}, {condition})"
     if zero[0]:  # where c holds the mask is 0, elsewhere -1
-        minus = code.bindings.constant(1, bits)
-        code.write(
-            eqn, start, f"{code.function(np.subtract)}({mask}, {minus}, {mask})", f"{both}({right}, {mask}, {into})"
-        )
-        return
-    lines = [start, f"{negative}({mask}, {mask})"]
-    if zero[1]:
-        code.write(eqn, *lines, f"{both}({left}, {mask}, {into})")
+        then = f"{code.function(np.subtract)}({{0}}, {code.bindings.constant(1, bits)}, {{0}})"
+    else:
+        then = f"{code.function(np.negative)}({{0}}, {{0}})"
+    mask, lines = code.spread(c, fit.operands[0], shape, bits, then)
+    left, right, into = (f"{name}.view({int_dtype})" for name in (*names, out))
+    both = code.function(np.bitwise_and)
+    if any(zero):
+        code.write(eqn, *lines, f"{both}({right if zero[0] else left}, {mask}, {into})")
         return
     either = code.function(np.bitwise_xor)
     code.write(
