@@ -238,10 +238,23 @@ def test_blas_is_kept_to_one_thread_while_somebody_wants_that() -> None:
     def counts() -> list[int]:
         return [library.get_num_threads() for library in blas]
 
-    before = counts()
-    with single_blas():
+    before, inside, go = counts(), threading.Event(), threading.Event()
+
+    def other() -> None:
         with single_blas():
-            assert counts() == [1] * len(blas)
+            inside.set()
+            go.wait()
+
+    thread = threading.Thread(target=other)
+    with single_blas():
         assert counts() == [1] * len(blas)
+        thread.start()
+        inside.wait()
         assert (np.ones((3, 3)) @ np.ones((3, 3)) == 3).all()
+    assert counts() == before
+    go.set()
+    thread.join()
+    assert counts() == before
+    with single_blas():
+        assert counts() == [1] * len(blas)
     assert counts() == before

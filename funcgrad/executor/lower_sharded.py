@@ -13,7 +13,7 @@ from funcgrad.config import config
 from funcgrad.executor.executable import Executable, compile_program
 from funcgrad.executor.sharded import part
 from funcgrad.executor.step import INTO, OWN, Bindings, Kernel, Step, lowers
-from funcgrad.executor.threads import share, single_blas
+from funcgrad.executor.threads import is_sharing, share, single_blas
 from funcgrad.ir import Equation, Program
 
 __all__ = ["Sharded"]
@@ -66,7 +66,7 @@ class Sharded(Kernel):
 
     def _share(self, calls: list[list[Any]], returned: list[Any]) -> None:
         # The first call begins no threads: many programs are called once, and they are to start quickly.
-        if config.threads > 1 and self._calls:
+        if config.threads > 1 and self._calls and not is_sharing():
             with single_blas():
                 share(self._work, self.count, calls, returned)
         else:

@@ -24,7 +24,7 @@ from typing import Any
 
 from funcgrad.config import config
 
-__all__ = ["share", "single_blas"]
+__all__ = ["is_sharing", "share", "single_blas"]
 
 Work = Callable[..., object]
 
@@ -137,8 +137,8 @@ def share(work: Work, count: int, *args: Any) -> None:
     if me in _busy:
         job.run()
     else:
-        _busy.add(me)
         try:
+            _busy.add(me)
             for helper in _helpers(min(config.threads, count) - 1):
                 helper.start(job)
                 helpers.append(helper)
@@ -151,6 +151,11 @@ def share(work: Work, count: int, *args: Any) -> None:
             raise job.error
         finally:
             job.error = None
+
+
+def is_sharing() -> bool:
+    """Whether this thread does a share of some work; what it calls in turn does not share."""
+    return _thread.get_ident() in _busy
 
 
 def _helpers(wanted: int) -> list[_Worker]:
@@ -191,33 +196,39 @@ _lock = _thread.allocate_lock()
 
 
 class _Blas:
-    """How many threads BLAS works with, kept at one while there are users who want that.
+    """How many threads BLAS works with, kept at one while somebody wants that.
+
+    The first who wants it sets it, and resets it when leaving, whoever else may still be there: OpenBLAS does not
+    always do what a thread says that has not said it before.
 
     Attributes:
         libraries: what sets it, by `threadpoolctl`; None before it was looked for.
+        owner: the thread that has set it. If an interrupt keeps it from leaving, it leaves the next time.
     """
 
     def __init__(self) -> None:
         self.libraries: list[Any] | None = None
-        self.users = 0
+        self.owner: int | None = None
         self.before: list[int] = []
         self.lock = _thread.allocate_lock()
 
     def enter(self) -> None:
+        me = _thread.get_ident()
         with self.lock:
             if self.libraries is None:
                 self.libraries = _find_blas()
-            if self.users == 0:
+            if self.owner is None:
                 self.before = [library.get_num_threads() for library in self.libraries]
+                self.owner = me
+            if self.owner == me:
                 for library in self.libraries:
                     library.set_num_threads(1)
-            self.users += 1
 
     def leave(self) -> None:
         with self.lock:
-            self.users -= 1
-            if self.users == 0:
+            if self.owner == _thread.get_ident():
                 self.restore()
+                self.owner = None
 
     def restore(self) -> None:
         for library, threads in zip(self.libraries or (), self.before, strict=True):
@@ -239,13 +250,15 @@ _blas = _Blas()
 def single_blas() -> Iterator[None]:
     """`with single_blas():` keeps BLAS to one thread, where `threadpoolctl` is installed; otherwise does nothing.
 
+    A thread does not enter it again before it has left.
+
     The setting is one of the process: a product of matrices that another thread does meanwhile is done by one, too.
 
     >>> with single_blas():
     ...     product = np.ones((2, 2)) @ np.ones((2, 2))
     """
-    _blas.enter()
     try:
+        _blas.enter()
         yield
     finally:
         _blas.leave()
@@ -258,9 +271,9 @@ def _forget() -> None:
     _busy.clear()
     _started, _lock = 0, _thread.allocate_lock()
     _blas.lock = _thread.allocate_lock()
-    if _blas.users:
-        _blas.users = 0
+    if _blas.owner is not None:
         _blas.restore()
+        _blas.owner = None
 
 
 if hasattr(os, "register_at_fork"):
