@@ -8,10 +8,13 @@ with its bases.
 
 from __future__ import annotations
 
+import sys
 from _thread import RLock
 from typing import Any
 
 import numpy as np
+
+from funcgrad.write_target import possible_targets
 
 __all__ = ["Captures", "is_write_error"]
 
@@ -87,6 +90,9 @@ class Captures:
         locked, self.locked, self.copies = self.locked, {}, {}
         if not locked:
             return
+        error = sys.exception()
+        if error is not None:
+            _judge(error)
         with _guard:
             for lock in locked.values():
                 lock.holders -= 1
@@ -114,5 +120,24 @@ _REFUSALS = ("array is read-only", "destination is read-only", "base is read-onl
 
 
 def is_write_error(error: BaseException) -> bool:
-    """Whether `error` is NumPy's refusal to write to a locked array."""
-    return type(error) is ValueError and str(error).endswith(_REFUSALS)
+    """Whether `error` is NumPy's refusal to write to a locked array, and not to one that was read-only before."""
+    _judge(error)
+    return getattr(error, "is_of_lock", False)
+
+
+def _judge(error: BaseException) -> None:
+    """Note on an error, once, what `is_write_error` says: while the locks are there that it may be of."""
+    if type(error) is not ValueError or hasattr(error, "is_of_lock") or not str(error).endswith(_REFUSALS):
+        return
+    targets = possible_targets(error)
+    error.is_of_lock = bool(_locks) and (not targets or any(map(_is_locked, targets)))  # type: ignore[attr-defined]
+
+
+def _is_locked(array: Any) -> bool:
+    """Whether an array, or one that it is a view of, could be written to but for its lock."""
+    while isinstance(array, np.ndarray):
+        lock = _locks.get(id(array))
+        if lock is not None and lock.writeable:
+            return True
+        array = array.base
+    return False

@@ -31,6 +31,7 @@ __all__ = [
     "escaped",
     "evaluate",
     "fail",
+    "on_behalf",
     "under",
 ]
 
@@ -131,7 +132,7 @@ def evaluate(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) 
     """Run an operation with NumPy; every tracer has lost its trace here."""
     for a in args:
         if isinstance(a, Tracer):
-            raise escaped(a, primitive.name)
+            raise a.owner.escaped(a, primitive.name)
     try:
         return primitive.impl(*args, **params)
     except Exception as error:
@@ -172,6 +173,10 @@ class Trace:
         """Interpret one operation on `args`, some of which may be tracers of this trace."""
         raise NotImplementedError
 
+    def escaped(self, tracer: Tracer, name: str) -> Exception:
+        """The error for a tracer of this trace that an operation meets outside it."""
+        return escaped(tracer, name)
+
     def descends_from(self, other: Trace) -> bool:
         """Whether `other` is this trace or one that encloses it."""
         trace: Trace | None = self
@@ -202,6 +207,26 @@ class under:
 
     def __exit__(self, *_: object) -> None:
         _current.reset(self.token)
+
+
+class on_behalf:
+    """`with on_behalf(trace, source):` makes `trace` the current one, for what stands there in the user's code."""
+
+    __slots__ = ("before", "source", "token", "trace")
+
+    def __init__(self, trace: Trace | None, source: Source) -> None:
+        self.trace, self.source = trace, source
+
+    def __enter__(self) -> None:
+        trace = self.trace
+        if trace is not None:
+            self.before, trace.source = trace.source, self.source
+        self.token: Token[Trace | None] = _current.set(trace)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self.token)
+        if self.trace is not None:
+            self.trace.source = self.before
 
 
 class Tracer:
@@ -243,6 +268,7 @@ def escaped(tracer: Tracer, name: str) -> UnexpectedTracerError:
     return UnexpectedTracerError(
         f"{name}: a traced value of type {tracer.aval} was used outside the transformation that made it"
         + (f" (it was made at {made})" if made else "")
-        + ". Return it from the function instead of storing it in a global, an attribute or a closure; a thread "
-        "started inside a transformed function must run in contextvars.copy_context()."
+        + ". Return it from the function instead of storing it in a global, an attribute or a closure; a rule of a "
+        "custom_jvp or custom_vjp gets such a value as an argument or a residual; a thread started inside a "
+        "transformed function must run in contextvars.copy_context()."
     )

@@ -28,6 +28,7 @@ __all__ = [
     "ImpureFunctionError",
     "ImpureFunctionWarning",
     "InconclusiveRuleError",
+    "NotLinearError",
     "ShapeError",
     "TracerArrayConversionError",
     "TracerBoolConversionError",
@@ -87,6 +88,10 @@ class InconclusiveRuleError(NotImplementedError):
     """A primitive has no derivative for this use."""
 
 
+class NotLinearError(TypeError):
+    """A function, or a rule for derivatives, must be linear and is not."""
+
+
 class GuardError(RuntimeError):
     """A program was run with values for which it does not hold: Python chose another branch when it was recorded."""
 
@@ -118,7 +123,7 @@ def operands_text(args: Iterable[Any]) -> str:
 
 def explain(name: str, args: Sequence[Any], error: Exception, source: Source) -> Exception:
     """The error to raise in place of `error`, which the operation `name` met: same kind, with the user's words."""
-    if isinstance(error, (ConcretizationTypeError, TracerArrayConversionError, UnexpectedTracerError)):
+    if isinstance(error, (ConcretizationTypeError, NotLinearError, TracerArrayConversionError, UnexpectedTracerError)):
         return error
     place = describe(source)
     message = f"{name}: {error}\n  operands: {operands_text(args)}"

@@ -19,7 +19,7 @@ import numpy as np
 
 from funcgrad.capture import Captures
 from funcgrad.config import config
-from funcgrad.core import Primitive, Trace, Tracer, escaped, fail, under
+from funcgrad.core import Primitive, Trace, Tracer, fail, on_behalf
 from funcgrad.errors import reraise
 from funcgrad.ir import Equation, Literal, Program, Var
 from funcgrad.ir_check import check_program
@@ -124,7 +124,7 @@ class Record(Trace):
             if isinstance(a, np.ndarray):
                 captured = True
             elif isinstance(a, Tracer) and not self._encloses(a):
-                raise escaped(a, primitive.name)
+                raise a.owner.escaped(a, primitive.name)
             values.append(a)
         source = self.source or user_source()
         # Whether an operation across examples is the same for all of them is known to the owner of the axis alone.
@@ -175,22 +175,15 @@ class Record(Trace):
     ) -> Any:
         """Evaluate under the parent trace; with `wanted`, by the primitive's `forward` rule."""
         parent = self.parent
-        before = None
-        if parent is not None:
-            before, parent.source = parent.source, source
-        try:
-            with under(parent):
-                if wanted is not None and primitive.forward is not None:
-                    return primitive.forward(values, wanted, **params)
-                if parent is not None:
-                    return parent.process(primitive, values, params)
-                try:
-                    return primitive.impl(*values, **params)
-                except Exception as error:
-                    fail(primitive, values, params, error, source)
-        finally:
+        with on_behalf(parent, source):
+            if wanted is not None and primitive.forward is not None:
+                return primitive.forward(values, wanted, **params)
             if parent is not None:
-                parent.source = before
+                return parent.process(primitive, values, params)
+            try:
+                return primitive.impl(*values, **params)
+            except Exception as error:
+                fail(primitive, values, params, error, source)
 
     def _abstract(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any], source: Source) -> Any:
         try:

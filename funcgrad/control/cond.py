@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad.control.programs import joint_programs, like_carry
+from funcgrad.control.programs import joint_programs, own_leaves
 from funcgrad.core import Tracer
 from funcgrad.ir import Program, eval_program
 from funcgrad.ops.rules import declare
@@ -24,6 +24,7 @@ from funcgrad.transforms.call import (
     interleave,
     lift_consts,
     quietly,
+    record_program,
     reverse_programs,
     tangent_program,
 )
@@ -74,7 +75,7 @@ def _pad(program: Program, n: int, kept: Sequence[Sequence[ShapedArray]], mine: 
             out += results[n:] if i == mine else [np.broadcast_to(a.dtype.type(0), a.shape) for a in avals]
         return out
 
-    return like_carry(fun, program.in_avals)
+    return record_program(program.in_avals, fun)
 
 
 def _backward(
@@ -90,7 +91,7 @@ def _backward(
 
 
 def _choose(backward: Program, start: int, size: int, n: int, avals: Sequence[ShapedArray]) -> Program:
-    return like_carry(lambda *xs: eval_program(backward, [*xs[start : start + size], *xs[n:]]), avals)
+    return record_program(avals, lambda *xs: eval_program(backward, [*xs[start : start + size], *xs[n:]]))
 
 
 def _batch(args: Sequence[Any], batched: Sequence[bool], size: int, axis_name: Any, branches: Branches) -> Any:
@@ -125,6 +126,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     """Call the branch of this number, the first or last if it is out of range.
 
     Raises TypeError where the branches return different structures, shapes or dtypes; the message says which leaf.
+    Where the value of `index` is known no other branch is run, nor compared.
 
     >>> switch(1, [np.sin, np.cos], 0.0)
     np.float64(1.0)
@@ -137,7 +139,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
         raise TypeError(f"switch: the index must be an integer scalar, got {aval_of(index)}")
     value = _known(index)
     if value is not None:
-        return branches[min(max(int(value), 0), len(branches) - 1)](*operands)
+        return _call(branches[min(max(int(value), 0), len(branches) - 1)], operands)
     return _traced(np.clip(index, 0, len(branches) - 1), list(branches), operands, "switch")
 
 
@@ -146,6 +148,7 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     """`true_fun(*operands)` if `pred`, else `false_fun(*operands)`.
 
     Raises TypeError where the two return different structures, shapes or dtypes; the message says which leaf.
+    Where the value of `pred` is known the other function is not run, nor compared.
 
     >>> cond(True, lambda x: x + 1.0, lambda x: x - 1.0, 3.0)
     4.0
@@ -158,8 +161,14 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
         )
     value = _known(pred)
     if value is not None:
-        return true_fun(*operands) if value else false_fun(*operands)
+        return _call(true_fun if value else false_fun, operands)
     return _traced(np.not_equal(pred, 0).astype(int), [false_fun, true_fun], operands, "cond")
+
+
+def _call(branch: Callable[..., Any], operands: Sequence[Any]) -> Any:
+    """The result of the one branch that is run."""
+    leaves, treedef = tree.flatten(branch(*operands))
+    return treedef.unflatten(own_leaves(leaves, tree.leaves(operands)))
 
 
 def _traced(index: Any, branches: list[Callable[..., Any]], operands: Sequence[Any], name: str) -> Any:

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad.control.programs import body_program
+from funcgrad.control.programs import body_program, own_leaves
 from funcgrad.control.scan import Layout, bind_scan
 from funcgrad.control.while_ import Counts, bind_while
 from funcgrad.control.while_transpose import WHILE_TRANSPOSE  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from funcgrad.core import Tracer, current_trace
+from funcgrad.errors import ConcretizationTypeError, TracerArrayConversionError
 from funcgrad.ir import Program
 from funcgrad.ops.rules import WEAKEN
 from funcgrad.ops.shape import CONVERT
@@ -43,7 +44,7 @@ def _fixed_point(name: str, record: Callable[[list[Any]], Program], init: list[A
 
     Returns the program and the initial carry; raises TypeError where the carry changes its structure, shape or dtype.
     """
-    start = [x if is_weak(x) or isinstance(x, Tracer) else np.asarray(x) for x in init]
+    start = list(init)
     while True:
         program = record(start)
         n = len(program.out_avals) if name != "scan" else program.out_tree.children()[0].num_leaves
@@ -61,23 +62,23 @@ def _fixed_point(name: str, record: Callable[[list[Any]], Program], init: list[A
 
 
 def _strong(x: Any, dtype: np.dtype[Any]) -> Any:
-    """A Python scalar as an array of this dtype."""
-    return CONVERT.bind(x, dtype=dtype) if isinstance(x, Tracer) else np.asarray(x, dtype)
+    """A Python scalar as a NumPy scalar of this dtype."""
+    return CONVERT.bind(x, dtype=dtype) if isinstance(x, Tracer) else dtype.type(x)
 
 
 def _scan_length(xs: Sequence[Any], paths: Sequence[Any], length: int | None) -> int:
-    sizes = {}
+    found: set[int] = set() if length is None else {length}
     for path, x in zip(paths, xs, strict=True):
         if not shape_of(x):
             raise ValueError(f"scan: xs{tree.keystr(path)} is a scalar; it needs a first axis to scan over")
-        sizes[f"xs{tree.keystr(path)} has {shape_of(x)[0]}"] = shape_of(x)[0]
-    found = set(sizes.values()) | ({length} if length is not None else set())
+        found.add(shape_of(x)[0])
     if len(found) == 1:
         return found.pop()
     if not found:
         raise ValueError("scan: with xs=None give length")
-    asked = [] if length is None else [f"length is {length}"]
-    raise ValueError("scan: the first axes differ in size:\n  " + "\n  ".join(asked + list(sizes)))
+    sizes = [] if length is None else [f"length is {length}"]
+    sizes += [f"xs{tree.keystr(path)} has {shape_of(x)[0]}" for path, x in zip(paths, xs, strict=True)]
+    raise ValueError("scan: the first axes differ in size:\n  " + "\n  ".join(sizes))
 
 
 @boundary
@@ -111,14 +112,14 @@ def scan(
     (6.0, array([0., 1., 3.]))
     """
     check_callable(f, "scan")
-    start, carry_tree = _leaf_list(init, "scan", "init")
+    given, carry_tree = _leaf_list(init, "scan", "init")
     leaves, x_tree = _leaf_list(xs, "scan", "xs")
     n = _scan_length(leaves, [p for p, _ in tree.leaves_with_path(xs)], length)
     avals = [ShapedArray(shape_of(x)[1:], dtype_of(x)) for x in leaves]
 
     def record(carry: list[Any]) -> Program:
         def body(*flat: Any) -> Any:
-            out = f(carry_tree.unflatten(flat[: len(start)]), x_tree.unflatten(flat[len(start) :]))
+            out = f(carry_tree.unflatten(flat[: len(given)]), x_tree.unflatten(flat[len(given) :]))
             if not (isinstance(out, (tuple, list)) and len(out) == 2):
                 raise TypeError(f"scan: the body must return (carry, y), got a {type(out).__name__}")
             return tuple(out)
@@ -126,8 +127,9 @@ def scan(
         every = [*(aval_of(c) for c in carry), *avals]
         return body_program(lambda *ys: body(*ys), tree.structure(tuple(every)), every)
 
-    program, start = _fixed_point("scan", record, start, carry_tree)
+    program, start = _fixed_point("scan", record, given, carry_tree)
     results = bind_scan(program, Layout(0, len(start), n, bool(reverse)), [*start, *leaves])
+    results = own_leaves(results, [*given, *start, *leaves])
     ys_tree = program.out_tree.children()[1]
     return carry_tree.unflatten(list(results[: len(start)])), ys_tree.unflatten(list(results[len(start) :]))
 
@@ -159,14 +161,19 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     going = cond_fun(init_val)
     if shape_of(going) != ():
         raise TypeError(f"while_loop: the condition must be a scalar, got {aval_of(going)}")
-    if all(_concrete(x) for x in (*leaves, going)):
-        value, done = _python_loop(cond_fun, body_fun, init_val, treedef)
-        # A traced value that the functions close over may have come in on the way.
-        return value if done else while_loop(cond_fun, body_fun, value)
 
     def record(carry: list[Any]) -> Program:
         every = [aval_of(c) for c in carry]
         return body_program(lambda *ys: body_fun(treedef.unflatten(ys)), tree.structure(tuple(every)), every)
+
+    if all(_concrete(x) for x in (*leaves, going)):
+        value, done = _python_loop(cond_fun, body_fun, leaves, treedef, going)
+        # A traced value that the functions close over may have come in on the way.
+        if not done:
+            return while_loop(cond_fun, body_fun, treedef.unflatten(value))
+        if value is leaves:
+            value = _untouched("while_loop", record, leaves, treedef)
+        return treedef.unflatten(own_leaves(value, leaves))
 
     body, start = _fixed_point("while_loop", record, leaves, treedef)
     avals = [aval_of(s) for s in start]
@@ -174,37 +181,56 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     return treedef.unflatten(list(bind_while(cond, body, Counts(0, 0), start)))
 
 
+def _untouched(name: str, record: Callable[[list[Any]], Program], leaves: list[Any], treedef: Any) -> list[Any]:
+    """The carry of a loop without steps: a Python scalar takes on the dtype that would come out."""
+    try:
+        return _fixed_point(name, record, leaves, treedef)[1]
+    except (ConcretizationTypeError, TracerArrayConversionError):  # the body asks for values
+        return [_strong(x, dtype_of(x)) if is_weak(x) else x for x in leaves]
+
+
 def _concrete(x: Any) -> bool:
     return not isinstance(x, Tracer) or x.concrete() is not None
 
 
 def _python_loop(
-    cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], value: Any, treedef: Any
-) -> tuple[Any, bool]:
-    """Run the loop as long as values are known, checking once that the carry keeps its form.
+    cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], leaves: list[Any], treedef: Any, going: Any
+) -> tuple[list[Any], bool]:
+    """Run the loop as long as values are known, from the value of these leaves, for which the condition is `going`.
 
     Returns the value it has come to, and whether it is the last one.
     """
-    checked = False
-    while True:
-        going = cond_fun(value)
-        if not all(_concrete(x) for x in (going, *tree.leaves(value))):
+    value, settled = leaves, False
+    while going:
+        value, settled = _next("while_loop", value, treedef, body_fun(treedef.unflatten(value)), settled)
+        going = cond_fun(treedef.unflatten(value))
+        if not all(_concrete(x) for x in (going, *value)):
             return value, False
-        if not going:
-            return value, True
-        new = body_fun(value)
-        if not checked:
-            faults = [] if tree.structure(new) == treedef else tree.mismatch("carry", value, new)
-            pairs = [] if faults else list(zip(tree.leaves_with_path(value), tree.leaves(new), strict=True))
-            for (path, a), b in pairs:
-                if shape_of(a) != shape_of(b) or (dtype_of(a) != dtype_of(b) and not is_weak(a)):
-                    faults.append(f"carry{tree.keystr(path)}: expected {aval_of(a)}, got {aval_of(b)}")
-            if faults:
-                raise TypeError(
-                    "while_loop: the body must return a carry like the initial one:\n  " + "\n  ".join(faults)
-                )
-            checked = True
-        value = new
+    return value, True
+
+
+def _next(name: str, carry: list[Any], treedef: Any, result: Any, settled: bool) -> tuple[list[Any], bool]:
+    """The leaves of what the body made of a carry, and whether they are of their final dtypes (`settled`).
+
+    The first step, and one more after Python scalars, are checked: raises TypeError where the carry changes in
+    structure, shape or dtype. A Python scalar takes on the dtype that comes out, as where the body is recorded.
+    """
+    new, structure = tree.flatten(result)
+    if settled:
+        return new, True
+    if structure != treedef:
+        faults = tree.mismatch("carry", treedef.unflatten(carry), structure.unflatten(new))
+        faults = faults or [f"carry: expected {treedef}, got {structure}"]
+    else:
+        faults = [
+            f"carry{tree.keystr(path)}: expected {aval_of(a)}, got {aval_of(b)}"
+            for (path, a), b in zip(tree.leaves_with_path(treedef.unflatten(carry)), new, strict=True)
+            if shape_of(a) != shape_of(b) or (dtype_of(a) != dtype_of(b) and not is_weak(a))
+        ]
+    if faults:
+        raise TypeError(f"{name}: the body must return a carry like the initial one:\n  " + "\n  ".join(faults))
+    strong = [_strong(x, dtype_of(x)) if is_weak(x) else x for x in new]
+    return strong, not any(is_weak(x) for x in carry)
 
 
 @boundary
@@ -218,7 +244,7 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
     """
     check_callable(body_fun, "fori_loop")
     low, high = (x.concrete() if isinstance(x, Tracer) else x for x in (lower, upper))
-    leaves, _ = _leaf_list(init_val, "fori_loop", "init_val")
+    leaves, treedef = _leaf_list(init_val, "fori_loop", "init_val")
 
     def step(i: Any, value: Any) -> Any:
         return body_fun(WEAKEN.bind(i), value)  # a Python integer, as in the loop that this stands for
@@ -228,8 +254,9 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
         _, out = while_loop(lambda s: s[0] < upper, lambda s: (s[0] + 1, step(s[0], s[1])), (start, init_val))
         return out
     steps = range(int(low), int(high))
-    if _plain(leaves):
+    if steps and _plain(leaves):
+        value, settled = leaves, False
         for i in steps:
-            init_val = body_fun(i, init_val)
-        return init_val
+            value, settled = _next("fori_loop", value, treedef, body_fun(i, treedef.unflatten(value)), settled)
+        return treedef.unflatten(own_leaves(value, leaves))
     return scan(lambda c, i: (step(i, c), None), init_val, np.arange(steps.start, max(steps.stop, steps.start)))[0]

@@ -5,19 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 import funcgrad.tree as tree
 from funcgrad.ir import Program, eval_program
 from funcgrad.ops.shape import CONVERT
-from funcgrad.transforms.call import lift_consts, record_program
+from funcgrad.transforms.call import lift_consts
 from funcgrad.transforms.make_ir import trace_to_program
 from funcgrad.types import ShapedArray, aval_of, result_dtype
 
-__all__ = ["body_program", "joint_programs", "like_carry"]
+__all__ = ["body_program", "joint_programs", "own_leaves", "scalars"]
 
 
-def like_carry(fun: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray]) -> Program:
-    """The program of a flat function of inputs with these avals."""
-    return record_program(avals, fun)
+def own_leaves(results: Sequence[Any], given: Sequence[Any]) -> list[Any]:
+    """Results that share no memory with what was given, or with each other, as compiled code has it."""
+    seen = set(map(id, given))
+    out: list[Any] = []
+    for x in results:
+        if x.__class__ is np.ndarray and (id(x) in seen or x.base is not None or not x.flags.writeable):
+            x = x.copy()
+        seen.add(id(x))
+        out.append(x)
+    return out
+
+
+def scalars(xs: Sequence[Any]) -> tuple[Any, ...]:
+    """The values, with scalars for arrays of shape (), as NumPy's operations return them."""
+    return tuple([x[()] if x.__class__ is np.ndarray and not x.shape else x for x in xs])
 
 
 def body_program(fun: Callable[..., Any], in_tree: Any, avals: Sequence[ShapedArray]) -> Program:

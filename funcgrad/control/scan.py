@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.control.programs import scalars
 from funcgrad.core import Primitive
 from funcgrad.ir import Program, eval_program
 from funcgrad.ops.rules import declare
@@ -65,7 +66,7 @@ def _impl(*args: Any, program: Program, layout: Layout) -> tuple[Any, ...]:
         carry = out[: layout.carry]
         for y, o in zip(ys, out[layout.carry :], strict=True):
             y[i] = o
-    return (*carry, *ys)
+    return (*scalars(carry), *ys)
 
 
 def _abstract(*avals: ShapedArray, program: Program, layout: Layout) -> tuple[ShapedArray, ...]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.control.programs import scalars
 from funcgrad.ir import Program, eval_program
 from funcgrad.ops.rules import declare
 from funcgrad.transforms.call import batch_program, cached, close, interleave, quietly, record_program, tangent_program
@@ -44,7 +45,7 @@ def _impl(*args: Any, cond: Program, body: Program, counts: Counts) -> tuple[Any
     c, b, carry = counts.split(args)
     while eval_program(cond, [*c, *carry])[0]:
         carry = eval_program(body, [*b, *carry])
-    return tuple(carry)
+    return scalars(carry)
 
 
 def _abstract(*avals: ShapedArray, cond: Program, body: Program, counts: Counts) -> tuple[ShapedArray, ...]:

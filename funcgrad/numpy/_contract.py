@@ -71,7 +71,8 @@ def inner(a: Any, b: Any, /) -> Any:
 @implements(np.vdot)
 def vdot(a: Any, b: Any, /) -> Any:
     """The dot product of flattened arrays, the first conjugated."""
-    return dot(np.conjugate(np.ravel(array_operand(a))), np.ravel(array_operand(b)))
+    x = np.ravel(array_operand(a))
+    return dot(np.conjugate(x) if x.dtype.kind == "c" else x, np.ravel(array_operand(b)))
 
 
 @implements(np.outer)

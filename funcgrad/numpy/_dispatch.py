@@ -24,6 +24,11 @@ __all__ = ["FUNCTIONS", "UFUNC_METHODS", "array_operand", "implements", "install
 
 _WRITERS = {np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis}
 
+_REDUCTION_HINTS = {
+    "numpy.logaddexp.reduce": "Use funcgrad.nn.logsumexp.",
+    "numpy.logaddexp.accumulate": "Use funcgrad.lax.cumlogsumexp.",
+}
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
@@ -137,7 +142,7 @@ def _ufunc_slowly(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: d
         if fun is None and method == "outer":
             return _outer(ufunc, *inputs, **kwargs)
         if fun is None:
-            raise _unsupported(name)
+            raise _unsupported(name, _REDUCTION_HINTS.get(name, ""))
         return fun(*inputs, **kwargs)
     fun = FUNCTIONS.get(ufunc)
     if fun is not None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.core import Primitive
+from funcgrad.core import Primitive, Tracer
 from funcgrad.numpy._dispatch import array_operand, call_ufunc, implements, operand
 from funcgrad.ops.math import COMPLEX, IMAG, REAL, SELECT, UFUNCS
 from funcgrad.ops.rules import WEAKEN
-from funcgrad.types import aval_of, dtype_of, is_weak, shape_of, ufunc_dtypes
+from funcgrad.types import aval_of, dtype_of, is_weak, shape_of, ufunc_dtypes, weak_type
 
 __all__ = [
     "UFUNC_NAMES",
@@ -19,7 +19,9 @@ __all__ = [
     "angle",
     "around",
     "array_equal",
+    "can_cast",
     "clip",
+    "common_type",
     "complex_of",
     "divmod",
     "fix",
@@ -28,13 +30,16 @@ __all__ = [
     "imag",
     "isclose",
     "iscomplex",
+    "iscomplexobj",
     "isneginf",
     "isposinf",
     "isreal",
+    "isrealobj",
     "modf",
     "nan_to_num",
     "real",
     "real_if_close",
+    "result_type",
     "round",
     "select",
     "sinc",
@@ -239,6 +244,42 @@ def isreal(x: Any) -> Any:
 def iscomplex(x: Any) -> Any:
     """Whether the imaginary part is not zero, elementwise."""
     return imag(x) != 0
+
+
+@implements(np.iscomplexobj)
+def iscomplexobj(x: Any) -> bool:
+    """Whether the dtype is complex."""
+    return dtype_of(operand(x)).kind == "c"
+
+
+@implements(np.isrealobj)
+def isrealobj(x: Any) -> bool:
+    """Whether the dtype is not complex."""
+    return not iscomplexobj(x)
+
+
+@implements(np.result_type)
+def result_type(*arrays_and_dtypes: Any) -> np.dtype[Any]:
+    """The dtype that NumPy's promotion gives; traced Python scalars give way, as Python's own."""
+    return np.result_type(*map(_for_promotion, arrays_and_dtypes))
+
+
+@implements(np.can_cast)
+def can_cast(from_: Any, to: Any, casting: Any = "safe") -> bool:
+    """Whether a cast between dtypes is allowed by a rule."""
+    return np.can_cast(dtype_of(from_) if isinstance(from_, Tracer) else from_, to, casting)
+
+
+@implements(np.common_type)
+def common_type(*arrays: Any) -> Any:
+    """The floating or complex scalar type that is common to arrays."""
+    return np.common_type(*(np.empty(0, dtype_of(operand(x))) for x in arrays))
+
+
+def _for_promotion(x: Any) -> Any:
+    if not isinstance(x, Tracer):
+        return x
+    return weak_type(dtype_of(x))(0) if x.weak else dtype_of(x)
 
 
 @implements(np.isposinf)

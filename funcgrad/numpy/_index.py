@@ -11,7 +11,7 @@ import numpy as np
 
 from funcgrad.numpy._dispatch import array_operand, implements, operand
 from funcgrad.numpy._plan import Plan, mask_indices, plan_index
-from funcgrad.numpy._shape import axis_index, broadcast_to, moveaxis, reshape, slice_axis, transpose
+from funcgrad.numpy._shape import axis_index, broadcast_to, moveaxis, reshape, slice_axis, transpose, whole
 from funcgrad.ops.index import GATHER, SCATTER, SCATTER_ADD
 from funcgrad.ops.shape import PLACE, SLICE, SPLIT
 from funcgrad.types import broadcast_shapes, dtype_of, result_dtype, shape_of
@@ -95,7 +95,7 @@ def _write_gathered(x: Any, values: Any, indices: Sequence[Any], plan: Plan, add
 def take(a: Any, indices: Any, axis: Any = None, out: None = None, mode: str = "raise") -> Any:
     """Elements at indices along an axis (of the flattened array by default); modes raise, wrap and clip."""
     x = array_operand(a)
-    if axis is None:
+    if whole(axis, x.ndim):
         x, axis = np.ravel(x), 0
     axis = axis_index(axis, x.ndim)
     i = operand(indices)

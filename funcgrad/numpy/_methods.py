@@ -18,7 +18,7 @@ from funcgrad.numpy._contract import matmul
 from funcgrad.numpy._dispatch import array_operand, operand
 from funcgrad.numpy._elementwise import imag, real
 from funcgrad.numpy._index import compress, getitem, scatter_into
-from funcgrad.numpy._shape import astype, matrix_transpose, reshape, transpose
+from funcgrad.numpy._shape import astype, matrix_transpose, ravel, reshape, transpose
 from funcgrad.ops.math import UFUNCS
 from funcgrad.types import PYTHON_SCALARS
 
@@ -48,7 +48,7 @@ _COMPARE = {
     "eq": np.equal,
     "ne": np.not_equal,
 }
-_UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
+_UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute}
 
 _METHODS = (
     "all", "any", "argmax", "argmin", "argsort", "choose", "clip", "conj", "conjugate", "copy", "cumprod",
@@ -76,11 +76,16 @@ def _operator(primitive: Primitive, swapped: bool) -> Callable[[Any, Any], Any]:
 
 
 def _power(self: Any, exponent: Any) -> Any:
-    """`x ** 2` and the like by the ufuncs that NumPy's own operator uses for arrays."""
+    """`x ** 2` and the like by the ufuncs that NumPy's own operator uses for arrays.
+
+    They decide about the dtype for booleans: 2 gives int8 for an array of them and int64 for a `numpy.bool_`, which is
+    what a value of shape () is taken for. A traced exponent is not looked at, since no dtype may depend on a value.
+    """
     if exponent.__class__ in (int, float) and not self.weak:
-        if exponent == 2 and (self.dtype.kind in "fc" or exponent.__class__ is int):
+        kind = self.dtype.kind
+        if exponent == 2 and (kind in "fc" or (exponent.__class__ is int and (kind != "b" or self.shape))):
             return np.square(self)
-        if self.dtype.kind in "fc":
+        if kind in "fc":
             if exponent == 1:
                 return np.positive(self)
             if exponent == 0.5:
@@ -91,6 +96,11 @@ def _power(self: Any, exponent: Any) -> Any:
 
 
 _general_power = _operator(UFUNCS[np.power], False)
+
+
+def _invert(self: Any) -> Any:
+    """`~x`; of Python's integers, booleans among them, it is an integer again."""
+    return -self - 1 if self.weak and self.dtype.kind in "bi" else UFUNCS[np.invert].bind(self)
 
 
 def _unary(primitive: Primitive) -> Callable[[Any], Any]:
@@ -106,7 +116,7 @@ def _install_operators() -> None:
     for name, ufunc in _UNARY.items():
         setattr(Tracer, f"__{name}__", _unary(UFUNCS[ufunc]))
     Tracer.__hash__ = None  # type: ignore[assignment]
-    Tracer.__pow__ = _power  # type: ignore[attr-defined]
+    Tracer.__pow__, Tracer.__invert__ = _power, _invert  # type: ignore[attr-defined]
     Tracer.__matmul__ = lambda self, other: NotImplemented if _foreign(other) else matmul(self, other)  # type: ignore[attr-defined]
     Tracer.__rmatmul__ = lambda self, other: NotImplemented if _foreign(other) else matmul(other, self)  # type: ignore[attr-defined]
     Tracer.__divmod__ = lambda self, other: (self // other, self % other)  # type: ignore[attr-defined]
@@ -166,6 +176,7 @@ def _install_methods() -> None:
         "real": real,
         "imag": imag,
         "at": lambda self: At(self),
+        "flat": ravel,  # to be read: nothing can be written to
     }
     for name, get in properties.items():
         setattr(Tracer, name, property(get))

@@ -8,7 +8,7 @@ import numpy as np
 
 from funcgrad.errors import TracerWriteError
 from funcgrad.numpy._dispatch import UFUNC_METHODS, array_operand, implements
-from funcgrad.numpy._shape import astype, axis_index
+from funcgrad.numpy._shape import astype, axis_index, whole
 from funcgrad.ops.reduce import REDUCE_AND, REDUCE_MAX, REDUCE_MIN, REDUCE_OR, REDUCE_PROD, REDUCE_SUM
 
 __all__ = ["all", "amax", "amin", "any", "count_nonzero", "given", "max", "min", "no_out", "prod", "ptp",
@@ -44,7 +44,7 @@ def _reduce(primitive: Any, a: Any, axis: Any, keepdims: Any, initial: Any, wher
         if neutral is None and not given(initial):
             raise ValueError(f"{primitive.name} with where= needs initial=, as it has no neutral element")
         x = np.where(where, x, array_operand(initial if neutral is None else neutral).astype(x.dtype))
-    axes = reduction_axes(axis, x.ndim)
+    axes = reduction_axes(None if whole(axis, x.ndim) else axis, x.ndim)
     keep = given(keepdims) and bool(keepdims)
     if given(initial) and neutral is None and _any_empty(x.shape, axes):
         # nothing to reduce along some axis: the result is `initial` throughout

@@ -53,6 +53,7 @@ __all__ = [
     "transpose",
     "unstack",
     "vstack",
+    "whole",
 ]  # fmt: skip
 
 
@@ -62,6 +63,11 @@ def axis_index(axis: Any, ndim: int) -> int:
     if not -ndim <= axis < ndim:
         raise np.exceptions.AxisError(axis, ndim)
     return axis % ndim
+
+
+def whole(axis: Any, ndim: int) -> bool:
+    """Whether there is no axis to choose: None, or that of a 0-d array, where many NumPy functions take 0 and -1."""
+    return axis is None or (ndim == 0 and not isinstance(axis, (tuple, list)) and operator.index(axis) in (0, -1))
 
 
 def _axes(axes: Any, ndim: int, repeated: bool = False) -> tuple[int, ...]:
@@ -193,7 +199,7 @@ def expand_dims(a: Any, axis: Any) -> Any:
 def squeeze(a: Any, axis: Any = None) -> Any:
     """Remove axes of size 1."""
     x = array_operand(a)
-    gone = tuple(i for i, n in enumerate(x.shape) if n == 1) if axis is None else _axes(axis, x.ndim)
+    gone = tuple(i for i, n in enumerate(x.shape) if n == 1) if whole(axis, x.ndim) else _axes(axis, x.ndim)
     if any(x.shape[i] != 1 for i in gone):
         raise ValueError(f"squeeze: axes {gone} of {x.shape} do not all have size 1")
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in gone))
@@ -385,8 +391,10 @@ def tile(A: Any, reps: Any) -> Any:
 @implements(np.repeat)
 def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
     """Repeat each element, along an axis or flattened; `repeats` is an integer or one per element."""
-    x = ravel(a) if axis is None else array_operand(a)
-    i = 0 if axis is None else axis_index(axis, x.ndim)
+    x = array_operand(a)
+    if whole(axis, x.ndim):
+        x, axis = ravel(x), 0
+    i = axis_index(axis, x.ndim)
     counts = np.asarray(repeats)
     if counts.ndim == 0 or counts.size == 1:
         n = int(counts.reshape(()))

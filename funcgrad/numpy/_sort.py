@@ -9,7 +9,7 @@ import numpy as np
 
 from funcgrad.numpy._dispatch import UFUNC_METHODS, array_operand, implements, operand
 from funcgrad.numpy._index import take
-from funcgrad.numpy._shape import astype, axis_index
+from funcgrad.numpy._shape import astype, axis_index, whole
 from funcgrad.ops.cumulative import CUMMAX, CUMMIN, CUMPROD, CUMSUM
 from funcgrad.ops.rules import WEAKEN
 from funcgrad.ops.sort import ARGMAX, ARGMIN, ARGSORT, SEARCHSORTED, SORT
@@ -33,7 +33,7 @@ def sort(a: Any, axis: Any = -1, kind: Any = None, order: None = None, *, stable
 def argsort(a: Any, axis: Any = -1, kind: Any = None, order: None = None, *, stable: Any = None) -> Any:
     """The indices that sort an array along an axis (flattened with axis=None)."""
     x = array_operand(a)
-    if axis is None:
+    if whole(axis, x.ndim):
         x, axis = np.ravel(x), 0
     return ARGSORT.bind(x, axis=axis_index(axis, x.ndim), stable=bool(stable) or kind in ("stable", "mergesort"))
 
@@ -57,11 +57,11 @@ def lexsort(keys: Any, axis: int = -1) -> Any:
 
 def _arg(primitive: Any, a: Any, axis: Any, keepdims: Any) -> Any:
     x = array_operand(a)
-    flat = np.ravel(x) if axis is None else x
-    out = primitive.bind(flat, axis=0 if axis is None else axis_index(axis, x.ndim))
+    flat = whole(axis, x.ndim)
+    out = primitive.bind(np.ravel(x), axis=0) if flat else primitive.bind(x, axis=axis_index(axis, x.ndim))
     if keepdims is np._NoValue or not keepdims:
         return out
-    return np.reshape(out, (1,) * x.ndim) if axis is None else np.expand_dims(out, axis)
+    return np.reshape(out, (1,) * x.ndim) if flat else np.expand_dims(out, axis)
 
 
 @implements(np.argmax)
@@ -101,7 +101,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
 
 def _cumulative(primitive: Any, a: Any, axis: Any, dtype: Any) -> Any:
     x = array_operand(a)
-    if axis is None:
+    if whole(axis, x.ndim):
         x, axis = np.ravel(x), 0
     if dtype is None:
         return primitive.bind(x, axis=axis_index(axis, x.ndim))

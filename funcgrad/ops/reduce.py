@@ -87,9 +87,14 @@ REDUCE_PROD = declare("reduce_prod", _impl(np.multiply), _abstract(np.multiply),
 
 
 def _hits(out: Any, x: Any, axes: Axes) -> tuple[Any, Any]:
-    """Where the extremal elements are, as numbers, and how many there are: the derivative is shared among ties."""
-    hit = np.equal(x, keep_axes(out, shape_of(x), axes)).astype(dtype_of(x))
-    return hit, np.maximum(np.sum(hit, axis=axes, keepdims=True), 1)  # none of several NaN is equal to their extremum
+    """Where the extremal elements are, as numbers, and how many there are: the derivative is shared among ties.
+
+    No element is equal to a NaN: the count is NaN there, and so is the derivative.
+    """
+    dtype = dtype_of(x)
+    hit = np.equal(x, keep_axes(out, shape_of(x), axes)).astype(dtype)
+    count = np.sum(hit, axis=axes, keepdims=True)
+    return hit, np.where(np.equal(count, 0), dtype.type(np.nan), count)
 
 
 def _extremum_jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any], axes: Axes, keepdims: bool) -> Any:

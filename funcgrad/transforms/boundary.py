@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from funcgrad.core import Tracer
 from funcgrad.errors import TracerArrayConversionError, fold_traceback, locate
 from funcgrad.types import PYTHON_SCALARS, refuse_subclass
 
-__all__ = ["boundary", "check_callable", "differentiable_leaf", "leaving", "own_value", "split_aux"]
+__all__ = ["boundary", "check_callable", "differentiable_leaf", "leaving", "of_chosen", "own_value", "split_aux"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -68,6 +68,20 @@ def differentiable_leaf(x: Any, name: str, transform: str) -> None:
         refuse_subclass(x, f"{transform}: {name}")
     if x.dtype.kind not in "biufc":
         raise TypeError(f"{transform}: {name} has dtype {x.dtype}; it must be an array of numbers")
+
+
+def of_chosen(
+    fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], nums: Sequence[int]
+) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """`fun` of the arguments at these positions alone, and these arguments."""
+
+    def called(*chosen: Any) -> Any:
+        given = list(args)
+        for i, x in zip(nums, chosen, strict=True):
+            given[i] = x
+        return fun(*given, **kwargs)
+
+    return called, tuple(args[i] for i in nums)
 
 
 def split_aux(result: Any) -> tuple[Any, Any]:

@@ -12,7 +12,7 @@ from types import FunctionType, MethodType
 from typing import Any
 
 import funcgrad.tree as tree
-from funcgrad.core import Primitive, Trace, Tracer, current_trace, evaluate, under
+from funcgrad.core import Primitive, Trace, Tracer, current_trace, evaluate, on_behalf, under
 from funcgrad.record import Record, RecordTracer
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
 from funcgrad.transforms.vmap import BatchTrace
@@ -161,13 +161,8 @@ class Substitution(Trace):
         if parent is None:
             with under(None):
                 return evaluate(primitive, args, params)
-        before = parent.source
-        parent.source = self.source or before
-        try:
-            with under(parent):
-                return parent.process(primitive, args, params)
-        finally:
-            parent.source = before
+        with on_behalf(parent, self.source or parent.source):
+            return parent.process(primitive, args, params)
 
     def descends_from(self, other: Trace) -> bool:
         return id(other) in self.owners or super().descends_from(other)

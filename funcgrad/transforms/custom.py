@@ -23,7 +23,7 @@ from funcgrad.transforms.boundary import boundary, check_callable, differentiabl
 from funcgrad.transforms.closure import Discovery, Substitution, hands_on, held_by, scope_of
 from funcgrad.transforms.custom_call import CUSTOM, Rules, closed_over
 from funcgrad.transforms.symbolic import CustomVJPPrimal, SymbolicZero, tangent_aval
-from funcgrad.types import ShapedArray, aval_of, float0, shape_of
+from funcgrad.types import ShapedArray, aval_of, dtype_of, float0, shape_of
 
 __all__ = ["custom_gradient", "custom_jvp", "custom_vjp"]
 
@@ -376,8 +376,8 @@ class custom_vjp(_Custom):
         return [f for f in (self.forward, self.backward) if f is not None]
 
     def set_rules(self, call: _Call, rules: Rules) -> None:
-        shapes = [shape_of(x) for x in call.leaves]
-        n = len(shapes)
+        avals = [aval_of(x) for x in call.leaves]
+        n = len(avals)
         forward_rule: Any = self.forward
         backward_rule: Any = self.backward
         kept_tree: list[Any] = []
@@ -409,12 +409,12 @@ class custom_vjp(_Custom):
                 if found:
                     raise closed_over(self.name, found) from None
                 raise
-            return [*_flat_cotangents(self.name, call.in_tree, shapes, grads), *[None] * (len(kept) - m)]
+            return [*_flat_cotangents(self.name, call.in_tree, avals, grads), *[None] * (len(kept) - m)]
 
         rules.forward, rules.backward = forward, backward
 
 
-def _flat_cotangents(name: str, in_tree: Any, shapes: Sequence[tuple[int, ...]], grads: Any) -> list[Any]:
+def _flat_cotangents(name: str, in_tree: Any, avals: Sequence[ShapedArray], grads: Any) -> list[Any]:
     """The leaves of what a backward rule returned; None stands for zeros of a whole argument."""
     n = len(in_tree.children())
     if not isinstance(grads, (tuple, list)) or len(grads) != n:
@@ -431,23 +431,34 @@ def _flat_cotangents(name: str, in_tree: Any, shapes: Sequence[tuple[int, ...]],
             out.extend(child.flatten_up_to(g))
         except (ValueError, TypeError) as error:
             raise TypeError(f"{name}: cotangent {i} of the backward rule does not fit its argument: {error}") from None
-    for g, shape in zip(out, shapes, strict=True):
+    for i, (g, aval) in enumerate(zip(out, avals, strict=True)):
         if g is None or getattr(g, "dtype", None) == float0:
             continue
         if not isinstance(g, SymbolicZero):
             differentiable_leaf(g, "a cotangent of the backward rule", name)
-        if shape_of(g) not in (shape, ()):
+        if shape_of(g) != aval.shape:
             raise TypeError(
-                f"{name}: the backward rule returned a cotangent of shape {shape_of(g)} for an argument of {shape}"
+                f"{name}: the backward rule returned a cotangent of shape {shape_of(g)} for an argument of {aval.shape}"
+                "; they must be equal (None stands for zeros)"
             )
-    return [None if isinstance(g, SymbolicZero) else g for g in out]
+        if dtype_of(g).kind == "c" and aval.dtype.kind != "c":
+            raise TypeError(
+                f"{name}: the backward rule returned a complex cotangent, {aval_of(g)}, for a real argument, {aval}; "
+                "return its real part"
+            )
+        if isinstance(g, SymbolicZero):
+            out[i] = None
+        elif g.__class__ is np.ndarray:
+            out[i] = g.view()  # the rule may keep the array: a view is not added to in place, and copied as a result
+    return out
 
 
 def custom_gradient(fun: Fun) -> Fun:
     """A function from one that returns its value together with its pullback.
 
     `fun(*args) -> (output, pullback)`, where `pullback(ct)` gives the cotangents of the arguments (a tuple of them for
-    more than one).
+    more than one). `fun` is run once more for each backward pass, at the same arguments: only these are kept until
+    then, and what the pullback closes over is computed again. A `custom_vjp` says itself what to keep.
 
     >>> from funcgrad import grad
     >>> f = custom_gradient(lambda x: (x**2, lambda ct: 10.0 * ct))

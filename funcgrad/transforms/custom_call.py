@@ -14,9 +14,10 @@ import numpy as np
 import funcgrad.tree as tree
 from funcgrad.errors import UnexpectedTracerError
 from funcgrad.ops.rules import declare
+from funcgrad.transforms.linearity import record_linear
 from funcgrad.transforms.make_ir import trace_to_program
 from funcgrad.transforms.symbolic import SymbolicZero
-from funcgrad.transforms.vjp import record_function, zero_like
+from funcgrad.transforms.vjp import zero_like
 from funcgrad.transforms.vmap import vmap
 from funcgrad.types import ShapedArray, aval_of, float0, is_inexact, shape_of
 
@@ -108,9 +109,8 @@ def _forward(ins: Sequence[Any], wanted: Sequence[bool], rules: Rules) -> tuple[
         return [*outs, *(d for d in douts if d is not None)]
 
     _, in_tree = tree.flatten(tuple(zeros))
-    with record_function(along, zeros, in_tree, False) as recording:
-        pass
-    values = [recording.value(x) for x in recording.outputs]
+    what = f"{rules.__name__}: the JVP rule must be linear in the tangents"
+    recording, values = record_linear(along, zeros, in_tree, what, lambda outs: outs[len(moved) :])
     return tuple(values[: len(moved)]), (recording, moved)
 
 

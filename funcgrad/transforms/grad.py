@@ -10,11 +10,11 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.source import describe
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value
+from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, of_chosen, own_value
 from funcgrad.transforms.vjp import Recording, record_function, zero_like
 from funcgrad.types import PYTHON_SCALARS, aval_of, dtype_of
 
-__all__ = ["grad", "positions", "value_and_grad"]
+__all__ = ["grad", "one_or_all", "positions", "value_and_grad"]
 
 Argnums = int | Sequence[int]
 
@@ -55,24 +55,17 @@ def value_and_grad(
     @wraps(fun, updated=())
     @boundary
     def value_and_grad_fun(*args: Any, **kwargs: Any) -> Any:
-        nums = positions(argnums, len(args), fun)
-        leaves, in_tree = tree.flatten(tuple(args[i] for i in nums))
+        nums = positions(argnums, len(args), fun, "grad")
+        called, chosen = of_chosen(fun, args, kwargs, nums)
+        leaves, in_tree = tree.flatten(chosen)
         _check_inputs(args, nums, leaves, holomorphic, allow_int)
-
-        def called(*chosen: Any) -> Any:
-            given = list(args)
-            for i, x in zip(nums, chosen, strict=True):
-                given[i] = x
-            return fun(*given, **kwargs)
-
         with record_function(called, leaves, in_tree, has_aux) as recording:
             value = _check_output(recording, fun, holomorphic)
             grads = recording.pull([_one(value)], consume=True)
             filled = [zero_like(t.value) if g is None else g for g, t in zip(grads, recording.inputs, strict=True)]
             aux = tree.map(lambda x: own_value(recording.value(x)), recording.aux) if has_aux else None
             value = own_value(value)
-        chosen = in_tree.unflatten(filled)
-        gradient = chosen[0] if isinstance(argnums, (int, np.integer)) else chosen
+        gradient = one_or_all(in_tree.unflatten(filled), argnums)
         return ((value, aux), gradient) if has_aux else (value, gradient)
 
     return value_and_grad_fun
@@ -110,23 +103,31 @@ def _name(fun: Callable[..., Any]) -> str:
     return getattr(fun, "__name__", type(fun).__name__)
 
 
-def positions(argnums: Argnums, n: int, fun: Callable[..., Any]) -> tuple[int, ...]:
+def _single(argnums: Argnums) -> bool:
+    return isinstance(argnums, (int, np.integer))
+
+
+def one_or_all(per_argument: Sequence[Any], argnums: Argnums) -> Any:
+    """What belongs to the argument that an integer `argnums` names; of all that a tuple of them names, a tuple."""
+    return per_argument[0] if _single(argnums) else per_argument
+
+
+def positions(argnums: Argnums, n: int, fun: Callable[..., Any], who: str) -> tuple[int, ...]:
     """`argnums` as positions from 0 to n - 1; raises TypeError where a call with n arguments has none there."""
-    single = isinstance(argnums, (int, np.integer))
-    if not single and not isinstance(argnums, (tuple, list)):
-        raise TypeError(f"grad: argnums must be an integer or a tuple of integers, got {argnums!r}")
-    nums: Sequence[Any] = (argnums,) if single else tuple(argnums)
+    if not _single(argnums) and not isinstance(argnums, (tuple, list)):
+        raise TypeError(f"{who}: argnums must be an integer or a tuple of integers, got {argnums!r}")
+    nums: Any = (argnums,) if _single(argnums) else tuple(argnums)  # type: ignore[arg-type]
     for i in nums:
         if not isinstance(i, (int, np.integer)):
-            raise TypeError(f"grad: argnums must be integers, got {i!r}")
+            raise TypeError(f"{who}: argnums must be integers, got {i!r}")
         if not -n <= i < n:
             raise TypeError(
-                f"grad of {_name(fun)}: argnums={argnums} but it was called with {n} positional arguments; the "
+                f"{who} of {_name(fun)}: argnums={argnums} but it was called with {n} positional arguments; the "
                 "argument to differentiate by must be passed by position"
             )
     found = tuple(int(i % n) for i in nums)
     if len(set(found)) < len(found):
-        raise ValueError(f"grad of {_name(fun)}: argnums={argnums} names an argument twice")
+        raise ValueError(f"{who} of {_name(fun)}: argnums={argnums} names an argument twice")
     return found
 
 
@@ -154,9 +155,11 @@ def _check_inputs(args: Sequence[Any], nums: Sequence[int], leaves: Sequence[Any
 def _check_output(recording: Recording, fun: Callable[..., Any], holomorphic: bool) -> Any:
     outputs = recording.outputs
     if len(outputs) != 1 or recording.out_tree.num_nodes != 1:
+        structure = str(recording.out_tree).removeprefix("PyTreeDef(").removesuffix(")")
+        hint = "Is its return statement missing?" if structure == "None" else "Return one number, or (number, aux)"
         raise TypeError(
-            f"grad needs a function that returns a scalar; {_name(fun)} returned {recording.out_tree}. Return one "
-            "number, or (number, aux) with has_aux=True"
+            f"grad needs a function that returns a scalar; {_name(fun)} returned {structure}. {hint}"
+            + ("" if structure == "None" else " with has_aux=True")
         )
     value = recording.value(outputs[0])
     differentiable_leaf(value, f"the output of {_name(fun)}", "grad")

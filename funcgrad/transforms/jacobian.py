@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
-from funcgrad.transforms.grad import positions
+from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, of_chosen
+from funcgrad.transforms.grad import one_or_all, positions
 from funcgrad.transforms.jvp import jvp
 from funcgrad.transforms.vjp import vjp
 from funcgrad.transforms.vmap import vmap
@@ -79,19 +79,6 @@ def _quotient(piece: Any, x: Any, out: Any) -> Any:
     return piece if dtype_of(piece) == dtype else piece.astype(dtype)
 
 
-def _chosen(fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], argnums: Argnums) -> Any:
-    """`fun` of the arguments at `argnums` alone, and these arguments."""
-    nums = positions(argnums, len(args), fun)
-
-    def called(*chosen: Any) -> Any:
-        given = list(args)
-        for i, x in zip(nums, chosen, strict=True):
-            given[i] = x
-        return fun(*given, **kwargs)
-
-    return called, tuple(args[i] for i in nums)
-
-
 def jacfwd(
     fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
 ) -> Callable[..., Any]:
@@ -120,7 +107,7 @@ def jacfwd(
     @wraps(fun, updated=())
     @boundary
     def jacfwd_fun(*args: Any, **kwargs: Any) -> Any:
-        called, primals = _chosen(fun, args, kwargs, argnums)
+        called, primals = of_chosen(fun, args, kwargs, positions(argnums, len(args), fun, "jacfwd"))
         paths, in_tree = tree.flatten_with_path(primals)
         for path, x in paths:
             _checked(x, f"argument {tree.keystr(path)}", "jacfwd", holomorphic, "f")
@@ -142,7 +129,7 @@ def jacfwd(
 def _columns(rows: Any, leaves: Sequence[Any], in_tree: Any, argnums: Argnums) -> Any:
     split = _split(rows, leaves, len(shape_of(rows)) - 1)
     pieces = in_tree.unflatten([_quotient(_own(p), x, rows) for p, x in zip(split, leaves, strict=True)])
-    return pieces[0] if isinstance(argnums, (int, np.integer)) else pieces
+    return one_or_all(pieces, argnums)
 
 
 def jacrev(
@@ -163,7 +150,7 @@ def jacrev(
     @wraps(fun, updated=())
     @boundary
     def jacrev_fun(*args: Any, **kwargs: Any) -> Any:
-        called, primals = _chosen(fun, args, kwargs, argnums)
+        called, primals = of_chosen(fun, args, kwargs, positions(argnums, len(args), fun, "jacrev"))
         for path, x in tree.leaves_with_path(primals):
             _checked(x, f"argument {tree.keystr(path)}", "jacrev", holomorphic, "biufc" if allow_int else "fc")
         out, pullback, *aux = vjp(called, *primals, has_aux=has_aux)
@@ -179,7 +166,7 @@ def jacrev(
             for r, x in zip(in_leaves, in_primals, strict=True)
         ]
         per_output = [in_tree.unflatten(column) for column in zip(*pieces, strict=True)]
-        jacobian = out_tree.unflatten([p[0] if isinstance(argnums, (int, np.integer)) else p for p in per_output])
+        jacobian = out_tree.unflatten([one_or_all(p, argnums) for p in per_output])
         return (jacobian, *aux) if has_aux else jacobian
 
     return jacrev_fun

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad.core import Primitive, Trace, Tracer, current_trace, under
+from funcgrad.core import Primitive, Trace, Tracer, current_trace, on_behalf, under
 from funcgrad.errors import InconclusiveRuleError, reraise
 from funcgrad.ops.rules import match_tangent
 from funcgrad.source import Source, user_source
@@ -64,18 +64,10 @@ class JVPTrace(Trace):
                 primals.append(a)
                 tangents.append(None)
         source = self.source or user_source()
-        parent = self.parent
-        before = None
-        if parent is not None:
-            before, parent.source = parent.source, source
-        try:
-            with under(parent):
-                if all(t is None for t in tangents):
-                    return primitive.bind(*primals, **params)
-                return self._push(primitive, primals, tangents, params, source)
-        finally:
-            if parent is not None:
-                parent.source = before
+        with on_behalf(self.parent, source):
+            if all(t is None for t in tangents):
+                return primitive.bind(*primals, **params)
+            return self._push(primitive, primals, tangents, params, source)
 
     def _push(
         self,

@@ -16,8 +16,9 @@ from funcgrad.ir import Program
 from funcgrad.ops.rules import match_tangent
 from funcgrad.record import RecordTracer
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value
+from funcgrad.transforms.linearity import record_linear
 from funcgrad.transforms.make_ir import trace_to_program
-from funcgrad.transforms.vjp import Recording, record_function, snapshot, vjp, zero_like
+from funcgrad.transforms.vjp import Recording, pullback_of, record_function, snapshot, zero_like
 from funcgrad.types import ShapedArray, aval_of, is_inexact, shape_of
 
 __all__ = ["Linear", "linear_transpose", "linearize"]
@@ -129,6 +130,9 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[..., tu
     Returns:
         A function from a cotangent of the output to a tuple, one cotangent per primal.
 
+    Raises:
+        NotLinearError: (when called) the function is seen not to be linear.
+
     >>> (ct,) = linear_transpose(lambda x: np.array([[1.0, 2.0], [3.0, 4.0]]) @ x, ShapedArray((2,), float))(np.ones(2))
     >>> ct
     array([4., 6.])
@@ -142,7 +146,12 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[..., tu
     @boundary
     def transposed(ct: Any) -> tuple[Any, ...]:
         # A linear function has the same derivative everywhere.
-        _, pullback = vjp(fun, *tree.map(zeros, primals))
-        return pullback(ct)
+        leaves, in_tree = tree.flatten(tree.map(zeros, primals))
+        recording, _ = record_linear(
+            fun, leaves, in_tree, "linear_transpose: the function must be linear in its arguments", lambda outs: outs
+        )
+        for x in recording.outputs:
+            differentiable_leaf(x, "an output", "linear_transpose")
+        return pullback_of(recording, in_tree)(ct)
 
     return transposed

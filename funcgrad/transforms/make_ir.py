@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
+import numpy as np
+
 import funcgrad.tree as tree
 from funcgrad.core import current_trace, under
 from funcgrad.ir import Program
 from funcgrad.record import Record
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
+from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, of_chosen
 from funcgrad.types import ShapedArray, aval_of
 
 __all__ = ["eval_shape", "make_ir", "trace_to_program"]
@@ -55,21 +57,14 @@ def make_ir(fun: Callable[..., Any], static_argnums: int | Sequence[int] = ()) -
       in (e,) }
     """
     check_callable(fun, "make_ir")
-    static = {static_argnums} if isinstance(static_argnums, int) else set(static_argnums)
+    static = {static_argnums} if isinstance(static_argnums, (int, np.integer)) else set(static_argnums)
 
     @wraps(fun, updated=())
     @boundary
     def make_ir_fun(*args: Any, **kwargs: Any) -> Program:
         fixed = {i % len(args) for i in static}
         traced = [i for i in range(len(args)) if i not in fixed]
-
-        def called(*chosen: Any) -> Any:
-            given = list(args)
-            for i, x in zip(traced, chosen, strict=True):
-                given[i] = x
-            return fun(*given, **kwargs)
-
-        return trace_to_program(called, [args[i] for i in traced])
+        return trace_to_program(*of_chosen(fun, args, kwargs, traced))
 
     return make_ir_fun
 

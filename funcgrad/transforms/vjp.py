@@ -8,7 +8,7 @@ current then, so that a pullback can itself be recorded, differentiated, or carr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,13 +22,16 @@ from funcgrad.record import Record, RecordTracer
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value, split_aux
 from funcgrad.types import aval_of, dtype_of, float0, is_inexact, is_weak, shape_of, weak_type
 
-__all__ = ["Recording", "backward", "record_function", "snapshot", "vjp", "zero_like"]
+__all__ = ["Recording", "backward", "pullback_of", "record_function", "snapshot", "vjp", "zero_like"]
 
 
 class Recording:
-    """A function that was recorded at a point: its inputs and outputs, flat, and the record between them."""
+    """A function that was recorded at a point: its inputs and outputs, flat, and the record between them.
 
-    __slots__ = ("aux", "equations", "inputs", "out_tree", "outputs", "record")
+    `held` has the ids of the arrays that a closed record had locked, for one that may be made a snapshot of.
+    """
+
+    __slots__ = ("aux", "equations", "held", "inputs", "out_tree", "outputs", "record")
 
     def __init__(self, record: Record, inputs: list[RecordTracer]) -> None:
         self.record, self.inputs = record, inputs
@@ -36,6 +39,7 @@ class Recording:
         self.outputs: list[Any] = []
         self.out_tree: Any = None
         self.aux: Any = None
+        self.held: Container[int] | None = None
 
     def value(self, x: Any) -> Any:
         """The value of `x` outside the record."""
@@ -53,10 +57,11 @@ class Recording:
 
 
 def record_function(
-    fun: Callable[..., Any], leaves: Sequence[Any], in_tree: Any, has_aux: bool, reverse: bool = True
+    fun: Callable[..., Any], leaves: Sequence[Any], in_tree: Any, has_aux: bool, reverse: bool = True, ask: Any = None
 ) -> Recording:
     """Record `fun` at flat arguments, in concrete mode and for a walk in `reverse`; the recording must be closed."""
     record = Record(current_trace(), reverse=reverse)
+    record.ask = ask
     recording = Recording(record, [record.input(x) for x in leaves])
     try:
         with under(record):
@@ -214,6 +219,15 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
     outputs = [own_value(recording.value(x)) for x in recording.outputs]
     out = recording.out_tree.unflatten(outputs)
 
+    pullback = pullback_of(recording, in_tree)
+    if has_aux:
+        return out, pullback, tree.map(lambda x: own_value(recording.value(x)), recording.aux)
+    return out, pullback
+
+
+def pullback_of(recording: Recording, in_tree: Any) -> Callable[[Any], tuple[Any, ...]]:
+    """The function from a cotangent of a recording's output to those of its inputs."""
+
     @boundary
     def pullback(ct: Any) -> tuple[Any, ...]:
         cts = _cotangent_leaves(recording, ct)
@@ -221,15 +235,13 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
         filled = [zero_like(t.value) if g is None else g for g, t in zip(grads, recording.inputs, strict=True)]
         return in_tree.unflatten(filled)
 
-    if has_aux:
-        return out, pullback, tree.map(lambda x: own_value(recording.value(x)), recording.aux)
-    return out, pullback
+    return pullback
 
 
 def snapshot(recording: Recording) -> None:
     """Copy what the user could still write to: captured arrays, and views of them."""
     copies: dict[int, np.ndarray] = {}
-    held = recording.record.captures.locked
+    held = recording.held if recording.held is not None else recording.record.captures.locked
 
     def copied(x: Any) -> Any:
         if x.__class__ is not np.ndarray:
@@ -248,6 +260,9 @@ def snapshot(recording: Recording) -> None:
     for eqn in recording.equations:
         eqn.values = tuple(map(copied, eqn.values))
         if eqn.kept is not None:
+            for k in eqn.kept:
+                if isinstance(k, Recording):
+                    snapshot(k)
             eqn.kept = tuple(map(copied, eqn.kept))
         for t in eqn.outputs:
             t.value = copied(t.value)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad.core import Primitive, Trace, Tracer, current_trace, under
+from funcgrad.core import Primitive, Trace, Tracer, current_trace, on_behalf, under
 from funcgrad.errors import InconclusiveRuleError, reraise
 from funcgrad.ir import crosses
 from funcgrad.source import Source, user_source
@@ -70,22 +70,14 @@ class BatchTrace(Trace):
         mine = [isinstance(a, BatchTracer) and a.owner is self for a in args]
         values = [a.value if m else a for a, m in zip(args, mine, strict=True)]
         source = self.source or user_source()
-        parent = self.parent
-        before = None
-        if parent is not None:
-            before, parent.source = parent.source, source
-        try:
-            with under(parent):
-                crossing = self.axis_name is not None and crosses(primitive, params, self.axis_name)
-                if True not in mine and not crossing:
-                    return primitive.bind(*values, **params)
-                if crossing and primitive.collective is not None:
-                    out, batched = primitive.collective(values, mine, self.size, **params)
-                    return BatchTracer(self, out, source) if batched else out
-                out = self._batched(primitive, values, mine, params, source)
-        finally:
-            if parent is not None:
-                parent.source = before
+        with on_behalf(self.parent, source):
+            crossing = self.axis_name is not None and crosses(primitive, params, self.axis_name)
+            if True not in mine and not crossing:
+                return primitive.bind(*values, **params)
+            if crossing and primitive.collective is not None:
+                out, batched = primitive.collective(values, mine, self.size, **params)
+                return BatchTracer(self, out, source) if batched else out
+            out = self._batched(primitive, values, mine, params, source)
         if primitive.multiple:
             return tuple(BatchTracer(self, o, source) for o in out)
         return BatchTracer(self, out, source)
@@ -173,20 +165,20 @@ def _leaves(paths: Sequence[tuple[Any, Any]], axes: Sequence[Any]) -> list[Any]:
 
 
 def _batch_size(paths: Any, leaves: Sequence[Any], axes: Sequence[Any], axis_size: int | None) -> int:
-    sizes = {
-        f"argument {tree.keystr(path[1:])} has size {shape_of(x)[axis]} along axis {axis} of {shape_of(x)}": shape_of(
-            x
-        )[axis]
-        for (path, _), x, axis in zip(paths, leaves, axes, strict=True)
-        if axis is not None
-    }
-    found = set(sizes.values()) | ({axis_size} if axis_size is not None else set())
+    found = {shape_of(x)[axis] for x, axis in zip(leaves, axes, strict=True) if axis is not None}
+    if axis_size is not None:
+        found.add(axis_size)
     if len(found) == 1:
         return found.pop()
     if not found:
         raise ValueError("vmap: no argument is mapped (all in_axes are None): give axis_size")
-    asked = [] if axis_size is None else [f"axis_size is {axis_size}"]
-    raise ValueError("vmap: the mapped axes differ in size:\n  " + "\n  ".join(asked + list(sizes)))
+    sizes = [] if axis_size is None else [f"axis_size is {axis_size}"]
+    sizes += [
+        f"argument {tree.keystr(path[1:])} has size {shape_of(x)[axis]} along axis {axis} of {shape_of(x)}"
+        for (path, _), x, axis in zip(paths, leaves, axes, strict=True)
+        if axis is not None
+    ]
+    raise ValueError("vmap: the mapped axes differ in size:\n  " + "\n  ".join(sizes))
 
 
 def _output(trace: BatchTrace, path_and_value: tuple[Any, Any], axis: Any) -> Any:

@@ -27,6 +27,7 @@ add("x.reshape((a, b))", lambda x: x.reshape((3, -1), order="F"), real, (2, 3), 
 add("ravel", np.ravel, real, (2, 3), (), (0, 2), **ALL)
 add("ravel: F", lambda x: np.ravel(x, order="F"), real, (2, 3), **FEW)
 add("x.ravel()", lambda x: (x.ravel(), x.ravel("F"), x.flatten(), x.flatten("F")), real, (2, 3), **FEW)
+add("x.flat", lambda x: np.stack([*x.flat, x.flat[1]]), real, (2, 3), **FEW)
 add("transpose", np.transpose, real, (2, 3), (2, 1, 3), (), (3,), (2, 0), **ALL)
 add("transpose: axes", lambda x: np.transpose(x, (2, 0, 1)), real, (2, 1, 3), **FEW)
 add("transpose: negative", lambda x: np.transpose(x, (-1, 0, -2)), real, (2, 1, 3), **FEW)
