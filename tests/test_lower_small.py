@@ -115,3 +115,10 @@ def test_any_axes(shape: list[int], data: st.DataObject) -> None:
         x = np.asfortranarray(x)
     for reduce in (np.sum, np.max):
         close(jit(lambda x, r=reduce: r(x, axis=axes, keepdims=keepdims))(x), reduce(x, axis=axes, keepdims=keepdims))
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (300, 200)])
+def test_integers_beyond_the_dtype_are_compared(shape: tuple[int, ...]) -> None:
+    x = np.arange(int(np.prod(shape)), dtype=np.uint8).reshape(shape)
+    for f in (lambda x: -3 < x, lambda x: x > 300, lambda x: (x == 1000) | (x >= -(1 << 70)), lambda x: x != 2):
+        np.testing.assert_array_equal(jit(f)(x), f(x))

@@ -46,11 +46,15 @@ _UFUNC_OF = {primitive.name: ufunc for ufunc, primitive in UFUNCS.items()}
 
 
 def _arguments(eqn: Equation, bindings: Bindings, dtypes: Any) -> list[str | None]:
-    """The names of constant operands; None for the others."""
-    return [
-        bindings.constant(x.value, dtype) if x.is_literal else None
-        for x, dtype in zip(eqn.inputs, dtypes, strict=False)
-    ]
+    """The names of constant operands; None for the others, and for Python ints that only comparisons can do with."""
+
+    def name(x: Atom, dtype: Any) -> str | None:
+        try:
+            return bindings.constant(x.value, dtype) if x.is_literal else None
+        except OverflowError:
+            return None
+
+    return [name(x, dtype) for x, dtype in zip(eqn.inputs, dtypes, strict=False)]
 
 
 def _between_scalars(eqn: Equation, bindings: Bindings) -> Step | None:
