@@ -1,8 +1,9 @@
 """The code of a tree of guards: one function, with an `if` for each guard.
 
 Each node is optimised and planned as a program of its own, from the values that live when it begins to those that its
-descendants read; so nothing moves across a guard. What follows a guard for the value that most ways share stands at the
-same depth as the guard, the others in blocks that return. At a value that was never seen the function returns `missed`.
+descendants read; so nothing moves across a guard, but small values that are there already are not computed again. What
+follows a guard for the value that most ways share stands at the same depth as the guard, the others in blocks that
+return. At a value that was never seen the function returns `missed`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from funcgrad.config import config
 from funcgrad.executor.build import prepared
 from funcgrad.executor.emit import Emitter
 from funcgrad.executor.executable import Executable, function_head, result_texts
+from funcgrad.executor.guard_share import Shared
 from funcgrad.executor.guard_tree import Leaf, Node, Test, Tree
 from funcgrad.executor.plan import Plan, make_plan
 from funcgrad.executor.step import Bindings
@@ -59,46 +61,49 @@ class _Writer:
     """Writes the nodes of a tree.
 
     Attributes:
+        shared: what no node computes that an earlier one has.
         needs: for each node, by its id, the variables of earlier nodes that it or its descendants read.
         sizes: how many leaves are below it.
     """
 
     def __init__(self, tree: Tree, runs: list[int], missed: Any) -> None:
-        self.tree = tree
+        self.tree, self.shared = tree, Shared(tree)
         self.emitter = Emitter(Bindings())
         self.runs = self.emitter.bindings.name(runs, "runs")
         self.missed = self.emitter.bindings.name(missed, "missed")
         self.needs: dict[int, set[Var]] = {}
         self.sizes: dict[int, int] = {}
         for node in reversed(list(tree.walk())):
-            reads: list[Any] = [node.test.var] if node.test is not None else []
             needed: set[Any] = set().union(*(self.needs[id(c)] for c in node.children.values()))
-            needed.update(reads, node.leaf.outputs if node.leaf is not None else ())
-            for eqn in reversed(node.equations):
+            needed.update(self._ends(node))
+            for eqn in reversed(self.shared.equations(node)):
                 needed.difference_update(eqn.outputs)
                 needed.update(eqn.inputs)
             self.needs[id(node)] = {a for a in needed if isinstance(a, Var) and a not in tree.consts}
             self.sizes[id(node)] = sum(self.sizes[id(c)] for c in node.children.values()) or 1
 
+    def _ends(self, node: Node) -> list[Atom]:
+        """What the end of a node reads: the results of a leaf, or what its guard asks for."""
+        if node.leaf is not None:
+            return [self.shared.atom(a) for a in node.leaf.outputs]
+        assert node.test is not None
+        return [self.shared.atom(node.test.var)]
+
     # ---------------------------------------------------------------------------------------------------- programs
 
     def program(self, node: Node) -> tuple[Program, list[Atom]]:
         """A node as an optimised program, and what its outputs are; made once for the same outputs."""
-        outputs: list[Atom]
-        if node.leaf is not None:
-            outputs = list(node.leaf.outputs)
-        else:
-            assert node.test is not None
-            later = set().union(*(self.needs[id(c)] for c in node.children.values()))
-            here = [v for e in node.equations for v in e.outputs]
-            outputs = [v for v in here if v in later or v is node.test.var]
+        equations, outputs = self.shared.equations(node), self._ends(node)
+        own = {v for e in equations for v in e.outputs}
+        if node.leaf is None:
+            later = set().union(outputs, *(self.needs[id(c)] for c in node.children.values()))
+            outputs = [v for e in equations for v in e.outputs if v in later]
         if node.made is not None and node.made[1] == outputs:
             return node.made
-        own = {v for e in node.equations for v in e.outputs}
-        read: dict[Any, None] = dict.fromkeys([*(a for e in node.equations for a in e.inputs), *outputs])
+        read: dict[Any, None] = dict.fromkeys([*(a for e in equations for a in e.inputs), *outputs])
         consts = {v: c for v, c in self.tree.consts.items() if v in read}
         inputs = [v for v in read if isinstance(v, Var) and v not in own and v not in consts]
-        program = Program(tuple(consts), tuple(consts.values()), inputs, node.equations, outputs)
+        program = Program(tuple(consts), tuple(consts.values()), inputs, equations, outputs)
         if config.check_ir:
             check_program(program)
         node.made = prepared(program), outputs
@@ -162,7 +167,7 @@ class _Writer:
     def _branch(self, test: Test, children: Sequence[tuple[Any, Node]], held: Held) -> None:
         """Write the blocks of all children but the last one, and what leaves the function if it is not that either."""
         emitter = self.emitter
-        text = emitter.operand(test.var)
+        text = emitter.operand(self.shared.atom(test.var))
         if test.kind != "bool":
             name = emitter.unique("seen")
             key = "int" if test.kind == "int" else emitter.bindings.name(KEYS[test.kind], f"{test.kind}_key")
