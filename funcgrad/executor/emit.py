@@ -7,6 +7,7 @@ makes the memory which `run` works in. Whatever does not depend on a call (memor
 from __future__ import annotations
 
 import keyword
+from collections import Counter
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -100,6 +101,7 @@ class Emitter:
         self.names = Names()
         self.owned: set[Var] = set()
         self.numbers = count(1)
+        self.beside: dict[Any, str | None] = {}  # scalars that are read again and again beside arrays, as arrays
 
     # ------------------------------------------------------------------------------------------------ writing
 
@@ -147,6 +149,8 @@ class Emitter:
         ends: dict[int, int] = {}
         for var, place in plan.places.items():
             ends[id(place)] = max(ends.get(id(place), -1), plan.dies.get(var, -1))
+        outer = self.beside
+        self.beside = {**self._often_beside(plan), **outer}
         for at, step in enumerate(plan.steps):
             self._step(plan, step, sinks)
             eqn = step.equation
@@ -157,6 +161,24 @@ class Emitter:
                         self.arena.give(place.block)
                         place.block = None
             self._forget(plan, step, at)
+        self.beside = outer
+
+    def _often_beside(self, plan: Plan) -> dict[Any, str | None]:
+        """The scalars that several steps read beside arrays."""
+        reads = Counter(
+            x for s in plan.steps if s.beside for x in s.equation.inputs if not (x.aval.shape or x.aval.weak)
+        )
+        return {x: None for x, n in reads.items() if n > 1 and not x.is_literal}
+
+    def _as_array(self, x: Atom, name: str) -> str:
+        """The name of an operand beside an array: 0.4 µs less where a NumPy scalar is an array without dimensions."""
+        if x not in self.beside:
+            return name
+        found = self.beside[x]
+        if found is None:
+            found = self.beside[x] = self.unique(name)
+            self.write(f"{found} = {self.bindings.name(np.array, 'array')}({name})")
+        return found
 
     def _forget(self, plan: Plan, step: Step, at: int) -> None:
         """Drop large arrays that the code allocated by itself as soon as they are dead."""
@@ -209,6 +231,8 @@ class Emitter:
             if step.equation.primitive.name == "reshape":
                 self.arena.contiguous.add(name)
             return
+        if step.beside:
+            ins = [self._as_array(x, name) for x, name in zip(step.equation.inputs, ins, strict=True)]
         if step.prepare:
             ins = [self.prepared(x, t) for x, t in zip(ins, step.prepare, strict=True)]
         if step.prepare_out is not None:

@@ -108,7 +108,7 @@ def lower_ufunc(eqn: Equation, bindings: Bindings) -> Step | None:
     same = tuple(
         i for i, x in enumerate(eqn.inputs) if x.aval.shape == out.aval.shape and x.aval.dtype == out.aval.dtype
     )
-    return Step(eqn, (INTO,), expression=expression, overwrites={0: same})
+    return Step(eqn, (INTO,), expression=expression, overwrites={0: same}, beside=True)
 
 
 lowers(*_UFUNC_OF)(lower_ufunc)

@@ -42,9 +42,11 @@ class Step:
         overwrites: per result, the operands in whose memory it may be written.
         temporaries: further memory that `lines` needs.
         loop: set for control flow; writes the code with the emitter at hand.
+        beside: whether NumPy scalars are operands beside arrays, and cheaper as arrays without dimensions.
     """
 
     __slots__ = (
+        "beside",
         "equation",
         "expression",
         "kinds",
@@ -70,11 +72,12 @@ class Step:
         overwrites: Mapping[int, tuple[int, ...]] | None = None,
         temporaries: Sequence[ShapedArray] = (),
         loop: Callable[..., None] | None = None,
+        beside: bool = False,
     ) -> None:
         self.equation, self.kinds, self.expression, self.lines = equation, kinds, expression, lines
         self.view_of, self.overwrites = view_of, overwrites or {}
         self.prepare, self.prepare_out = prepare, prepare_out
-        self.temporaries, self.loop = temporaries, loop
+        self.temporaries, self.loop, self.beside = temporaries, loop, beside
 
 
 class Kernel:
