@@ -40,6 +40,7 @@ def always(monkeypatch: pytest.MonkeyPatch) -> Sharding:
         "unfused": 0,
         "summing": 1e9,
         "most": 16,
+        "call_ns": 0,
     }.items():
         monkeypatch.setattr(sharding, name, value)
     return sharding

@@ -50,7 +50,7 @@ def _arguments(eqn: Equation, bindings: Bindings, dtypes: Any) -> list[str | Non
 
     def name(x: Atom, dtype: Any) -> str | None:
         try:
-            return bindings.constant(x.value, dtype) if x.is_literal else None
+            return bindings.constant(x.value, dtype) if isinstance(x, Literal) else None
         except OverflowError:
             return None
 

@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NamedTuple
 
 from funcgrad.config import config
 from funcgrad.executor.channels_last import CONV_LAST
@@ -45,14 +45,18 @@ class Sharding:
         coverage: which share of the program's work must be in the parts.
         unfused: which share of that must be other work than kernels do, which threads share anyway.
         summing: which share of the work adding up results may add.
+        call_ns: how long a call of NumPy must take in a part on average: each takes the GIL, and a thread that has to
+            wait for it has lost 25 to 50 µs. (A small network of convolutions, in calls of 12 µs, takes 1.2 times as
+            long in two parts; a transformer, in calls of 150, 0.7.)
         seeds: how many axes are tried.
     """
 
-    __slots__ = ("coverage", "least_ns", "most", "part_ns", "seeds", "summing", "unfused")
+    __slots__ = ("call_ns", "coverage", "least_ns", "most", "part_ns", "seeds", "summing", "unfused")
 
     def __init__(self) -> None:
         self.least_ns, self.part_ns, self.most = 3e6, 4e6, 16
         self.coverage, self.unfused, self.summing = 0.7, 0.3, 0.1
+        self.call_ns = 40e3
         self.seeds = 8
 
 
@@ -63,6 +67,22 @@ _FLOP_NS = 0.012
 """Of products of float32 matrices with one thread; twice that for float64."""
 
 
+class Cost(NamedTuple):
+    """What an equation costs with one thread.
+
+    Attributes:
+        ns: roughly how many nanoseconds.
+        fused: whether kernels can do it.
+        calls: in how many calls of NumPy each part of it is done, at the least.
+        blocks: how many more calls there are for all parts together.
+    """
+
+    ns: float
+    fused: bool
+    calls: int = 1
+    blocks: float = 0.0
+
+
 class Region:
     """The equations that can be done part by part if some arguments are divided along one axis each.
 
@@ -71,19 +91,19 @@ class Region:
         axes: of the results that are divided, along which axis.
         sums: the results that are to be added up.
         common: a number that the sizes of all divided axes are multiples of.
-        work: nanoseconds of these equations, and of those that no kernel does.
+        work: nanoseconds of these equations.
+        unfused: of those that no kernel does; in `calls` for each part and `blocks` for all.
         late: what is known only afterwards.
         later: the equations that come after the parts.
     """
 
-    def __init__(
-        self, program: Program, given: Mapping[Any, int], costs: Mapping[Equation, tuple[float, bool]]
-    ) -> None:
+    def __init__(self, program: Program, given: Mapping[Any, int], costs: Mapping[Equation, Cost]) -> None:
         self.rulings: dict[Equation, Ruling] = {}
         self.axes: dict[Any, int] = {}
         self.sums: list[Var] = []
         self.common = math.gcd(*(v.aval.shape[axis] for v, axis in given.items()))
-        self.work = self.unfused = 0.0
+        self.work = self.unfused = self.blocks = 0.0
+        self.calls = 0
         self.late: set[Any] = set()
         self.later: list[Equation] = []
         effects = False  # whether one comes after the parts: the others then do, too, in their order
@@ -98,12 +118,17 @@ class Region:
             rule = ruling(eqn, at)
             if rule is not None and self._agrees(eqn, rule):
                 self._admit(eqn, rule)
-                work, kernel = costs[eqn]
-                self.work += work
-                self.unfused += 0.0 if kernel else work
+                self._count(costs[eqn])
             elif any(x in self.axes for x in eqn.inputs):
                 self._postpone(eqn)
                 effects = effects or has_effect(eqn.primitive, eqn.params)
+
+    def _count(self, cost: Cost) -> None:
+        self.work += cost.ns
+        if not cost.fused:
+            self.unfused += cost.ns
+            self.calls += cost.calls
+            self.blocks += cost.blocks
 
     def _postpone(self, eqn: Equation) -> None:
         self.later.append(eqn)
@@ -126,6 +151,9 @@ class Region:
         else:
             self.axes[out] = rule.out
 
+    def _call_ns(self, count: int) -> float:
+        return self.unfused / max(count * self.calls + self.blocks, 1)
+
     def demands(self, program: Program) -> dict[Any, int]:
         """The arguments and constants of which it needs parts, or of which something is made that it needs parts of."""
         maker = {v: e for e in program.equations for v in e.outputs}
@@ -147,7 +175,7 @@ class Region:
         if not self.rulings or self.work < s.least_ns or self.unfused < s.unfused * self.work:
             return 1
         most = min(s.most, max(2, round(self.work / s.part_ns)))
-        n = max(k for k in range(1, most + 1) if self.common % k == 0)
+        n = max(k for k in range(1, most + 1) if self.common % k == 0 and (k == 1 or self._call_ns(k) >= s.call_ns))
         adding = n * sum(0.4 * v.aval.size * v.aval.dtype.itemsize for v in self.sums)
         return n if adding <= s.summing * self.work else 1
 
@@ -180,7 +208,7 @@ def shard(program: Program) -> Program:
     if not _has_blas_control():
         return program
     costs = {eqn: cost(eqn) for eqn in program.equations}
-    total = sum(work for work, _ in costs.values())
+    total = sum(cost.ns for cost in costs.values())
     if total < sharding.least_ns:
         return program
     for seed, axis in _seeds(program):
@@ -204,19 +232,23 @@ def _seeds(program: Program) -> list[tuple[Var, int]]:
     return found[: sharding.seeds]
 
 
-def cost(eqn: Equation) -> tuple[float, bool]:
-    """Roughly how many nanoseconds an equation takes with one thread, and whether kernels can do it."""
+def cost(eqn: Equation) -> Cost:
+    """An estimate."""
     primitive = eqn.primitive
     if primitive in _VIEWS:
-        return 0.0, True
+        return Cost(0.0, True)
     avals = [x.aval for x in (*eqn.inputs, *eqn.outputs)]
     size = max((a.size for a in avals), default=0)
     if is_pointwise(primitive) or primitive in REDUCTIONS:
-        return size * estimate(eqn), True
+        return Cost(size * estimate(eqn), True)
     moved = sum(a.size * a.dtype.itemsize for a in avals)
     if primitive in (DOT_GENERAL, CONV, CONV_LAST):
-        return _FLOP_NS * _flops(eqn) * (1 if eqn.outputs[0].aval.dtype.itemsize <= 4 else 2) + 0.1 * moved, False
-    return 0.3 * moved, False
+        ns = _FLOP_NS * _flops(eqn) * (1 if eqn.outputs[0].aval.dtype.itemsize <= 4 else 2) + 0.1 * moved
+        if primitive is DOT_GENERAL:
+            return Cost(ns, False)
+        windows = _flops(eqn) * avals[0].dtype.itemsize / (2 * avals[1].shape[0])  # bytes, if all were written out
+        return Cost(ns, False, 20, windows / (64 << 10))
+    return Cost(0.3 * moved, False, 8)
 
 
 def _flops(eqn: Equation) -> int:
