@@ -333,3 +333,16 @@ def test_without_control_of_blas_programs_stay_whole(always: Sharding, monkeypat
     monkeypatch.setattr("funcgrad.passes.shard._has_blas_control", lambda: False)
     program = optimise(fg.make_ir(network)(*data()))
     assert shard(program) is program
+
+
+def test_results_that_are_joined_along_a_later_axis() -> None:
+    rng = np.random.default_rng(0)
+    w, x = rng.normal(size=(2, 3, 4)), rng.normal(size=(4, 6))
+    program = optimise(fg.make_ir(lambda w, x: (w @ x, np.tensordot(x, w, (0, 2)), np.sin(x)))(w, x[:, :3]))
+    kernel = Sharded(program, 2, (None, 1), (2, 0, 1))
+    outs = [np.full((2, 3, 6), np.nan), np.full((6, 2, 3), np.nan), np.full((4, 6), np.nan)]
+    for threads in (1, 2):
+        fg.config.threads = threads
+        kernel.run(w, x, *outs)
+        for found, want in zip(outs, (w @ x, np.tensordot(x, w, (0, 2)), np.sin(x)), strict=True):
+            np.testing.assert_allclose(found, want, rtol=1e-13)

@@ -68,8 +68,10 @@ def _dot_general(eqn: Equation, bindings: Bindings) -> Step | None:
     (out,) = eqn.outputs
     (ca, cb), (ba, bb) = eqn.params["contract"], eqn.params["batch"]
     plain = out.aval.dtype.kind in "fc" and a.dtype == b.dtype and not any(x.is_literal for x in eqn.inputs)
-    if not plain or not ca or 0 in (*a.shape, *b.shape):
+    if not plain or 0 in (*a.shape, *b.shape):
         return None
+    if not ca:
+        return _outer(eqn, bindings) if out.aval.shape else None
     if ba and a.ndim == b.ndim == len(ba) + 1 and len(ca) == 1:
         left, right = (_last(x, c, batch) for x, c, batch in ((a, ca, ba), (b, cb, bb)))
         function, shape = bindings.name(np.vecdot, "vecdot"), out.aval.shape
@@ -94,6 +96,31 @@ def _dot_general(eqn: Equation, bindings: Bindings) -> Step | None:
         prepare=(left, right),
         prepare_out=None if shape == out.aval.shape else f"{{}}.reshape({tuple_text(shape)})",
     )
+
+
+def _outer(eqn: Equation, bindings: Bindings) -> Step:
+    """All products of what is left beside the batch axes."""
+    (a, b), (ba, bb) = (x.aval for x in eqn.inputs), eqn.params["batch"]
+    shape_a, shape_b = (tuple(x.shape[i] for i in range(x.ndim) if i not in batch) for x, batch in ((a, ba), (b, bb)))
+    size = tuple(a.shape[i] for i in ba)
+    left, right = _leading(a, ba), _leading(b, bb)
+    if shape_b:
+        left += f".reshape({tuple_text((*size, *shape_a, *(1,) * len(shape_b)))})"
+    if shape_a:
+        right += f".reshape({tuple_text((*size, *(1,) * len(shape_a), *shape_b))})"
+    function = bindings.name(np.multiply, "multiply")
+    return Step(
+        eqn,
+        (INTO,),
+        expression=lambda ins, into: f"{function}({', '.join(ins if into is None else [*ins, into])})",
+        prepare=(left, right),
+    )
+
+
+def _leading(x: ShapedArray, batch: Axes) -> str:
+    """A view with the batch axes in front."""
+    order = (*batch, *(i for i in range(x.ndim) if i not in batch))
+    return "{}" if order == tuple(range(x.ndim)) else f"{{}}.transpose({tuple_text(order)})"
 
 
 def _flat(x: ShapedArray, contract: Axes) -> tuple[Any, ...]:

@@ -53,16 +53,29 @@ class Sharded(Kernel):
         except IndexError:
             memory = [np.empty((count - 1, *aval.shape), aval.dtype) for _, aval in self._summed]
         calls = [[part(x, axis, k, count) for x, axis in zip(args, self._axes, strict=True)] for k in range(count)]
+        scattered = self._gathered(calls)
         for (at, _), terms in zip(self._summed, memory, strict=True):
             for k in range(1, count):
                 calls[k][at] = terms[k - 1]
         returned: list[Any] = [None] * count
         self._share(calls, returned)
+        for target, x in scattered:
+            target[...] = x
         for (at, _), terms in zip(self._summed, memory, strict=True):
             for term in terms:
                 np.add(args[at], term, args[at])
         self._memory.append(memory)
         return tuple(starmap(_total, zip(*returned, strict=True)))
+
+    def _gathered(self, calls: list[list[Any]]) -> list[tuple[Any, Any]]:
+        """Give each part contiguous memory for its results, which the code relies on; returns what to copy where."""
+        scattered: list[tuple[Any, Any]] = []
+        for call in calls:
+            for at in range(len(self.inner.program.inputs), len(call)):
+                if self._axes[at] and not call[at].flags.c_contiguous:
+                    target, call[at] = call[at], np.empty(call[at].shape, call[at].dtype)
+                    scattered.append((target, call[at]))
+        return scattered
 
     def _share(self, calls: list[list[Any]], returned: list[Any]) -> None:
         # The first call begins no threads: many programs are called once, and they are to start quickly.
