@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 import funcgrad
+from funcgrad.executor.tiles import tuning
 
 settings.register_profile("funcgrad", deadline=None, derandomize=True)
 settings.load_profile("funcgrad")
@@ -29,3 +30,16 @@ def _same_settings() -> Iterator[None]:
 def rng() -> np.random.Generator:
     """A generator of random numbers, seeded."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def small_tiles() -> Iterator[None]:
+    """Small arrays are cut into many tiles, which threads share."""
+    before = {name: getattr(tuning, name) for name in tuning.__slots__}
+    tuning.tile_bytes = tuning.shared_bytes = 256
+    tuning.call_ns = tuning.share_ns = 1
+    tuning.smallest = 2
+    funcgrad.config.threads = 2
+    yield
+    for name, value in before.items():
+        setattr(tuning, name, value)
