@@ -121,12 +121,12 @@ def straight(fun: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., An
     """The way of these arguments as a function under `jit` that asks for nothing, but computes all the same."""
     import funcgrad
     from funcgrad import tree
+    from funcgrad.core import Primitive
     from funcgrad.executor.step import Step as CodeStep
     from funcgrad.executor.step import lowers
     from funcgrad.ir import Equation, Program
-    from funcgrad.ops.rules import constant
 
-    kept = constant("kept", lambda x: (), lambda x: (), multiple=True, effect=True)
+    kept = Primitive("kept", lambda x: (), lambda x: (), multiple=True, effect=True)
     lowers("kept")(lambda eqn, bindings: CodeStep(eqn, (), lines=lambda ins, outs, temporaries: []))
     jitted: Any = funcgrad.jit(fun)
     p = jitted.lower(*args)._program
