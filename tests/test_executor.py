@@ -128,6 +128,20 @@ def test_donated_arguments_are_taken_over() -> None:
     assert odd["w"][0, 0] == 1.0
 
 
+def test_donated_arguments_that_are_given_twice_are_copied() -> None:
+    f = fg.jit(lambda p, g: (p - 1, g * 3), donate_argnums=0)
+    for n in (4, 300, 90000):
+        p = np.arange(float(n))
+        want = p - 1, p * 3
+        for a, b in zip(f(p, p), want, strict=True):
+            np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(p, np.arange(float(n)))
+    both = fg.jit(lambda p, q: (p + 1, q + p), donate_argnums=(0, 1))
+    p = np.arange(4.0)
+    first, second = both(p, p)
+    assert first.tolist() == [1, 2, 3, 4] and second.tolist() == [0, 2, 4, 6]
+
+
 def test_threads_share_a_compiled_function() -> None:
     f = fg.jit(lambda x: np.sum(np.tanh(x @ x) * x, axis=0))
     inputs = [np.full((50, 50), 0.01 * i) for i in range(8)]

@@ -335,14 +335,24 @@ def test_without_control_of_blas_programs_stay_whole(always: Sharding, monkeypat
     assert shard(program) is program
 
 
-def test_results_that_are_joined_along_a_later_axis() -> None:
+def test_results_lie_together_in_memory(always: Sharding) -> None:
+    """A result is divided along its first axis only (or behind axes of size 1)."""
     rng = np.random.default_rng(0)
-    w, x = rng.normal(size=(2, 3, 4)), rng.normal(size=(4, 6))
-    program = optimise(fg.make_ir(lambda w, x: (w @ x, np.tensordot(x, w, (0, 2)), np.sin(x)))(w, x[:, :3]))
-    kernel = Sharded(program, 2, (None, 1), (2, 0, 1))
-    outs = [np.full((2, 3, 6), np.nan), np.full((6, 2, 3), np.nan), np.full((4, 6), np.nan)]
-    for threads in (1, 2):
-        fg.config.threads = threads
-        kernel.run(w, x, *outs)
-        for found, want in zip(outs, (w @ x, np.tensordot(x, w, (0, 2)), np.sin(x)), strict=True):
-            np.testing.assert_allclose(found, want, rtol=1e-13)
+    w, x, one = rng.normal(size=(5, 5)), rng.normal(size=(4, 8, 5)), rng.normal(size=(1, 8, 5))
+    for f, args in (
+        (lambda x, w: x.transpose(1, 0, 2) @ w, (x, w)),
+        (lambda x, w: np.swapaxes(np.tanh(x), 0, 1) @ w, (x, w)),
+        (lambda x, w: np.swapaxes(x @ w, 1, 2), (x, w)),
+        (lambda x, w: np.tanh(x @ w) @ w, (one, w)),
+        (fg.grad(lambda w, x: np.mean(np.tanh(x @ w) ** 2), argnums=(0, 1)), (rng.normal(size=(5, 16)), x[0])),
+    ):
+        for eqn in sharded(f, *args):
+            shapes = [(v.aval.shape, axis) for v, axis in zip(eqn.outputs, eqn.params["outs"], strict=True)]
+            assert all(axis is None or np.prod(shape[:axis]) == 1 for shape, axis in shapes)
+        jitted = fg.jit(f)
+        for _ in range(2):
+            for a, b in zip(tree.leaves(jitted(*args)), tree.leaves(f(*args)), strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-12)
+    program = optimise(fg.make_ir(lambda w, x: w @ x)(w, x[0, :4].T))
+    with pytest.raises(ValueError, match="together"):
+        Sharded(program, 2, (None, 1), (1,))

@@ -127,6 +127,7 @@ def compile_program(program: Program, donated: Sequence[bool] = (), into: bool =
         if not var.aval.shape and not var.aval.weak:
             emitter.write(emitter.scalar(name, var))
     inputs = [emitter.env[v] for v in program.inputs]
+    _tell_apart(emitter, plan)
     if not into:
         emitter.block(plan, lambda i: None)
         return _assemble(program, emitter, bindings, inputs, result_texts(emitter, plan))
@@ -138,6 +139,31 @@ def compile_program(program: Program, donated: Sequence[bool] = (), into: bool =
             emitter.write(f"{copyto}({name}, {text})")
     results = [emitter.operand(out) for i, out in enumerate(program.outputs) if i not in given]
     return _assemble(program, emitter, bindings, [*inputs, *given.values()], results)
+
+
+def _tell_apart(emitter: Emitter, plan: Plan) -> None:
+    """Write what copies a donated array that is another argument as well: that would be overwritten with it."""
+    arrays = [v for v in plan.program.inputs if v.aval.shape]
+    donated = [emitter.env[v] for v in arrays if v in plan.places]
+    if not donated or len(arrays) == 1:
+        return
+    names = [emitter.env[v] for v in arrays]
+    function = emitter.bindings.name(_apart, "apart")
+    emitter.write(f"if len({{{', '.join(f'id({name})' for name in names)}}}) < {len(names)}:")
+    others = [name for name in names if name not in donated]
+    emitter.write(
+        f"    {', '.join(donated)}, = {function}(({', '.join(donated)},), ({''.join(f'{n}, ' for n in others)}))"
+    )
+
+
+def _apart(donated: Sequence[Any], others: Sequence[Any]) -> list[Any]:
+    """The donated arrays, copied where they are among the others, or twice among themselves."""
+    seen = set(map(id, others))
+    found: list[Any] = []
+    for x in donated:
+        found.append(x.copy() if id(x) in seen else x)
+        seen.add(id(x))
+    return found
 
 
 def result_texts(emitter: Emitter, plan: Plan) -> list[str]:

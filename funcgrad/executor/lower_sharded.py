@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import starmap
@@ -22,7 +23,8 @@ __all__ = ["Sharded"]
 class Sharded(Kernel):
     """A program that is run once for each part of its operands.
 
-    The number of parts belongs to the program, not to the threads: results are always the same.
+    The number of parts belongs to the program, not to the threads: results are always the same. Each part writes its
+    results where they belong, which must be memory without gaps; raises ValueError where that is not so.
 
     Attributes:
         inner: the program of a part, compiled.
@@ -36,6 +38,8 @@ class Sharded(Kernel):
     def __init__(self, program: Program, count: int, ins: Sequence[int | None], outs: Sequence[int | None]) -> None:
         self.inner: Executable = compile_program(program, into=True)
         self.count = count
+        if any(axis and math.prod(v.aval.shape[:axis]) > 1 for axis, v in zip(outs, program.outputs, strict=True)):
+            raise ValueError("parts of a result must lie together in memory")
         arrays = [(axis, v.aval) for axis, v in zip(outs, program.outputs, strict=True) if v.aval.shape]
         self._axes = (*ins, *(axis for axis, _ in arrays))
         self._summed = [(len(ins) + k, aval) for k, (axis, aval) in enumerate(arrays) if axis is None]
@@ -53,29 +57,16 @@ class Sharded(Kernel):
         except IndexError:
             memory = [np.empty((count - 1, *aval.shape), aval.dtype) for _, aval in self._summed]
         calls = [[part(x, axis, k, count) for x, axis in zip(args, self._axes, strict=True)] for k in range(count)]
-        scattered = self._gathered(calls)
         for (at, _), terms in zip(self._summed, memory, strict=True):
             for k in range(1, count):
                 calls[k][at] = terms[k - 1]
         returned: list[Any] = [None] * count
         self._share(calls, returned)
-        for target, x in scattered:
-            target[...] = x
         for (at, _), terms in zip(self._summed, memory, strict=True):
             for term in terms:
                 np.add(args[at], term, args[at])
         self._memory.append(memory)
         return tuple(starmap(_total, zip(*returned, strict=True)))
-
-    def _gathered(self, calls: list[list[Any]]) -> list[tuple[Any, Any]]:
-        """Give each part contiguous memory for its results, which the code relies on; returns what to copy where."""
-        scattered: list[tuple[Any, Any]] = []
-        for call in calls:
-            for at in range(len(self.inner.program.inputs), len(call)):
-                if self._axes[at] and not call[at].flags.c_contiguous:
-                    target, call[at] = call[at], np.empty(call[at].shape, call[at].dtype)
-                    scattered.append((target, call[at]))
-        return scattered
 
     def _share(self, calls: list[list[Any]], returned: list[Any]) -> None:
         # The first call begins no threads: many programs are called once, and they are to start quickly.

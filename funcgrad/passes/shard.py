@@ -151,6 +151,11 @@ class Region:
         else:
             self.axes[out] = rule.out
 
+    def contiguous(self, program: Program) -> bool:
+        """Whether the parts of each result lie together in memory: a part is written where it belongs."""
+        read = {x for e in program.equations if e not in self.rulings for x in e.inputs}.union(program.outputs)
+        return all(math.prod(v.aval.shape[:axis]) == 1 for v, axis in self.axes.items() if v in read)
+
     def _call_ns(self, count: int) -> float:
         return self.unfused / max(count * self.calls + self.blocks, 1)
 
@@ -215,7 +220,8 @@ def shard(program: Program) -> Program:
         region = Region(program, {seed: axis}, costs)
         if (more := region.demands(program)) != {seed: axis}:
             region = Region(program, {seed: axis, **more}, costs)
-        count = region.count() if region.work >= sharding.coverage * total else 1
+        pays = region.work >= sharding.coverage * total and region.contiguous(program)
+        count = region.count() if pays else 1
         if count > 1:
             made = divided(program, region, count)
             if config.check_ir:
