@@ -112,7 +112,8 @@ def _no_array(self: Any, number: bool = False) -> TracerArrayConversionError:
     frame = user_frame()
     text, instead = _advice(frame, number) if frame is not None else ("", "")
     return TracerArrayConversionError(
-        f"a traced value of type {self.aval} cannot become a plain array or number without losing its derivative"
+        f"a traced value of type {self.aval} cannot become a plain array or number"
+        + (" without losing its derivative" if self.differentiated else " while the function is recorded")
         + (f", in `{text}`" if text else "")
         + (f"\n  at {_place(frame)}" if frame is not None else "")
         + (f"\n  write instead: {instead}" if instead else "")

@@ -39,7 +39,8 @@ def jit(
             `config.guard_leaves` of them.
         static_argnums, static_argnames: arguments that are passed on as they are; they must be hashable, and the
             function is recorded anew for each value.
-        donate_argnums: arguments whose memory results may take over: their arrays must not be used afterwards.
+        donate_argnums: arguments whose memory results may take over: their arrays must not be used afterwards, and no
+            other argument may be a view of them.
         inline: accepted for JAX's sake.
         guards: without, a function that asks for values raises, as in JAX.
         backend: where programs run: "numpy", "array_api_strict", or an instance of a class of `funcgrad.backends`.
