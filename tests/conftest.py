@@ -10,6 +10,7 @@ from hypothesis import settings
 
 import funcgrad
 from funcgrad.executor.tiles import tuning
+from funcgrad.passes.unroll import Unrolling, unrolling
 
 settings.register_profile("funcgrad", deadline=None, derandomize=True)
 settings.load_profile("funcgrad")
@@ -43,3 +44,19 @@ def small_tiles() -> Iterator[None]:
     yield
     for name, value in before.items():
         setattr(tuning, name, value)
+
+
+@pytest.fixture
+def unrolled_when() -> Iterator[Unrolling]:
+    """What decides which small programs are written out; as it was, afterwards."""
+    before = {name: getattr(unrolling, name) for name in unrolling.__slots__}
+    yield unrolling
+    for name, value in before.items():
+        setattr(unrolling, name, value)
+
+
+@pytest.fixture(params=["as chosen", "by NumPy"])
+def small_arrays(request: pytest.FixtureRequest, unrolled_when: Unrolling) -> None:
+    """Small programs are written out where that pays, or not at all."""
+    if request.param == "by NumPy":
+        unrolled_when.gain = 0

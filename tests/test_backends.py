@@ -259,6 +259,11 @@ def test_transformations_of_a_function_run_where_it_runs() -> None:
         for found, want in zip(tree.leaves(a), tree.leaves(b), strict=True):
             np.testing.assert_allclose(found, want, rtol=1e-12)
         assert "sin" in {x.name for x in device.launches}
+    large = np.linspace(0.0, 1.0, 1 << 16)  # whose operations become one on NumPy's backend
+    device.clear()
+    a, b = (fg.grad(fg.checkpoint(h))(large) for h in (g, f))
+    np.testing.assert_allclose(a, b, rtol=1e-12)
+    assert "sin" in {x.name for x in device.launches}
 
 
 def test_a_function_with_a_backend_runs_there_wherever_it_is_called() -> None:

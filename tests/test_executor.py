@@ -37,7 +37,7 @@ def _same(found: Any, want: Any, text: str) -> None:
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_compiled_programs_give_what_the_programs_give(name: str, transform: str) -> None:
+def test_compiled_programs_give_what_the_programs_give(name: str, transform: str, small_arrays: None) -> None:
     """Three times over: the second call works in the memory of the first."""
     f, v = PROGRAMS[name].vector()
     program = fg.make_ir(TRANSFORMS[transform](f))(v)
@@ -49,7 +49,7 @@ def test_compiled_programs_give_what_the_programs_give(name: str, transform: str
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_results_are_nobody_elses(name: str) -> None:
+def test_results_are_nobody_elses(name: str, small_arrays: None) -> None:
     """What a call returned is neither changed by the next call, nor changes it, nor shares memory with anything."""
     f, v = PROGRAMS[name].vector()
     program = fg.make_ir(lambda v: (f(v), _grad(f)(v), v))(v)

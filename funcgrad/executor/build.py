@@ -12,6 +12,7 @@ from funcgrad.executor import (  # noqa: F401
     lower_reduce,  # pyright: ignore[reportUnusedImport]
     lower_shape,  # pyright: ignore[reportUnusedImport]
     lower_sharded,  # pyright: ignore[reportUnusedImport]
+    lower_unrolled,  # pyright: ignore[reportUnusedImport]
     lower_windows,  # pyright: ignore[reportUnusedImport]
 )
 from funcgrad.executor.executable import Executable, compile_program
@@ -20,13 +21,14 @@ from funcgrad.passes.expand import expand
 from funcgrad.passes.fuse import fuse
 from funcgrad.passes.pipeline import optimise
 from funcgrad.passes.shard import shard
+from funcgrad.passes.unroll import unroll
 
 __all__ = ["build", "prepared"]
 
 
 def prepared(program: Program) -> Program:
     """The program as it is compiled: after all passes."""
-    return fuse(shard(optimise(expand(optimise(program)))))
+    return fuse(unroll(shard(optimise(expand(optimise(program))))))
 
 
 def build(program: Program, donated: Sequence[bool] = ()) -> Executable:

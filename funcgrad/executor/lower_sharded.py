@@ -13,7 +13,7 @@ import numpy as np
 from funcgrad.config import config
 from funcgrad.executor.executable import Executable, compile_program
 from funcgrad.executor.sharded import part
-from funcgrad.executor.step import INTO, OWN, Bindings, Kernel, Step, lowers
+from funcgrad.executor.step import Bindings, Kernel, Step, calls, lowers
 from funcgrad.executor.threads import is_sharing, share, single_blas
 from funcgrad.ir import Equation, Program
 
@@ -90,12 +90,4 @@ def _total(first: Any, *others: Any) -> Any:
 
 @lowers("sharded")
 def _sharded(eqn: Equation, bindings: Bindings) -> Step:
-    name = bindings.name(Sharded(**eqn.params), "sharded")
-    arrays = [k for k, v in enumerate(eqn.outputs) if v.aval.shape]
-
-    def lines(ins: list[str], outs: list[str], temporaries: list[str]) -> list[str]:
-        call = f"{name}.run({', '.join([*ins, *(outs[k] for k in arrays)])})"
-        scalars = [out for k, out in enumerate(outs) if k not in arrays]
-        return [f"{', '.join(scalars)}, = {call}" if scalars else call]
-
-    return Step(eqn, tuple(INTO if v.aval.shape else OWN for v in eqn.outputs), lines=lines)
+    return calls(eqn, bindings.name(Sharded(**eqn.params), "sharded"))

@@ -19,7 +19,20 @@ import numpy as np
 from funcgrad.ir import Atom, Equation
 from funcgrad.types import ShapedArray
 
-__all__ = ["INTO", "LOWERINGS", "OWN", "SCALAR", "VIEW", "Bindings", "Kernel", "Step", "lowers", "tuple_text"]
+__all__ = [
+    "INTO",
+    "LOWERINGS",
+    "OWN",
+    "SCALAR",
+    "VIEW",
+    "Bindings",
+    "Kernel",
+    "Step",
+    "calls",
+    "is_scalar",
+    "lowers",
+    "tuple_text",
+]
 
 INTO, VIEW, OWN, SCALAR = "into", "view", "own", "scalar"
 
@@ -84,6 +97,7 @@ class Kernel:
     """What generated code calls and has generated code of its own.
 
     Attributes:
+        run: takes the operands, then an array for each result that is one, which it writes; returns the others.
         source: that code.
         scratch_bytes: how much memory it keeps for itself from call to call.
     """
@@ -174,3 +188,17 @@ def tuple_text(xs: Sequence[Any]) -> str:
 def is_scalar(atom: Atom) -> bool:
     """Whether an operand is a Python or NumPy scalar when the program runs (or an array without dimensions)."""
     return atom.is_literal or atom.aval.shape == ()
+
+
+def calls(eqn: Equation, name: str, overwrites: Mapping[int, tuple[int, ...]] | None = None) -> Step:
+    """The step that calls `run` of the kernel of this name: it writes the results that are arrays, its last arguments,
+    and returns the others."""
+    arrays = [k for k, v in enumerate(eqn.outputs) if v.aval.shape]
+
+    def lines(ins: list[str], outs: list[str], temporaries: list[str]) -> list[str]:
+        call = f"{name}.run({', '.join([*ins, *(outs[k] for k in arrays)])})"
+        scalars = [out for k, out in enumerate(outs) if k not in arrays]
+        return [f"{', '.join(scalars)}, = {call}" if scalars else call]
+
+    kinds = tuple(INTO if v.aval.shape else OWN for v in eqn.outputs)
+    return Step(eqn, kinds, lines=lines, overwrites=overwrites)

@@ -95,7 +95,7 @@ def expand(program: Program, smallest: int | None = None, widest: int | None = N
             builder.changed = True
             _replace(builder, builder.current(eqn))
             continue
-        inner = with_programs(eqn, lambda p: expand(p, *limits))
+        inner = with_programs(eqn, lambda p: expand(p, *limits), lowered=True)
         builder.changed |= inner is not eqn
         builder.keep(inner)
     return builder.program()

@@ -201,7 +201,7 @@ def fuse(program: Program, smallest: int | None = None, widest: int | None = Non
     programs of calls, loops and branches are fused as well.
     """
     grouping = _Grouping(tuning.smallest if smallest is None else smallest, tuning.widest if widest is None else widest)
-    equations = [with_programs(eqn, lambda p: fuse(p, smallest, widest)) for eqn in program.equations]
+    equations = [with_programs(eqn, lambda p: fuse(p, smallest, widest), lowered=True) for eqn in program.equations]
     for at, eqn in enumerate(equations):
         grouping.add(at, eqn)
     if not any(map(_pays, grouping.nodes)) and all(a is b for a, b in zip(equations, program.equations, strict=True)):

@@ -38,10 +38,13 @@ def held(eqn: Equation) -> Sequence[Program]:
     return [eqn.params[name] for name in names]
 
 
-def with_programs(eqn: Equation, change: Callable[[Program], Program]) -> Equation:
-    """The equation with each program that it runs changed into one of the same inputs and outputs."""
+def with_programs(eqn: Equation, change: Callable[[Program], Program], lowered: bool = False) -> Equation:
+    """The equation with each program that it runs changed into one of the same inputs and outputs.
+
+    With `lowered`, a program that another backend than NumPy's runs stays as it is.
+    """
     names = _HOLDERS.get(eqn.primitive)
-    if names is None:
+    if names is None or (lowered and eqn.params.get("backend") is not None):
         return eqn
     new: dict[str, Any] = {}
     for name in names:

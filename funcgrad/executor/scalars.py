@@ -1,0 +1,244 @@
+"""Operations on small arrays as expressions over their elements, in Python's own numbers.
+
+A call of NumPy on a small array takes 0.5 to 1.5 µs however few its elements are; an operation between two Python
+floats takes 0.02 µs. A program over few elements is therefore written out: its primitives are applied to arrays whose
+elements are `Scalar`, expressions in generated code. Whatever moves, adds up and multiplies elements is given by the
+primitive's own definition, since NumPy does that for any objects; elementwise functions are in the table here.
+
+Only float64 is written out, and what float64 is compared to or made of: Python's floats are of that precision. Where
+Python raises and NumPy gives an infinity or a NaN, the generated code leaves it to NumPy.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from funcgrad.core import Primitive
+from funcgrad.executor.step import Bindings
+from funcgrad.ir import Equation, Literal
+from funcgrad.ops.contract import DOT_GENERAL
+from funcgrad.ops.math import ADD, SELECT, TIE_SHARE, UFUNCS
+from funcgrad.ops.reduce import REDUCE_PROD, REDUCE_SUM
+from funcgrad.ops.rules import WEAKEN
+from funcgrad.ops.shape import (
+    BROADCAST_TO,
+    CONCATENATE,
+    CONVERT,
+    PLACE,
+    RESHAPE,
+    SLICE,
+    SPLIT,
+    STOP_GRADIENT,
+    TRANSPOSE,
+)
+from funcgrad.ops.softmax import RELU
+
+__all__ = ["MOVES", "Scalar", "apply", "can_be_scalars", "literal", "operations"]
+
+_ANY, _SUM, _PRODUCT, _ATOM = range(4)
+
+
+class Scalar:
+    """An expression for one number; `binding` says how tightly its outermost operator binds."""
+
+    __slots__ = ("binding", "text")
+
+    def __init__(self, text: str, binding: int = _ATOM) -> None:
+        self.text, self.binding = text, binding
+
+    @property
+    def simple(self) -> bool:
+        """Whether it is a name or a literal."""
+        return self.binding == _ATOM
+
+    def inside(self, binding: int) -> str:
+        """The text as an operand of an operator that binds so tightly."""
+        return self.text if self.binding >= binding else f"({self.text})"
+
+    def __add__(self, other: Any) -> Scalar:
+        return Scalar(f"{self.text} + {_scalar(other).inside(_PRODUCT)}", _SUM)
+
+    def __mul__(self, other: Any) -> Scalar:
+        return Scalar(f"{self.inside(_PRODUCT)} * {_scalar(other).inside(_ATOM)}", _PRODUCT)
+
+    def __radd__(self, other: Any) -> Scalar:
+        return _scalar(other) + self
+
+    def __rmul__(self, other: Any) -> Scalar:
+        return _scalar(other) * self
+
+
+def _scalar(x: Any) -> Scalar:
+    return x if isinstance(x, Scalar) else Scalar(repr(x))
+
+
+class _Form(NamedTuple):
+    """How an elementwise function is written.
+
+    Attributes:
+        text: over its operands, which are names or literals.
+        cost: in operations of arithmetic.
+        function: what the text calls `f`.
+        exact: whether integers among the operands must be made floats first.
+    """
+
+    text: str
+    cost: int = 1
+    function: Any = None
+    exact: bool = False
+
+
+_FUNCTIONS = {
+    **{getattr(np, name): getattr(math, name) for name in ("exp", "expm1", "log", "log2", "log10", "log1p", "sqrt")},
+    **{getattr(np, name): getattr(math, name) for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "fabs")},
+    **{getattr(np, f"arc{name}"): getattr(math, f"a{name}") for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
+}
+_PAIRED = {np.arctan2: math.atan2, np.hypot: math.hypot, np.copysign: math.copysign, np.power: math.pow}
+_TEXTS = {
+    np.add: _Form("{} + {}"),
+    np.subtract: _Form("{} - {}"),
+    np.multiply: _Form("{} * {}"),
+    np.divide: _Form("{} / {}"),
+    np.remainder: _Form("{} % {}", 3, exact=True),
+    np.negative: _Form("-{}"),
+    np.positive: _Form("{}"),
+    np.square: _Form("{0} * {0}"),
+    np.reciprocal: _Form("1.0 / {}"),
+    np.absolute: _Form("abs({})", 3),
+    np.sign: _Form("1.0 if {0} > 0.0 else -1.0 if {0} < 0.0 else {0} + 0.0", 2),
+    # The first operand where it is a NaN, as NumPy has it.
+    np.maximum: _Form("{0} if {0} >= {1} or {0} != {0} else {1}", 2, exact=True),
+    np.minimum: _Form("{0} if {0} <= {1} or {0} != {0} else {1}", 2, exact=True),
+    np.isnan: _Form("{0} != {0}"),
+    np.isfinite: _Form("{0} - {0} == 0.0", 2),
+    np.equal: _Form("{} == {}"),
+    np.not_equal: _Form("{} != {}"),
+    np.less: _Form("{} < {}"),
+    np.less_equal: _Form("{} <= {}"),
+    np.greater: _Form("{} > {}"),
+    np.greater_equal: _Form("{} >= {}"),
+}
+_LOGICAL = {
+    **dict.fromkeys((np.logical_and, np.bitwise_and), _Form("{} & {}")),
+    **dict.fromkeys((np.logical_or, np.bitwise_or), _Form("{} | {}")),
+    **dict.fromkeys((np.logical_xor, np.bitwise_xor), _Form("{} ^ {}")),
+    **dict.fromkeys((np.logical_not, np.invert), _Form("not {}")),
+}
+"""These of truth values only."""
+
+_FORMS: dict[Primitive, _Form] = {
+    **{UFUNCS[ufunc]: form for ufunc, form in (_TEXTS | _LOGICAL).items()},
+    **{UFUNCS[ufunc]: _Form("f({})", 3, function) for ufunc, function in _FUNCTIONS.items()},
+    **{UFUNCS[ufunc]: _Form("f({}, {})", 4, function) for ufunc, function in _PAIRED.items()},
+    SELECT: _Form("{1} if {0} else {2}", exact=True),
+    TIE_SHARE: _Form("0.5 if {0} == {1} else 1.0 if {0} > {1} else 0.0", 2),
+    RELU: _Form("{0} if {0} > 0.0 or {0} != {0} else 0.0", 2),
+}
+_TRUTH = frozenset(UFUNCS[ufunc] for ufunc in _LOGICAL)
+
+MOVES = frozenset((BROADCAST_TO, CONCATENATE, PLACE, RESHAPE, SLICE, SPLIT, STOP_GRADIENT, TRANSPOSE, WEAKEN))
+"""Operations that cost nothing here: their results are elements of their operands."""
+
+
+def can_be_scalars(eqn: Equation) -> bool:
+    """Whether an equation can be written over the elements of its operands."""
+    primitive = eqn.primitive
+    if any(x.aval.dtype not in _DTYPES or x.aval.size == 0 for x in (*eqn.inputs, *eqn.outputs)):
+        return False
+    kinds = {x.aval.dtype.kind for x in eqn.outputs}
+    if primitive in MOVES:
+        return primitive is not PLACE or kinds == {"f"}
+    if primitive is CONVERT:
+        return "i" not in kinds
+    if "i" in kinds:
+        return False
+    if primitive in (DOT_GENERAL, REDUCE_SUM, REDUCE_PROD):
+        return kinds == {"f"}
+    if primitive in _TRUTH:
+        return all(x.aval.dtype.kind == "b" for x in eqn.inputs)
+    if primitive is SELECT and eqn.inputs[0].aval.dtype.kind != "b":
+        return False
+    return primitive in _FORMS
+
+
+_DTYPES = frozenset(map(np.dtype, (np.float64, np.int64, np.bool_)))
+
+
+def operations(eqn: Equation) -> int:
+    """About how many operations of arithmetic an equation that can be written out consists of."""
+    primitive, size = eqn.primitive, eqn.outputs[0].aval.size
+    if primitive in MOVES:
+        return 0
+    if primitive is DOT_GENERAL:
+        contracted = eqn.params["contract"][0]
+        return size * (2 * math.prod(eqn.inputs[0].aval.shape[i] for i in contracted) - 1)
+    if primitive in (REDUCE_SUM, REDUCE_PROD):
+        return eqn.inputs[0].aval.size - size
+    if primitive is CONVERT:
+        return size
+    return size * _FORMS[primitive].cost
+
+
+def apply(eqn: Equation, ins: list[np.ndarray], bindings: Bindings) -> list[np.ndarray]:
+    """The results of an equation, as arrays of expressions, for operands that are arrays of names and literals."""
+    primitive = eqn.primitive
+    if primitive is CONVERT:
+        kind = eqn.outputs[0].aval.dtype.kind
+        return ins if kind == eqn.inputs[0].aval.dtype.kind else [_each(_CONVERSIONS[kind], ins)]
+    if primitive is WEAKEN:
+        return ins
+    form = _FORMS.get(primitive)
+    if form is None:
+        out = primitive.impl(*ins, **eqn.params)
+        return [_array(x) for x in (out if primitive.multiple else (out,))]
+    if form.exact and eqn.outputs[0].aval.dtype.kind == "f":
+        first = 1 if primitive is SELECT else 0
+        ins = [
+            _each("float({})", [x]) if k >= first and a.aval.dtype.kind != "f" and not a.is_literal else x
+            for k, (x, a) in enumerate(zip(ins, eqn.inputs, strict=True))
+        ]
+    if primitive is ADD and all(x.aval.dtype.kind == "f" or x.is_literal for x in eqn.inputs):
+        return [_array(np.frompyfunc(_sum, 2, 1)(*ins))]
+    text = form.text
+    if form.function is not None:
+        text = bindings.name(form.function, form.function.__name__) + text[1:]
+    return [_each(text, ins)]
+
+
+_CONVERSIONS = {"f": "float({})", "b": "bool({})"}
+
+
+def literal(x: Literal, wanted: str, bindings: Bindings) -> Scalar:
+    """A constant operand; as a float if that is what the operation computes with."""
+    value = x.value.item() if isinstance(x.value, (np.generic, np.ndarray)) else x.value
+    if wanted == "f":
+        value = float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return Scalar(bindings.name(value, "inf" if value == value else "nan"))
+    return Scalar(repr(value))
+
+
+def _each(text: str, ins: list[np.ndarray]) -> np.ndarray:
+    """An expression for each element of the operands, broadcast."""
+    wide: list[Any] = list(np.broadcast_arrays(*ins))
+    out = np.empty(wide[0].shape, object)
+    for at in np.ndindex(out.shape):
+        out[at] = Scalar(text.format(*(x[at].text for x in wide)), _ANY)
+    return out
+
+
+def _sum(x: Scalar, y: Scalar) -> Scalar:
+    """x + y; a sum with zero is not computed (it may have the other sign where it is zero, as in `passes.algebra`)."""
+    return y if x.text == "0.0" else x if y.text == "0.0" else x + y
+
+
+def _array(x: Any) -> np.ndarray:
+    """Objects as an array of expressions (the zeros that a primitive puts in are numbers)."""
+    given = np.asarray(x, object)
+    out = np.empty(given.shape, object)
+    for at in np.ndindex(out.shape):
+        out[at] = given[at] if isinstance(given[at], Scalar) else Scalar(repr(float(given[at])))
+    return out

@@ -1,0 +1,150 @@
+"""Unrolling: operations on few elements become one that runs on Python's own numbers.
+
+A network of two neurons, the state of an oscillator, the parameters of a fit: there NumPy's calls cost more than what
+they compute. Equations that can be written out element by element (`executor.scalars`), and of which that is not more
+work than the call, are brought together between those that cannot, each as early as it can be; a group becomes one
+`unrolled` equation where the estimates say that it pays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from funcgrad.config import config
+from funcgrad.executor.scalars import MOVES, can_be_scalars, operations
+from funcgrad.executor.unrolled import UNROLLED
+from funcgrad.ir import Equation, Program, Var
+from funcgrad.ir_check import check_program
+from funcgrad.ops.contract import DOT_GENERAL
+from funcgrad.ops.reduce import REDUCE_PROD, REDUCE_SUM
+from funcgrad.passes.rewrite import remade, with_programs
+
+__all__ = ["Unrolling", "unroll", "unrolling"]
+
+
+class Unrolling:
+    """What decides whether operations are written out: nanoseconds, as measured, and limits.
+
+    Attributes:
+        operation: of arithmetic between two Python floats, with what stores the result.
+        call: of a group.
+        array, element: of taking an array apart or putting it together, and of each of its elements.
+        scalar: of a NumPy scalar that is taken or given.
+        gain: which part of NumPy's time a group may take at most.
+        most: how many operations a group has at most.
+        elements: how many elements an array has at most.
+    """
+
+    __slots__ = ("array", "call", "element", "elements", "gain", "most", "operation", "scalar")
+
+    def __init__(self) -> None:
+        self.operation, self.call, self.array, self.element, self.scalar = 25.0, 400.0, 200.0, 25.0, 120.0
+        self.gain, self.most, self.elements = 0.6, 2000, 64
+
+
+unrolling = Unrolling()
+
+_NUMPY_NS, _MOVE_NS, _SUM_NS, _SCALAR_NS = 700.0, 250.0, 1300.0, 100.0
+"""What a call takes with few elements: elementwise, a view or copy, a sum or product, an operator on NumPy scalars."""
+
+
+def unroll(program: Program) -> Program:
+    """A program in which groups of operations on few elements are `unrolled` equations.
+
+    Such an equation has the parameter `program` (without constants; its inputs are what the group reads), and one
+    result for each value that is read outside the group. The programs of calls, loops and branches are unrolled, too.
+    """
+    equations = [with_programs(eqn, unroll, lowered=True) for eqn in program.equations]
+    groups = _groups(equations)
+    if not groups and all(a is b for a, b in zip(equations, program.equations, strict=True)):
+        return program
+    readers: dict[Any, set[int]] = {}
+    for k, group in enumerate(groups):
+        for eqn in group:
+            for x in eqn.inputs:
+                readers.setdefault(x, set()).add(k)
+    for x in program.outputs:
+        readers.setdefault(x, set()).add(-1)
+    out: list[Equation] = []
+    for k, group in enumerate(groups):
+        made = _unrolled(group, {v for e in group for v in e.outputs if readers.get(v, set()) - {k}})
+        out += group if made is None else [made]
+    new = remade(program, out, program.outputs)
+    if config.check_ir:
+        check_program(new)
+    return new
+
+
+def _groups(equations: Sequence[Equation]) -> list[list[Equation]]:
+    """The equations in an order in which they can run: groups that might be written out, each followed by one alone."""
+    after: dict[Any, int] = {}  # how many of those alone come before a value
+    small: dict[int, list[Equation]] = {}
+    alone: list[Equation] = []
+    for eqn in equations:
+        place = max((after.get(x, 0) for x in eqn.inputs), default=0)
+        if _pays(eqn):
+            small.setdefault(place, []).append(eqn)
+        else:
+            alone.append(eqn)
+            place = len(alone)
+        after.update((v, place) for v in eqn.outputs)
+    out: list[list[Equation]] = []
+    for k in range(len(alone) + 1):
+        out += _bounded(small.get(k, []))
+        out += [[alone[k]]] if k < len(alone) else []
+    return out
+
+
+def _bounded(group: Sequence[Equation]) -> list[list[Equation]]:
+    """A group in pieces of so many operations at most."""
+    pieces: list[list[Equation]] = []
+    total = unrolling.most
+    for eqn in group:
+        total += operations(eqn)
+        if total > unrolling.most or not pieces:
+            pieces.append([])
+            total = operations(eqn)
+        pieces[-1].append(eqn)
+    return pieces
+
+
+def _numpy_ns(eqn: Equation) -> float:
+    """What an equation costs as a call of NumPy."""
+    if eqn.primitive in MOVES:
+        return _MOVE_NS
+    if eqn.primitive in (DOT_GENERAL, REDUCE_SUM, REDUCE_PROD):
+        return _SUM_NS
+    arrays = any(x.aval.shape for x in (*eqn.inputs, *eqn.outputs))
+    return _NUMPY_NS if arrays or operations(eqn) > 1 else _SCALAR_NS
+
+
+def _pays(eqn: Equation) -> bool:
+    """Whether an equation may be one of a group: it is not more work written out."""
+    few = all(x.aval.size <= unrolling.elements for x in (*eqn.inputs, *eqn.outputs))
+    return few and can_be_scalars(eqn) and operations(eqn) * unrolling.operation <= _numpy_ns(eqn)
+
+
+def _unrolled(group: Sequence[Equation], read: set[Any]) -> Equation | None:
+    """A group as one equation, with the results that are read outside; None if that does not pay."""
+    if len(group) < 2:
+        return None
+    made = {v for e in group for v in e.outputs}
+    inputs = list(dict.fromkeys(x for e in group for x in e.inputs if isinstance(x, Var) and x not in made))
+    outputs = [v for e in group for v in e.outputs if v in read]
+    ends = sum(
+        unrolling.array + v.aval.size * unrolling.element if v.aval.shape else unrolling.scalar
+        for v in (*inputs, *outputs)
+    )
+    cost = unrolling.call + ends + unrolling.operation * sum(map(operations, group))
+    if not outputs or cost > unrolling.gain * sum(map(_numpy_ns, group)):
+        return None
+    inner = [Var(v.aval) for v in inputs]
+    env: dict[Any, Any] = dict(zip(inputs, inner, strict=True))
+    copies: list[Equation] = []
+    for eqn in group:
+        outs = [Var(v.aval) for v in eqn.outputs]
+        copies.append(Equation(eqn.primitive, [env.get(x, x) for x in eqn.inputs], outs, eqn.params, eqn.source))
+        env.update(zip(eqn.outputs, outs, strict=True))
+    sub = Program((), (), inner, copies, [env[v] for v in outputs])
+    return Equation(UNROLLED, inputs, outputs, {"program": sub}, group[0].source)
