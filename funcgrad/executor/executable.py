@@ -15,6 +15,7 @@ from funcgrad.executor.emit import Emitter
 from funcgrad.executor.plan import Plan, make_plan
 from funcgrad.executor.sharded import SHARDED
 from funcgrad.executor.step import OWN, SCALAR, VIEW, Bindings, Kernel
+from funcgrad.executor.unrolled import UNROLLED
 from funcgrad.ir import Program, Var
 from funcgrad.scratch import aligned
 
@@ -89,7 +90,7 @@ class Executable:
                 line = tb.tb_lineno
             tb = tb.tb_next
         eqn = self._equations[line - 1] if line is not None and line <= len(self._equations) else None
-        if eqn is None or eqn.primitive is SHARDED:  # the program of a part has said it already
+        if eqn is None or eqn.primitive in (SHARDED, UNROLLED):  # the program inside has said it already
             raise error
         new = explain(eqn.primitive.name, [x.aval for x in eqn.inputs], error, eqn.source)
         if new is error:

@@ -20,7 +20,7 @@ from funcgrad.core import Primitive
 from funcgrad.executor.step import Bindings
 from funcgrad.ir import Equation, Literal
 from funcgrad.ops.contract import DOT_GENERAL
-from funcgrad.ops.math import ADD, SELECT, TIE_SHARE, UFUNCS
+from funcgrad.ops.math import ADD, SELECT, SUB, TIE_SHARE, UFUNCS
 from funcgrad.ops.reduce import REDUCE_PROD, REDUCE_SUM
 from funcgrad.ops.rules import WEAKEN
 from funcgrad.ops.shape import (
@@ -36,7 +36,7 @@ from funcgrad.ops.shape import (
 )
 from funcgrad.ops.softmax import RELU
 
-__all__ = ["MOVES", "Scalar", "apply", "can_be_scalars", "literal", "operations"]
+__all__ = ["DTYPES", "MOVES", "Scalar", "apply", "can_be_scalars", "counts", "literal", "operations"]
 
 _ANY, _SUM, _PRODUCT, _ATOM = range(4)
 
@@ -146,15 +146,15 @@ MOVES = frozenset((BROADCAST_TO, CONCATENATE, PLACE, RESHAPE, SLICE, SPLIT, STOP
 def can_be_scalars(eqn: Equation) -> bool:
     """Whether an equation can be written over the elements of its operands."""
     primitive = eqn.primitive
-    if any(x.aval.dtype not in _DTYPES or x.aval.size == 0 for x in (*eqn.inputs, *eqn.outputs)):
+    if any(x.aval.dtype not in DTYPES or x.aval.size == 0 for x in (*eqn.inputs, *eqn.outputs)):
         return False
     kinds = {x.aval.dtype.kind for x in eqn.outputs}
     if primitive in MOVES:
         return primitive is not PLACE or kinds == {"f"}
     if primitive is CONVERT:
-        return "i" not in kinds
+        return "i" not in kinds or eqn.inputs[0].aval.dtype.kind != "f"
     if "i" in kinds:
-        return False
+        return counts(eqn)
     if primitive in (DOT_GENERAL, REDUCE_SUM, REDUCE_PROD):
         return kinds == {"f"}
     if primitive in _TRUTH:
@@ -164,7 +164,14 @@ def can_be_scalars(eqn: Equation) -> bool:
     return primitive in _FORMS
 
 
-_DTYPES = frozenset(map(np.dtype, (np.float64, np.int64, np.bool_)))
+def counts(eqn: Equation) -> bool:
+    """Whether an equation counts up or down by a constant."""
+    steps = [x.value for x in eqn.inputs if isinstance(x, Literal)]
+    counted = eqn.primitive in (ADD, SUB) and eqn.outputs[0].aval.dtype == np.int64
+    return counted and len(steps) == 1 and abs(int(steps[0])) < 1 << 31
+
+
+DTYPES = frozenset(map(np.dtype, (np.float64, np.int64, np.bool_)))
 
 
 def operations(eqn: Equation) -> int:
@@ -208,7 +215,7 @@ def apply(eqn: Equation, ins: list[np.ndarray], bindings: Bindings) -> list[np.n
     return [_each(text, ins)]
 
 
-_CONVERSIONS = {"f": "float({})", "b": "bool({})"}
+_CONVERSIONS = {"f": "float({})", "b": "bool({})", "i": "int({})"}
 
 
 def literal(x: Literal, wanted: str, bindings: Bindings) -> Scalar:

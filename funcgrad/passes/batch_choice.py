@@ -20,7 +20,7 @@ from funcgrad.ops.index import GATHER, SCATTER_ADD
 from funcgrad.ops.math import ADD, SUB, UFUNCS
 from funcgrad.ops.rules import WEAKEN
 from funcgrad.ops.shape import CONVERT
-from funcgrad.passes.batch_cost import LIMIT, adding, saving, stacking
+from funcgrad.passes.batch_cost import BY_NUMPY, LIMIT, WRITTEN_OUT
 from funcgrad.passes.loop import Carried, Loop
 
 __all__ = ["Choice", "Sum"]
@@ -79,6 +79,7 @@ class Choice:
     """What is done where.
 
     Attributes:
+        costs: what things cost in the loop.
         ahead: variables of the body that can be had before the loop, slices among them.
         slices: those that the loop reads slice by slice.
         rows: variables that the loop stacks for what is done later.
@@ -88,6 +89,7 @@ class Choice:
 
     def __init__(self, loop: Loop) -> None:
         self.loop = loop
+        self.costs = WRITTEN_OUT if loop.few() else BY_NUMPY
         self.maker = {v: e for e in loop.equations for v in e.outputs}
         self.fixed = loop.consts.keys()
         self.rows: dict[Var, None] = {}
@@ -136,7 +138,7 @@ class Choice:
     def _row_cost(self, var: Any) -> float:
         row = self.row(var)
         there = row in self.rows or any(a is row for j, (a, _) in enumerate(self.loop.ys) if j not in self.ys)
-        return 0.0 if there else stacking(row, self.loop.length)
+        return 0.0 if there else self.costs.stacking(row, self.loop.length)
 
     def _free(self, atom: Atom) -> bool:
         return atom.is_literal or atom in self.fixed or atom in self.ahead
@@ -145,7 +147,9 @@ class Choice:
         self.within: dict[Any, float] = {}  # what it costs to compute a spare value in the loop
         self.outside: dict[Any, float] = {}  # what it costs to have what it is computed from in stacks
         for eqn in self.spare:
-            within = saving(eqn, self.loop.length, self.fixed) + sum(self.within.get(a, 0.0) for a in eqn.inputs)
+            within = self.costs.saving(eqn, self.loop.length, self.fixed) + sum(
+                self.within.get(a, 0.0) for a in eqn.inputs
+            )
             outside = sum(map(self._stacked, set(eqn.inputs))) if can_batch(eqn, self.loop.length) else math.inf
             for v in eqn.outputs:
                 self.within[v], self.outside[v] = within, outside
@@ -159,7 +163,9 @@ class Choice:
             if any(s is t for t in self.sums):
                 continue
             later = sum(self._stacked(a) for a, _ in s.parts)
-            within = sum(self.within.get(a, 0.0) for a, _ in s.parts) + adding(s.carried.var.aval) * len(s.parts)
+            within = sum(self.within.get(a, 0.0) for a, _ in s.parts) + self.costs.adding(s.carried.var.aval) * len(
+                s.parts
+            )
             if later < within:
                 self.sums.append(s)
                 self._demand([a for a, _ in s.parts])
@@ -193,10 +199,12 @@ class Choice:
         inside: dict[Any, float] = {}
         for eqn in self.loop.equations:
             if eqn.outputs and eqn.outputs[0] in self.ahead:
-                work = saving(eqn, self.loop.length, self.fixed) + sum(cost.get(a, 0.0) for a in set(eqn.inputs))
+                work = self.costs.saving(eqn, self.loop.length, self.fixed) + sum(
+                    cost.get(a, 0.0) for a in set(eqn.inputs)
+                )
                 for v in eqn.outputs:
                     inside[v] = work
-                    cost[v] = min(work, stacking(v, self.loop.length))
+                    cost[v] = min(work, self.costs.stacking(v, self.loop.length))
         gone = {id(s.carried) for s in self.sums}
         roots: list[Atom] = [c.next for c in self.loop.carry if id(c) not in gone]
         roots += [a for j, (a, _) in enumerate(self.loop.ys) if j not in self.ys]
@@ -210,7 +218,7 @@ class Choice:
             if var in seen:
                 continue
             seen.add(var)
-            if var in inside and inside[var] < stacking(var, self.loop.length):
+            if var in inside and inside[var] < self.costs.stacking(var, self.loop.length):
                 todo += [a for a in self.maker[var].inputs if a in self.ahead]
             else:
                 slices[var] = None

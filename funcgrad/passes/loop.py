@@ -7,8 +7,10 @@ from typing import Any
 
 from funcgrad.control.scan import SCAN, Layout
 from funcgrad.core import Tracer
+from funcgrad.executor.scalar_code import can_be_written, few
 from funcgrad.ir import Atom, Equation, Program, Var, has_effect
 from funcgrad.passes.builder import Builder
+from funcgrad.passes.unroll import unrolling
 
 __all__ = ["Carried", "Loop", "each_scan"]
 
@@ -65,6 +67,13 @@ class Loop:
         for a in self.results():
             found.setdefault(a, []).append(None)
         return found
+
+    def few(self) -> bool:
+        """Whether the steps have so few elements that they can be written out over Python's numbers."""
+        values = [*self.consts, *(c.var for c in self.carry), *self.xs, *self.results()]
+        return all(few(x, unrolling.elements) for x in values) and all(
+            can_be_written(e, unrolling.elements) for e in self.equations
+        )
 
     def results(self) -> list[Atom]:
         """What the body returns."""

@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from funcgrad.config import config
-from funcgrad.executor.scalars import MOVES, can_be_scalars, operations
+from funcgrad.control.scan import SCAN
+from funcgrad.control.while_ import WHILE
+from funcgrad.executor.scalar_code import LOOPS, can_be_written, programs
+from funcgrad.executor.scalars import MOVES, operations
 from funcgrad.executor.unrolled import UNROLLED
 from funcgrad.ir import Equation, Program, Var
 from funcgrad.ir_check import check_program
@@ -20,7 +23,7 @@ from funcgrad.ops.contract import DOT_GENERAL
 from funcgrad.ops.reduce import REDUCE_PROD, REDUCE_SUM
 from funcgrad.passes.rewrite import remade, with_programs
 
-__all__ = ["Unrolling", "unroll", "unrolling"]
+__all__ = ["Unrolling", "unroll", "unrolling", "written_ns"]
 
 
 class Unrolling:
@@ -47,6 +50,10 @@ unrolling = Unrolling()
 
 _NUMPY_NS, _MOVE_NS, _SUM_NS, _SCALAR_NS = 700.0, 250.0, 1300.0, 100.0
 """What a call takes with few elements: elementwise, a view or copy, a sum or product, an operator on NumPy scalars."""
+_ROW_NS = 150.0
+"""Of a row that a loop reads or writes by NumPy."""
+_STEPS = 10
+"""A loop of unknown length is taken to have so many steps."""
 
 
 def unroll(program: Program) -> Program:
@@ -55,7 +62,7 @@ def unroll(program: Program) -> Program:
     Such an equation has the parameter `program` (without constants; its inputs are what the group reads), and one
     result for each value that is read outside the group. The programs of calls, loops and branches are unrolled, too.
     """
-    equations = [with_programs(eqn, unroll, lowered=True) for eqn in program.equations]
+    equations = [eqn if _pays(eqn) else with_programs(eqn, unroll, lowered=True) for eqn in program.equations]
     groups = _groups(equations)
     if not groups and all(a is b for a, b in zip(equations, program.equations, strict=True)):
         return program
@@ -69,7 +76,7 @@ def unroll(program: Program) -> Program:
     out: list[Equation] = []
     for k, group in enumerate(groups):
         made = _unrolled(group, {v for e in group for v in e.outputs if readers.get(v, set()) - {k}})
-        out += group if made is None else [made]
+        out += [with_programs(e, unroll, lowered=True) for e in group] if made is None else [made]
     new = remade(program, out, program.outputs)
     if config.check_ir:
         check_program(new)
@@ -101,16 +108,47 @@ def _bounded(group: Sequence[Equation]) -> list[list[Equation]]:
     pieces: list[list[Equation]] = []
     total = unrolling.most
     for eqn in group:
-        total += operations(eqn)
+        total += _length(eqn)
         if total > unrolling.most or not pieces:
             pieces.append([])
-            total = operations(eqn)
+            total = _length(eqn)
         pieces[-1].append(eqn)
     return pieces
 
 
+def _length(eqn: Equation) -> int:
+    """About how many operations are written for an equation."""
+    if eqn.primitive in LOOPS:
+        return sum(_length(e) for p in programs(eqn) for e in p.equations)
+    return operations(eqn)
+
+
+def _steps(eqn: Equation) -> int:
+    """How often the programs of a loop or branch run."""
+    return {SCAN: lambda: eqn.params["layout"].length, WHILE: lambda: _STEPS}.get(eqn.primitive, lambda: 1)()
+
+
+def _rows(eqn: Equation) -> list[Var]:
+    """The variables in a loop that stand for rows of stacked arrays."""
+    if eqn.primitive is not SCAN:
+        return []
+    body, layout = eqn.params["program"], eqn.params["layout"]
+    return [*body.inputs[layout.consts + layout.carry :], *body.outputs[layout.carry :]]
+
+
+def written_ns(eqn: Equation) -> float:
+    """What an equation costs written out."""
+    if eqn.primitive in LOOPS:
+        rows = unrolling.element * sum(2 + v.aval.size for v in _rows(eqn))
+        return _steps(eqn) * (rows + sum(written_ns(e) for p in programs(eqn) for e in p.equations))
+    return unrolling.operation * operations(eqn)
+
+
 def _numpy_ns(eqn: Equation) -> float:
     """What an equation costs as a call of NumPy."""
+    if eqn.primitive in LOOPS:
+        rows = _ROW_NS * len(_rows(eqn))
+        return _steps(eqn) * (rows + sum(_numpy_ns(e) for p in programs(eqn) for e in p.equations))
     if eqn.primitive in MOVES:
         return _MOVE_NS
     if eqn.primitive in (DOT_GENERAL, REDUCE_SUM, REDUCE_PROD):
@@ -121,13 +159,16 @@ def _numpy_ns(eqn: Equation) -> float:
 
 def _pays(eqn: Equation) -> bool:
     """Whether an equation may be one of a group: it is not more work written out."""
-    few = all(x.aval.size <= unrolling.elements for x in (*eqn.inputs, *eqn.outputs))
-    return few and can_be_scalars(eqn) and operations(eqn) * unrolling.operation <= _numpy_ns(eqn)
+    return (
+        can_be_written(eqn, unrolling.elements)
+        and _length(eqn) <= unrolling.most
+        and written_ns(eqn) <= _numpy_ns(eqn) * (unrolling.gain if eqn.primitive in LOOPS else 1)
+    )
 
 
 def _unrolled(group: Sequence[Equation], read: set[Any]) -> Equation | None:
     """A group as one equation, with the results that are read outside; None if that does not pay."""
-    if len(group) < 2:
+    if len(group) < 2 and not (group[0].primitive in LOOPS and _pays(group[0])):
         return None
     made = {v for e in group for v in e.outputs}
     inputs = list(dict.fromkeys(x for e in group for x in e.inputs if isinstance(x, Var) and x not in made))
@@ -136,7 +177,7 @@ def _unrolled(group: Sequence[Equation], read: set[Any]) -> Equation | None:
         unrolling.array + v.aval.size * unrolling.element if v.aval.shape else unrolling.scalar
         for v in (*inputs, *outputs)
     )
-    cost = unrolling.call + ends + unrolling.operation * sum(map(operations, group))
+    cost = unrolling.call + ends + sum(map(written_ns, group))
     if not outputs or cost > unrolling.gain * sum(map(_numpy_ns, group)):
         return None
     inner = [Var(v.aval) for v in inputs]
