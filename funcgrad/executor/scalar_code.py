@@ -50,7 +50,7 @@ def few(x: Atom, most: int) -> bool:
 def can_be_written(eqn: Equation, most: int) -> bool:
     """Whether an equation can be written over elements, with at most so many in each array (or row of a stack)."""
     if eqn.primitive not in LOOPS:
-        return all(x.aval.size <= most for x in (*eqn.inputs, *eqn.outputs)) and can_be_scalars(eqn)
+        return all(x.aval.size <= most for x in (*eqn.outputs, *eqn.inputs)) and can_be_scalars(eqn)
     return all(x.aval.dtype in DTYPES for x in eqn.inputs) and all(
         not p.constvars
         and all(few(x, most) for x in (*p.inputs, *p.outputs))

@@ -143,9 +143,14 @@ MOVES = frozenset((BROADCAST_TO, CONCATENATE, PLACE, RESHAPE, SLICE, SPLIT, STOP
 """Operations that cost nothing here: their results are elements of their operands."""
 
 
+_WRITTEN = frozenset((*MOVES, *_FORMS, CONVERT, DOT_GENERAL, REDUCE_SUM, REDUCE_PROD))
+
+
 def can_be_scalars(eqn: Equation) -> bool:
     """Whether an equation can be written over the elements of its operands."""
     primitive = eqn.primitive
+    if primitive not in _WRITTEN:
+        return False
     if any(x.aval.dtype not in DTYPES or x.aval.size == 0 for x in (*eqn.inputs, *eqn.outputs)):
         return False
     kinds = {x.aval.dtype.kind for x in eqn.outputs}
@@ -159,9 +164,7 @@ def can_be_scalars(eqn: Equation) -> bool:
         return kinds == {"f"}
     if primitive in _TRUTH:
         return all(x.aval.dtype.kind == "b" for x in eqn.inputs)
-    if primitive is SELECT and eqn.inputs[0].aval.dtype.kind != "b":
-        return False
-    return primitive in _FORMS
+    return primitive is not SELECT or eqn.inputs[0].aval.dtype.kind == "b"
 
 
 def counts(eqn: Equation) -> bool:

@@ -62,10 +62,21 @@ def unroll(program: Program) -> Program:
     Such an equation has the parameter `program` (without constants; its inputs are what the group reads), and one
     result for each value that is read outside the group. The programs of calls, loops and branches are unrolled, too.
     """
-    equations = [eqn if _pays(eqn) else with_programs(eqn, unroll, lowered=True) for eqn in program.equations]
-    groups = _groups(equations)
-    if not groups and all(a is b for a, b in zip(equations, program.equations, strict=True)):
-        return program
+    pays = list(map(_pays, program.equations))
+    equations = _written_out(program, pays) if any(pays) else None
+    if equations is None:
+        equations = [with_programs(eqn, unroll, lowered=True) for eqn in program.equations]
+        if all(a is b for a, b in zip(equations, program.equations, strict=True)):
+            return program
+    new = remade(program, equations, program.outputs)
+    if config.check_ir:
+        check_program(new)
+    return new
+
+
+def _written_out(program: Program, pays: Sequence[bool]) -> list[Equation] | None:
+    """The equations with groups in place of those of which that pays; None if there are none."""
+    groups = _groups(program.equations, pays)
     readers: dict[Any, set[int]] = {}
     for k, group in enumerate(groups):
         for eqn in group:
@@ -73,24 +84,26 @@ def unroll(program: Program) -> Program:
                 readers.setdefault(x, set()).add(k)
     for x in program.outputs:
         readers.setdefault(x, set()).add(-1)
+    made = [
+        _unrolled(group, {v for e in group for v in e.outputs if readers.get(v, set()) - {k}})
+        for k, group in enumerate(groups)
+    ]
+    if not any(made):
+        return None
     out: list[Equation] = []
-    for k, group in enumerate(groups):
-        made = _unrolled(group, {v for e in group for v in e.outputs if readers.get(v, set()) - {k}})
-        out += [with_programs(e, unroll, lowered=True) for e in group] if made is None else [made]
-    new = remade(program, out, program.outputs)
-    if config.check_ir:
-        check_program(new)
-    return new
+    for group, eqn in zip(groups, made, strict=True):
+        out += [with_programs(e, unroll, lowered=True) for e in group] if eqn is None else [eqn]
+    return out
 
 
-def _groups(equations: Sequence[Equation]) -> list[list[Equation]]:
+def _groups(equations: Sequence[Equation], pays: Sequence[bool]) -> list[list[Equation]]:
     """The equations in an order in which they can run: groups that might be written out, each followed by one alone."""
     after: dict[Any, int] = {}  # how many of those alone come before a value
     small: dict[int, list[Equation]] = {}
     alone: list[Equation] = []
-    for eqn in equations:
+    for eqn, written in zip(equations, pays, strict=True):
         place = max((after.get(x, 0) for x in eqn.inputs), default=0)
-        if _pays(eqn):
+        if written:
             small.setdefault(place, []).append(eqn)
         else:
             alone.append(eqn)

@@ -1,0 +1,99 @@
+"""A small dynamical system, compiled: Lorenz' equations by the Runge-Kutta method, float64.
+
+Value and gradient, with respect to the three parameters, of the mean square of all states: loops in which three numbers
+are carried, so that only the cost of a step counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.spec import Goal, Step, Workload
+from benchmarks.steps import jax_call
+
+__all__ = ["WORKLOADS"]
+
+lorenz = Workload(
+    name="lorenz",
+    summary="Gradient through 200 Runge-Kutta steps of Lorenz' equations.",
+    cases={"200 steps": {"steps": 200}},
+    tiny={"200 steps": {"steps": 5}},
+    rtol=1e-9,
+    goals=(
+        Goal("jax jit", over="funcgrad jit", at_least=0.8),
+        Goal("torch", over="funcgrad jit", at_least=20.0),
+    ),
+)
+
+PARAMETERS, START, STEP = np.array([10.0, 28.0, 8.0 / 3.0]), np.array([1.0, 1.0, 1.0]), 0.01
+
+
+def make_flow(xp: Any) -> Callable[[Any, Any], Any]:
+    """One step of the method in the namespace `xp`."""
+
+    def slope(s: Any, p: Any) -> Any:
+        x, y, z = s
+        return xp.stack([p[0] * (y - x), x * (p[1] - z) - y, x * y - p[2] * z])
+
+    def flow(s: Any, p: Any) -> Any:
+        k1 = slope(s, p)
+        k2 = slope(s + STEP / 2 * k1, p)
+        k3 = slope(s + STEP / 2 * k2, p)
+        k4 = slope(s + STEP * k3, p)
+        return s + STEP / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+
+    return flow
+
+
+def make_loss(xp: Any, lax: Any, steps: int) -> Callable[[Any, Any], Any]:
+    """The loss in the namespaces `xp` and `lax`."""
+    flow = make_flow(xp)
+
+    def loss(p: Any, start: Any) -> Any:
+        def step(s: Any, _: Any) -> Any:
+            s = flow(s, p)
+            return s, s
+
+        return xp.mean(lax.scan(step, start, None, length=steps)[1] ** 2)
+
+    return loss
+
+
+@lorenz.implementation("funcgrad jit", requires="funcgrad", peer=False)
+def _(steps: int) -> Step:
+    import funcgrad
+
+    value_and_grad = funcgrad.jit(funcgrad.value_and_grad(make_loss(np, funcgrad.lax, steps)))
+    return Step(lambda: value_and_grad(PARAMETERS, START))
+
+
+@lorenz.implementation("jax jit", requires="jax")
+def _(steps: int) -> Step:
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    return jax_call(jax.jit(jax.value_and_grad(make_loss(jax.numpy, jax.lax, steps))), PARAMETERS, START)
+
+
+@lorenz.implementation("torch")
+def _(steps: int) -> Step:
+    import torch
+
+    p, start = torch.from_numpy(PARAMETERS.copy()).requires_grad_(), torch.from_numpy(START.copy())
+    flow = make_flow(torch)
+
+    def call() -> Any:
+        s, states = start, []
+        for _ in range(steps):
+            s = flow(s, p)
+            states.append(s)
+        loss = (torch.stack(states) ** 2).mean()
+        return loss.detach(), torch.autograd.grad(loss, [p])[0]
+
+    return Step(call)
+
+
+WORKLOADS = (lorenz,)
