@@ -31,8 +31,8 @@ lorenz = Workload(
 PARAMETERS, START, STEP = np.array([10.0, 28.0, 8.0 / 3.0]), np.array([1.0, 1.0, 1.0]), 0.01
 
 
-def make_flow(xp: Any) -> Callable[[Any, Any], Any]:
-    """One step of the method in the namespace `xp`."""
+def make_flow(xp: Any, kept: bool = False) -> Callable[[Any, Any], Any]:
+    """One step of the method in the namespace `xp`; with `kept` it gives the states of its stages, too."""
 
     def slope(s: Any, p: Any) -> Any:
         x, y, z = s
@@ -40,10 +40,14 @@ def make_flow(xp: Any) -> Callable[[Any, Any], Any]:
 
     def flow(s: Any, p: Any) -> Any:
         k1 = slope(s, p)
-        k2 = slope(s + STEP / 2 * k1, p)
-        k3 = slope(s + STEP / 2 * k2, p)
-        k4 = slope(s + STEP * k3, p)
-        return s + STEP / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+        s2 = s + STEP / 2 * k1
+        k2 = slope(s2, p)
+        s3 = s + STEP / 2 * k2
+        k3 = slope(s3, p)
+        s4 = s + STEP * k3
+        k4 = slope(s4, p)
+        after = s + STEP / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+        return (after, (s, s2, s3, s4)) if kept else after
 
     return flow
 
@@ -60,6 +64,45 @@ def make_loss(xp: Any, lax: Any, steps: int) -> Callable[[Any, Any], Any]:
         return xp.mean(lax.scan(step, start, None, length=steps)[1] ** 2)
 
     return loss
+
+
+def _pull(s: np.ndarray, p: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The cotangents of state and parameters for one of the slope."""
+    x, y, z = s
+    a, b, c = v
+    ds = np.array([-p[0] * a + (p[1] - z) * b + y * c, p[0] * a - b + x * c, -x * b - p[2] * c])
+    return ds, np.array([(y - x) * a, x * b, -z * c])
+
+
+def by_hand(steps: int) -> Callable[[], Any]:
+    """Value and gradient by plain expressions: the stages of each step are kept, and walked in reverse."""
+    flow = make_flow(np, kept=True)
+    p, h = PARAMETERS, STEP
+
+    def call() -> Any:
+        s, stages, states = START, [], []
+        for _ in range(steps):
+            s, inner = flow(s, p)
+            states.append(s)
+            stages.append(inner)
+        trajectory = np.array(states)
+        ds, dp = np.zeros(3), np.zeros(3)
+        for inner, slope in zip(stages[::-1], (2 / trajectory.size * trajectory)[::-1], strict=True):
+            ds = ds + slope
+            after = np.zeros(3)  # the cotangent of the state of the stage that comes after
+            total = ds
+            for state, weight, far in zip(inner[::-1], (1, 2, 2, 1), (0.0, h, h / 2, h / 2), strict=True):
+                after, dk = _pull(state, p, h / 6 * weight * ds + far * after)
+                total, dp = total + after, dp + dk
+            ds = total
+        return np.mean(trajectory**2), dp
+
+    return call
+
+
+@lorenz.implementation("numpy", peer=False)
+def _(steps: int) -> Step:
+    return Step(by_hand(steps))
 
 
 @lorenz.implementation("funcgrad jit", requires="funcgrad", peer=False)
