@@ -148,7 +148,7 @@ def test_programs_part_by_part(name: str, always: Sharding) -> None:
     for fun in (f, fg.grad(loss, argnums=inexact)) if inexact else (f,):
         want = fun(*args)
         jitted = fg.jit(fun)
-        for _ in range(3):  # the first call starts no threads, the third works in the memory of the second
+        for _ in range(3):  # the second works in the memory of the first
             for a, b in zip(tree.leaves(jitted(*args)), tree.leaves(want), strict=True):
                 np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
 

@@ -33,7 +33,7 @@ class Sharded(Kernel):
         scratch_bytes: how much memory the parts work in, with one thread.
     """
 
-    __slots__ = ("_axes", "_calls", "_memory", "_summed", "count", "inner", "scratch_bytes", "source")
+    __slots__ = ("_axes", "_memory", "_summed", "count", "inner", "scratch_bytes", "source")
 
     def __init__(self, program: Program, count: int, ins: Sequence[int | None], outs: Sequence[int | None]) -> None:
         self.inner: Executable = compile_program(program, into=True)
@@ -44,7 +44,6 @@ class Sharded(Kernel):
         self._axes = (*ins, *(axis for axis, _ in arrays))
         self._summed = [(len(ins) + k, aval) for k, (axis, aval) in enumerate(arrays) if axis is None]
         self._memory: deque[list[np.ndarray]] = deque()
-        self._calls = 0
         self.source = "\n\n".join([self.inner.source, *self.inner.kernels.values()])
         terms = sum(aval.size * aval.dtype.itemsize for _, aval in self._summed)
         self.scratch_bytes = self.inner.scratch_bytes + (count - 1) * terms
@@ -69,12 +68,10 @@ class Sharded(Kernel):
         return tuple(starmap(_total, zip(*returned, strict=True)))
 
     def _share(self, calls: list[list[Any]], returned: list[Any]) -> None:
-        # The first call begins no threads: many programs are called once, and they are to start quickly.
-        if config.threads > 1 and self._calls and not is_sharing():
+        if config.threads > 1 and not is_sharing():
             with single_blas():
                 share(self._work, self.count, calls, returned)
         else:
-            self._calls = 1
             self._work(iter(range(self.count)), calls, returned)
 
     def _work(self, claims: Iterator[int], calls: list[list[Any]], returned: list[Any]) -> None:
