@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.core import Primitive
+from funcgrad.executor.sincos import sincos
 from funcgrad.executor.spaces import REDUCTIONS, Fit, ufunc_of
 from funcgrad.executor.step import tuple_text
 from funcgrad.executor.tile_code import TileCode
@@ -32,7 +33,7 @@ from funcgrad.ops.reduce import REDUCE_SUM
 from funcgrad.ops.shape import CONVERT
 from funcgrad.types import weak_type
 
-__all__ = ["estimate", "folded_products", "write_equation"]
+__all__ = ["estimate", "folded_products", "sines_and_cosines", "write_both", "write_equation"]
 
 _KEYWORD_OUT = frozenset((np.maximum, np.minimum))  # a third positional operand is deprecated
 _BY_ARRAY = _KEYWORD_OUT | {np.fmax, np.fmin}
@@ -114,6 +115,33 @@ def _ufunc(code: TileCode, eqn: Equation, fit: Fit) -> None:
         return
     positional = f"{', '.join(ins)}, {'out=' if ufunc in _KEYWORD_OUT else ''}{out}"
     code.write(eqn, *before, f"{code.function(ufunc)}({positional})")
+
+
+_TOGETHER = frozenset((UFUNCS[np.sin], UFUNCS[np.cos]))
+
+
+def sines_and_cosines(code: TileCode) -> dict[Var, tuple[Equation, Fit]]:
+    """For sines and cosines of float64 the equation after it that is the other one of the same operand."""
+    first: dict[Any, Equation] = {}
+    found: dict[Var, tuple[Equation, Fit]] = {}
+    for eqn, fit in zip(code.program.equations, code.fits, strict=True):
+        (x, *_), (var,) = eqn.inputs, eqn.outputs
+        if eqn.primitive not in _TOGETHER or x.aval.dtype != np.float64 or not x.aval.shape or var not in code.dies:
+            continue
+        other = first.setdefault(code.root(x, fit.operands[0]), eqn)
+        if other.primitive is not eqn.primitive and other.outputs[0] not in found:
+            found[other.outputs[0]] = eqn, fit
+    return found
+
+
+def write_both(code: TileCode, eqn: Equation, fit: Fit, other: tuple[Equation, Fit]) -> None:
+    """Write the lines of a sine and a cosine of the same operand."""
+    source = code.operand(eqn.inputs[0], fit.operands[0])
+    targets = [code.target(eqn, fit), code.target(*other)]
+    if ufunc_of(eqn.primitive) is np.cos:
+        targets.reverse()
+    scratch = [code.temporary(code.shape(fit.result), np.dtype(np.float64)) for _ in range(4)]
+    code.write(eqn, f"{code.function(sincos)}({', '.join([source, *targets, *scratch])})")
 
 
 def _small_power(eqn: Equation) -> int:

@@ -28,7 +28,7 @@ from funcgrad.executor.spaces import ALIASES, REDUCTIONS, Fit, Space
 from funcgrad.executor.step import Kernel, tuple_text
 from funcgrad.executor.threads import share
 from funcgrad.executor.tile_code import TileCode
-from funcgrad.executor.tile_ops import estimate, folded_products, write_equation
+from funcgrad.executor.tile_ops import estimate, folded_products, sines_and_cosines, write_both, write_equation
 from funcgrad.ir import Program, Var, eval_program
 from funcgrad.scratch import give, take
 
@@ -194,6 +194,7 @@ class _Writer:
         ]
         code.find_ends(operands)
         late: set[Var] = set()
+        pairs, done = sines_and_cosines(code), set[Var]()
         for at, (eqn, fit) in enumerate(zip(program.equations, self.fits, strict=True)):
             code.at = at
             (var,) = eqn.outputs
@@ -210,6 +211,12 @@ class _Writer:
                 if k is None:
                     continue
                 self.partial[k] = (var, fit)
+            if var in pairs:
+                write_both(code, eqn, fit, pairs[var])
+                done.add(pairs[var][0].outputs[0])
+            if var in pairs or var in done:
+                code.release([*operands[at], var])
+                continue
             x = eqn.inputs[0]
             product = None if x.is_literal else products.get(x)
             write_equation(code, eqn, fit, product, k, self.tiles == self.slots)
