@@ -9,19 +9,18 @@ return. At a value that was never seen the function returns `missed`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
-from funcgrad._tree_compile import NODE_LIMIT, compile_put
-from funcgrad.config import config
 from funcgrad.executor.build import prepared
 from funcgrad.executor.emit import Emitter
 from funcgrad.executor.executable import Executable, function_head, result_texts
-from funcgrad.executor.guard_share import Shared
+from funcgrad.executor.guard_nodes import Nodes, is_text, put_text, unlike_text
+from funcgrad.executor.guard_scalars import write_tree
 from funcgrad.executor.guard_tree import Leaf, Node, Test, Tree
 from funcgrad.executor.plan import Plan, make_plan
 from funcgrad.executor.step import Bindings
 from funcgrad.ir import Atom, Program, Var
-from funcgrad.ir_check import check_program
 from funcgrad.ops.guard import KEYS
 
 __all__ = ["compile_tree"]
@@ -33,9 +32,34 @@ Held = dict[Var, frozenset[int]]
 """For each live value the scratch blocks that it may lie in."""
 
 
-def compile_tree(tree: Tree, runs: list[int], missed: Any) -> Executable:
-    """Compile all ways; the function counts in `runs` how often each was gone, and returns `missed` off them."""
-    writer = _Writer(tree, runs, missed)
+def compile_tree(tree: Tree, runs: list[int], missed: Any, lock: AbstractContextManager[Any]) -> Executable:
+    """Compile all ways; the function counts in `runs` how often each was gone, and returns `missed` off them.
+
+    `lock` is what keeps the tree from growing; it is held now, and whenever the tree is compiled again.
+    """
+    nodes = Nodes(tree)
+    return write_tree(nodes, runs, missed, _Plain(tree, runs, missed, lock)) or _by_numpy(nodes, runs, missed)
+
+
+class _Plain:
+    """The code over arrays, compiled when it is first called."""
+
+    __slots__ = ("_compiled", "_lock", "_tree")
+
+    def __init__(self, *tree: Any) -> None:
+        *self._tree, self._lock = tree
+        self._compiled: Executable | None = None
+
+    def __call__(self, *args: Any) -> Any:
+        if self._compiled is None:
+            with self._lock:
+                tree, runs, missed = self._tree
+                self._compiled = _by_numpy(Nodes(tree), runs, missed)
+        return self._compiled(*args)
+
+
+def _by_numpy(nodes: Nodes, runs: list[int], missed: Any) -> Executable:
+    tree, writer = nodes.tree, _Writer(nodes, runs, missed)
     emitter = writer.emitter
     for var in tree.inputs:
         name = emitter.env[var] = emitter.local(var)
@@ -58,64 +82,22 @@ def compile_tree(tree: Tree, runs: list[int], missed: Any) -> Executable:
 
 
 class _Writer:
-    """Writes the nodes of a tree.
+    """Writes the nodes of a tree."""
 
-    Attributes:
-        shared: what no node computes that an earlier one has.
-        needs: for each node, by its id, the variables of earlier nodes that it or its descendants read.
-        sizes: how many leaves are below it.
-    """
-
-    def __init__(self, tree: Tree, runs: list[int], missed: Any) -> None:
-        self.tree, self.shared = tree, Shared(tree)
+    def __init__(self, nodes: Nodes, runs: list[int], missed: Any) -> None:
+        self.nodes = nodes
         self.emitter = Emitter(Bindings())
         self.runs = self.emitter.bindings.name(runs, "runs")
         self.missed = self.emitter.bindings.name(missed, "missed")
-        self.needs: dict[int, set[Var]] = {}
-        self.sizes: dict[int, int] = {}
-        for node in reversed(list(tree.walk())):
-            needed: set[Any] = set().union(*(self.needs[id(c)] for c in node.children.values()))
-            needed.update(self._ends(node))
-            for eqn in reversed(self.shared.equations(node)):
-                needed.difference_update(eqn.outputs)
-                needed.update(eqn.inputs)
-            self.needs[id(node)] = {a for a in needed if isinstance(a, Var) and a not in tree.consts}
-            self.sizes[id(node)] = sum(self.sizes[id(c)] for c in node.children.values()) or 1
-
-    def _ends(self, node: Node) -> list[Atom]:
-        """What the end of a node reads: the results of a leaf, or what its guard asks for."""
-        if node.leaf is not None:
-            return [self.shared.atom(a) for a in node.leaf.outputs]
-        assert node.test is not None
-        return [self.shared.atom(node.test.var)]
-
-    # ---------------------------------------------------------------------------------------------------- programs
-
-    def program(self, node: Node) -> tuple[Program, list[Atom]]:
-        """A node as an optimised program, and what its outputs are; made once for the same outputs."""
-        equations, outputs = self.shared.equations(node), self._ends(node)
-        own = {v for e in equations for v in e.outputs}
-        if node.leaf is None:
-            later = set().union(outputs, *(self.needs[id(c)] for c in node.children.values()))
-            outputs = [v for e in equations for v in e.outputs if v in later]
-        if node.made is not None and node.made[1] == outputs:
-            return node.made
-        read: dict[Any, None] = dict.fromkeys([*(a for e in equations for a in e.inputs), *outputs])
-        consts = {v: c for v, c in self.tree.consts.items() if v in read}
-        inputs = [v for v in read if isinstance(v, Var) and v not in own and v not in consts]
-        program = Program(tuple(consts), tuple(consts.values()), inputs, equations, outputs)
-        if config.check_ir:
-            check_program(program)
-        node.made = prepared(program), outputs
-        return node.made
-
-    # -------------------------------------------------------------------------------------------------------- code
 
     def write(self, node: Node, held: Held) -> None:
         """Write a node and what is below it. `held` is given back on the way; the memory is as before afterwards."""
         emitter = self.emitter
         while True:
-            program, outputs = self.program(node)
+            program, outputs = self.nodes.program(node)
+            if node.ready[0] is not program:
+                node.ready = program, prepared(program)
+            program = node.ready[1]
             emitter.constants(program)
             plan = make_plan(program, emitter.bindings)
             blocks: dict[int, int] = {}
@@ -131,7 +113,7 @@ class _Writer:
                 return
             emitter.block(plan, sink)
             held = self._lives(plan, outputs, blocks, held)
-            children = sorted(node.children.items(), key=lambda item: self.sizes[id(item[1])])
+            children = self.nodes.children(node)
             assert node.test is not None
             self._branch(node.test, children, held)
             node = children[-1][1]
@@ -158,7 +140,7 @@ class _Writer:
 
     def _needed(self, node: Node, held: Held) -> Held:
         """Give the memory back that nothing below a node reads."""
-        kept = {v: blocks for v, blocks in held.items() if v in self.needs[id(node)]}
+        kept = {v: blocks for v, blocks in held.items() if v in self.nodes.needs[id(node)]}
         live = set().union(*kept.values())
         for block in sorted(set().union(*held.values()) - live):
             self.emitter.arena.give(block)
@@ -167,14 +149,14 @@ class _Writer:
     def _branch(self, test: Test, children: Sequence[tuple[Any, Node]], held: Held) -> None:
         """Write the blocks of all children but the last one, and what leaves the function if it is not that either."""
         emitter = self.emitter
-        text = emitter.operand(self.shared.atom(test.var))
+        text = emitter.operand(self.nodes.shared.atom(test.var))
         if test.kind != "bool":
             name = emitter.unique("seen")
             key = "int" if test.kind == "int" else emitter.bindings.name(KEYS[test.kind], f"{test.kind}_key")
             emitter.write(f"{name} = {key}({text})")
             text = name
         for value, child in children[:-1]:
-            emitter.write(f"if {_is(text, value)}:")
+            emitter.write(f"if {is_text(text, value)}:")
             emitter.depth += 1
             free = list(emitter.arena.free)
             self.write(child, self._needed(child, held))
@@ -182,30 +164,16 @@ class _Writer:
             emitter.depth -= 1
         last = children[-1][0]
         if test.kind != "bool" or len(children) == 1:
-            emitter.write(f"if {_is_not(text, last)}:")
+            emitter.write(f"if {unlike_text(text, last)}:")
             emitter.depth += 1
             emitter.write(f"{_LEAVE}{self.missed}")
             emitter.depth -= 1
 
     def _end(self, leaf: Leaf, plan: Plan) -> None:
         emitter = self.emitter
-        results = result_texts(emitter, plan)
-        text = f"({', '.join(results)}{',' if len(results) == 1 else ''})"
-        if leaf.out_tree.num_nodes == 1 and leaf.out_tree.num_leaves == 1:
-            text = results[0]
-        else:
-            put = compile_put(leaf.out_tree) if leaf.out_tree.num_leaves <= NODE_LIMIT else leaf.out_tree.unflatten
-            text = f"{emitter.bindings.name(put, 'put')}({text})"
+        text = put_text(leaf, results := result_texts(emitter, plan), emitter.bindings)
         emitter.write(f"{self.runs}[{leaf.number}] += 1")
         if results and "(" in text:
             emitter.write(f"results = {text}")
             text = "results"
         emitter.write(f"{_LEAVE}{text}")
-
-
-def _is(text: str, value: Any) -> str:
-    return text if value is True else f"not {text}" if value is False else f"{text} == {value!r}"
-
-
-def _is_not(text: str, value: Any) -> str:
-    return f"not {text}" if value is True else text if value is False else f"{text} != {value!r}"

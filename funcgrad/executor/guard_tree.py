@@ -61,10 +61,11 @@ class Node:
     """A straight piece of equations; then a test and children, or a leaf.
 
     Attributes:
-        made: its optimised program, and the variables that are its outputs (of the executor).
+        made: its program, and the variables that are its outputs (of the executor).
+        ready: that program, and what it is after all passes.
     """
 
-    __slots__ = ("children", "equations", "leaf", "made", "test")
+    __slots__ = ("children", "equations", "leaf", "made", "ready", "test")
 
     def __init__(self) -> None:
         self.equations: list[Equation] = []
@@ -72,6 +73,7 @@ class Node:
         self.children: dict[Any, Node] = {}
         self.leaf: Leaf | None = None
         self.made: Any = None
+        self.ready: Any = None, None
 
 
 class Tree:

@@ -148,7 +148,7 @@ class Guarded:
 
     def _compile(self) -> Executable:
         start = perf_counter()
-        self._compiled = compile_tree(self.tree, self.runs, _MISSED)
+        self._compiled = compile_tree(self.tree, self.runs, _MISSED, self.lock)
         self._cost, self._spent = perf_counter() - start, 0.0
         self._ways, self.misses = len(self.tree.leaves), 0
         return self._compiled

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.executor.executable import Executable, compile_program
-from funcgrad.executor.scalar_code import ScalarCode
+from funcgrad.executor.scalar_code import program_source
 from funcgrad.executor.step import Bindings, Kernel, Step, calls, lowers
 from funcgrad.ir import Equation, Program
 
@@ -54,7 +54,7 @@ class Unrolled(Kernel):
 
     def __init__(self, program: Program) -> None:
         bindings = Bindings()
-        self.source = ScalarCode(program, bindings).source
+        self.source = program_source(program, bindings)
         self._filename = f"<funcgrad unrolled {next(_numbers)}>"
         linecache.cache[self._filename] = (len(self.source), None, self.source.splitlines(True), self._filename)
         given = {**bindings.values, "plain": _Plain(program)}

@@ -22,7 +22,7 @@ from funcgrad.ir import Atom, Equation, Program, Var
 from funcgrad.ir_print import Names
 from funcgrad.source import describe
 
-__all__ = ["LOOPS", "ScalarCode", "can_be_written", "few", "programs"]
+__all__ = ["LOOPS", "ScalarCode", "all_equations", "can_be_written", "constant", "few", "program_source", "programs"]
 
 LOOPS = frozenset((SCAN, WHILE, COND))
 
@@ -59,12 +59,12 @@ def can_be_written(eqn: Equation, most: int) -> bool:
     )
 
 
-def _all_equations(program: Program) -> Iterator[Equation]:
+def all_equations(program: Program) -> Iterator[Equation]:
     for eqn in program.equations:
         yield eqn
         if eqn.primitive in LOOPS:
             for p in programs(eqn):
-                yield from _all_equations(p)
+                yield from all_equations(p)
 
 
 class _Stack(NamedTuple):
@@ -89,38 +89,37 @@ class _Stack(NamedTuple):
 
 
 class ScalarCode:
-    """The source of a function `run` over the inputs of a program, and an array for each output that is one.
+    """Writes code over the elements of values.
 
-    It returns the other outputs. Where Python raises ArithmeticError or ValueError, or something is not finite, it
-    returns what `plain` returns for its arguments.
+    Attributes:
+        lines: the code so far.
+        elements, stacks: what is known of values: names and literals for their elements, or a list of rows.
+        known: the expressions that a variable holds.
+        fresh: what names a variable of a loop, whose program may be run twice.
+        given: the names of the inputs, which are taken apart when they are first read.
+        counting: whether integers are counted up or down.
     """
 
-    def __init__(self, program: Program, bindings: Bindings) -> None:
-        self.bindings, self.names = bindings, Names()
+    def __init__(self, bindings: Bindings, inputs: Sequence[Var], depth: int, counting: bool) -> None:
+        self.bindings, self.names, self.numbers = bindings, Names(), count()
         self.elements: dict[Any, np.ndarray] = {}
         self.stacks: dict[Any, _Stack] = {}
-        self.lines: list[str] = []
-        self.numbers = count()
+        self.known: dict[str, Scalar] = {}
+        self.fresh: dict[Var, Var] = {}
         self.tables: dict[str, str] = {}  # the lists of rows that were made an array
-        self.depth = 2
-        self.known: dict[str, Scalar] = {}  # expressions that a variable holds
-        self.fresh: dict[Var, Var] = {}  # what names a variable of a loop: its program may be run twice
-        self.counting = any(map(counts, _all_equations(program)))
-        self.given = {v: f"{self.names(v)}_" for v in program.inputs}
-        for eqn in program.equations:
-            self._equation(eqn)
-        into = {v: f"into_{i}" for i, v in enumerate(v for v in program.outputs if v.aval.shape)}
-        arguments = ", ".join([*self.given.values(), *into.values()])
-        ends = [line for v, name in into.items() for line in self._put_together(v, name)]
-        self._check(program.outputs)
-        results = [self._result(v) for v in program.outputs if not v.aval.shape]
-        start = [f"def run({arguments}):", "    try:"]
-        failed = ["    except (ArithmeticError, ValueError):", f"        return plain({arguments})"]
-        last = f"    return ({''.join(f'{r}, ' for r in results).rstrip()})"
-        self.source = "\n".join([*start, *self.lines, *failed, *ends, last]) + "\n"
+        self.lines: list[str] = []
+        self.depth, self.counting = depth, counting
+        self.given = {v: f"{self.names(v)}_" for v in inputs}
 
-    def _write(self, text: str) -> None:
+    def write(self, text: str) -> None:
         self.lines.append("    " * self.depth + text)
+
+    def knowledge(self) -> tuple[dict[Any, Any], ...]:
+        """What is known at this point of the code, for `know`: what a block finds out is not known after it."""
+        return tuple(map(dict, (self.elements, self.stacks, self.known, self.tables)))
+
+    def know(self, knowledge: tuple[dict[Any, Any], ...]) -> None:
+        self.elements, self.stacks, self.known, self.tables = knowledge
 
     # ------------------------------------------------------------------------------------------------- operands
 
@@ -132,30 +131,30 @@ class ScalarCode:
             parts[at] = Scalar(f"{name}{i}")
         return parts
 
-    def _read(self, x: Atom, wanted: str | None = None) -> np.ndarray:
+    def read(self, x: Atom, wanted: str | None = None) -> np.ndarray:
         """The elements of an operand; a constant as of the kind that is wanted."""
         if not isinstance(x, Var):
             out = np.empty((), object)
-            out[()] = literal(x, wanted or x.aval.dtype.kind, self.bindings)
+            out[()] = literal(x.value, wanted or x.aval.dtype.kind, self.bindings)
             return out
         if x not in self.elements:
             parts: Any = self._named(x)
             self.elements[x] = parts
             if x in self.stacks:
                 rows: Any = parts.reshape(len(parts), -1) if self.stacks[x].width else parts
-                self._write(f"{_pattern(rows)} = {self.stacks[x].text}")
+                self.write(f"{_pattern(rows)} = {self.stacks[x].text}")
             elif x.aval.shape:
-                self._write(f"{_pattern(parts)} = {self.given[x]}.tolist()")
+                self.write(f"{_pattern(parts)} = {self.given[x]}.tolist()")
             else:
-                self._write(f"{parts[()].text} = {_FROM[x.aval.dtype.kind]}({self.given[x]})")
+                self.write(f"{parts[()].text} = {_FROM[x.aval.dtype.kind]}({self.given[x]})")
             if self.counting and x.aval.dtype.kind == "i":
                 for p in parts.flat:
-                    self._write(f"if not {-_FAR} < {p.text} < {_FAR}:")
-                    self._write("    raise ValueError  # it might wrap around")
+                    self.write(f"if not {-_FAR} < {p.text} < {_FAR}:")
+                    self.write("    raise ValueError  # it might wrap around")
         return self.elements[x]
 
-    def _texts(self, x: Atom, wanted: str | None = None) -> list[str]:
-        return [p.text for p in self._read(x, wanted).flat]
+    def texts(self, x: Atom, wanted: str | None = None) -> list[str]:
+        return [p.text for p in self.read(x, wanted).flat]
 
     def _rows(self, x: Any) -> _Stack:
         """An array as a list of rows."""
@@ -164,13 +163,13 @@ class ScalarCode:
             width = 0 if x.aval.ndim == 1 else size
             if x in self.elements:
                 parts = self.elements[x]
-                self._write(f"{name} = {_pattern(parts.reshape(len(parts), -1) if width else parts)}")
+                self.write(f"{name} = {_pattern(parts.reshape(len(parts), -1) if width else parts)}")
             else:
                 array = self.given[x]
-                self._write(f"{name} = {array}{f'.reshape({x.aval.shape[0]}, -1)' if width else ''}.tolist()")
+                self.write(f"{name} = {array}{f'.reshape({x.aval.shape[0]}, -1)' if width else ''}.tolist()")
                 if self.counting and x.aval.dtype.kind == "i":
-                    self._write(f"if not {-_FAR} < {array}.min() <= {array}.max() < {_FAR}:")
-                    self._write("    raise ValueError  # it might wrap around")
+                    self.write(f"if not {-_FAR} < {array}.min() <= {array}.max() < {_FAR}:")
+                    self.write("    raise ValueError  # it might wrap around")
             self.stacks[x] = _Stack(name, width, 0, size)
         return self.stacks[x]
 
@@ -183,7 +182,7 @@ class ScalarCode:
         if loop is not None:
             loop(eqn, comment)
             return
-        ins = [self._read(x, eqn.outputs[0].aval.dtype.kind) for x in eqn.inputs]
+        ins = [self.read(x, eqn.outputs[0].aval.dtype.kind) for x in eqn.inputs]
         found: list[Any] = apply(eqn, ins, self.bindings)
         for var, parts in zip(eqn.outputs, found, strict=True):
             names: Any = self._named(var)
@@ -191,12 +190,12 @@ class ScalarCode:
             for at in np.ndindex(parts.shape):
                 x: Scalar = parts[at]
                 if not x.simple and x.text not in self.known:
-                    self._write(f"{names[at].text} = {x.text}{comment}")
+                    self.write(f"{names[at].text} = {x.text}{comment}")
                     comment = ""
                     self.known[x.text] = names[at]
                 out[at] = self.known.get(x.text, x)
 
-    def _block(self, program: Program) -> None:
+    def block(self, program: Program) -> None:
         """Write the equations of a loop or branch, whose inputs are known."""
         for eqn in program.equations:
             self._equation(eqn)
@@ -213,13 +212,13 @@ class ScalarCode:
         """Write an assignment of all these at once."""
         pairs = [(name, text) for name, text in zip(names, texts, strict=True) if name != text]
         if pairs:
-            self._write(f"{', '.join(n for n, _ in pairs)} = {', '.join(t for _, t in pairs)}")
+            self.write(f"{', '.join(n for n, _ in pairs)} = {', '.join(t for _, t in pairs)}")
 
     def _start(self, carried: Sequence[Var], inits: Sequence[Atom]) -> list[str]:
         """Write the initial values of a loop; returns the names of the elements that are carried."""
         names: list[str] = []
         for var, init in zip(carried, inits, strict=True):
-            texts = self._texts(init, var.aval.dtype.kind)
+            texts = self.texts(init, var.aval.dtype.kind)
             parts: Any = self._named(var)
             self.elements[var] = parts
             mine = [p.text for p in parts.flat]
@@ -231,30 +230,30 @@ class ScalarCode:
         body, layout = eqn.params["program"], eqn.params["layout"]
         consts, inits, stacks = layout.split(eqn.inputs)
         self._enter(body)
-        given = [self._read(x, v.aval.dtype.kind) for x, v in zip(consts, body.inputs, strict=False)]
+        given = [self.read(x, v.aval.dtype.kind) for x, v in zip(consts, body.inputs, strict=False)]
         self.elements.update(zip(body.inputs, given, strict=False))
         carried = body.inputs[layout.consts : layout.consts + layout.carry]
         names = self._start(carried, inits)
         emitted = body.outputs[layout.carry :]
         rows = f"rows_{next(self.numbers)}"
         if emitted:
-            self._write(f"{rows} = []")
+            self.write(f"{rows} = []")
         self._for(body.inputs[layout.consts + layout.carry :], [self._rows(x) for x in stacks], layout, comment)
         known, self.known = self.known, dict(self.known)
         self.depth += 1
         start = len(self.lines)
-        self._block(body)
-        texts = [t for y in emitted for t in self._texts(y)]
+        self.block(body)
+        texts = [t for y in emitted for t in self.texts(y)]
         if emitted:
-            self._write(f"{rows}.append({_tuple(texts)})")
+            self.write(f"{rows}.append({_tuple(texts)})")
         outs = zip(carried, body.outputs, strict=False)
-        self._assign(names, [t for v, out in outs for t in self._texts(out, v.aval.dtype.kind)])
+        self._assign(names, [t for v, out in outs for t in self.texts(out, v.aval.dtype.kind)])
         if len(self.lines) == start:
-            self._write("pass")
+            self.write("pass")
         self.depth -= 1
         self.known = known
         if emitted and layout.reverse:
-            self._write(f"{rows}.reverse()")
+            self.write(f"{rows}.reverse()")
         for var, v in zip(eqn.outputs, carried, strict=False):
             self.elements[var] = self.elements[v]
         first, width = 0, len(texts)
@@ -274,35 +273,35 @@ class ScalarCode:
                     parts[at] = Scalar(columns[i])
                 columns[i] = parts[at].text
         if not wanted:
-            self._write(f"for _ in range({layout.length}):{comment}")
+            self.write(f"for _ in range({layout.length}):{comment}")
             return
         bare = {stack.rows for stack in stacks if not stack.width}
         patterns = [names[0] if rows in bare else _tuple(names) for rows, names in wanted.items()]
         lists = [f"reversed({rows})" if layout.reverse else rows for rows in wanted]
         over = lists[0] if len(lists) == 1 else f"zip({', '.join(lists)})"
-        self._write(f"for {', '.join(patterns)} in {over}:{comment}")
+        self.write(f"for {', '.join(patterns)} in {over}:{comment}")
 
     def _while(self, eqn: Equation, comment: str) -> None:
         test, body, counted = eqn.params["cond"], eqn.params["body"], eqn.params["counts"]
         of_test, of_body, inits = counted.split(eqn.inputs)
         self._enter(test, body)
         for program, consts in ((test, of_test), (body, of_body)):
-            given = [self._read(x, v.aval.dtype.kind) for x, v in zip(consts, program.inputs, strict=False)]
+            given = [self.read(x, v.aval.dtype.kind) for x, v in zip(consts, program.inputs, strict=False)]
             self.elements.update(zip(program.inputs, given, strict=False))
         carried = body.inputs[counted.body :]
         names = self._start(carried, inits)
         for var, v in zip(test.inputs[counted.cond :], carried, strict=True):
             self.elements[var] = self.elements[v]
-        self._write(f"while True:{comment}")
+        self.write(f"while True:{comment}")
         known, self.known = self.known, dict(self.known)
         self.depth += 1
-        self._block(test)
-        (going,) = self._texts(test.outputs[0])
-        self._write(f"if not {going}:")
-        self._write("    break")
-        self._block(body)
+        self.block(test)
+        (going,) = self.texts(test.outputs[0])
+        self.write(f"if not {going}:")
+        self.write("    break")
+        self.block(body)
         outs = zip(carried, body.outputs, strict=True)
-        self._assign(names, [t for v, out in outs for t in self._texts(out, v.aval.dtype.kind)])
+        self._assign(names, [t for v, out in outs for t in self.texts(out, v.aval.dtype.kind)])
         self.depth -= 1
         self.known = known
         for var, v in zip(eqn.outputs, carried, strict=True):
@@ -311,58 +310,69 @@ class ScalarCode:
     def _cond(self, eqn: Equation, comment: str) -> None:
         index, *operands = eqn.inputs
         branches = eqn.params["branches"]
-        (chosen,) = self._texts(index, "i")
+        (chosen,) = self.texts(index, "i")
         self._enter(*branches)
-        given = [self._read(x) for x in operands]
+        given = [self.read(x) for x in operands]
         outs = [self._named(v) for v in eqn.outputs]
         names = [p.text for parts in outs for p in parts.flat]
         known = self.known
         for n, branch in enumerate(branches):
             head = f"if {chosen} == {n}:" if n == 0 else f"elif {chosen} == {n}:"
-            self._write((head if n < len(branches) - 1 or n == 0 else "else:") + (comment if n == 0 else ""))
+            self.write((head if n < len(branches) - 1 or n == 0 else "else:") + (comment if n == 0 else ""))
             self.elements.update(zip(branch.inputs, given, strict=True))
             self.known = dict(known)
             self.depth += 1
             start = len(self.lines)
-            self._block(branch)
+            self.block(branch)
             results = zip(eqn.outputs, branch.outputs, strict=True)
-            self._assign(names, [t for v, out in results for t in self._texts(out, v.aval.dtype.kind)])
+            self._assign(names, [t for v, out in results for t in self.texts(out, v.aval.dtype.kind)])
             if len(self.lines) == start:
-                self._write("pass")
+                self.write("pass")
             self.depth -= 1
         self.known = known
         self.elements.update(zip(eqn.outputs, outs, strict=True))
 
     # ------------------------------------------------------------------------------------------------- results
 
-    def _check(self, outputs: Sequence[Atom]) -> None:
+    def check(self, outputs: Sequence[Atom]) -> None:
         """Write what leaves results that are not finite to NumPy, which then says so."""
         floats = [x for x in outputs if x.aval.dtype.kind == "f" and x not in self.stacks]
-        names = list(dict.fromkeys(t for x in floats for t in self._texts(x)))
+        texts = dict.fromkeys(t for x in floats for t in self.texts(x))
+        names = [t for t in texts if t.isidentifier() and t not in self.bindings.values]  # no constants
         for i in range(0, len(names), _TERMS):
-            self._write(f"total {'+' * (i > 0)}= {' + '.join(names[i : i + _TERMS])}")
+            self.write(f"total {'+' * (i > 0)}= {' + '.join(names[i : i + _TERMS])}")
         if names:
-            self._write("if total - total != 0.0:")
-            self._write("    raise ValueError  # not finite")
+            self.write("if total - total != 0.0:")
+            self.write("    raise ValueError  # not finite")
 
-    def _put_together(self, var: Any, name: str) -> list[str]:
+    def put_together(self, var: Any, name: str) -> list[str]:
         """The statements that write an array; those that may fail are written at once."""
         kind = var.aval.dtype.kind
         if var in self.stacks:
             made = f"array_{name}"
-            self._write(f"{made} = {self._array(var)}.reshape({var.aval.shape})")
+            self.write(f"{made} = {self._array(var)}.reshape({var.aval.shape})")
             if kind == "f":
-                self._write(f"if not {self.bindings.name(np.isfinite, 'isfinite')}({made}).all():")
-                self._write("    raise ValueError  # not finite")
+                self.write(f"if not {self.bindings.name(np.isfinite, 'isfinite')}({made}).all():")
+                self.write("    raise ValueError  # not finite")
             return [f"    {name}[...] = {made}"]
-        packer = struct.Struct(f"{var.aval.size}{_CODES[kind]}").pack_into
-        parts = ", ".join(self._texts(var))
+        pack = self._pack(var, name)
         return [
             "    try:",
-            f"        {self.bindings.name(packer, 'pack')}({name}, 0, {parts})",
+            f"        {pack}",
             "    except TypeError:  # the array has gaps",
-            f"        {name}.flat = ({parts},)",
+            f"        {name}.flat = {_tuple(self.texts(var))}",
         ]
+
+    def _pack(self, var: Atom, name: str) -> str:
+        function = self.bindings.name(struct.Struct(f"{var.aval.size}{_CODES[var.aval.dtype.kind]}").pack_into, "pack")
+        return f"{function}({', '.join([name, '0', *self.texts(var)])})"
+
+    def fill(self, var: Atom, name: str) -> None:
+        """Write what fills a new array."""
+        if var in self.stacks:
+            self.write(f"{name}[...] = {self._array(var)}.reshape({var.aval.shape})")
+        else:
+            self.write(self._pack(var, name))
 
     def _array(self, var: Any) -> str:
         """A stacked result as an array."""
@@ -372,17 +382,44 @@ class ScalarCode:
             return f"{function}({stack.text}, {self.bindings.dtype(var.aval.dtype)})"
         if stack.rows not in self.tables:
             table = self.tables[stack.rows] = f"table_{next(self.numbers)}"
-            self._write(f"{table} = {function}({stack.rows}, {self.bindings.dtype(var.aval.dtype)})")
+            self.write(f"{table} = {function}({stack.rows}, {self.bindings.dtype(var.aval.dtype)})")
             if var.aval.shape[0] == 0:
-                self._write(f"{table}.shape = 0, {stack.width}")
+                self.write(f"{table}.shape = 0, {stack.width}")
         return f"{self.tables[stack.rows]}[:, {stack.first}:{stack.first + stack.size}]"
 
-    def _result(self, var: Atom) -> str:
-        (text,) = self._texts(var)
+    def result(self, var: Atom) -> str:
+        (text,) = self.texts(var)
         if var.aval.weak:
             return text
         kind = _TYPES[var.aval.dtype.kind]
         return f"{self.bindings.name(kind, f'{kind.__name__}_type')}({text})"
+
+
+def constant(value: np.ndarray, bindings: Bindings) -> np.ndarray:
+    """The elements of an array that does not change, as literals."""
+    parts = np.empty(value.shape, object)
+    for at in np.ndindex(parts.shape):
+        parts[at] = literal(value[at], value.dtype.kind, bindings)
+    return parts
+
+
+def program_source(program: Program, bindings: Bindings) -> str:
+    """The source of a function `run` over the inputs of a program, and an array for each output that is one.
+
+    It returns the other outputs. Where Python raises ArithmeticError or ValueError, or something is not finite, it
+    returns what `plain` returns for its arguments.
+    """
+    code = ScalarCode(bindings, program.inputs, 2, any(map(counts, all_equations(program))))
+    code.block(program)
+    into = {v: f"into_{i}" for i, v in enumerate(v for v in program.outputs if v.aval.shape)}
+    arguments = ", ".join([*code.given.values(), *into.values()])
+    ends = [line for v, name in into.items() for line in code.put_together(v, name)]
+    code.check(program.outputs)
+    results = [code.result(v) for v in program.outputs if not v.aval.shape]
+    start = [f"def run({arguments}):", "    try:"]
+    failed = ["    except (ArithmeticError, ValueError):", f"        return plain({arguments})"]
+    last = f"    return ({''.join(f'{r}, ' for r in results).rstrip()})"
+    return "\n".join([*start, *code.lines, *failed, *ends, last]) + "\n"
 
 
 def _tuple(texts: Sequence[str]) -> str:

@@ -221,13 +221,17 @@ def apply(eqn: Equation, ins: list[np.ndarray], bindings: Bindings) -> list[np.n
 _CONVERSIONS = {"f": "float({})", "b": "bool({})", "i": "int({})"}
 
 
-def literal(x: Literal, wanted: str, bindings: Bindings) -> Scalar:
-    """A constant operand; as a float if that is what the operation computes with."""
-    value = x.value.item() if isinstance(x.value, (np.generic, np.ndarray)) else x.value
+_NOT_FINITE = {"inf": math.inf, "minus_inf": -math.inf, "nan": math.nan}
+
+
+def literal(value: Any, wanted: str, bindings: Bindings) -> Scalar:
+    """A number that does not change; as a float if that is what the operation computes with."""
+    value = value.item() if isinstance(value, (np.generic, np.ndarray)) else value
     if wanted == "f":
         value = float(value)
     if isinstance(value, float) and not math.isfinite(value):
-        return Scalar(bindings.name(value, "inf" if value == value else "nan"))
+        name = {"inf": "inf", "-inf": "minus_inf", "nan": "nan"}[str(value)]
+        return Scalar(bindings.name(_NOT_FINITE[name], name))
     return Scalar(repr(value))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from funcgrad.config import config
 from funcgrad.control.scan import SCAN
 from funcgrad.control.while_ import WHILE
-from funcgrad.executor.scalar_code import LOOPS, can_be_written, programs
+from funcgrad.executor.scalar_code import LOOPS, can_be_written, few, programs
 from funcgrad.executor.scalars import MOVES, operations
 from funcgrad.executor.unrolled import UNROLLED
 from funcgrad.ir import Equation, Program, Var
@@ -23,7 +23,7 @@ from funcgrad.ops.contract import DOT_GENERAL
 from funcgrad.ops.reduce import REDUCE_PROD, REDUCE_SUM
 from funcgrad.passes.rewrite import remade, with_programs
 
-__all__ = ["Unrolling", "unroll", "unrolling", "written_ns"]
+__all__ = ["Unrolling", "are_few", "pays", "unroll", "unrolling", "written_ns"]
 
 
 class Unrolling:
@@ -202,3 +202,16 @@ def _unrolled(group: Sequence[Equation], read: set[Any]) -> Equation | None:
         env.update(zip(eqn.outputs, outs, strict=True))
     sub = Program((), (), inner, copies, [env[v] for v in outputs])
     return Equation(UNROLLED, inputs, outputs, {"program": sub}, group[0].source)
+
+
+def are_few(program: Program) -> bool:
+    """Whether a program can be written out, and none of its equations is more work then."""
+    values = (*program.constvars, *program.inputs, *program.outputs)
+    return all(few(x, unrolling.elements) for x in values) and all(map(_pays, program.equations))
+
+
+def pays(inputs: Sequence[Var], many: Sequence[Program]) -> bool:
+    """Whether programs that can be written out, and are run one after the other, are less work then altogether."""
+    equations = [e for p in many for e in p.equations]
+    ends = unrolling.array * sum(bool(v.aval.shape) for v in inputs) / len(many)
+    return unrolling.gain > 0 and ends + sum(map(written_ns, equations)) <= sum(map(_numpy_ns, equations))
