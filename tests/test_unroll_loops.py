@@ -155,6 +155,34 @@ def test_no_steps_and_no_results(always: Unrolling) -> None:
     same(fg.jit(f)(S, XS), f(S, XS))
 
 
+def swings(s: Any, steps: int = 60) -> Any:
+    """The squares of the states of a pendulum: so many that NumPy takes them."""
+
+    def step(s: Any, _: Any) -> Any:
+        w = s[1] - 0.1 * np.sin(s[0]) - 0.05 * s[1] * np.abs(s[1])
+        new = np.stack([s[0] + 0.1 * np.cos(w) * w, w])
+        return new, new
+
+    return np.sum(lax.scan(step, s, None, length=steps)[1] ** 2)
+
+
+def test_what_a_loop_keeps_for_its_gradient_is_one_array() -> None:
+    s = np.array([1.0, 0.3])
+    forward, backward = [
+        e for e in executable(fg.make_ir(fg.value_and_grad(swings))(s)).program.equations if e.primitive is UNROLLED
+    ]
+    (table,) = [v for v in forward.outputs if v.aval.ndim == 2 and v.aval.shape[1] > 2]
+    assert table in backward.inputs
+    for g, x in (
+        (fg.value_and_grad(swings), s),
+        (fg.hessian(swings), s),
+        (fg.vmap(fg.grad(swings)), np.stack([s, -s])),
+    ):
+        same(fg.jit(g)(x), g(x))
+    short = lambda s: fg.grad(lambda s: swings(s, 1))(s)  # noqa: E731
+    same(fg.jit(short)(s), short(s))
+
+
 # --------------------------------------------------------------------------------------------- what Python would raise
 
 

@@ -23,7 +23,7 @@ lorenz = Workload(
     tiny={"200 steps": {"steps": 5}},
     rtol=1e-9,
     goals=(
-        Goal("jax jit", over="funcgrad jit", at_least=0.8),
+        Goal("jax jit", over="funcgrad jit", at_least=1.0),
         Goal("torch", over="funcgrad jit", at_least=20.0),
     ),
 )

@@ -21,6 +21,7 @@ from funcgrad.ir import Equation, Program, Var
 from funcgrad.ir_check import check_program
 from funcgrad.ops.contract import DOT_GENERAL
 from funcgrad.ops.reduce import REDUCE_PROD, REDUCE_SUM
+from funcgrad.passes.pack_rows import pack_rows
 from funcgrad.passes.rewrite import remade, with_programs
 
 __all__ = ["Unrolling", "are_few", "pays", "unroll", "unrolling", "written_ns"]
@@ -62,6 +63,9 @@ def unroll(program: Program) -> Program:
     Such an equation has the parameter `program` (without constants; its inputs are what the group reads), and one
     result for each value that is read outside the group. The programs of calls, loops and branches are unrolled, too.
     """
+    loops = [e for e in program.equations if e.primitive is SCAN and _pays(e)]
+    if len(loops) > 1:
+        program = pack_rows(program, loops, unrolling.elements)
     pays = list(map(_pays, program.equations))
     equations = _written_out(program, pays) if any(pays) else None
     if equations is None:
