@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
+from funcgrad import lax
 from funcgrad.executor.guards import Guarded
 from funcgrad.types import aval_of
 
@@ -146,3 +147,27 @@ def test_threads_and_the_collector() -> None:
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_flags_and_comparisons() -> None:
+    def f(flag: Any, x: Any) -> Any:
+        return (x > 0.5, x * 2.0) if flag else (x < 0.5, x * 3.0)
+
+    g, x = fg.jit(f), np.array([0.1, 0.9])
+    for flag in (True, False, True, False):
+        for a, b in zip(g(flag, x), f(flag, x), strict=True):
+            np.testing.assert_array_equal(a, b)
+    h = fg.jit(lambda n, x: x * 2.0 if n > x else x * 3.0)
+    assert h(np.int64(3), np.float64(2)) == 4.0
+    assert h(np.int64(2**53 + 1), np.float64(2.0**53)) == 3.0 * 2.0**53
+
+
+def test_what_overflows_in_a_loop_warns() -> None:
+    def f(x: Any) -> Any:
+        return lax.scan(lambda c, x: (c + 1.0, x * 1e300 * c), 1.0, x) if x[0] > 0 else (x[0], x)
+
+    g, x = fg.jit(f), np.array([1.0, 1e300])
+    g(np.ones(2))
+    for _ in range(3):
+        with pytest.warns(RuntimeWarning, match="overflow"):
+            assert g(x)[1][1] == np.inf

@@ -318,3 +318,54 @@ def test_source() -> None:
     assert "c0 = a0 * b0 + a1 * b2  # dot_general, test_unroll.py:" in body
     assert body.count("a0 * b0 + a1 * b2") == 1 and body.count(".tolist()") == 2
     assert "except (ArithmeticError, ValueError):" in body
+
+
+# ------------------------------------------------------------------------------------------- what differs from Python
+
+
+def test_truth_values_are_added_and_multiplied_as_numpy_does(always: Unrolling) -> None:
+    t, x = np.array([True, True]), np.array([0.1, 0.9])
+    for f in (
+        lambda a, b, x: (a + b).astype(float) * 2.0 + x,
+        lambda a, b, x: (((a + b) == (x < 2)) & (a == b), x * 2 + 1),
+        lambda a, b, x: ((a * b) ^ (a + b), (a + b) * x),
+        lambda a, b, x: ((x > 0.5) & a[0], x * 2.0),
+    ):
+        for a, b in zip(fg.jit(f)(t, t, x), f(t, t, x), strict=True):
+            np.testing.assert_array_equal(a, b)
+            assert np.asarray(a).dtype == np.asarray(b).dtype
+    with_flag = lambda flag, x: np.where(flag, x > 0.5, x < 0.5) & flag  # noqa: E731
+    np.testing.assert_array_equal(fg.jit(with_flag)(np.True_, x), with_flag(np.True_, x))
+
+
+def test_integers_are_compared_with_floats_as_floats(always: Unrolling) -> None:
+    x, n = np.array([2.0**53, 3.0]), np.array([2**53 + 1, 3])
+    for f in (
+        lambda x, n: (x == n, x < n, n >= x, (x * 2 > n) & (x != n)),
+        lambda x, n: ((x == 2**53 + 1) & (x * 2 > 1.0), n == 2**53 + 1, n < 2**53 + 1),
+        lambda x, n: (np.where(x == n, x, n), np.maximum(x, n) - 1, (x * 1.0 == n) & True),
+    ):
+        for a, b in zip(fg.jit(f)(x, n), f(x, n), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_zeros_of_either_sign(always: Unrolling) -> None:
+    x, y = np.array([0.0, -0.0, 0.0, -0.0]), np.array([-0.0, 0.0, 0.0, -0.0])
+    f = lambda x, y: (np.maximum(x, y) * 2, np.minimum(x, y) * 2)  # noqa: E731
+    for a, b in zip(fg.jit(f)(x, y), f(x, y), strict=True):
+        np.testing.assert_array_equal(np.signbit(a), np.signbit(b))
+
+
+def test_no_variable_is_called_as_a_function_is(always: Unrolling) -> None:
+    """The third element of the variable `log` is not `log2`."""
+    always.most = 100_000
+
+    def f(x: Any) -> Any:
+        y = np.log2(x + 1)
+        for _ in range(3000):
+            x = -(x * x) * 0.5 + y
+        return np.log2(np.abs(x) + 2), np.log10(x * x + 1), np.log1p(x * x)
+
+    x = np.linspace(0.1, 1.0, 3)
+    for a, b in zip(fg.jit(f)(x), f(x), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9)

@@ -284,3 +284,44 @@ def test_random_loops(inner: Any, outer: Any, length: int, reverse: bool, deep: 
         finally:
             unrolling.gain = before
         same(found, want)
+
+
+# ------------------------------------------------------------------------------------------------------------- limits
+
+
+def test_integers_that_begin_near_the_end(always: Unrolling) -> None:
+    def count(x: Any) -> Any:
+        return lax.while_loop(lambda c: c[1] < 10.0, lambda c: (c[0] + 1, c[1] * 2.0), (np.int64(2**63 - 2), x))
+
+    with np.errstate(over="ignore"):
+        same(fg.jit(count)(np.float64(1.0)), count(np.float64(1.0)))
+        big, n = np.array([2**63 - 1, 5]), np.array([1, 2])
+        for f in (
+            lambda n, x: (np.concatenate([n, big]) + 1, x * 2.0) if x > 0 else (n, x),
+            lambda n, x: (np.concatenate([n, big]) + 1 > 0, x * 2.0) if x > 0 else (n > 2, x * 3.0),
+        ):
+            jitted = fg.jit(f)
+            for _ in range(3):
+                same(jitted(n, 1.5), f(n, 1.5))
+
+
+def test_loops_in_many_loops(always: Unrolling) -> None:
+    """More than Python allows blocks in each other."""
+
+    def nest(depth: int) -> Any:
+        if depth == 0:
+            return lambda c, y: np.sin(c) * y
+        return lambda c, y: lax.scan(lambda c, y: (nest(depth - 1)(c, y), None), c, XS[:1])[0]
+
+    f = lambda c: nest(21)(c, 0.0)  # noqa: E731
+    same(fg.jit(f)(S), f(S))
+
+    def choose(depth: int) -> Any:
+        return (
+            (lambda c: np.sin(c) + 0.1)
+            if depth == 0
+            else lambda c: lax.cond(c > 0, choose(depth - 1), lambda c: c * 2, c)
+        )
+
+    g = choose(30)
+    same(fg.jit(g)(S), g(S))

@@ -109,7 +109,8 @@ class _Writer:
                 continue
             name = f"result_{len(results)}"
             code.write(f"{name} = {empty}({tuple_text(out.aval.shape)}, {code.bindings.dtype(out.aval.dtype)})")
-            code.fill(out, name)
+            for line in code.put_together(out, name, False):
+                code.write(line)
             results.append(name)
         code.write(f"{self.runs}[{leaf.number}] += 1")
         code.write(f"return {put_text(leaf, results, code.bindings)}")

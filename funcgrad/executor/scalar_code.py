@@ -16,7 +16,17 @@ import numpy as np
 from funcgrad.control.cond import COND
 from funcgrad.control.scan import SCAN
 from funcgrad.control.while_ import WHILE
-from funcgrad.executor.scalars import DTYPES, Scalar, apply, can_be_scalars, counts, literal
+from funcgrad.executor.scalars import (
+    DTYPES,
+    FAR,
+    Scalar,
+    apply,
+    can_be_scalars,
+    computes_with,
+    counts,
+    is_far,
+    literal,
+)
 from funcgrad.executor.step import Bindings
 from funcgrad.ir import Atom, Equation, Program, Var
 from funcgrad.ir_print import Names
@@ -31,8 +41,8 @@ _FROM = {"f": "float", "i": "int", "b": "bool"}
 _TYPES = {"f": np.float64, "i": np.int64, "b": np.bool_}
 _TERMS = 50
 """So many are added up in one expression: the compiler of Python takes them apart recursively."""
-_FAR = 1 << 62
-"""Integers that are counted up or down must not begin beyond: int64 wraps around, Python's integers do not."""
+_NESTED = 8
+"""Loops in loops: Python allows 20 blocks in each other."""
 
 
 def programs(eqn: Equation) -> Sequence[Program]:
@@ -44,17 +54,19 @@ def programs(eqn: Equation) -> Sequence[Program]:
 
 def few(x: Atom, most: int) -> bool:
     """Whether a value has at most so many elements, of a dtype that can be written out."""
-    return x.aval.dtype in DTYPES and 0 < x.aval.size <= most
+    return x.aval.dtype in DTYPES and 0 < x.aval.size <= most and not is_far(x)
 
 
-def can_be_written(eqn: Equation, most: int) -> bool:
+def can_be_written(eqn: Equation, most: int, depth: int = 0) -> bool:
     """Whether an equation can be written over elements, with at most so many in each array (or row of a stack)."""
     if eqn.primitive not in LOOPS:
         return all(x.aval.size <= most for x in (*eqn.outputs, *eqn.inputs)) and can_be_scalars(eqn)
-    return all(x.aval.dtype in DTYPES for x in eqn.inputs) and all(
+    if depth == _NESTED or any(x.aval.dtype not in DTYPES or is_far(x) for x in eqn.inputs):
+        return False
+    return all(
         not p.constvars
         and all(few(x, most) for x in (*p.inputs, *p.outputs))
-        and all(can_be_written(e, most) for e in p.equations)
+        and all(can_be_written(e, most, depth + 1) for e in p.equations)
         for p in programs(eqn)
     )
 
@@ -104,6 +116,8 @@ class ScalarCode:
         self.bindings, self.names, self.numbers = bindings, Names(), count()
         self.elements: dict[Any, np.ndarray] = {}
         self.stacks: dict[Any, _Stack] = {}
+        # What a loop or branch knows is not known after it. (Its elements may be: their names are those of its
+        # variables, which nothing outside reads.)
         self.known: dict[str, Scalar] = {}
         self.fresh: dict[Var, Var] = {}
         self.tables: dict[str, str] = {}  # the lists of rows that were made an array
@@ -127,8 +141,9 @@ class ScalarCode:
         """Names for the elements of a variable."""
         parts = np.empty(var.aval.shape, object)
         name = self.names(self.fresh.get(var, var))
+        end = "_" if len(name) > 2 else ""  # so that none is called log2
         for i, at in enumerate(np.ndindex(parts.shape)):
-            parts[at] = Scalar(f"{name}{i}")
+            parts[at] = Scalar(f"{name}{i}{end}")
         return parts
 
     def read(self, x: Atom, wanted: str | None = None) -> np.ndarray:
@@ -149,7 +164,7 @@ class ScalarCode:
                 self.write(f"{parts[()].text} = {_FROM[x.aval.dtype.kind]}({self.given[x]})")
             if self.counting and x.aval.dtype.kind == "i":
                 for p in parts.flat:
-                    self.write(f"if not {-_FAR} < {p.text} < {_FAR}:")
+                    self.write(f"if not {-FAR} < {p.text} < {FAR}:")
                     self.write("    raise ValueError  # it might wrap around")
         return self.elements[x]
 
@@ -168,7 +183,7 @@ class ScalarCode:
                 array = self.given[x]
                 self.write(f"{name} = {array}{f'.reshape({x.aval.shape[0]}, -1)' if width else ''}.tolist()")
                 if self.counting and x.aval.dtype.kind == "i":
-                    self.write(f"if not {-_FAR} < {array}.min() <= {array}.max() < {_FAR}:")
+                    self.write(f"if not {-FAR} < {array}.min() <= {array}.max() < {FAR}:")
                     self.write("    raise ValueError  # it might wrap around")
             self.stacks[x] = _Stack(name, width, 0, size)
         return self.stacks[x]
@@ -182,7 +197,7 @@ class ScalarCode:
         if loop is not None:
             loop(eqn, comment)
             return
-        ins = [self.read(x, eqn.outputs[0].aval.dtype.kind) for x in eqn.inputs]
+        ins = [self.read(x, computes_with(eqn)) for x in eqn.inputs]
         found: list[Any] = apply(eqn, ins, self.bindings)
         for var, parts in zip(eqn.outputs, found, strict=True):
             names: Any = self._named(var)
@@ -345,34 +360,21 @@ class ScalarCode:
             self.write("if total - total != 0.0:")
             self.write("    raise ValueError  # not finite")
 
-    def put_together(self, var: Any, name: str) -> list[str]:
-        """The statements that write an array; those that may fail are written at once."""
-        kind = var.aval.dtype.kind
+    def put_together(self, var: Any, name: str, gaps: bool) -> list[str]:
+        """Write what makes an array ready, with what may fail; returns the lines that fill it."""
         if var in self.stacks:
             made = f"array_{name}"
             self.write(f"{made} = {self._array(var)}.reshape({var.aval.shape})")
-            if kind == "f":
+            if var.aval.dtype.kind == "f":
                 self.write(f"if not {self.bindings.name(np.isfinite, 'isfinite')}({made}).all():")
                 self.write("    raise ValueError  # not finite")
-            return [f"    {name}[...] = {made}"]
-        pack = self._pack(var, name)
-        return [
-            "    try:",
-            f"        {pack}",
-            "    except TypeError:  # the array has gaps",
-            f"        {name}.flat = {_tuple(self.texts(var))}",
-        ]
-
-    def _pack(self, var: Atom, name: str) -> str:
+            return [f"{name}[...] = {made}"]
         function = self.bindings.name(struct.Struct(f"{var.aval.size}{_CODES[var.aval.dtype.kind]}").pack_into, "pack")
-        return f"{function}({', '.join([name, '0', *self.texts(var)])})"
-
-    def fill(self, var: Atom, name: str) -> None:
-        """Write what fills a new array."""
-        if var in self.stacks:
-            self.write(f"{name}[...] = {self._array(var)}.reshape({var.aval.shape})")
-        else:
-            self.write(self._pack(var, name))
+        texts = self.texts(var)
+        pack = f"{function}({', '.join([name, '0', *texts])})"
+        if not gaps:
+            return [pack]
+        return ["try:", f"    {pack}", "except TypeError:  # the array has gaps", f"    {name}.flat = {_tuple(texts)}"]
 
     def _array(self, var: Any) -> str:
         """A stacked result as an array."""
@@ -413,7 +415,7 @@ def program_source(program: Program, bindings: Bindings) -> str:
     code.block(program)
     into = {v: f"into_{i}" for i, v in enumerate(v for v in program.outputs if v.aval.shape)}
     arguments = ", ".join([*code.given.values(), *into.values()])
-    ends = [line for v, name in into.items() for line in code.put_together(v, name)]
+    ends = [f"    {line}" for v, name in into.items() for line in code.put_together(v, name, True)]
     code.check(program.outputs)
     results = [code.result(v) for v in program.outputs if not v.aval.shape]
     start = [f"def run({arguments}):", "    try:"]

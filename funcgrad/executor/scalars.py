@@ -18,7 +18,7 @@ import numpy as np
 
 from funcgrad.core import Primitive
 from funcgrad.executor.step import Bindings
-from funcgrad.ir import Equation, Literal
+from funcgrad.ir import Atom, Equation, Literal
 from funcgrad.ops.contract import DOT_GENERAL
 from funcgrad.ops.math import ADD, SELECT, SUB, TIE_SHARE, UFUNCS
 from funcgrad.ops.reduce import REDUCE_PROD, REDUCE_SUM
@@ -36,7 +36,19 @@ from funcgrad.ops.shape import (
 )
 from funcgrad.ops.softmax import RELU
 
-__all__ = ["DTYPES", "MOVES", "Scalar", "apply", "can_be_scalars", "counts", "literal", "operations"]
+__all__ = [
+    "DTYPES",
+    "FAR",
+    "MOVES",
+    "Scalar",
+    "apply",
+    "can_be_scalars",
+    "computes_with",
+    "counts",
+    "is_far",
+    "literal",
+    "operations",
+]
 
 _ANY, _SUM, _PRODUCT, _ATOM = range(4)
 
@@ -82,13 +94,14 @@ class _Form(NamedTuple):
         text: over its operands, which are names or literals.
         cost: in operations of arithmetic.
         function: what the text calls `f`.
-        exact: whether integers among the operands must be made floats first.
+        floats: whether integers among the operands must be made floats first where it computes with floats: Python
+            compares an integer with a float exactly, and returns what it was given.
     """
 
     text: str
     cost: int = 1
     function: Any = None
-    exact: bool = False
+    floats: bool = False
 
 
 _FUNCTIONS = {
@@ -102,24 +115,24 @@ _TEXTS = {
     np.subtract: _Form("{} - {}"),
     np.multiply: _Form("{} * {}"),
     np.divide: _Form("{} / {}"),
-    np.remainder: _Form("{} % {}", 3, exact=True),
+    np.remainder: _Form("{} % {}", 3, floats=True),
     np.negative: _Form("-{}"),
     np.positive: _Form("{}"),
     np.square: _Form("{0} * {0}"),
     np.reciprocal: _Form("1.0 / {}"),
     np.absolute: _Form("abs({})", 3),
     np.sign: _Form("1.0 if {0} > 0.0 else -1.0 if {0} < 0.0 else {0} + 0.0", 2),
-    # The first operand where it is a NaN, as NumPy has it.
-    np.maximum: _Form("{0} if {0} >= {1} or {0} != {0} else {1}", 2, exact=True),
-    np.minimum: _Form("{0} if {0} <= {1} or {0} != {0} else {1}", 2, exact=True),
+    # The first operand where it is a NaN, the second where they are equal (0.0 and -0.0), as NumPy has it.
+    np.maximum: _Form("{0} if {0} > {1} or {0} != {0} else {1}", 2, floats=True),
+    np.minimum: _Form("{0} if {0} < {1} or {0} != {0} else {1}", 2, floats=True),
     np.isnan: _Form("{0} != {0}"),
     np.isfinite: _Form("{0} - {0} == 0.0", 2),
-    np.equal: _Form("{} == {}"),
-    np.not_equal: _Form("{} != {}"),
-    np.less: _Form("{} < {}"),
-    np.less_equal: _Form("{} <= {}"),
-    np.greater: _Form("{} > {}"),
-    np.greater_equal: _Form("{} >= {}"),
+    np.equal: _Form("{} == {}", floats=True),
+    np.not_equal: _Form("{} != {}", floats=True),
+    np.less: _Form("{} < {}", floats=True),
+    np.less_equal: _Form("{} <= {}", floats=True),
+    np.greater: _Form("{} > {}", floats=True),
+    np.greater_equal: _Form("{} >= {}", floats=True),
 }
 _LOGICAL = {
     **dict.fromkeys((np.logical_and, np.bitwise_and), _Form("{} & {}")),
@@ -133,11 +146,13 @@ _FORMS: dict[Primitive, _Form] = {
     **{UFUNCS[ufunc]: form for ufunc, form in (_TEXTS | _LOGICAL).items()},
     **{UFUNCS[ufunc]: _Form("f({})", 3, function) for ufunc, function in _FUNCTIONS.items()},
     **{UFUNCS[ufunc]: _Form("f({}, {})", 4, function) for ufunc, function in _PAIRED.items()},
-    SELECT: _Form("{1} if {0} else {2}", exact=True),
+    SELECT: _Form("{1} if {0} else {2}", floats=True),
     TIE_SHARE: _Form("0.5 if {0} == {1} else 1.0 if {0} > {1} else 0.0", 2),
     RELU: _Form("{0} if {0} > 0.0 or {0} != {0} else 0.0", 2),
 }
 _TRUTH = frozenset(UFUNCS[ufunc] for ufunc in _LOGICAL)
+_COMPARE = (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.isnan, np.isfinite)
+_TO_TRUTH = _TRUTH | {SELECT, *(UFUNCS[ufunc] for ufunc in _COMPARE)}
 
 MOVES = frozenset((BROADCAST_TO, CONCATENATE, PLACE, RESHAPE, SLICE, SPLIT, STOP_GRADIENT, TRANSPOSE, WEAKEN))
 """Operations that cost nothing here: their results are elements of their operands."""
@@ -151,7 +166,7 @@ def can_be_scalars(eqn: Equation) -> bool:
     primitive = eqn.primitive
     if primitive not in _WRITTEN:
         return False
-    if any(x.aval.dtype not in DTYPES or x.aval.size == 0 for x in (*eqn.inputs, *eqn.outputs)):
+    if any(x.aval.dtype not in DTYPES or x.aval.size == 0 or is_far(x) for x in (*eqn.inputs, *eqn.outputs)):
         return False
     kinds = {x.aval.dtype.kind for x in eqn.outputs}
     if primitive in MOVES:
@@ -160,11 +175,22 @@ def can_be_scalars(eqn: Equation) -> bool:
         return "i" not in kinds or eqn.inputs[0].aval.dtype.kind != "f"
     if "i" in kinds:
         return counts(eqn)
+    if "b" in kinds and primitive not in _TO_TRUTH:  # sums and products of truth values are such, in NumPy
+        return False
     if primitive in (DOT_GENERAL, REDUCE_SUM, REDUCE_PROD):
         return kinds == {"f"}
     if primitive in _TRUTH:
         return all(x.aval.dtype.kind == "b" for x in eqn.inputs)
     return primitive is not SELECT or eqn.inputs[0].aval.dtype.kind == "b"
+
+
+FAR = 1 << 62
+"""Integers that are counted up or down must not begin beyond: int64 wraps around, Python's integers do not."""
+
+
+def is_far(x: Atom) -> bool:
+    """Whether a constant is so large an integer."""
+    return isinstance(x, Literal) and isinstance(x.value, (int, np.integer)) and not -FAR < x.value < FAR
 
 
 def counts(eqn: Equation) -> bool:
@@ -192,6 +218,14 @@ def operations(eqn: Equation) -> int:
     return size * _FORMS[primitive].cost
 
 
+def computes_with(eqn: Equation) -> str:
+    """The kind of number that an operation computes with: of the operands for comparisons, otherwise of the result."""
+    kind = eqn.outputs[0].aval.dtype.kind
+    if kind == "b" and eqn.primitive in _TO_TRUTH and any(x.aval.dtype.kind == "f" for x in eqn.inputs):
+        return "f"
+    return kind
+
+
 def apply(eqn: Equation, ins: list[np.ndarray], bindings: Bindings) -> list[np.ndarray]:
     """The results of an equation, as arrays of expressions, for operands that are arrays of names and literals."""
     primitive = eqn.primitive
@@ -204,7 +238,7 @@ def apply(eqn: Equation, ins: list[np.ndarray], bindings: Bindings) -> list[np.n
     if form is None:
         out = primitive.impl(*ins, **eqn.params)
         return [_array(x) for x in (out if primitive.multiple else (out,))]
-    if form.exact and eqn.outputs[0].aval.dtype.kind == "f":
+    if form.floats and computes_with(eqn) == "f":
         first = 1 if primitive is SELECT else 0
         ins = [
             _each("float({})", [x]) if k >= first and a.aval.dtype.kind != "f" and not a.is_literal else x

@@ -138,7 +138,7 @@ class Bindings:
         return self._bind((array.dtype, shape, array[(0,) * len(shape)].tobytes()), array, "filled")
 
     def dtype(self, dtype: np.dtype[Any]) -> str:
-        return self._bind(("dtype", dtype), dtype, dtype.name)
+        return self._bind(("dtype", dtype), dtype, "bool_" if dtype == np.bool_ else dtype.name)  # not Python's bool
 
     def parameter(self, value: Any, name: str) -> str:
         """A parameter as source text where it is short, and as a bound name where it is not."""

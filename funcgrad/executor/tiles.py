@@ -236,7 +236,7 @@ class _Writer:
                 if v.aval.shape == out.aval.shape
                 and v.aval.dtype == out.aval.dtype
                 and {lay for u, lay in code.arrays if u is v} <= {layout}
-                and (code.reads.get(v, -1) < at or v in code.harmless[k])
+                and code.reads.get(v, -1) < at + (v in code.harmless[k])
             )
         return found
 

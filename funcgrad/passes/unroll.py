@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from funcgrad.config import config
 from funcgrad.control.scan import SCAN
 from funcgrad.control.while_ import WHILE
 from funcgrad.executor.scalar_code import LOOPS, can_be_written, few, programs
-from funcgrad.executor.scalars import MOVES, operations
+from funcgrad.executor.scalars import FAR, MOVES, operations
 from funcgrad.executor.unrolled import UNROLLED
 from funcgrad.ir import Equation, Program, Var
 from funcgrad.ir_check import check_program
@@ -211,11 +213,14 @@ def _unrolled(group: Sequence[Equation], read: set[Any]) -> Equation | None:
 def are_few(program: Program) -> bool:
     """Whether a program can be written out, and none of its equations is more work then."""
     values = (*program.constvars, *program.inputs, *program.outputs)
+    if any(c.dtype.kind == "i" and np.any((c <= -FAR) | (c >= FAR)) for c in program.consts):
+        return False
     return all(few(x, unrolling.elements) for x in values) and all(map(_pays, program.equations))
 
 
 def pays(inputs: Sequence[Var], many: Sequence[Program]) -> bool:
     """Whether programs that can be written out, and are run one after the other, are less work then altogether."""
     equations = [e for p in many for e in p.equations]
+    # A call runs some of the programs only, but takes all the arrays apart.
     ends = unrolling.array * sum(bool(v.aval.shape) for v in inputs) / len(many)
     return unrolling.gain > 0 and ends + sum(map(written_ns, equations)) <= sum(map(_numpy_ns, equations))
