@@ -248,3 +248,12 @@ def test_python_numbers_where_arrays_without_dimensions_are_expected() -> None:
     x = np.abs(X)
     for f in (chosen, fg.jit(chosen)):
         np.testing.assert_allclose(fg.vjp(f, x, 2.0)[1](x)[1], 4.0 * np.sum(x * x))
+
+
+def test_variables_are_not_called_as_builtin_functions_are() -> None:
+    """The 238th variable is `id`, which the copies of arrays that were donated twice are found with."""
+    arrays = [np.full(3, float(i)) for i in range(260)]
+    f = fg.jit(lambda xs: [x + 1 for x in xs], donate_argnums=0)
+    want = [x + 1 for x in arrays]
+    for a, b in zip(f([x.copy() for x in arrays]), want, strict=True):
+        np.testing.assert_array_equal(a, b)

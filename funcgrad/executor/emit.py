@@ -6,6 +6,7 @@ makes the memory which `run` works in. Whatever does not depend on a call (memor
 
 from __future__ import annotations
 
+import builtins
 import keyword
 from collections import Counter
 from collections.abc import Callable
@@ -117,7 +118,7 @@ class Emitter:
     def local(self, var: Var) -> str:
         """The name of a variable, which is that in the printed program."""
         name = self.names(var)
-        return f"{name}_" if len(name) > 2 or keyword.iskeyword(name) else name
+        return f"{name}_" if len(name) > 2 or keyword.iskeyword(name) or hasattr(builtins, name) else name
 
     def operand(self, atom: Atom) -> str:
         if isinstance(atom, Var):
