@@ -43,7 +43,8 @@ class Unrolled(Kernel):
     """A program over few elements, written out.
 
     Where Python raises (a division by zero, the logarithm of a negative number) and where a result is not finite the
-    program is run by NumPy, which then gives the infinities and NaNs, and the warnings.
+    program is run by NumPy, which then gives the infinities and NaNs, and the warnings. (What overflows on the way to a
+    finite result does not warn.)
 
     Attributes:
         run: takes the operands, then an array for each result that is one; returns the other results.
