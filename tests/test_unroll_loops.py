@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 import funcgrad as fg
 from funcgrad import lax, tree
 from funcgrad.executor.compiled import executable
+from funcgrad.executor.scalar_code import program_source
+from funcgrad.executor.step import Bindings
 from funcgrad.executor.unrolled import UNROLLED
 from funcgrad.ir import eval_program
 from funcgrad.passes.unroll import Unrolling, unrolling
@@ -325,3 +327,27 @@ def test_loops_in_many_loops(always: Unrolling) -> None:
 
     g = choose(30)
     same(fg.jit(g)(S), g(S))
+
+
+def test_two_branches_may_be_the_same_program() -> None:
+    """What one of them has taken apart is not there in the other."""
+
+    def branch(s: Any, xs: Any) -> Any:
+        c, ys = lax.scan(lambda c, x: (np.sin(c) * x, c * x), s, xs)
+        return c + np.sum(ys)
+
+    def choose(s: Any, xs: Any) -> Any:
+        return lax.cond(s > 0, branch, lambda s, xs: s + xs[0], s, xs) * 2
+
+    program = fg.make_ir(choose)(S, XS)
+    (eqn,) = [e for e in program.equations if e.primitive.name == "cond"]
+    _, body = eqn.params["branches"]
+    eqn.params["branches"] = (body, body)
+    bindings = Bindings()
+    namespace: dict[str, Any] = {"plain": None}
+    source = program_source(program, bindings)
+    exec(source, {**bindings.values}, namespace)
+    assert source.count("append(") == 2
+    for s in (S, -S):
+        (found,) = namespace["run"](s, XS)
+        np.testing.assert_allclose(found, 2 * branch(s, XS), rtol=1e-13)

@@ -326,7 +326,6 @@ class ScalarCode:
         index, *operands = eqn.inputs
         branches = eqn.params["branches"]
         (chosen,) = self.texts(index, "i")
-        self._enter(*branches)
         given = [self.read(x) for x in operands]
         outs = [self._named(v) for v in eqn.outputs]
         names = [p.text for parts in outs for p in parts.flat]
@@ -334,6 +333,7 @@ class ScalarCode:
         for n, branch in enumerate(branches):
             head = f"if {chosen} == {n}:" if n == 0 else f"elif {chosen} == {n}:"
             self.write((head if n < len(branches) - 1 or n == 0 else "else:") + (comment if n == 0 else ""))
+            self._enter(branch)  # each by itself: two may be the same program
             self.elements.update(zip(branch.inputs, given, strict=True))
             self.known = dict(known)
             self.depth += 1

@@ -25,7 +25,7 @@ from funcgrad.executor.tiles import tuning
 from funcgrad.ir import Atom, Equation, Program, Var
 from funcgrad.ir_check import check_program
 from funcgrad.passes.rematerialise import recompute
-from funcgrad.passes.rewrite import remade, with_programs
+from funcgrad.passes.rewrite import enclosed, remade, with_programs
 
 __all__ = ["fuse"]
 
@@ -261,18 +261,8 @@ def _fused(node: _Node, read_outside: set[Any]) -> Equation:
         if not live.isdisjoint(eqn.outputs):
             live.update(eqn.inputs)
             eqns.insert(0, eqn)
-    made = {v for eqn in eqns for v in eqn.outputs}
-    inputs = list(dict.fromkeys(x for eqn in eqns for x in eqn.inputs if isinstance(x, Var) and x not in made))
     outputs = [v for _, eqn in node.members for v in eqn.outputs if v in read_outside]
-    inner = [Var(v.aval) for v in inputs]
-    env: dict[Any, Any] = dict(zip(inputs, inner, strict=True))
-    copies: list[Equation] = []
-    for eqn in eqns:
-        outs = [Var(v.aval) for v in eqn.outputs]
-        ins = [env.get(x, x) for x in eqn.inputs]
-        env.update(zip(eqn.outputs, outs, strict=True))
-        copies.append(Equation(eqn.primitive, ins, outs, eqn.params, eqn.source))
-    sub = Program((), (), inner, copies, [env[v] for v in outputs])
+    inputs, sub = enclosed(eqns, outputs)
     return Equation(FUSED, inputs, outputs, {"program": sub, "shape": node.space.shape}, eqns[0].source)
 
 

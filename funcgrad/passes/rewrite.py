@@ -14,7 +14,7 @@ from funcgrad.ops.rules import WEAKEN
 from funcgrad.ops.shape import CONVERT
 from funcgrad.transforms.call import CALL, QUIET
 
-__all__ = ["Env", "adapted", "copied", "follow", "held", "remade", "with_programs"]
+__all__ = ["Env", "adapted", "copied", "enclosed", "follow", "held", "remade", "with_programs"]
 
 Env = dict[Any, Atom]
 
@@ -98,3 +98,13 @@ def copied(equations: Iterable[Equation], env: Env, source: Any = None) -> list[
         env.update(zip(eqn.outputs, outs, strict=True))
         out.append(Equation(eqn.primitive, ins, outs, eqn.params, eqn.source or source))
     return out
+
+
+def enclosed(equations: Sequence[Equation], outputs: Sequence[Var]) -> tuple[list[Var], Program]:
+    """Equations as a program of their own, without constants, with these outputs; and what it reads from outside."""
+    made = {v for e in equations for v in e.outputs}
+    inputs = list(dict.fromkeys(x for e in equations for x in e.inputs if isinstance(x, Var) and x not in made))
+    inner = [Var(v.aval) for v in inputs]
+    env: Env = dict(zip(inputs, inner, strict=True))
+    copies = copied(equations, env)
+    return inputs, Program((), (), inner, copies, [env[v] for v in outputs])

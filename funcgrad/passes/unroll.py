@@ -24,7 +24,7 @@ from funcgrad.ir_check import check_program
 from funcgrad.ops.contract import DOT_GENERAL
 from funcgrad.ops.reduce import REDUCE_PROD, REDUCE_SUM
 from funcgrad.passes.pack_rows import pack_rows
-from funcgrad.passes.rewrite import remade, with_programs
+from funcgrad.passes.rewrite import enclosed, remade, with_programs
 
 __all__ = ["Unrolling", "are_few", "pays", "unroll", "unrolling", "written_ns"]
 
@@ -68,8 +68,8 @@ def unroll(program: Program) -> Program:
     loops = [e for e in program.equations if e.primitive is SCAN and _pays(e)]
     if len(loops) > 1:
         program = pack_rows(program, loops, unrolling.elements)
-    pays = list(map(_pays, program.equations))
-    equations = _written_out(program, pays) if any(pays) else None
+    chosen = list(map(_pays, program.equations))
+    equations = _written_out(program, chosen) if any(chosen) else None
     if equations is None:
         equations = [with_programs(eqn, unroll, lowered=True) for eqn in program.equations]
         if all(a is b for a, b in zip(equations, program.equations, strict=True)):
@@ -80,34 +80,34 @@ def unroll(program: Program) -> Program:
     return new
 
 
-def _written_out(program: Program, pays: Sequence[bool]) -> list[Equation] | None:
+def _written_out(program: Program, chosen: Sequence[bool]) -> list[Equation] | None:
     """The equations with groups in place of those of which that pays; None if there are none."""
-    groups = _groups(program.equations, pays)
+    groups = _groups(program.equations, chosen)
     readers: dict[Any, set[int]] = {}
-    for k, group in enumerate(groups):
+    for k, (group, _) in enumerate(groups):
         for eqn in group:
             for x in eqn.inputs:
                 readers.setdefault(x, set()).add(k)
     for x in program.outputs:
         readers.setdefault(x, set()).add(-1)
     made = [
-        _unrolled(group, {v for e in group for v in e.outputs if readers.get(v, set()) - {k}})
-        for k, group in enumerate(groups)
+        _unrolled(group, {v for e in group for v in e.outputs if readers.get(v, set()) - {k}}) if written else None
+        for k, (group, written) in enumerate(groups)
     ]
     if not any(made):
         return None
     out: list[Equation] = []
-    for group, eqn in zip(groups, made, strict=True):
+    for (group, _), eqn in zip(groups, made, strict=True):
         out += [with_programs(e, unroll, lowered=True) for e in group] if eqn is None else [eqn]
     return out
 
 
-def _groups(equations: Sequence[Equation], pays: Sequence[bool]) -> list[list[Equation]]:
-    """The equations in an order in which they can run: groups that might be written out, each followed by one alone."""
+def _groups(equations: Sequence[Equation], chosen: Sequence[bool]) -> list[tuple[list[Equation], bool]]:
+    """The equations in an order in which they can run: groups that might be written out, and others, one by one."""
     after: dict[Any, int] = {}  # how many of those alone come before a value
     small: dict[int, list[Equation]] = {}
     alone: list[Equation] = []
-    for eqn, written in zip(equations, pays, strict=True):
+    for eqn, written in zip(equations, chosen, strict=True):
         place = max((after.get(x, 0) for x in eqn.inputs), default=0)
         if written:
             small.setdefault(place, []).append(eqn)
@@ -115,10 +115,10 @@ def _groups(equations: Sequence[Equation], pays: Sequence[bool]) -> list[list[Eq
             alone.append(eqn)
             place = len(alone)
         after.update((v, place) for v in eqn.outputs)
-    out: list[list[Equation]] = []
+    out: list[tuple[list[Equation], bool]] = []
     for k in range(len(alone) + 1):
-        out += _bounded(small.get(k, []))
-        out += [[alone[k]]] if k < len(alone) else []
+        out += [(group, True) for group in _bounded(small.get(k, []))]
+        out += [([eqn], False) for eqn in alone[k : k + 1]]
     return out
 
 
@@ -187,11 +187,10 @@ def _pays(eqn: Equation) -> bool:
 
 def _unrolled(group: Sequence[Equation], read: set[Any]) -> Equation | None:
     """A group as one equation, with the results that are read outside; None if that does not pay."""
-    if len(group) < 2 and not (group[0].primitive in LOOPS and _pays(group[0])):
+    if len(group) < 2 and group[0].primitive not in LOOPS:
         return None
-    made = {v for e in group for v in e.outputs}
-    inputs = list(dict.fromkeys(x for e in group for x in e.inputs if isinstance(x, Var) and x not in made))
     outputs = [v for e in group for v in e.outputs if v in read]
+    inputs, program = enclosed(group, outputs)
     ends = sum(
         unrolling.array + v.aval.size * unrolling.element if v.aval.shape else unrolling.scalar
         for v in (*inputs, *outputs)
@@ -199,15 +198,7 @@ def _unrolled(group: Sequence[Equation], read: set[Any]) -> Equation | None:
     cost = unrolling.call + ends + sum(map(written_ns, group))
     if not outputs or cost > unrolling.gain * sum(map(_numpy_ns, group)):
         return None
-    inner = [Var(v.aval) for v in inputs]
-    env: dict[Any, Any] = dict(zip(inputs, inner, strict=True))
-    copies: list[Equation] = []
-    for eqn in group:
-        outs = [Var(v.aval) for v in eqn.outputs]
-        copies.append(Equation(eqn.primitive, [env.get(x, x) for x in eqn.inputs], outs, eqn.params, eqn.source))
-        env.update(zip(eqn.outputs, outs, strict=True))
-    sub = Program((), (), inner, copies, [env[v] for v in outputs])
-    return Equation(UNROLLED, inputs, outputs, {"program": sub}, group[0].source)
+    return Equation(UNROLLED, inputs, outputs, {"program": program}, group[0].source)
 
 
 def are_few(program: Program) -> bool:
