@@ -20,6 +20,7 @@ from funcgrad.executor.sharded import SHARDED
 from funcgrad.ir import Program, eval_program
 from funcgrad.ir_check import check_program
 from funcgrad.passes.expand import expand
+from funcgrad.passes.layout import layout, layouts
 from funcgrad.passes.pipeline import optimise
 from funcgrad.passes.shard import Region, Sharding, cost, divided, shard, sharding
 from funcgrad.passes.shard_rules import SUM, Ruling
@@ -327,6 +328,30 @@ def test_convolutions_pooling_and_embeddings(always: Sharding) -> None:
         for _ in range(2):
             for a, b in zip(tree.leaves(jitted(*args)), tree.leaves(g(*args)), strict=True):
                 np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_images_with_examples_last(always: Sharding, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    for name, value in {"channels": 9, "run": 1, "transpose_ns": 0.0}.items():
+        monkeypatch.setattr(layouts, name, value)
+    always.most = count
+    rng = np.random.default_rng(1)
+    image, kernel, other = rng.normal(size=(6, 8, 8, 2)), rng.normal(size=(3, 3, 2, 4)), rng.normal(size=(2, 2, 4, 3))
+
+    def network(k: Any, j: Any, x: Any) -> Any:
+        last = ("NHWC", "HWIO", "NHWC")
+        y = lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=last)
+        y = lax.reduce_window(nn.relu(y), -np.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+        return np.sum(np.tanh(lax.conv_general_dilated(y, j, (1, 1), "VALID", dimension_numbers=last)))
+
+    g = fg.value_and_grad(network, argnums=(0, 1, 2))
+    args = (kernel, other, image)
+    text = fg.jit(g).lower(*args).optimized_ir()
+    assert "sharded" in text and text.count("conv_rows") > 3
+    for a, b in zip(tree.leaves(fg.jit(g)(*args)), tree.leaves(g(*args)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)
+    program = layout(optimise(fg.make_ir(g)(*args)))
+    assert agree(program, tree.leaves(args)) > 0
 
 
 def test_without_control_of_blas_programs_stay_whole(always: Sharding, monkeypatch: pytest.MonkeyPatch) -> None:

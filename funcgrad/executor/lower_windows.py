@@ -25,7 +25,7 @@ def _writing(impl: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-@lowers("reduce_window_sum", "reduce_window_max", "reduce_window_min", "select_and_scatter", "conv_last")
+@lowers("reduce_window_sum", "reduce_window_max", "reduce_window_min", "select_and_scatter", "conv_last", "conv_rows")
 def _window(eqn: Equation, bindings: Bindings) -> Step | None:
     function = bindings.name(_writing(eqn.primitive.impl), f"call_{eqn.primitive.name}")
     params = "".join(f", {name}={bindings.parameter(value, name)}" for name, value in eqn.params.items())

@@ -90,7 +90,10 @@ def _flops(eqn: Equation) -> int:
         return 2 * out * math.prod(a.shape[i] for i in params["contract"][0])
     if name.startswith(("reduce_", "cum")):
         return eqn.inputs[0].aval.size
-    if name in ("conv_general_dilated", "conv_last"):
+    if name == "conv_rows_kernel":
+        ct = eqn.inputs[1].aval
+        return 2 * out * ct.size // ct.shape[1]
+    if name in ("conv_general_dilated", "conv_last", "conv_rows"):
         kernel = eqn.inputs[1].aval
         return 2 * out * kernel.size // max(1, kernel.shape[0])
     if eqn.primitive.pointwise or not eqn.primitive.name.startswith(_MOVES):

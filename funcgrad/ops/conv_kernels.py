@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.ops.conv_windows import SLAB, Ints, Job, empty, laid, windows
+from funcgrad.ops.conv_windows import SLAB, Ints, Job, empty, laid, speed, windows
 
 __all__ = ["convolve", "output_sizes"]
 
@@ -199,8 +199,7 @@ def _together(k: int, n: int, features: int) -> int:
         return 1
 
     def time(g: int) -> float:
-        speed = 115 * g * features / (g * features + 14)
-        return (k + g - 1) * (2 * features / speed + 0.1 / g)
+        return (k + g - 1) * (2 * features / speed(g * features) + 0.1 / g)
 
     best = min((g for g in range(1, min(n, 8) + 1) if n % g == 0), key=time)
     return best if time(best) < 0.9 * time(1) else 1

@@ -19,7 +19,7 @@ import numpy as np
 
 from funcgrad.errors import ShapeError
 from funcgrad.ops.rules import batch_along, declare, linear
-from funcgrad.ops.window_pairs import pair_extremes, pair_scatter, side_by_side
+from funcgrad.ops.window_pairs import FEW_REDUCED, FEW_SELECTED, pair_extremes, pair_scatter, side_by_side
 from funcgrad.types import ShapedArray, shape_of
 
 __all__ = [
@@ -188,7 +188,7 @@ REDUCE_WINDOW_SUM = linear("reduce_window_sum", _sum_impl, _window_aval, _sum_tr
 
 def _extreme_impl(op: np.ufunc, largest: bool) -> Callable[..., Any]:
     def impl(x: Any, axis: int, width: int, stride: int, dilation: int, padding: Pair, into: Any = None) -> Any:
-        if side_by_side(x, axis, x.shape[axis] // 2, width, stride, dilation, padding):
+        if side_by_side(FEW_REDUCED, x, axis, x.shape[axis] // 2, width, stride, dilation, padding):
             into = np.empty(_sized(x, axis, x.shape[axis] // 2), x.dtype) if into is None else into
             return pair_extremes(op, x, axis, into)
         return _reduce(op, neutral(x.dtype, largest), x, axis, width, stride, dilation, 1, padding, into)
@@ -239,7 +239,9 @@ def _scatter_impl(
 ) -> Any:
     n, count = x.shape[axis], out.shape[axis]
     if (width, stride, dilation, padding) == (2, 2, 1, (0, 0)) and 2 * count == n and _bits(ct) is not None:
-        if math.prod(x.shape[axis + 1 :]) > 2 and side_by_side(x, axis, count, width, stride, dilation, padding):
+        if math.prod(x.shape[axis + 1 :]) > 2 and side_by_side(
+            FEW_SELECTED, x, axis, count, width, stride, dilation, padding
+        ):
             return pair_scatter(ct, x, axis, largest, np.empty(x.shape, ct.dtype) if into is None else into)
         return _scatter_pairs(ct, x, out, axis, largest, into)
     apart = stride > (width - 1) * dilation
@@ -260,7 +262,7 @@ def _scatter_impl(
 
 def _scatter_pairs(ct: Any, x: Any, out: Any, axis: int, largest: bool, into: Any) -> Any:
     """The same for pairs side by side, in fewer steps: the most common case by far."""
-    result = np.empty_like(x, dtype=ct.dtype) if into is None else into
+    result, ct = np.empty_like(x, dtype=ct.dtype) if into is None else into, np.ascontiguousarray(ct)
     first, second = _at(axis, slice(0, None, 2)), _at(axis, slice(1, None, 2))
     mask = _mask(_attains(x[first], out, largest), ct.itemsize)
     bits, cts = _bits(result), _bits(ct)

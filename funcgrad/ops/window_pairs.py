@@ -16,20 +16,23 @@ import numpy as np
 
 from funcgrad.scratch import give, take
 
-__all__ = ["pair_extremes", "pair_scatter", "side_by_side"]
+__all__ = ["FEW_REDUCED", "FEW_SELECTED", "pair_extremes", "pair_scatter", "side_by_side"]
 
-_FEW = 32
-"""Elements behind the axis from which on NumPy's own loops are as fast."""
+FEW_REDUCED, FEW_SELECTED = 16, 256
+"""Elements behind the axis from which on NumPy's own loops are as fast, for extremes and for selecting."""
+
+_TILE = 1 << 15
+"""Elements that are selected from at once: what they need fits the second-level cache."""
 
 _WORDS = {1: "u1", 2: "u2", 4: "u4", 8: "u8"}
 
 
-def side_by_side(x: Any, axis: int, count: int, width: int, stride: int, dilation: int, padding: Any) -> bool:
-    """Whether these windows are pairs that cover an axis, with few elements behind it."""
+def side_by_side(few: int, x: Any, axis: int, count: int, width: int, stride: int, dilation: int, padding: Any) -> bool:
+    """Whether these windows are pairs that cover an axis, with fewer than `few` elements behind it."""
     return (
         (width, stride, dilation, *padding) == (2, 2, 1, 0, 0)
         and x.shape[axis] == 2 * count > 0
-        and 0 < math.prod(x.shape[axis + 1 :]) < _FEW
+        and 0 < math.prod(x.shape[axis + 1 :]) < few
         and x.size > 0
         and x.flags.c_contiguous
     )
@@ -59,20 +62,26 @@ def pair_scatter(ct: Any, x: Any, axis: int, largest: bool, into: Any) -> Any:
     It is written into `into`, a contiguous array. `ct` is floating, with elements of 2, 4 or 8 bytes. Of a pair with a
     NaN the first is taken.
     """
-    n = math.prod(x.shape[axis + 1 :])
-    bits = into.reshape(-1).view(f"i{ct.itemsize}")
-    block = take((2 + ct.itemsize) * x.size)
-    masks = block[: ct.itemsize * x.size].view(bits.dtype)
-    second, first = block[ct.itemsize * x.size :][: 2 * x.size].view(bool).reshape(2, -1)
-    flat = x.reshape(-1)
-    (np.less if largest else np.greater)(flat[:-n], flat[n:], out=second[:-n])
-    np.logical_not(second, out=first)
-    taken = _rows(first, n)
-    taken[:, 1] = _rows(second, n)[:, 0]
-    rows = _rows(into, n)
-    rows[...] = np.ascontiguousarray(ct).reshape(-1).view(rows.dtype)[:, None]
-    np.negative(first.view(np.int8), out=first.view(np.int8))
-    np.copyto(masks, first.view(np.int8))
-    np.bitwise_and(bits, masks, out=bits)
+    n, integer = math.prod(x.shape[axis + 1 :]), np.dtype(f"i{ct.itemsize}")
+    flat, cts, rows = x.reshape(-1), np.ascontiguousarray(ct).reshape(-1).view(integer), _rows(into, n)
+    tile = min(max(_TILE // (2 * n), 1) * 2 * n, x.size)
+    block = take((ct.itemsize + 2) * tile)
+    firsts, seconds = block[: ct.itemsize * tile].view(integer).reshape(2, -1)
+    less, mask = block[ct.itemsize * tile :][:tile].view(bool), block[(ct.itemsize + 1) * tile :][: tile // 2]
+    few, few_less = mask.view(_WORDS.get(n, f"V{n}")), _rows(less, n)[:, 0]
+    signed, compare = mask.view(np.int8), np.less if largest else np.greater
+    for start in range(0, x.size, tile):
+        stop = min(start + tile, x.size)
+        pairs, half = (stop - start) // (2 * n), (stop - start) // 2
+        compare(flat[start : stop - n], flat[start + n : stop], out=less[: stop - start - n])
+        few[:pairs] = few_less[:pairs]
+        np.negative(signed, out=signed)
+        first, second, given = firsts[:half], seconds[:half], cts[start // 2 : stop // 2]
+        np.copyto(second, signed[:half])
+        np.bitwise_and(second, given, out=second)
+        np.bitwise_xor(second, given, out=first)
+        target = rows[start // (2 * n) : stop // (2 * n)]
+        target[:, 0] = first.view(rows.dtype)
+        target[:, 1] = second.view(rows.dtype)
     give(block)
     return into

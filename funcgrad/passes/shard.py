@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from funcgrad.config import config
 from funcgrad.executor.channels_last import CONV_LAST
+from funcgrad.executor.rows_first import CONV_ROWS, CONV_ROWS_KERNEL
 from funcgrad.executor.sharded import SHARDED
 from funcgrad.executor.spaces import ALIASES, REDUCTIONS, is_pointwise
 from funcgrad.executor.tile_ops import estimate
@@ -63,6 +64,7 @@ class Sharding:
 sharding = Sharding()
 
 _VIEWS = (*ALIASES, PLACE, SLICE, TRANSPOSE)
+_ROWS = (CONV_ROWS, CONV_ROWS_KERNEL)
 _FLOP_NS = 0.012
 """Of products of float32 matrices with one thread; twice that for float64."""
 
@@ -248,10 +250,13 @@ def cost(eqn: Equation) -> Cost:
     if is_pointwise(primitive) or primitive in REDUCTIONS:
         return Cost(size * estimate(eqn), True)
     moved = sum(a.size * a.dtype.itemsize for a in avals)
-    if primitive in (DOT_GENERAL, CONV, CONV_LAST):
+    if primitive in (DOT_GENERAL, CONV, CONV_LAST, *_ROWS):
         ns = _FLOP_NS * _flops(eqn) * (1 if eqn.outputs[0].aval.dtype.itemsize <= 4 else 2) + 0.1 * moved
         if primitive is DOT_GENERAL:
             return Cost(ns, False)
+        if primitive in _ROWS:  # a product for each kernel column, and its sum with the others
+            columns = min(eqn.inputs[1].aval.shape[2], eqn.outputs[0].aval.shape[-1])
+            return Cost(ns, False, 4 + 2 * columns, moved / (256 << 10))
         windows = _flops(eqn) * avals[0].dtype.itemsize / (2 * avals[1].shape[0])  # bytes, if all were written out
         return Cost(ns, False, 20, windows / (64 << 10))
     return Cost(0.3 * moved, False, 8)
@@ -260,6 +265,8 @@ def cost(eqn: Equation) -> Cost:
 def _flops(eqn: Equation) -> int:
     a, b = (x.aval for x in eqn.inputs)
     out = eqn.outputs[0].aval.size
+    if eqn.primitive is CONV_ROWS_KERNEL:
+        return 2 * b.size * out // b.shape[1]
     if eqn.primitive is not DOT_GENERAL:
         return 2 * out * b.size // max(1, b.shape[0])
     return 2 * out * math.prod(a.shape[i] for i in eqn.params["contract"][0])

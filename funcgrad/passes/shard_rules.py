@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from funcgrad.core import Primitive
 from funcgrad.executor.channels_last import CONV_LAST
+from funcgrad.executor.rows_first import CONV_ROWS, CONV_ROWS_KERNEL
 from funcgrad.executor.spaces import is_pointwise
 from funcgrad.ir import Equation
 from funcgrad.ops.contract import DOT_GENERAL
@@ -122,6 +123,13 @@ def _conv(eqn: Equation, at: Axes) -> Ruling | None:
     if (at[0] == 1 or at[1] == 1) and eqn.params["feature_group_count"] == 1:
         return Ruling((1, 1), SUM)
     return None
+
+
+def _conv_rows(eqn: Equation, at: Axes) -> Ruling | None:
+    """The same, with examples last; a gradient by the kernel is a sum over examples."""
+    if at[0] == 3 or (at[1] == 3 and eqn.primitive is CONV_ROWS_KERNEL):
+        return Ruling((3, None), 3) if eqn.primitive is CONV_ROWS else Ruling((3, 3), SUM)
+    return Ruling((1, 1), SUM) if 1 in at and eqn.primitive is CONV_ROWS else None
 
 
 def _reshape(eqn: Equation, at: Axes) -> Ruling | None:
@@ -237,6 +245,8 @@ _RULES: dict[Primitive, Callable[[Equation, Axes], Ruling | None]] = {
     DOT_GENERAL: _dot,
     CONV: _conv,
     CONV_LAST: _conv,
+    CONV_ROWS: _conv_rows,
+    CONV_ROWS_KERNEL: _conv_rows,
     RESHAPE: _reshape,
     TRANSPOSE: _transpose,
     BROADCAST_TO: _broadcast,
