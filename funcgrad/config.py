@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["Config", "config"]
+__all__ = ["Config", "config", "cpus"]
 
 
 class Config:
@@ -39,7 +39,7 @@ class Config:
         self.guard_leaves, self.guard_length = 64, 100_000
         self.full_tracebacks = False
         self.source_lines = True
-        self.threads = _cpus()
+        self.threads = cpus()
 
     def update(self, name: str, value: object) -> None:
         """Set a switch by name, as `jax.config.update` does; raises AttributeError for an unknown one."""
@@ -51,7 +51,7 @@ class Config:
         return f"Config({', '.join(f'{n}={getattr(self, n)!r}' for n in self.__slots__)})"
 
 
-def _cpus() -> int:
+def cpus() -> int:
     """How many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
