@@ -72,15 +72,17 @@ def _gelu(x: Any) -> Any:
     return out
 
 
-def gelu_parts(x: Any) -> tuple[Any, Any]:
-    """The square of x, and the hyperbolic tangent in its value and its derivative."""
+def gelu_parts(x: Any) -> tuple[Any, Any, Any]:
+    """What its value and its derivative have in common: the square of x, the hyperbolic tangent t, and (1 + t) / 2."""
     square = np.square(x)
-    return square, np.tanh(x * (_C * _A * square + _C))
+    t = np.tanh(x * (_C * _A * square + _C))
+    return square, t, 0.5 * (1 + t)
 
 
 def _gelu_slope(x: Any) -> Any:
-    square, t = gelu_parts(x)
-    return 0.5 * ((1 + t) + x * (1 - np.square(t)) * ((3 * _C * _A) * square + _C))
+    """With 1 - t² = (1 + t)(1 - t), so that the value is in it, which is known already."""
+    square, t, half = gelu_parts(x)
+    return half + x * half * (1 - t) * ((3 * _C * _A) * square + _C)
 
 
 GELU = elementwise("gelu_tanh", _gelu, lambda g, o, x: g * _gelu_slope(x), dtype=_float_dtype)

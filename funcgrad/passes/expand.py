@@ -54,8 +54,7 @@ def _logsumexp(x: Any, axes: Axes) -> Any:
 
 
 def _gelu(x: Any) -> Any:
-    _, t = gelu_parts(x)
-    return 0.5 * ((1 + t) * x)
+    return x * gelu_parts(x)[2]
 
 
 def _relu(x: Any) -> Any:
