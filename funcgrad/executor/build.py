@@ -22,6 +22,7 @@ from funcgrad.passes.fuse import fuse
 from funcgrad.passes.layout import layout
 from funcgrad.passes.pipeline import optimise
 from funcgrad.passes.shard import shard
+from funcgrad.passes.simplifier import Settled
 from funcgrad.passes.unroll import unroll
 
 __all__ = ["build", "prepared"]
@@ -29,7 +30,9 @@ __all__ = ["build", "prepared"]
 
 def prepared(program: Program) -> Program:
     """The program as it is compiled: after all passes."""
-    return fuse(unroll(shard(optimise(expand(layout(optimise(program)))))))
+    settled: Settled = {}
+    simple = optimise(program, settled)
+    return fuse(unroll(shard(optimise(expand(layout(simple)), settled))))
 
 
 def build(program: Program, donated: Sequence[bool] = ()) -> Executable:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -79,23 +79,29 @@ class Space:
         live: the axes whose size is not 1.
         layouts: the layouts of the values that are computed in the space.
         patterns: the sets of axes that values have.
+        whole: the layout of a value that has the common shape.
     """
 
-    __slots__ = ("layouts", "live", "patterns", "shape")
+    __slots__ = ("_row", "layouts", "live", "patterns", "shape", "whole")
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
         self.live = tuple(i for i, n in enumerate(shape) if n != 1)
+        self.whole: Layout = tuple(None if n == 1 else i for i, n in enumerate(shape))
         self.layouts: dict[Var, Layout] = {}
         self.patterns: set[frozenset[int]] = {frozenset(self.live)}
+        self._row: tuple[int, int] | None = None
 
     # ------------------------------------------------------------------------------------------------ fitting
 
     def fit(self, eqn: Equation) -> Fit | None:
         """How an equation lies in this space; None if it does not."""
-        if not self.live or eqn.primitive.multiple or any(a.aval.dtype.kind not in "biufc" for a in _atoms(eqn)):
-            return None
         primitive = eqn.primitive
+        if not self.live or primitive.multiple:
+            return None
+        for a in (*eqn.inputs, *eqn.outputs):
+            if a.aval.dtype.kind not in "biufc":
+                return None
         if primitive in REDUCTIONS:
             return self._fit_reduction(eqn)
         if primitive in ALIASES:
@@ -124,6 +130,8 @@ class Space:
 
     def _fit_pointwise(self, eqn: Equation) -> Fit | None:
         out = eqn.outputs[0].aval.shape
+        if out == self.shape and all(self._fills(x) for x in eqn.inputs):
+            return Fit(tuple([self.whole if x.aval.shape else () for x in eqn.inputs]), self.whole)
         axes: list[int | None] = [None] * len(out)
         for x in eqn.inputs:
             known = None if x.is_literal else self.layouts.get(x)
@@ -146,6 +154,11 @@ class Space:
         if not _increasing(result) or not self.tiled(result):
             return None
         return Fit(tuple(_aligned(x, result) for x in eqn.inputs), result)
+
+    def _fills(self, x: Atom) -> bool:
+        """Whether an operand is one number, or has the whole space as it is."""
+        shape = x.aval.shape
+        return not shape or (shape == self.shape and self.layouts.get(x, self.whole) == self.whole)
 
     def _operand(self, x: Atom) -> Layout | None:
         if x.is_literal:
@@ -197,7 +210,13 @@ class Space:
 
     def row_size(self, extra: Iterable[frozenset[int]] = ()) -> int:
         """The number of elements of a tile of one row; with the patterns of an equation that might be admitted."""
-        return math.prod(self.shape[i] for b in self.blocks(self.patterns.union(extra))[1:] for i in b)
+        patterns = self.patterns.union(extra)
+        if self._row is not None and len(patterns) == self._row[0]:  # patterns are never taken away
+            return self._row[1]
+        row = math.prod(self.shape[i] for b in self.blocks(patterns)[1:] for i in b)
+        if len(patterns) == len(self.patterns):
+            self._row = len(patterns), row
+        return row
 
 
 def patterns_of(fit: Fit) -> set[frozenset[int]]:
@@ -205,10 +224,6 @@ def patterns_of(fit: Fit) -> set[frozenset[int]]:
     return {frozenset(axis for axis in layout if axis is not None) for layout in (*fit.operands, fit.result)} - {
         frozenset()
     }
-
-
-def _atoms(eqn: Equation) -> list[Any]:
-    return [*eqn.inputs, *eqn.outputs]
 
 
 def _aligned(x: Atom, result: Layout) -> Layout:

@@ -26,6 +26,7 @@ from funcgrad.ir import Atom, Equation, Program, Var
 from funcgrad.ir_check import check_program
 from funcgrad.passes.rematerialise import recompute
 from funcgrad.passes.rewrite import enclosed, remade, with_programs
+from funcgrad.passes.schedule import scheduled
 
 __all__ = ["fuse"]
 
@@ -70,7 +71,7 @@ class _Grouping:
         shape = _space_shape(eqn)
         makers = list(dict.fromkeys(self.maker[x] for x in eqn.inputs if x in self.maker))
         for group in self._candidates(eqn, shape, makers):
-            fit = self._joins(group, eqn, makers)
+            fit = self._joins(group, eqn, math.prod(shape), makers)
             if fit is not None:
                 self._join(group, at, eqn, fit, makers)
                 self._merge(group, makers)
@@ -98,10 +99,10 @@ class _Grouping:
                 if node.space is not None and node not in groups and not mine.isdisjoint(node.reads):
                     yield node
 
-    def _joins(self, group: _Node, eqn: Equation, makers: Sequence[_Node]) -> Fit | None:
-        """How an equation lies in a group that it may join."""
+    def _joins(self, group: _Node, eqn: Equation, size: int, makers: Sequence[_Node]) -> Fit | None:
+        """How an equation of so many elements lies in a group that it may join."""
         space = group.space
-        if space is None or not group.late.isdisjoint(eqn.inputs) or _space_size(eqn) > math.prod(space.shape):
+        if space is None or not group.late.isdisjoint(eqn.inputs) or size > math.prod(space.shape):
             return None
         if any(m is not group and m.before & group.bit for m in makers):
             return None
@@ -181,11 +182,8 @@ def _mask(nodes: Iterable[_Node]) -> int:
 
 def _space_shape(eqn: Equation) -> tuple[int, ...]:
     """The largest shape among an equation's operands and results."""
-    return max((x.aval.shape for x in (*eqn.inputs, *eqn.outputs)), key=lambda s: (math.prod(s), len(s)), default=())
-
-
-def _space_size(eqn: Equation) -> int:
-    return math.prod(_space_shape(eqn))
+    shapes = {x.aval.shape for x in (*eqn.inputs, *eqn.outputs)}
+    return max(shapes, key=lambda s: (math.prod(s), len(s))) if len(shapes) > 1 else shapes.pop() if shapes else ()
 
 
 def fuse(program: Program, smallest: int | None = None, widest: int | None = None) -> Program:
@@ -262,7 +260,7 @@ def _fused(node: _Node, read_outside: set[Any]) -> Equation:
             live.update(eqn.inputs)
             eqns.insert(0, eqn)
     outputs = [v for _, eqn in node.members for v in eqn.outputs if v in read_outside]
-    inputs, sub = enclosed(eqns, outputs)
+    inputs, sub = enclosed(scheduled(eqns, outputs), outputs)
     return Equation(FUSED, inputs, outputs, {"program": sub, "shape": node.space.shape}, eqns[0].source)
 
 

@@ -44,15 +44,17 @@ PASSES: tuple[tuple[str, Callable[[Program], Program]], ...] = (
 """The passes by name, in order."""
 
 
-def optimise(program: Program) -> Program:
+def optimise(program: Program, settled: Settled | None = None) -> Program:
     """An equivalent program that costs less to run: made once, and kept with the program.
+
+    `settled` is what a program with most of the same equations was optimised with, and is added to.
 
     Results are the same to rounding; what is computed in the order of the original program, warnings of NumPy
     included, is not.
     """
     found = program.derived.get("optimised")
     if found is None:
-        made = _run(program, None)
+        made = _run(program, None, {} if settled is None else settled)
         made.derived["optimised"] = True
         found = program.derived.setdefault("optimised", True if made is program else made)
     return program if found is True else found
@@ -61,12 +63,11 @@ def optimise(program: Program) -> Program:
 def stages(program: Program) -> list[tuple[str, Program]]:
     """The program as each pass that changes something leaves it, by the name of the pass."""
     seen: list[tuple[str, Program]] = []
-    _run(program, seen)
+    _run(program, seen, {})
     return seen
 
 
-def _run(program: Program, seen: list[tuple[str, Program]] | None) -> Program:
-    settled: Settled = {}
+def _run(program: Program, seen: list[tuple[str, Program]] | None, settled: Settled) -> Program:
     for n in range(_ROUNDS):
         before = program
         for name, apply in PASSES:

@@ -13,7 +13,7 @@ results. Where BLAS cannot be kept to one thread, programs are left as they are.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -133,8 +133,9 @@ class Region:
             if at.count(None) == len(at):
                 continue
             rule = ruling(eqn, at)
-            if rule is not None and self._agrees(eqn, rule):
-                self._admit(eqn, rule)
+            common = 1 if rule is None else self._agreed(eqn, rule)
+            if rule is not None and common > 1:
+                self._admit(eqn, rule, common)
                 self._count(costs[eqn])
             elif any(x in self.axes for x in eqn.inputs):
                 self._postpone(eqn)
@@ -151,16 +152,16 @@ class Region:
         self.later.append(eqn)
         self.late.update(eqn.outputs)
 
-    def _agrees(self, eqn: Equation, rule: Ruling) -> bool:
-        """Whether operands that are divided already are divided as they need to be, and the parts remain parts."""
+    def _agreed(self, eqn: Equation, rule: Ruling) -> int:
+        """What `common` becomes with an equation; 1 if its operands are divided otherwise than they need to be."""
         for x, axis in zip(eqn.inputs, rule.ins, strict=True):
             if (x in self.axes or (axis is not None and x.is_literal)) and self.axes.get(x) != axis:
-                return False
-        return math.gcd(self.common, *_sizes(eqn, rule)) > 1
+                return 1
+        return math.gcd(self.common, *_sizes(eqn, rule))
 
-    def _admit(self, eqn: Equation, rule: Ruling) -> None:
+    def _admit(self, eqn: Equation, rule: Ruling, common: int) -> None:
         self.rulings[eqn] = rule
-        self.common = math.gcd(self.common, *_sizes(eqn, rule))
+        self.common = common
         (out,) = eqn.outputs
         if rule.out == SUM:
             self.sums.append(out)
@@ -215,10 +216,9 @@ def _sources(eqn: Equation, out: int) -> list[tuple[Any, int | None]]:
     return []
 
 
-def _sizes(eqn: Equation, rule: Ruling) -> Iterator[int]:
-    for x, axis in zip((*eqn.inputs, *eqn.outputs), (*rule.ins, rule.out), strict=True):
-        if axis is not None and axis != SUM:
-            yield x.aval.shape[axis]
+def _sizes(eqn: Equation, rule: Ruling) -> list[int]:
+    axes = zip((*eqn.inputs, *eqn.outputs), (*rule.ins, rule.out), strict=True)
+    return [x.aval.shape[axis] for x, axis in axes if axis is not None and axis != SUM]
 
 
 @cache
