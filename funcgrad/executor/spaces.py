@@ -157,8 +157,9 @@ class Space:
 
     def _fills(self, x: Atom) -> bool:
         """Whether an operand is one number, or has the whole space as it is."""
-        shape = x.aval.shape
-        return not shape or (shape == self.shape and self.layouts.get(x, self.whole) == self.whole)
+        if isinstance(x, Var):
+            return not x.aval.shape or (x.aval.shape == self.shape and self.layouts.get(x, self.whole) == self.whole)
+        return True
 
     def _operand(self, x: Atom) -> Layout | None:
         if x.is_literal:
