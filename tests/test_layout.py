@@ -280,3 +280,55 @@ def test_programs_that_are_lowered_for_other_backends_stay(always: Layout) -> No
     inner = fg.jit(lambda x: conv(x, k), backend=RecordingBackend())
     f = fg.jit(lambda x: np.sum(conv(inner(x), array(3, 3, 4, 4))))
     np.testing.assert_allclose(f(x), np.sum(conv(conv(x, k), array(3, 3, 4, 4))))
+
+
+# ------------------------------------------------------------------------------------------------- random networks
+
+
+STEPS: dict[str, Callable[[Any, Any, int], Any]] = {
+    "conv": lambda y, k, a: conv(y, k, "SAME" if a % 2 else [(a % 3, 1), (0, a % 4)]),
+    "twice": lambda y, k, a: conv(np.tanh(conv(y, k)), k),
+    "relu": lambda y, k, a: nn.relu(y - 0.1 * a),
+    "pool": lambda y, k, a: pool(y) if min(y.shape[1:3]) > 1 else y,
+    "pool columns": lambda y, k, a: pool(y, (1, 1, 2, 1), lax.min, np.inf) if y.shape[2] > 1 else y,
+    "pool rows": lambda y, k, a: pool(y, (1, 2, 1, 1), lax.add, 0.0) if y.shape[1] > 1 else y,
+    "bias": lambda y, k, a: y + np.arange(y.shape[3]) * 0.1,
+    "by row": lambda y, k, a: y * np.cos(np.arange(y.shape[1]) + a)[:, None, None],
+    "by example": lambda y, k, a: y * np.linspace(1, 2, len(y))[:, None, None, None],
+    "mean": lambda y, k, a: y - y.mean((a % 4, (a + 1) % 4), keepdims=True),
+    "max": lambda y, k, a: y + np.max(y, axis=a % 4, keepdims=True),
+    "rows and back": lambda y, k, a: y + np.sum(y, axis=a % 4).mean(),
+    "other order": lambda y, k, a: np.exp(-np.moveaxis(np.moveaxis(y, 3, a % 3) ** 2, a % 3, 3)),
+    "swapped": lambda y, k, a: y + np.swapaxes(y[:, : min(y.shape[1:3]), : min(y.shape[1:3])], 1, 2).mean(0).sum(),
+    "joined": lambda y, k, a: np.concatenate([y, y[:, :1]], 1),
+    "cut": lambda y, k, a: y[:, a % 2 :, ::-1] if y.shape[1] > 1 else y,
+    "flat and back": lambda y, k, a: np.sin(y.reshape(len(y), -1)).reshape(y.shape),
+    "chosen": lambda y, k, a: np.where(y > 0.1 * a, y, y.mean(axis=(1, 2), keepdims=True)),
+    "softmax": lambda y, k, a: nn.softmax(y, axis=a % 4),
+    "branch": lambda y, k, a: lax.cond(np.sum(y) > a, lambda y: conv(y, k), lambda y: 2.0 * y, y),
+}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(sorted(STEPS)), st.integers(0, 5)), min_size=1, max_size=7),
+    st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6), st.just(2)),
+)
+def test_random_networks(steps: list[tuple[str, int]], shape: Any) -> None:
+    """Value and gradients are those of the function as it stands, whatever lies between the convolutions."""
+
+    def f(k: Any, x: Any) -> Any:
+        y = conv(x, k)
+        for name, a in steps:
+            y = STEPS[name](y, k, a)
+        return np.sum(np.sin(y)) + np.sum(conv(y, k) ** 2), y
+
+    k, x = 0.5 * array(2, 3, 2, 2), array(*shape)
+    g = fg.value_and_grad(f, argnums=(0, 1), has_aux=True)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"channels": 99, "run": 1, "transpose_ns": 0.0}.items():
+            patch.setattr(layouts, name, value)
+        got, want = fg.jit(g)(k, x), g(k, x)
+    for a, b in zip(tree.leaves(got), tree.leaves(want), strict=True):
+        assert a.shape == b.shape
+        scale = np.max(np.abs(b), initial=1.0)
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-9 * scale)
