@@ -291,3 +291,11 @@ def test_static_values_that_are_equal_and_differ() -> None:
         assert f(1.0, 0.0) == np.inf and f(1.0, -0.0) == -np.inf
     g = fg.jit(lambda x, n: x * n[0], static_argnums=1)
     assert type(g(3, (2,))) is int and type(g(3, (2.0,))) is float
+
+
+def test_errors_of_results_name_what_was_called() -> None:
+    for transform, name in ((fg.jit, "jit"), (fg.checkpoint, "checkpoint"), (fg.make_ir, "make_ir")):
+        with pytest.raises(TypeError, match=f"^{name}: output is a str"):
+            transform(lambda x: "text")(1.0)
+    with pytest.raises(TypeError, match="^eval_shape: output"):
+        fg.eval_shape(lambda x: {"a": object()}, 1.0)

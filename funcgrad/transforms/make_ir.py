@@ -18,12 +18,15 @@ from funcgrad.types import ShapedArray, aval_of
 __all__ = ["eval_shape", "make_ir", "trace_to_program"]
 
 
-def trace_to_program(fun: Callable[..., Any], args: Sequence[Any]) -> Program:
-    """Record `fun` abstractly; a leaf of `args` is an array, a number, a tracer or a ShapeDtypeStruct."""
+def trace_to_program(fun: Callable[..., Any], args: Sequence[Any], name: str = "make_ir") -> Program:
+    """Record `fun` abstractly; a leaf of `args` is an array, a number, a tracer or a ShapeDtypeStruct.
+
+    Raises TypeError for other leaves, and for what `fun` returns besides arrays and numbers, in the name of `name`.
+    """
     paths, in_tree = tree.flatten_with_path(tuple(args))
     for path, x in paths:
         if not isinstance(x, ShapedArray):
-            differentiable_leaf(x, f"argument {tree.keystr(path)}", "make_ir")
+            differentiable_leaf(x, f"argument {tree.keystr(path)}", name)
     record = Record(current_trace(), abstract=True)
     try:
         inputs = [record.input(x) for _, x in paths]
@@ -31,7 +34,7 @@ def trace_to_program(fun: Callable[..., Any], args: Sequence[Any]) -> Program:
             out = fun(*in_tree.unflatten(inputs))
         outputs, out_tree = tree.flatten(out)
         for path, x in tree.leaves_with_path(out):
-            differentiable_leaf(x, f"output{tree.keystr(path)}", "make_ir")
+            differentiable_leaf(x, f"output{tree.keystr(path)}", name)
         return record.program(inputs, outputs, in_tree, out_tree)
     finally:
         record.close()
@@ -80,5 +83,5 @@ def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     >>> eval_shape(lambda a, b: a @ b, np.ones((2, 3)), ShapedArray((3, 4), np.float64))
     ShapedArray(f64[2,4])
     """
-    program = trace_to_program(lambda *chosen: fun(*chosen, **kwargs), args)
+    program = trace_to_program(lambda *chosen: fun(*chosen, **kwargs), args, "eval_shape")
     return program.out_tree.unflatten([aval_of(v) for v in program.outputs])

@@ -200,7 +200,7 @@ class Recorded:
         flat = self.flat(fixed, in_tree)
         avals = [aval_of(x) for x in leaves]
         try:
-            program = trace_to_program(flat, avals)
+            program = trace_to_program(flat, avals, "checkpoint" if self.runner is None else "jit")
         except ConcretizationTypeError:
             if not self.guards:
                 raise
