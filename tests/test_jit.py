@@ -297,5 +297,5 @@ def test_errors_of_results_name_what_was_called() -> None:
     for transform, name in ((fg.jit, "jit"), (fg.checkpoint, "checkpoint"), (fg.make_ir, "make_ir")):
         with pytest.raises(TypeError, match=f"^{name}: output is a str"):
             transform(lambda x: "text")(1.0)
-    with pytest.raises(TypeError, match="^eval_shape: output"):
+    with pytest.raises(TypeError, match=r"^eval_shape: output"):
         fg.eval_shape(lambda x: {"a": object()}, 1.0)
