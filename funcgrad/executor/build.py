@@ -19,6 +19,7 @@ from funcgrad.executor.executable import Executable, compile_program
 from funcgrad.ir import Program
 from funcgrad.passes.expand import expand
 from funcgrad.passes.fuse import fuse
+from funcgrad.passes.pack_leaves import pack_leaves
 from funcgrad.passes.pipeline import optimise
 from funcgrad.passes.shard import shard
 from funcgrad.passes.unroll import unroll
@@ -28,7 +29,7 @@ __all__ = ["build", "prepared"]
 
 def prepared(program: Program) -> Program:
     """The program as it is compiled: after all passes."""
-    return fuse(unroll(shard(optimise(expand(optimise(program))))))
+    return fuse(unroll(pack_leaves(shard(optimise(expand(optimise(program)))))))
 
 
 def build(program: Program, donated: Sequence[bool] = ()) -> Executable:
