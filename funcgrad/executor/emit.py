@@ -229,7 +229,9 @@ class Emitter:
             assert step.view_of is not None
             source = ins[step.view_of]
             name = self.env[var] = self.arena.derived(step.expression(ins, None), self.arena.used[source])
-            if step.equation.primitive.name == "reshape" or (source in self.arena.contiguous and _is_block(step.equation)):
+            if step.equation.primitive.name == "reshape" or (
+                source in self.arena.contiguous and _is_block(step.equation)
+            ):
                 self.arena.contiguous.add(name)
             return
         if step.beside:

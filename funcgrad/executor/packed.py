@@ -21,7 +21,7 @@ _join, _frombuffer, _concatenate = b"".join, np.frombuffer, np.concatenate
 def _impl(*arrays: Any) -> Any:
     """The array, which may be read-only.
 
-    Bytes are joined in 0.1 µs for an array of 64 numbers; `np.concatenate` takes 0.35 µs, an assignment to a part 0.2 µs.
+    Joining bytes takes 0.1 µs for an array of 64 numbers, `np.concatenate` 0.35 µs, writing to a part of an array 0.2.
     """
     try:
         return _frombuffer(_join(arrays), arrays[0].dtype)
