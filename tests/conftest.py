@@ -10,7 +10,7 @@ from hypothesis import settings
 
 import funcgrad
 from funcgrad.executor.tiles import tuning
-from funcgrad.passes.pack_leaves import Packing, packing
+from funcgrad.passes.components import Packing, packing
 from funcgrad.passes.unroll import Unrolling, unrolling
 
 settings.register_profile("funcgrad", deadline=None, derandomize=True)

@@ -20,7 +20,8 @@ from funcgrad.executor.build import build, prepared
 from funcgrad.executor.compiled import executable
 from funcgrad.executor.packed import PACKED
 from funcgrad.ir import Equation, Program, eval_program
-from funcgrad.passes.pack_leaves import Packing, pack_leaves, packing
+from funcgrad.passes.components import Packing, packing
+from funcgrad.passes.pack_leaves import pack_leaves
 from funcgrad.passes.pipeline import optimise
 from funcgrad.passes.unroll import Unrolling, unrolling
 
