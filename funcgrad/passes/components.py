@@ -135,13 +135,6 @@ def fits(eqn: Equation) -> bool:
 def components(program: Program, equations: Sequence[Equation], small: dict[Any, Equation]) -> list[Component]:
     """The components that might have others like them."""
     ranks = _ranks(equations, small)
-    outer: set[Any] = set(program.outputs)
-    for eqn in equations:
-        if eqn.outputs and eqn.outputs[0] in small:
-            rank = ranks[eqn.outputs[0]]
-            outer.update(x for x in eqn.inputs if x in small and ranks[x] != rank)
-        else:
-            outer.update(eqn.inputs)
     members: dict[Any, list[Var]] = {}
     for var, eqn in small.items():
         mine = members[var] = [var]
@@ -153,10 +146,27 @@ def components(program: Program, equations: Sequence[Equation], small: dict[Any,
     order = {var: i for i, var in enumerate(small)}
     alike: dict[Any, list[list[Equation]]] = {}  # by their operations, for a start
     for vs in {id(vs): vs for vs in members.values()}.values():
-        eqns = [small[v] for v in sorted(vs, key=order.__getitem__)]
+        eqns = [small[v] for v in (sorted(vs, key=order.__getitem__) if len(vs) > 1 else vs)]
         alike.setdefault(tuple([eqn.primitive for eqn in eqns]), []).append(eqns)
-    inner = small.keys() - outer
-    return [Component(eqns, inner) for form, many in alike.items() if might_pay(len(many), len(form)) for eqns in many]
+    found = [eqns for form, many in alike.items() if might_pay(len(many), len(form)) for eqns in many]
+    if not found:
+        return []
+    inner = small.keys() - _read_outside(program, equations, small, ranks)
+    return [Component(eqns, inner) for eqns in found]
+
+
+def _read_outside(
+    program: Program, equations: Sequence[Equation], small: dict[Any, Equation], ranks: dict[Any, int]
+) -> set[Any]:
+    """The values that others than members of the same component read."""
+    outer: set[Any] = set(program.outputs)
+    for eqn in equations:
+        if eqn.outputs and eqn.outputs[0] in small:
+            rank = ranks[eqn.outputs[0]]
+            outer.update(x for x in eqn.inputs if x in small and ranks[x] != rank)
+        else:
+            outer.update(eqn.inputs)
+    return outer
 
 
 def might_pay(components: int, operations: int) -> bool:
@@ -189,10 +199,12 @@ def _ranks(equations: Sequence[Equation], small: dict[Any, Equation]) -> dict[An
         odd = out in small
         if out in feeding:
             ranks[out] = latest[out]
+        read = [x for x in eqn.inputs if x in small]
+        if not read:
+            continue
         limit = ranks[out] if odd else max([ranks.get(v, 0) for v in eqn.outputs], default=0) - 1
-        for x in eqn.inputs:
-            if x in small:
-                latest[x] = min(latest.get(x, limit), limit)
-                if odd:
-                    feeding.add(x)
+        for x in read:
+            latest[x] = min(latest.get(x, limit), limit)
+        if odd:
+            feeding.update(read)
     return ranks
