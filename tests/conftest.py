@@ -10,6 +10,7 @@ from hypothesis import settings
 
 import funcgrad
 from funcgrad.executor.tiles import tuning
+from funcgrad.passes.components import Packing, packing
 from funcgrad.passes.unroll import Unrolling, unrolling
 
 settings.register_profile("funcgrad", deadline=None, derandomize=True)
@@ -53,6 +54,15 @@ def unrolled_when() -> Iterator[Unrolling]:
     yield unrolling
     for name, value in before.items():
         setattr(unrolling, name, value)
+
+
+@pytest.fixture
+def packed_when() -> Iterator[Packing]:
+    """What decides which leaves are packed; as it was, afterwards."""
+    before = {name: getattr(packing, name) for name in packing.__slots__}
+    yield packing
+    for name, value in before.items():
+        setattr(packing, name, value)
 
 
 @pytest.fixture(params=["as chosen", "by NumPy"])

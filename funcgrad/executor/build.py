@@ -20,6 +20,7 @@ from funcgrad.ir import Program
 from funcgrad.passes.expand import expand
 from funcgrad.passes.fuse import fuse
 from funcgrad.passes.layout import layout
+from funcgrad.passes.pack_leaves import pack_leaves
 from funcgrad.passes.pipeline import optimise
 from funcgrad.passes.shard import shard
 from funcgrad.passes.simplifier import Settled
@@ -32,7 +33,8 @@ def prepared(program: Program) -> Program:
     """The program as it is compiled: after all passes."""
     settled: Settled = {}
     simple = optimise(program, settled)
-    return fuse(unroll(shard(optimise(expand(layout(simple)), settled))))
+    divided = shard(optimise(expand(layout(simple)), settled))
+    return fuse(unroll(pack_leaves(divided)))
 
 
 def build(program: Program, donated: Sequence[bool] = ()) -> Executable:

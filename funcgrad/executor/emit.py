@@ -17,7 +17,7 @@ import numpy as np
 
 from funcgrad.executor.plan import Place, Plan
 from funcgrad.executor.step import INTO, OWN, VIEW, Bindings, Step, tuple_text
-from funcgrad.ir import Atom, Program, Var
+from funcgrad.ir import Atom, Equation, Program, Var
 from funcgrad.ir_print import Names
 from funcgrad.source import describe
 from funcgrad.types import ShapedArray
@@ -229,7 +229,9 @@ class Emitter:
             assert step.view_of is not None
             source = ins[step.view_of]
             name = self.env[var] = self.arena.derived(step.expression(ins, None), self.arena.used[source])
-            if step.equation.primitive.name == "reshape":
+            if step.equation.primitive.name == "reshape" or (
+                source in self.arena.contiguous and _is_block(step.equation)
+            ):
                 self.arena.contiguous.add(name)
             return
         if step.beside:
@@ -286,3 +288,10 @@ class Emitter:
         results = ", ".join(self.names.typed(v) for v in eqn.outputs[:3]) + (", …" if len(eqn.outputs) > 3 else "")
         place = describe(eqn.source)
         return f"{results} = {eqn.primitive.name}" + (f", {place}" if place else "")
+
+
+def _is_block(eqn: Equation) -> bool:
+    """Whether a view is a slice along the first axis, which of contiguous memory is contiguous."""
+    if eqn.primitive.name != "slice":
+        return False
+    return eqn.params["size"][1:] == eqn.inputs[0].aval.shape[1:] and set(eqn.params["step"]) <= {1}

@@ -144,9 +144,10 @@ def compile_program(program: Program, donated: Sequence[bool] = (), into: bool =
 
 def _tell_apart(emitter: Emitter, plan: Plan) -> None:
     """Write what copies a donated array that is another argument as well: that would be overwritten with it."""
-    arrays = [v for v in plan.program.inputs if v.aval.shape]
+    taken = {v.aval for v in plan.program.inputs if v in plan.places}
+    arrays = [v for v in plan.program.inputs if v.aval in taken]
     donated = [emitter.env[v] for v in arrays if v in plan.places]
-    if not donated or len(arrays) == 1:
+    if len(arrays) < 2:
         return
     names = [emitter.env[v] for v in arrays]
     function = emitter.bindings.name(_apart, "apart")

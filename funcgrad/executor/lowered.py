@@ -101,7 +101,18 @@ def _flops(eqn: Equation) -> int:
     return 0
 
 
-_MOVES = ("reshape", "transpose", "broadcast", "slice", "place", "concatenate", "convert", "gather", "scatter")
+_MOVES = (
+    "reshape",
+    "transpose",
+    "broadcast",
+    "slice",
+    "place",
+    "concatenate",
+    "packed",
+    "convert",
+    "gather",
+    "scatter",
+)
 
 
 def _count(program: Program) -> tuple[int, int]:

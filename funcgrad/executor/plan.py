@@ -7,6 +7,7 @@ holds an output of the block goes where the block's caller wants it (fresh memor
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -115,10 +116,20 @@ def make_plan(program: Program, bindings: Bindings, donated: Sequence[bool] = ()
         for k, (var, kind) in enumerate(zip(step.equation.outputs, step.kinds, strict=True)):
             if kind == INTO:
                 plan.places[var] = _taken_over(plan, step, at, k) or Place(var.aval)
+    _keep_untaken(plan)
     for i, out in reversed(list(enumerate(program.outputs))):
         if isinstance(out, Var) and out in plan.places:
             plan.places[out].sink = i
     return plan
+
+
+def _keep_untaken(plan: Plan) -> None:
+    """Leave inputs alone whose memory may be taken, but is not: they are inputs like others."""
+    shared = Counter(map(id, plan.places.values()))
+    for var in plan.program.inputs:
+        place = plan.places.get(var)
+        if place is not None and shared[id(place)] == 1 and var not in plan.program.outputs:
+            del plan.places[var]
 
 
 def _copy_and_reshape(eqn: Equation, bindings: Bindings) -> Step:

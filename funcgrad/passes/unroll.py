@@ -26,7 +26,7 @@ from funcgrad.ops.reduce import REDUCE_PROD, REDUCE_SUM
 from funcgrad.passes.pack_rows import pack_rows
 from funcgrad.passes.rewrite import enclosed, remade, with_programs
 
-__all__ = ["Unrolling", "are_few", "pays", "unroll", "unrolling", "written_ns"]
+__all__ = ["Unrolling", "are_few", "is_written", "pays", "unroll", "unrolling", "written_ns"]
 
 
 class Unrolling:
@@ -65,10 +65,10 @@ def unroll(program: Program) -> Program:
     Such an equation has the parameter `program` (without constants; its inputs are what the group reads), and one
     result for each value that is read outside the group. The programs of calls, loops and branches are unrolled, too.
     """
-    loops = [e for e in program.equations if e.primitive is SCAN and _pays(e)]
+    loops = [e for e in program.equations if e.primitive is SCAN and is_written(e)]
     if len(loops) > 1:
         program = pack_rows(program, loops, unrolling.elements)
-    chosen = list(map(_pays, program.equations))
+    chosen = list(map(is_written, program.equations))
     equations = _written_out(program, chosen) if any(chosen) else None
     if equations is None:
         equations = [with_programs(eqn, unroll, lowered=True) for eqn in program.equations]
@@ -176,7 +176,7 @@ def _numpy_ns(eqn: Equation) -> float:
     return _NUMPY_NS if arrays or operations(eqn) > 1 else _SCALAR_NS
 
 
-def _pays(eqn: Equation) -> bool:
+def is_written(eqn: Equation) -> bool:
     """Whether an equation may be one of a group: it is not more work written out."""
     return (
         can_be_written(eqn, unrolling.elements)
@@ -206,7 +206,7 @@ def are_few(program: Program) -> bool:
     values = (*program.constvars, *program.inputs, *program.outputs)
     if any(c.dtype.kind == "i" and np.any((c <= -FAR) | (c >= FAR)) for c in program.consts):
         return False
-    return all(few(x, unrolling.elements) for x in values) and all(map(_pays, program.equations))
+    return all(few(x, unrolling.elements) for x in values) and all(map(is_written, program.equations))
 
 
 def pays(inputs: Sequence[Var], many: Sequence[Program]) -> bool:
