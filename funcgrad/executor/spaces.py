@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +45,7 @@ _UFUNC_OF = {primitive: ufunc for ufunc, primitive in UFUNCS.items()}
 _OTHERS = frozenset((SELECT, CONVERT, REAL, IMAG, COMPLEX, TIE_SHARE))
 
 
+@lru_cache(1024)
 def ufunc_of(primitive: Primitive) -> np.ufunc | None:
     """The ufunc with one result that a primitive is."""
     ufunc = _UFUNC_OF.get(primitive)
@@ -220,11 +222,11 @@ class Space:
         return row
 
 
-def patterns_of(fit: Fit) -> set[frozenset[int]]:
+@lru_cache(1024)
+def patterns_of(fit: Fit) -> frozenset[frozenset[int]]:
     """The sets of axes that the values of an equation have."""
-    return {frozenset(axis for axis in layout if axis is not None) for layout in (*fit.operands, fit.result)} - {
-        frozenset()
-    }
+    found = {frozenset(axis for axis in layout if axis is not None) for layout in (*fit.operands, fit.result)}
+    return frozenset(found - {frozenset()})
 
 
 def _aligned(x: Atom, result: Layout) -> Layout:

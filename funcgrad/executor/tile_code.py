@@ -91,6 +91,7 @@ class TileCode:
         self._temporary: list[int] = []
         self._spread: dict[Any, int] = {}
         self._filled: dict[Any, str] = {}
+        self._shapes: dict[Layout, tuple[int, ...]] = {}
         self.roots: dict[Var, tuple[Atom, Layout]] = {}
         for v in program.inputs:
             self.names(v)
@@ -134,10 +135,11 @@ class TileCode:
 
     def shape(self, layout: Layout) -> tuple[int, ...]:
         """The shape of a value in a tile: the rows, then one dimension per block of axes."""
-        sizes = [math.prod(self.space.shape[i] for i in b) if b[0] in layout else 1 for b in self.blocks]
-        if self.blocks[0][0] in layout:
-            sizes[0] = self.rows
-        return tuple(sizes)
+        found = self._shapes.get(layout)
+        if found is None:
+            rows = self.rows if self.blocks[0][0] in layout else 1
+            found = self._shapes[layout] = rows, *self.full(layout)[1:]
+        return found
 
     def full(self, layout: Layout) -> tuple[int, ...]:
         """The shape of a value over the whole space."""
