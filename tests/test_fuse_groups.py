@@ -16,6 +16,7 @@ from funcgrad.executor.tiles import FusedKernel, tuning
 from funcgrad.ir import Program
 from funcgrad.passes.fuse import fuse
 from funcgrad.passes.rematerialise import cheapest_side
+from funcgrad.passes.unroll import Unrolling
 
 pytestmark = pytest.mark.usefixtures("small_tiles")
 
@@ -192,3 +193,35 @@ def test_a_donated_array_is_not_overwritten_before_it_was_read_last() -> None:
         donating = jit(f, donate_argnums=0)
         for a, b in zip(donating(x.copy()), f(x), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-14)
+
+
+# ---------------------------------------------------------------------------------- where values lie in a group
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (2, 2, 1, 1)], ids=str)
+def test_rows_of_a_square_that_become_columns(shape: Any, unrolled_when: Unrolling) -> None:
+    """A maximum of each row is read as one of each column: no group can hold both."""
+
+    def f(x: Any) -> Any:
+        y = x * np.sin(x)
+        return np.sum((y + np.max(np.sin(x), axis=1) / (1 + np.abs(y))) ** 2)
+
+    unrolled_when.gain = 0
+    x = array(shape)
+    np.testing.assert_allclose(jit(grad(f))(x), grad(f)(x), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+def test_reductions_of_what_is_broadcast(dtype: Any, unrolled_when: Unrolling) -> None:
+    unrolled_when.gain = 0
+    x = array((5, 1)).astype(dtype)
+    wide = lambda x: np.broadcast_to(x, (5, 8))  # noqa: E731
+
+    def extremes(x: Any) -> Any:
+        y = wide(x * 3).real
+        return np.max(y, 0), np.min(np.sin(y), 1), np.where(y > 0, y, 0.5 * y), y
+
+    for f in (extremes, grad(lambda x: np.sum(np.abs(wide(x)) ** 2))):
+        for a, b in zip(funcgrad.tree.leaves(jit(f)(x)), funcgrad.tree.leaves(f(x)), strict=True):
+            assert np.shape(a) == np.shape(b)
+            np.testing.assert_allclose(a, b, rtol=1e-12)

@@ -94,3 +94,17 @@ def test_a_gradient_needs_three_arrays() -> None:
 def test_few(n: int) -> None:
     program = program_of([(0, 1)] * max(n, 1), [])
     assert scheduled(program.equations[:n], set()) == list(program.equations[:n])
+
+
+def test_results_in_another_order_than_their_equations(small_tiles: None) -> None:
+    """The maximum comes first, since then less is alive; the results stay where they were."""
+
+    def f(b: Any, c: Any) -> Any:
+        h, d = c / (1 + np.abs(b + 1)), b - c
+        return np.min(h), np.max(d), b + 1
+
+    b, c = np.linspace(-1, 2, 70), np.cos(np.arange(70.0))
+    program = fuse(optimise(fg.make_ir(f)(b, c)))
+    for found in (eval_program(program, (b, c)), fg.jit(f)(b, c)):
+        for x, y in zip(found, f(b, c), strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-12)

@@ -24,7 +24,7 @@ import numpy as np
 
 from funcgrad.core import Primitive
 from funcgrad.executor.sincos import sincos
-from funcgrad.executor.spaces import REDUCTIONS, Fit, ufunc_of
+from funcgrad.executor.spaces import REDUCTIONS, Fit, Layout, ufunc_of
 from funcgrad.executor.step import tuple_text
 from funcgrad.executor.tile_code import TileCode
 from funcgrad.ir import Atom, Equation, Literal, Var
@@ -258,7 +258,8 @@ def folded_products(code: TileCode) -> dict[Var, Equation]:
         if x not in made or uses[x] != [eqn] or not (_adds_rows(code, eqn, fit) or _adds_all(code, eqn, fit)):
             continue
         product, inner = made[x]
-        whole = all(layout == inner.result for layout in inner.operands)
+        operands = zip(product.inputs, inner.operands, strict=True)
+        whole = all(layout == inner.result and _fills(code, y, layout) for y, layout in operands)
         same = all(y.aval.dtype == x.aval.dtype and not y.is_literal for y in product.inputs)
         if product.primitive in (MUL, _SQUARE) and whole and same:
             found[x] = product
@@ -273,6 +274,20 @@ def sum_products(a: np.ndarray, b: np.ndarray) -> Any:
     return total if n == a.size else total + np.vecdot(x[n:], y[n:])
 
 
+def _fills(code: TileCode, x: Atom, layout: Layout) -> bool:
+    """Whether an operand is there in its whole shape, and not as something smaller that is broadcast to it."""
+    return code.extent(x, layout) == code.shape(layout)
+
+
+def _reduced(code: TileCode, x: Atom, layout: Layout) -> str:
+    """The name of what is reduced, in its whole shape: each element counts, even if it is one broadcast."""
+    if _fills(code, x, layout):
+        return code.operand(x, layout)
+    name, lines = code.spread(x, layout, code.shape(layout), x.aval.dtype)
+    code.lines += lines
+    return name
+
+
 def _axis(code: TileCode, fit: Fit) -> list[int]:
     """The axes of a tile that an equation reduces."""
     return [i for i, block in enumerate(code.blocks) if block[0] in fit.reduced]
@@ -280,7 +295,7 @@ def _axis(code: TileCode, fit: Fit) -> list[int]:
 
 def _adds_rows(code: TileCode, eqn: Equation, fit: Fit) -> bool:
     """Whether an equation adds up rows that lie in memory together, as a product with ones can do."""
-    axes, extent = _axis(code, fit), code.extent(eqn.inputs[0], fit.operands[0])
+    axes, extent = _axis(code, fit), code.shape(fit.operands[0])
     return (
         eqn.primitive is REDUCE_SUM
         and axes == [len(extent) - 1]
@@ -304,14 +319,14 @@ def _reduce(code: TileCode, eqn: Equation, fit: Fit, product: Equation | None) -
         if product is not None:
             names = [code.operand(y, layout) for y in product.inputs]
         else:
-            ones = np.ones(code.extent(x, layout)[-1])
-            names = [code.operand(x, layout), code.bindings.constant(ones, x.aval.dtype)]
+            ones = np.ones(code.shape(layout)[-1])
+            names = [_reduced(code, x, layout), code.bindings.constant(ones, x.aval.dtype)]
         both = ", ".join(names * 2 if len(names) == 1 else names)
         code.write(eqn, f"{code.function(np.vecdot)}({both}, {code.target(eqn, fit)}[..., 0])")
         return
     axes = _axis(code, fit)
-    source, target = code.operand(x, layout), code.target(eqn, fit)
-    search, extent = _SEARCH.get(REDUCTIONS[eqn.primitive]), code.extent(x, layout)
+    source, target = _reduced(code, x, layout), code.target(eqn, fit)
+    search, extent = _SEARCH.get(REDUCTIONS[eqn.primitive]), code.shape(layout)
     short = axes == [len(extent) - 1] and extent[-1] <= _MAX_SEARCH
     if search is not None and short and x.aval.dtype.kind in "iuf" and x.aval.dtype != np.float16:
         found, first = code.temporary(extent[:-1], np.dtype(np.intp)), code.offsets(extent)
@@ -339,15 +354,15 @@ def _accumulate(code: TileCode, eqn: Equation, fit: Fit, k: int, single: bool, p
             both = ", ".join(names * 2 if len(names) == 1 else names)
             code.write(eqn, f"p{k}[t] = {code.function(sum_products)}({both})")
         else:
-            code.write(eqn, f"p{k}[t] = {code.reduce(ufunc)}({code.operand(x, layout)}, None)")
+            code.write(eqn, f"p{k}[t] = {code.reduce(ufunc)}({_reduced(code, x, layout)}, None)")
         return
-    source, axes = code.operand(x, layout), _axis(code, fit)
+    source, axes = _reduced(code, x, layout), _axis(code, fit)
     reduce, axis = code.reduce(ufunc), _axis_text(axes)
-    row = math.prod(code.extent(x, layout)[1:])
+    row = math.prod(code.shape(layout)[1:])
     lanes = 1 << (_WIDE // row).bit_length() - 1 if axes == [0] and row <= _NARROW else 1
     lanes = math.gcd(code.rows, code.last_rows, lanes)
     if lanes > 1:  # some rows side by side, as if they were one
-        together = tuple_text((lanes, *code.extent(x, layout)[1:]))
+        together = tuple_text((lanes, *code.shape(layout)[1:]))
         source = f"{reduce}({source}.reshape(-1, {lanes * row}), 0).reshape({together})"
     if single:
         code.write(eqn, f"{reduce}({source}, {axis}, None, p{k}[slot], True)")

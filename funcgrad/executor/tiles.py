@@ -325,7 +325,7 @@ class _Writer:
         where = {
             eqn.outputs[0]: REDUCTIONS[eqn.primitive] for eqn in self.program.equations if eqn.primitive in REDUCTIONS
         }
-        for k, (var, fit) in self.partial.items():
+        for k, (var, fit) in sorted(self.partial.items()):  # as the outputs are, which equations need not be
             reduce = code.reduce(where[var])
             if k not in arrays:
                 scalars.append(f"{reduce}(p{k})")

@@ -153,7 +153,7 @@ class _Grouping:
         outside = (first.before | second.before) & ~either
         if any(n.before & either for n in self.nodes if n.bit & outside):
             return False
-        return first.space.row_size(second.space.patterns) <= self.widest
+        return first.space.row_size(second.space.patterns) <= self.widest and _agree(first, second)
 
     def _absorb(self, first: _Node, second: _Node) -> None:
         assert first.space is not None and second.space is not None
@@ -171,6 +171,21 @@ class _Grouping:
             if node.before & (first.bit | second.bit):
                 node.before = (node.before | more) & ~second.bit
         first.before = (first.before | second.before) & ~(first.bit | second.bit)
+
+
+def _agree(first: _Node, second: _Node) -> bool:
+    """Whether each value lies where it does if two groups are one: what one reads of the other is then within it."""
+    assert first.space is not None and second.space is not None
+    known = {**first.space.layouts, **second.space.layouts}
+    if known.keys().isdisjoint(first.reads | second.reads):
+        return True
+    space = Space(first.space.shape)
+    for _, eqn in sorted([*first.members, *second.members], key=lambda m: m[0]):
+        fit = space.fit(eqn)
+        if fit is None or fit.result != known[eqn.outputs[0]]:
+            return False
+        space.admit(eqn, fit)
+    return True
 
 
 def _mask(nodes: Iterable[_Node]) -> int:
