@@ -16,8 +16,9 @@ from funcgrad.ir import Equation
 
 __all__ = ["scheduled"]
 
-_FEWEST = 4
-"""Equations of which there may be another order that is better."""
+_FEWEST, _MOST = 4, 300
+"""Equations of which there may be another order that is better, and of which it is looked for: that takes time as their
+square (for 2000, many seconds)."""
 
 
 def scheduled(equations: Sequence[Equation], outputs: Collection[Any]) -> list[Equation]:
@@ -25,7 +26,7 @@ def scheduled(equations: Sequence[Equation], outputs: Collection[Any]) -> list[E
 
     `outputs` have memory of their own, as have the values that are read from outside.
     """
-    if len(equations) < _FEWEST:
+    if not _FEWEST <= len(equations) <= _MOST:
         return list(equations)
     values = _Values(equations, outputs)
     plain = list(range(len(equations)))
