@@ -381,3 +381,8 @@ def test_results_lie_together_in_memory(always: Sharding) -> None:
     program = optimise(fg.make_ir(lambda w, x: w @ x)(w, x[0, :4].T))
     with pytest.raises(ValueError, match="together"):
         Sharded(program, 2, (None, 1), (1,))
+
+
+def test_convolutions_without_features_cost_nothing() -> None:
+    convolve = lambda x, w: lax.conv_general_dilated(x, w, (1, 1), "SAME")  # noqa: E731
+    assert fg.jit(convolve)(np.ones((2, 3, 4, 4)), np.ones((0, 3, 3, 3))).shape == (2, 0, 4, 4)

@@ -273,7 +273,7 @@ def cost(eqn: Equation) -> Cost:
         if primitive in _ROWS:  # a product for each kernel column, and its sum with the others
             columns = min(eqn.inputs[1].aval.shape[2], eqn.outputs[0].aval.shape[-1])
             return Cost(ns, False, 4 + 2 * columns, moved / (256 << 10))
-        windows = _flops(eqn) * avals[0].dtype.itemsize / (2 * avals[1].shape[0])  # bytes, if all were written out
+        windows = _flops(eqn) * avals[0].dtype.itemsize / (2 * max(1, avals[1].shape[0]))  # bytes, if written out
         return Cost(ns, False, 20, windows / (64 << 10))
     return Cost(0.3 * moved, False, 8)
 
