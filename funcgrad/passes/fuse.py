@@ -65,6 +65,7 @@ class _Grouping:
     def __init__(self, smallest: int, widest: int) -> None:
         self.smallest, self.widest = smallest, widest
         self.nodes: list[_Node] = []
+        self.count = 0  # of nodes made: numbers of absorbed ones are not given again
         self.maker: dict[Atom, _Node] = {}
 
     def add(self, at: int, eqn: Equation) -> None:
@@ -76,7 +77,8 @@ class _Grouping:
                 self._join(group, at, eqn, fit, makers)
                 self._merge(group, makers)
                 return
-        node = _Node(len(self.nodes), None)
+        node = _Node(self.count, None)
+        self.count += 1
         if math.prod(shape) >= self.smallest:
             space = Space(shape)
             fit = space.fit(eqn)
