@@ -225,3 +225,23 @@ def test_reductions_of_what_is_broadcast(dtype: Any, unrolled_when: Unrolling) -
         for a, b in zip(funcgrad.tree.leaves(jit(f)(x)), funcgrad.tree.leaves(f(x)), strict=True):
             assert np.shape(a) == np.shape(b)
             np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+def test_choosing_between_two_shapes_of_one_array() -> None:
+    """What is chosen is not written over what it is chosen from."""
+
+    def f(x: Any) -> Any:
+        y = np.sin(x) * x
+        return np.where(x > 0, y, y.reshape(1, -1)), np.where(x > 0.5, y.reshape(1, -1), y) + x
+
+    x = np.linspace(-2, 2, 100_000)
+    for got, want in zip(jit(f)(x), f(x), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-15)
+
+
+def test_a_kernel_that_only_shapes() -> None:
+    """A group of which nothing is left but aliases is a kernel, too."""
+    x = np.arange(12.0).reshape(3, 4)
+    program, out = make_ir(lambda x: x.reshape(3, 1, 4))(x), np.empty((3, 1, 4))
+    FusedKernel(program, (3, 4)).run(x, out)
+    np.testing.assert_array_equal(out[:, 0], x)

@@ -192,7 +192,8 @@ def _select(code: TileCode, eqn: Equation, fit: Fit) -> None:
         return
     int_dtype = code.bindings.dtype(bits)
     zero = [_is_zero(a) for a in (x, y)]
-    out = code.target(eqn, fit, (2,) if zero[0] else (1,))
+    again = code.root(x, ())[0] is code.root(y, ())[0]  # y is read when x has been written over
+    out = code.target(eqn, fit, () if again else (2,) if zero[0] else (1,))
     if zero[0]:  # where c holds the mask is 0, elsewhere -1
         then = f"{code.function(np.subtract)}({{0}}, {code.bindings.constant(1, bits)}, {{0}})"
     else:

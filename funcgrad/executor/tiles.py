@@ -170,7 +170,7 @@ class _Writer:
         width = max(
             v.aval.dtype.itemsize for eqn in program.equations for v in (*eqn.inputs, *eqn.outputs) if v.aval.shape
         )
-        costs = [estimate(e) for e in program.equations if e.primitive not in ALIASES]
+        costs = [estimate(e) for e in program.equations if e.primitive not in ALIASES] or [1.0]
         enough = math.ceil(tuning.call_ns * len(costs) / sum(costs))  # elements, for a call to be long enough
         self.shared = size >= 2 * enough and self.total > 1 and size * sum(costs) >= tuning.share_ns
         limit = tuning.tile_bytes // width
