@@ -18,7 +18,7 @@ from funcgrad.ir import Program, eval_program
 from funcgrad.ir_check import check_program
 from funcgrad.ops import conv_rows
 from funcgrad.ops.conv_kernels import convolve
-from funcgrad.passes.layout import Layout, layout, layouts
+from funcgrad.passes.layout import ImageLayout, layout, layouts
 from funcgrad.passes.pipeline import optimise
 
 LAST = ("NHWC", "HWIO", "NHWC")
@@ -26,7 +26,7 @@ FIRST = ("NCHW", "OIHW", "NCHW")
 
 
 @pytest.fixture
-def always() -> Iterator[Layout]:
+def always() -> Iterator[ImageLayout]:
     """Whatever can be done in the other order is."""
     before = {name: getattr(layouts, name) for name in layouts.__slots__}
     layouts.channels, layouts.run, layouts.transpose_ns = 1 << 30, 1, 0.0
@@ -178,7 +178,7 @@ def parameters(dtype: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(3, 8, 9, 3), (1, 7, 10, 3)], ids=str)
-def test_networks(name: str, dtype: Any, shape: Any, always: Layout) -> None:
+def test_networks(name: str, dtype: Any, shape: Any, always: ImageLayout) -> None:
     """Value and all gradients are those of the functions as they stand."""
     f = fg.value_and_grad(NETWORKS[name], argnums=(0, 1))
     args = parameters(dtype), array(*shape, dtype=dtype)
@@ -193,7 +193,7 @@ def test_networks(name: str, dtype: Any, shape: Any, always: Layout) -> None:
 
 
 @pytest.mark.parametrize("name", ["plain", "normalised", "softly"])
-def test_second_derivatives(name: str, always: Layout) -> None:
+def test_second_derivatives(name: str, always: ImageLayout) -> None:
     f, p, x = NETWORKS[name], parameters(np.float64), array(2, 5, 6, 3)
     t = {n: array(*v.shape, seed=5) for n, v in p.items()}
 
@@ -204,7 +204,7 @@ def test_second_derivatives(name: str, always: Layout) -> None:
         np.testing.assert_allclose(got, want, rtol=1e-8, atol=1e-8)
 
 
-def test_complex(always: Layout) -> None:
+def test_complex(always: ImageLayout) -> None:
     x, k = (array(2, 5, 6, 2) + 1j * array(2, 5, 6, 2, seed=1)), array(3, 2, 2, 4) + 1j * array(3, 2, 2, 4, seed=1)
 
     def f(x: Any, k: Any) -> Any:
@@ -215,14 +215,14 @@ def test_complex(always: Layout) -> None:
         np.testing.assert_allclose(got, want, rtol=1e-10)
 
 
-def test_batches(always: Layout) -> None:
+def test_batches(always: ImageLayout) -> None:
     f = fg.vmap(lambda x, k: conv(x, k), (0, None))
     x, k = array(3, 2, 5, 6, 2), array(3, 2, 2, 4)
     assert rows(f, x, k) == 1
     np.testing.assert_allclose(fg.jit(f)(x, k), f(x, k), rtol=1e-11)
 
 
-def test_ties_go_to_the_first_element_of_a_window(always: Layout) -> None:
+def test_ties_go_to_the_first_element_of_a_window(always: ImageLayout) -> None:
     x, k = np.round(array(3, 8, 8, 2)), np.round(2 * array(3, 3, 2, 4))
     f = fg.grad(lambda x: np.sum(array(3, 4, 4, 4) * pool(nn.relu(conv(x, k)))))
     np.testing.assert_allclose(fg.jit(f)(x), f(x), rtol=1e-12, atol=1e-12)
@@ -243,7 +243,7 @@ def test_between_convolutions_nothing_is_transposed() -> None:
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4)
 
 
-def test_a_test_that_fails_if_axes_are_mixed_up(always: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_test_that_fails_if_axes_are_mixed_up(always: ImageLayout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("funcgrad.passes.layout._IMAGE", (3, 1, 2, 0))
     f, args = fg.jit(_plain), (parameters(np.float64), array(3, 7, 7, 3))
     assert abs(f(*args) - _plain(*args)) > 1e-3
@@ -270,12 +270,12 @@ def test_where_it_pays() -> None:
     assert rows(lambda x, k: conv(x, k), (9 * x).astype(int), k.astype(int)) == 0
 
 
-def test_other_backends_have_their_own_convolution(always: Layout) -> None:
+def test_other_backends_have_their_own_convolution(always: ImageLayout) -> None:
     x, k = array(2, 5, 5, 2), array(3, 3, 2, 4)
     assert "conv_rows" not in fg.jit(lambda x: conv(x, k), backend=RecordingBackend()).lower(x).optimized_ir()
 
 
-def test_programs_that_are_lowered_for_other_backends_stay(always: Layout) -> None:
+def test_programs_that_are_lowered_for_other_backends_stay(always: ImageLayout) -> None:
     x, k = array(2, 5, 5, 2), array(3, 3, 2, 4)
     inner = fg.jit(lambda x: conv(x, k), backend=RecordingBackend())
     f = fg.jit(lambda x: np.sum(conv(inner(x), array(3, 3, 4, 4))))

@@ -22,10 +22,15 @@ from funcgrad.ir_print import Names
 from funcgrad.source import describe
 from funcgrad.types import ShapedArray
 
-__all__ = ["Arena", "Emitter", "Sinks"]
+__all__ = ["Arena", "Emitter", "Sinks", "lined"]
 
 
 Sinks = Callable[[int], str | None]
+
+
+def lined(size: int) -> int:
+    """A number of bytes, with what fills the last cache line: each block begins with one."""
+    return size + -size % 64
 
 
 class Arena:
@@ -81,7 +86,7 @@ class Arena:
 
     @property
     def bytes(self) -> int:
-        return sum(self.sizes)
+        return sum(map(lined, self.sizes))
 
 
 class Emitter:

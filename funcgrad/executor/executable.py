@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from funcgrad.errors import explain
-from funcgrad.executor.emit import Emitter
+from funcgrad.executor.emit import Emitter, lined
 from funcgrad.executor.plan import Plan, make_plan
 from funcgrad.executor.sharded import SHARDED
 from funcgrad.executor.step import OWN, SCALAR, VIEW, Bindings, Kernel
@@ -146,9 +146,9 @@ def _tell_apart(emitter: Emitter, plan: Plan) -> None:
     """Write what copies a donated array that is another argument as well: that would be overwritten with it."""
     taken = {v.aval for v in plan.program.inputs if v in plan.places}
     arrays = [v for v in plan.program.inputs if v.aval in taken]
-    donated = [emitter.env[v] for v in arrays if v in plan.places]
     if len(arrays) < 2:
         return
+    donated = [emitter.env[v] for v in arrays if v in plan.places]
     names = [emitter.env[v] for v in arrays]
     function = emitter.bindings.name(_apart, "apart")
     emitter.write(f"if len({{{', '.join(f'id({name})' for name in names)}}}) < {len(names)}:")
@@ -210,10 +210,6 @@ def function_head(emitter: Emitter, inputs: Sequence[str]) -> list[str]:
     return head
 
 
-_LINE = 64
-"""Bytes of a cache line; each block begins with one."""
-
-
 def _blocks(sizes: Sequence[int]) -> list[str]:
     """What gets the blocks of memory, all as parts of one: the system may give that in larger pages (from 4 MiB on
     NumPy asks for them; 12 MiB then take 2 to 4 ms to be had, 8 ms otherwise)."""
@@ -223,7 +219,7 @@ def _blocks(sizes: Sequence[int]) -> list[str]:
     start = 0
     for i, size in enumerate(sizes):
         lines.append(f"    m{i} = whole[{start}:{start + size}]")
-        start += size + -size % _LINE
+        start += lined(size)
     return [f"    whole = block({start})", *lines]
 
 

@@ -6,7 +6,7 @@ the axes stays as it is outside: the pass follows each image from convolution to
 operations, windows and reductions, and transposes where something is read that it cannot follow. It is left alone where
 transposing would cost more than is gained.
 
-Nothing is rounded otherwise, except sums.
+Nothing is rounded otherwise, except sums and convolutions.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from funcgrad.ops.shape import RESHAPE, TRANSPOSE
 from funcgrad.passes.builder import Builder
 from funcgrad.passes.rewrite import with_programs
 
-__all__ = ["Layout", "layout", "layouts"]
+__all__ = ["ImageLayout", "layout", "layouts"]
 
 Axes = tuple[int, ...]
 
 
-class Layout:
+class ImageLayout:
     """What decides whether convolutions are done in this order; nanoseconds were measured on a 2.5 GHz Xeon.
 
     Attributes:
@@ -50,7 +50,7 @@ class Layout:
         self.window_ns, self.result_ns, self.transpose_ns = 0.15, 0.7, 1.5
 
 
-layouts = Layout()
+layouts = ImageLayout()
 
 _IMAGE = (2, 1, 3, 0)
 """The axes of `(N, C, H, W)` in the order that images are kept in."""
