@@ -299,3 +299,19 @@ def test_errors_of_results_name_what_was_called() -> None:
             transform(lambda x: "text")(1.0)
     with pytest.raises(TypeError, match=r"^eval_shape: output"):
         fg.eval_shape(lambda x: {"a": object()}, 1.0)
+
+
+def test_donated_arrays_that_share_memory_are_not_written_over_each_other() -> None:
+    """Views among the donated arrays: tied weights, parts of one array."""
+
+    def update(state: Any) -> Any:
+        return {"a": state["a"] - state["b"], "b": state["b"] * 0.9 + state["a"]}
+
+    for n in (5, 300):
+        w = np.arange(float(n * n)).reshape(n, n).copy()
+        parts = np.arange(float((n + 1) * n)).reshape(n + 1, n).copy()
+        for state in ({"a": w, "b": w.T}, {"a": w.T, "b": w}, {"a": parts[1:], "b": parts[:-1]}):
+            want = update(state)
+            got = fg.jit(update, donate_argnums=0)(state)
+            for name in want:
+                np.testing.assert_array_equal(got[name], want[name])

@@ -128,6 +128,7 @@ def compile_program(program: Program, donated: Sequence[bool] = (), into: bool =
         if not var.aval.shape and not var.aval.weak:
             emitter.write(emitter.scalar(name, var))
     inputs = [emitter.env[v] for v in program.inputs]
+    _own_memory(emitter, plan, donated)
     _tell_apart(emitter, plan)
     if not into:
         emitter.block(plan, lambda i: None)
@@ -140,6 +141,20 @@ def compile_program(program: Program, donated: Sequence[bool] = (), into: bool =
             emitter.write(f"{copyto}({name}, {text})")
     results = [emitter.operand(out) for i, out in enumerate(program.outputs) if i not in given]
     return _assemble(program, emitter, bindings, [*inputs, *given.values()], results)
+
+
+def _own_memory(emitter: Emitter, plan: Plan, donated: Sequence[bool]) -> None:
+    """Write what copies donated arrays that are views: others may lie in the same memory, which is written to."""
+    inputs = zip(plan.program.inputs, donated, strict=False)
+    names = [emitter.env[v] for v, given in inputs if given and v.aval.shape]
+    if any(v in plan.places for v in plan.program.inputs) and len(names) > 1:
+        function = emitter.bindings.name(_owning, "owning")
+        emitter.write(f"if not ({' is '.join(f'{name}.base' for name in names)} is None):")
+        emitter.write(f"    {', '.join(names)} = {function}({', '.join(names)})")
+
+
+def _owning(*arrays: Any) -> list[Any]:
+    return [x if x.base is None else x.copy() for x in arrays]
 
 
 def _tell_apart(emitter: Emitter, plan: Plan) -> None:

@@ -40,7 +40,7 @@ def jit(
         static_argnums, static_argnames: arguments that are passed on as they are; they must be hashable, and the
             function is recorded anew for each value.
         donate_argnums: arguments whose memory results may take over: their arrays must not be used afterwards, and no
-            other argument may be a view of them.
+            other argument may be a view of them (among themselves they may be views).
         inline: accepted for JAX's sake.
         guards: without, a function that asks for values raises, as in JAX.
         backend: where programs run: "numpy", "array_api_strict", or an instance of a class of `funcgrad.backends`.

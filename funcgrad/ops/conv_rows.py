@@ -150,7 +150,7 @@ def _room(block: Any, shape: tuple[int, ...], dtype: Any) -> Any:
 
 
 def kernel_gradient(x: Any, ct: Any, low: Pair, kernel: Pair) -> Any:
-    """What convolution of `x (H, C, W, N)` makes of a cotangent `(h, O, w, N)` of its result: `(C, O, kh, kw)`."""
+    """The gradient by the kernel `(C, O, kh, kw)` of a convolution of `x (H, C, W, N)`, given `ct (h, O, w, N)`."""
     (h, features, w, n), channels, (kh, kw) = ct.shape, x.shape[1], kernel
     seen, block = _padded(x, kernel, low, (h, w))
     depth = kh * channels

@@ -6,7 +6,7 @@ the axes stays as it is outside: the pass follows each image from convolution to
 operations, windows and reductions, and transposes where something is read that it cannot follow. It is left alone where
 transposing would cost more than is gained.
 
-Nothing is rounded otherwise, except sums and convolutions.
+Only sums and convolutions may be rounded differently.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ class ImageLayout:
         channels: of a convolution and of its result, the fewer must be less than this: with more of both, windows are
             copied in runs that are long enough.
         run: how many elements (columns × examples) a row of one channel must have.
-        window_ns: gained for each element of all windows,
-        result_ns: and of the result (of 32 examples of 28×28, 1 → 8 channels, 5×5: 0.4 ms; 14×14, 8 → 16: 0.35 ms).
+        window_ns: gained for each element of all windows.
+        result_ns: gained besides for each element of the result (of 32 examples of 28×28, 1 → 8 channels, 5×5: 0.4 ms;
+            14×14, 8 → 16: 0.35 ms).
         transpose_ns: for each element that has to be transposed.
     """
 
@@ -65,7 +66,10 @@ _ALONG = frozenset(
 
 
 def layout(program: Program) -> Program:
-    """The program, and those that it runs, with images in the order that is best for their convolutions."""
+    """The program, and those that it runs, with images in the order that is best for their convolutions.
+
+    That is done to a program as a whole, or not at all.
+    """
     if any(_plain(e) for e in program.equations):
         follower = _Follower(program)
         found = follower.program()
@@ -82,7 +86,8 @@ def layout(program: Program) -> Program:
 
 
 def _plain(eqn: Equation) -> bool:
-    """Whether an equation is a convolution that the primitives of `rows_first` can do, and do better."""
+    """Whether an equation is a convolution that the primitives of `rows_first` can do, and do better: of few channels,
+    without groups, strides and dilation, of one dtype."""
     params = eqn.params
     if eqn.primitive is not CONV or params["feature_group_count"] != 1 or params["batch_group_count"] != 1:
         return False
@@ -99,25 +104,31 @@ def _plain(eqn: Equation) -> bool:
 
 
 def _of_kernel(eqn: Equation) -> bool:
-    """Whether a convolution gives a gradient by a kernel: what slides over the image is larger than what is found."""
+    """Whether what slides over an image is larger than what is found, as in a gradient by a kernel.
+
+    `conv_rows_kernel` does that, with batch and channels in each other's places; a convolution of the user's may be so.
+    """
     return math.prod(eqn.inputs[1].aval.shape[2:]) > math.prod(eqn.outputs[0].aval.shape[2:])
 
 
 class _Follower:
     """A program that is written anew, with some of its variables in another order of their axes.
 
+    `_moved` has the variables that are known in another order, with it; `_native` those of them that were computed so,
+    whose usual form, where something asks for it, is a transposition.
+
     Attributes:
         gain: nanoseconds, less what the transpositions cost.
     """
 
-    __slots__ = ("_at_home", "_builder", "_moved", "_program", "_source", "gain")
+    __slots__ = ("_builder", "_moved", "_native", "_program", "_source", "gain")
 
     def __init__(self, program: Program) -> None:
         self._builder = Builder(program)
         self._builder.changed = True
         self._program = program
         self._moved: dict[Any, tuple[Axes, Atom]] = {}
-        self._at_home: set[Any] = set()  # made in the other order
+        self._native: set[Any] = set()
         self._source: Any = None
         self.gain = 0.0
 
@@ -139,7 +150,7 @@ class _Follower:
 
     def _usual(self, atom: Atom) -> Atom:
         """A variable of the old program, with its axes as they were."""
-        if atom in self._at_home and atom not in self._builder.env:
+        if atom in self._native and atom not in self._builder.env:
             axes, moved = self._moved[atom]
             inverse = tuple(sorted(range(len(axes)), key=axes.__getitem__))
             self._builder.env[atom] = self._transposed(moved, inverse)
@@ -165,7 +176,7 @@ class _Follower:
             self._builder.env[var] = moved
         else:
             self._moved[var] = axes, moved
-            self._at_home.add(var)
+            self._native.add(var)
 
     # --------------------------------------------------------------------------------------------------- equations
 
@@ -173,7 +184,7 @@ class _Follower:
         name = eqn.primitive.name
         if _plain(eqn):
             self._convolution(eqn)
-        elif eqn.primitive is TRANSPOSE and eqn.inputs[0] in self._at_home:
+        elif eqn.primitive is TRANSPOSE and eqn.inputs[0] in self._native:
             self._renamed(eqn)
         elif not (
             (is_pointwise(eqn.primitive) and self._pointwise(eqn))
@@ -209,7 +220,7 @@ class _Follower:
         sizes: dict[Axes | None, float] = {}
         for atom in eqn.inputs:
             if not atom.is_literal and atom.aval.ndim == eqn.outputs[0].aval.ndim:
-                order = self._moved[atom][0] if atom in self._at_home else None
+                order = self._moved[atom][0] if atom in self._native else None
                 sizes[order] = sizes.get(order, 0.5 if order else 0) + atom.aval.size
         return max(sizes, key=sizes.__getitem__, default=None)
 
@@ -244,7 +255,7 @@ class _Follower:
 
     def _reduction(self, eqn: Equation) -> bool:
         (x,), out = eqn.inputs, eqn.outputs[0]
-        if x not in self._at_home:
+        if x not in self._native:
             return False
         order, moved = self._moved[x]
         gone, keepdims = eqn.params["axes"], eqn.params.get("keepdims", False)

@@ -22,7 +22,8 @@ square (for 2000, many seconds)."""
 
 
 def scheduled(equations: Sequence[Equation], outputs: Collection[Any]) -> list[Equation]:
-    """Equations without effects, of one result each, in an order that needs as little memory as the given one or less.
+    """Equations without effects, of one result each, in an order that needs as little memory as the given one or less,
+    as estimated: elements are counted, and what is only shaped otherwise is not.
 
     `outputs` have memory of their own, as have the values that are read from outside.
     """
