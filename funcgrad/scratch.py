@@ -10,7 +10,7 @@ from collections import deque
 
 import numpy as np
 
-__all__ = ["aligned", "give", "take"]
+__all__ = ["aligned", "give", "lined", "take"]
 
 _LINE = 64  # bytes of a cache line
 
@@ -24,6 +24,11 @@ def aligned(size: int) -> np.ndarray:
     raw = np.empty(size + _LINE, np.uint8)
     offset = -raw.ctypes.data % _LINE
     return raw[offset : offset + size]
+
+
+def lined(size: int) -> int:
+    """A number of bytes, with what fills the last cache line."""
+    return size + -size % _LINE
 
 
 def take(size: int) -> np.ndarray:

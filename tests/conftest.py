@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from hypothesis import settings
+from tunings import kept
 
 import funcgrad
 from funcgrad.executor.tiles import tuning
@@ -50,19 +51,15 @@ def small_tiles() -> Iterator[None]:
 @pytest.fixture
 def unrolled_when() -> Iterator[Unrolling]:
     """What decides which small programs are written out; as it was, afterwards."""
-    before = {name: getattr(unrolling, name) for name in unrolling.__slots__}
-    yield unrolling
-    for name, value in before.items():
-        setattr(unrolling, name, value)
+    with kept(unrolling) as given:
+        yield given
 
 
 @pytest.fixture
 def packed_when() -> Iterator[Packing]:
     """What decides which leaves are packed; as it was, afterwards."""
-    before = {name: getattr(packing, name) for name in packing.__slots__}
-    yield packing
-    for name, value in before.items():
-        setattr(packing, name, value)
+    with kept(packing) as given:
+        yield given
 
 
 @pytest.fixture(params=["as chosen", "by NumPy"])

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tunings import kept
 
 import funcgrad as fg
 from funcgrad import tree
@@ -43,13 +44,11 @@ SHAPED: list[Callable[[Any, Any], Any]] = [
 @pytest.fixture(autouse=True)
 def _small_tiles(unrolled_when: Unrolling) -> Iterator[None]:
     unrolled_when.gain = 0
-    before = {name: getattr(tuning, name) for name in tuning.__slots__}
-    tuning.tile_bytes = tuning.shared_bytes = 256
-    tuning.call_ns = tuning.share_ns = 1
-    tuning.smallest = 2
-    yield
-    for name, value in before.items():
-        setattr(tuning, name, value)
+    with kept(tuning):
+        tuning.tile_bytes = tuning.shared_bytes = 256
+        tuning.call_ns = tuning.share_ns = 1
+        tuning.smallest = 2
+        yield
 
 
 def applied(pick: random.Random, values: list[Any], base: tuple[int, ...]) -> Any:

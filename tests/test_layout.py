@@ -9,6 +9,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
+from tunings import kept
 
 import funcgrad as fg
 from funcgrad import lax, nn, tree
@@ -28,11 +29,9 @@ FIRST = ("NCHW", "OIHW", "NCHW")
 @pytest.fixture
 def always() -> Iterator[ImageLayout]:
     """Whatever can be done in the other order is."""
-    before = {name: getattr(layouts, name) for name in layouts.__slots__}
-    layouts.channels, layouts.run, layouts.transpose_ns = 1 << 30, 1, 0.0
-    yield layouts
-    for name, value in before.items():
-        setattr(layouts, name, value)
+    with kept(layouts):
+        layouts.channels, layouts.run, layouts.transpose_ns = 1 << 30, 1, 0.0
+        yield layouts
 
 
 def array(*shape: int, dtype: Any = np.float64, seed: int = 0) -> Any:

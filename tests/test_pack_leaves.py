@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from test_random_programs import BINARY_UFUNCS, ONE, OPERATORS, TWO, UFUNCS, UNARY_OPERATORS, expressions, run, same
+from tunings import kept
 
 import funcgrad as fg
 from funcgrad import lax, tree
@@ -44,16 +45,10 @@ def always(packed_when: Packing, unrolled_when: Unrolling) -> Packing:
 
 @contextmanager
 def forced() -> Iterator[None]:
-    before = {name: getattr(packing, name) for name in packing.__slots__}
-    gain = unrolling.gain
-    force(packing)
-    unrolling.gain = 0
-    try:
+    with kept(packing), kept(unrolling):
+        force(packing)
+        unrolling.gain = 0
         yield
-    finally:
-        unrolling.gain = gain
-        for name, value in before.items():
-            setattr(packing, name, value)
 
 
 def packs(program: Program) -> list[Equation]:

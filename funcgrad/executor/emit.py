@@ -19,18 +19,14 @@ from funcgrad.executor.plan import Place, Plan
 from funcgrad.executor.step import INTO, OWN, VIEW, Bindings, Step, tuple_text
 from funcgrad.ir import Atom, Equation, Program, Var
 from funcgrad.ir_print import Names
+from funcgrad.scratch import lined
 from funcgrad.source import describe
 from funcgrad.types import ShapedArray
 
-__all__ = ["Arena", "Emitter", "Sinks", "lined"]
+__all__ = ["Arena", "Emitter", "Sinks"]
 
 
 Sinks = Callable[[int], str | None]
-
-
-def lined(size: int) -> int:
-    """A number of bytes, with what fills the last cache line: each block begins with one."""
-    return size + -size % 64
 
 
 class Arena:

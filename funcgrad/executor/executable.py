@@ -11,13 +11,13 @@ from typing import Any, NoReturn
 import numpy as np
 
 from funcgrad.errors import explain
-from funcgrad.executor.emit import Emitter, lined
+from funcgrad.executor.emit import Emitter
 from funcgrad.executor.plan import Plan, make_plan
 from funcgrad.executor.sharded import SHARDED
 from funcgrad.executor.step import OWN, SCALAR, VIEW, Bindings, Kernel
 from funcgrad.executor.unrolled import UNROLLED
 from funcgrad.ir import Program, Var
-from funcgrad.scratch import aligned
+from funcgrad.scratch import aligned, lined
 
 __all__ = ["Executable", "compile_program", "function_head", "result_texts"]
 

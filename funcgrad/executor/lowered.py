@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from funcgrad.executor.compiled import executable
+from funcgrad.executor.flops import product_flops
 from funcgrad.ir import Equation, Program
 from funcgrad.types import ShapedArray
 
@@ -83,19 +83,12 @@ def _bytes(avals: Sequence[ShapedArray]) -> int:
 
 
 def _flops(eqn: Equation) -> int:
-    name, params = eqn.primitive.name, eqn.params
+    known = product_flops(eqn)
+    if known is not None:
+        return known
     out = sum(v.aval.size for v in eqn.outputs)
-    if name == "dot_general":
-        a = eqn.inputs[0].aval
-        return 2 * out * math.prod(a.shape[i] for i in params["contract"][0])
-    if name.startswith(("reduce_", "cum")):
+    if eqn.primitive.name.startswith(("reduce_", "cum")):
         return eqn.inputs[0].aval.size
-    if name == "conv_rows_kernel":
-        ct = eqn.inputs[1].aval
-        return 2 * out * ct.size // ct.shape[1]
-    if name in ("conv_general_dilated", "conv_last", "conv_rows"):
-        kernel = eqn.inputs[1].aval
-        return 2 * out * kernel.size // max(1, kernel.shape[0])
     if eqn.primitive.pointwise or not eqn.primitive.name.startswith(_MOVES):
         return out
     return 0

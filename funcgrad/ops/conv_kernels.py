@@ -30,9 +30,12 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.ops.conv_windows import SLAB, Ints, Job, empty, laid, speed, windows
+from funcgrad.ops.conv_windows import SLAB, Ints, Job, empty, laid, together, windows
 
 __all__ = ["convolve", "output_sizes"]
+
+_COPYING = 0.1
+"""Nanoseconds for an element of a window that is copied."""
 
 
 def output_sizes(
@@ -154,10 +157,10 @@ def _widened(x: Any, w: Any, job: Job, y: Any) -> Any:
     k, n = kernel[-1], sizes[-1]
     if x.shape[1] * math.prod(sizes) >= x.shape[-1] * math.prod(kernel):
         channels_last = w.strides[-1] == w.itemsize  # as results of rows are, and what comes next will want them
-        g = _together(k, n, features) if channels_last or k * x.shape[-1] >= SLAB else 1
+        g = together(k, n, features, _COPYING) if channels_last or k * x.shape[-1] >= SLAB else 1
         wide = _wide_rows(x, w, job, g, y) if g > 1 else None
         return windows(x, w, job, y) if wide is None else wide
-    g = _together(n, k, features) if n * x.shape[1] >= SLAB else 1
+    g = together(n, k, features, _COPYING) if n * x.shape[1] >= SLAB else 1
     if g == 1:
         return windows(x, w, job, y)
     split = w.reshape(*w.shape[:-3], k // g, g, *w.shape[-2:]).swapaxes(-3, -2)
@@ -187,23 +190,3 @@ def _wide_rows(x: Any, w: Any, job: Job, g: int, y: Any) -> Any:
         windows(x, wide.reshape(*wide.shape[:-2], g * features), more, y, True)
         finite = np.isfinite(np.add.reduce(y, axis=None))
     return y.reshape(*y.shape[:2], *sizes, features) if finite else None
-
-
-def _together(k: int, n: int, features: int) -> int:
-    """How many of n columns to compute together, with a kernel of k columns: a divisor of n.
-
-    The time of a column, in ns per row of the kernel and channel: arithmetic, at the speed that BLAS has with so many
-    features (GFLOP/s), and copying.
-    """
-    if features >= _ENOUGH or k == 1:
-        return 1
-
-    def time(g: int) -> float:
-        return (k + g - 1) * (2 * features / speed(g * features) + 0.1 / g)
-
-    best = min((g for g in range(1, min(n, 8) + 1) if n % g == 0), key=time)
-    return best if time(best) < 0.9 * time(1) else 1
-
-
-_ENOUGH = 32
-"""Features with which BLAS is at its best."""

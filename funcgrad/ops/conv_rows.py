@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from funcgrad.ops.conv_windows import speed
+from funcgrad.ops.conv_windows import together
 from funcgrad.scratch import give, take
 
 __all__ = ["kernel_gradient", "row_convolution"]
@@ -44,7 +44,7 @@ def row_convolution(x: Any, w: Any, low: Pair, y: Any) -> Any:
     `low` is how many rows and columns of zeros lie before the image; `y` says how many windows there are.
     """
     seen, block = _padded(x, w.shape[2:], low, (y.shape[0], y.shape[2]))
-    g = _together(w.shape[2], y.shape[0], w.shape[0])
+    g = together(w.shape[2], y.shape[0], w.shape[0], 0)
     if g > 1:  # the zeros in the higher kernel are not to meet infinities
         with np.errstate(invalid="ignore", over="ignore"):
             flat = seen.reshape(-1)
@@ -77,16 +77,6 @@ def _within(n: int, low: int, span: int) -> slice:
     """The elements of an axis that are seen from `-low` on."""
     start = min(max(-low, 0), n)
     return slice(start, max(start, min(span - low, n)))
-
-
-def _together(k: int, n: int, features: int) -> int:
-    """How many of n rows to compute together, with a kernel of k rows: a divisor of n."""
-
-    def time(g: int) -> float:
-        return (k + g - 1) / speed(g * features)
-
-    best = min((g for g in range(1, min(n, 8) + 1) if n % g == 0), key=time)
-    return best if time(best) < 0.9 * time(1) else 1
 
 
 def _higher(w: Any, g: int) -> Any:

@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from funcgrad.scratch import give, take
 
-__all__ = ["SLAB", "Ints", "Job", "empty", "laid", "speed", "windows"]
+__all__ = ["SLAB", "Ints", "Job", "empty", "laid", "together", "windows"]
 
 Ints = tuple[int, ...]
 
@@ -20,9 +20,25 @@ _BLOCK = 1 << 19
 """Bytes of windows that are made at once: half of a second-level cache (256 KiB to 1 MiB: within 5 %)."""
 
 
-def speed(features: int) -> float:
-    """Of matrix products with so many columns (or rows), in GFLOP/s of float32 on one core: measured, and fitted."""
-    return 115 * features / (features + 14)
+def together(k: int, n: int, features: int, copying: float) -> int:
+    """How many of n columns (or rows) to compute together, with a kernel of k of them: a divisor of n.
+
+    The time of one, in ns for each element of the kernel across it and channel: arithmetic, at the speed that BLAS has
+    with so many features (GFLOP/s of float32 on one core: measured, and fitted), and `copying` a window.
+    """
+
+    def time(g: int) -> float:
+        speed = 115 * g * features / (g * features + 14)
+        return (k + g - 1) * (2 * features / speed + copying / g)
+
+    if features >= _ENOUGH or k == 1:
+        return 1
+    best = min((g for g in range(1, min(n, 8) + 1) if n % g == 0), key=time)
+    return best if time(best) < 0.9 * time(1) else 1
+
+
+_ENOUGH = 32
+"""Features with which BLAS is at its best."""
 
 
 @cache

@@ -24,7 +24,7 @@ from funcgrad.ir import Atom, Equation, Program, Var
 from funcgrad.ops.conv import CONV
 from funcgrad.ops.shape import RESHAPE, TRANSPOSE
 from funcgrad.passes.builder import Builder
-from funcgrad.passes.rewrite import with_programs
+from funcgrad.passes.rewrite import remade, with_programs
 
 __all__ = ["ImageLayout", "layout", "layouts"]
 
@@ -70,19 +70,15 @@ def layout(program: Program) -> Program:
 
     That is done to a program as a whole, or not at all.
     """
-    if any(_plain(e) for e in program.equations):
+    equations = [with_programs(e, layout, lowered=True) for e in program.equations]
+    if any(a is not b for a, b in zip(equations, program.equations, strict=True)):
+        program = remade(program, equations, program.outputs)
+    if any(map(_plain, equations)):
         follower = _Follower(program)
         found = follower.program()
         if follower.gain > 0:
             return found
-    new = [with_programs(e, layout, lowered=True) for e in program.equations]
-    if all(a is b for a, b in zip(new, program.equations, strict=True)):
-        return program
-    builder = Builder(program)
-    builder.changed = True
-    for eqn in new:
-        builder.append(eqn)
-    return builder.program()
+    return program
 
 
 def _plain(eqn: Equation) -> bool:
@@ -193,7 +189,7 @@ class _Follower:
         ):
             for atom in eqn.inputs:
                 self._usual(atom)
-            self._builder.keep(with_programs(eqn, layout, lowered=True))
+            self._builder.keep(eqn)
 
     def _convolution(self, eqn: Equation) -> None:
         (x, w), out = eqn.inputs, eqn.outputs[0]

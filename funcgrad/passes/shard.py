@@ -6,8 +6,8 @@ its results, and what needs such a sum comes after it. One call of the pool then
 there are products, convolutions and kernels, most of which NumPy does in one thread; and each part is nearer to the
 size of the cache.
 
-How many parts there are depends on shapes and on how many processors there are, not on the number of threads, and so do
-results. Where BLAS cannot be kept to one thread, programs are left as they are.
+How many parts there are, and so how results are rounded, depends on shapes and on the number of processors, not on that
+of threads. Where BLAS cannot be kept to one thread, programs are left as they are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from funcgrad.config import config, cpus
-from funcgrad.executor.channels_last import CONV_LAST
+from funcgrad.executor.flops import product_flops
 from funcgrad.executor.rows_first import CONV_ROWS, CONV_ROWS_KERNEL
 from funcgrad.executor.sharded import SHARDED
 from funcgrad.executor.spaces import ALIASES, REDUCTIONS, is_pointwise
@@ -27,7 +27,6 @@ from funcgrad.executor.tile_ops import estimate
 from funcgrad.ir import Equation, Program, Var, has_effect
 from funcgrad.ir_check import check_program
 from funcgrad.ops.contract import DOT_GENERAL
-from funcgrad.ops.conv import CONV
 from funcgrad.ops.shape import PLACE, SLICE, TRANSPOSE
 from funcgrad.passes.rewrite import remade
 from funcgrad.passes.shard_rules import SUM, Ruling, ruling
@@ -266,26 +265,17 @@ def cost(eqn: Equation) -> Cost:
     if is_pointwise(primitive) or primitive in REDUCTIONS:
         return Cost(size * estimate(eqn), True)
     moved = sum(a.size * a.dtype.itemsize for a in avals)
-    if primitive in (DOT_GENERAL, CONV, CONV_LAST, *_ROWS):
-        ns = _FLOP_NS * _flops(eqn) * (1 if eqn.outputs[0].aval.dtype.itemsize <= 4 else 2) + 0.1 * moved
+    flops = product_flops(eqn)
+    if flops is not None:
+        ns = _FLOP_NS * flops * (1 if eqn.outputs[0].aval.dtype.itemsize <= 4 else 2) + 0.1 * moved
         if primitive is DOT_GENERAL:
             return Cost(ns, False)
         if primitive in _ROWS:  # a product for each kernel column, and its sum with the others
-            columns = min(eqn.inputs[1].aval.shape[2], eqn.outputs[0].aval.shape[-1])
-            return Cost(ns, False, 4 + 2 * columns, moved / (256 << 10))
-        windows = _flops(eqn) * avals[0].dtype.itemsize / (2 * max(1, avals[1].shape[0]))  # bytes, if written out
+            kernel = eqn.inputs[1] if primitive is CONV_ROWS else eqn.outputs[0]
+            return Cost(ns, False, 4 + 2 * kernel.aval.shape[-1], moved / (256 << 10))
+        windows = flops * avals[0].dtype.itemsize / (2 * max(1, avals[1].shape[0]))  # bytes, if written out
         return Cost(ns, False, 20, windows / (64 << 10))
     return Cost(0.3 * moved, False, 8)
-
-
-def _flops(eqn: Equation) -> int:
-    a, b = (x.aval for x in eqn.inputs)
-    out = eqn.outputs[0].aval.size
-    if eqn.primitive is CONV_ROWS_KERNEL:
-        return 2 * b.size * out // b.shape[1]
-    if eqn.primitive is not DOT_GENERAL:
-        return 2 * out * b.size // max(1, b.shape[0])
-    return 2 * out * math.prod(a.shape[i] for i in eqn.params["contract"][0])
 
 
 # ----------------------------------------------------------------------------------------------------- rewriting
