@@ -12,6 +12,8 @@ class Config:
 
     Attributes:
         check_ir: run the IR checker on every program that is built (the tests do).
+        flush_denormals: let compiled float32 programs take subnormal numbers (below 1.2e-38) for zeros while they run,
+            as XLA does: arithmetic on them is many times slower. (On Linux with glibc, x86-64 and aarch64.)
         full_tracebacks: keep funcgrad's own frames in the tracebacks of errors.
         guard_leaves: how many ways through a function that branches on values `jit` keeps; beyond that it runs eagerly.
         guard_length: how many operations one of these ways may have.
@@ -27,6 +29,7 @@ class Config:
     __slots__ = (
         "check_ir",
         "check_purity",
+        "flush_denormals",
         "full_tracebacks",
         "guard_leaves",
         "guard_length",
@@ -37,6 +40,7 @@ class Config:
     def __init__(self) -> None:
         self.check_ir = self.check_purity = False
         self.guard_leaves, self.guard_length = 64, 100_000
+        self.flush_denormals = True
         self.full_tracebacks = False
         self.source_lines = True
         self.threads = cpus()

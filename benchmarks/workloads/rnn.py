@@ -8,6 +8,7 @@ the others are given the loop as it stands in the formula.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,18 @@ def make_data(steps: int, batch: int, width: int) -> tuple[Params, np.ndarray, n
     return params, x, target
 
 
-def make_loss(xp: Any, lax: Any) -> Callable[[Params, Any, Any], Any]:
-    """The loss in the namespaces `xp` and `lax`."""
+rnn_vanishing = Workload(
+    name="rnn_vanishing",
+    summary="The same network, but the distance of the last state alone: going back, the gradient underflows.",
+    cases=rnn.cases,
+    tiny=rnn.tiny,
+    rtol=1e-4,
+    goals=(Goal("jax jit", over="funcgrad jit", at_least=1.3),),
+)
+
+
+def make_loss(xp: Any, lax: Any, last: bool = False) -> Callable[[Params, Any, Any], Any]:
+    """The loss, of all states or the last, in the namespaces `xp` and `lax`."""
 
     def loss(p: Params, inputs: Any, target: Any) -> Any:
         def step(h: Any, x: Any) -> Any:
@@ -53,13 +64,13 @@ def make_loss(xp: Any, lax: Any) -> Callable[[Params, Any, Any], Any]:
             return h, h
 
         start = xp.zeros(inputs.shape[1:], inputs.dtype)
-        _, states = lax.scan(step, start, inputs)
-        return xp.mean((states - target) ** 2)
+        end, states = lax.scan(step, start, inputs)
+        return xp.mean((end - target[-1]) ** 2 if last else (states - target) ** 2)
 
     return loss
 
 
-def by_hand(p: Params, inputs: np.ndarray, target: np.ndarray) -> Callable[[], Any]:
+def by_hand(p: Params, inputs: np.ndarray, target: np.ndarray, last: bool = False) -> Callable[[], Any]:
     """Value and gradient over arrays that it allocates here, once."""
     steps, batch, width = inputs.shape
     rows = inputs.reshape(-1, width)
@@ -71,7 +82,8 @@ def by_hand(p: Params, inputs: np.ndarray, target: np.ndarray) -> Callable[[], A
     forward = list(zip(before, z, after, strict=True))
     # Backwards from the last step but one: what a step gets from the one after it.
     backward = list(zip(d[1:], slopes[:-1], d[:-1], strict=True))[::-1]
-    one, scale = np.float32(1), np.float32(2 / target.size)
+    count = target[-1].size if last else target.size
+    one, scale = np.float32(1), np.float32(2 / count)
 
     def call() -> Any:
         weights, transposed = p["Wh"], p["Wh"].T
@@ -82,7 +94,9 @@ def by_hand(p: Params, inputs: np.ndarray, target: np.ndarray) -> Callable[[], A
             np.add(zi, product, out=zi)
             np.tanh(zi, out=h_next)
         np.subtract(after, target, out=d)
-        loss = np.vdot(d, d) / target.size
+        if last:
+            d[:-1] = 0
+        loss = np.vdot(d, d) / count
         np.multiply(after, after, out=slopes)
         np.subtract(one, slopes, out=slopes)
         np.multiply(d, scale, out=d)
@@ -98,25 +112,31 @@ def by_hand(p: Params, inputs: np.ndarray, target: np.ndarray) -> Callable[[], A
     return call
 
 
-@rnn.implementation("numpy", peer=False)
-def _(**sizes: int) -> Step:
-    return Step(by_hand(*make_data(**sizes)))
+def by_numpy(last: bool, **sizes: int) -> Step:
+    """Value and gradient by hand."""
+    return Step(by_hand(*make_data(**sizes), last=last))
 
 
-@rnn.implementation("funcgrad jit", requires="funcgrad", peer=False)
-def _(**sizes: int) -> Step:
+def by_funcgrad(last: bool, **sizes: int) -> Step:
+    """Value and gradient, jitted."""
     import funcgrad
 
     arguments = make_data(**sizes)
-    value_and_grad = funcgrad.jit(funcgrad.value_and_grad(make_loss(np, funcgrad.lax)))
+    value_and_grad = funcgrad.jit(funcgrad.value_and_grad(make_loss(np, funcgrad.lax, last)))
     return Step(lambda: value_and_grad(*arguments))
 
 
-@rnn.implementation("jax jit", requires="jax")
-def _(**sizes: int) -> Step:
+def by_jax(last: bool, **sizes: int) -> Step:
+    """Value and gradient, jitted."""
     import jax
 
-    return jax_call(jax.jit(jax.value_and_grad(make_loss(jax.numpy, jax.lax))), *make_data(**sizes))
+    return jax_call(jax.jit(jax.value_and_grad(make_loss(jax.numpy, jax.lax, last))), *make_data(**sizes))
+
+
+for workload, last in ((rnn, False), (rnn_vanishing, True)):
+    workload.implementation("numpy", peer=False)(partial(by_numpy, last))
+    workload.implementation("funcgrad jit", requires="funcgrad", peer=False)(partial(by_funcgrad, last))
+    workload.implementation("jax jit", requires="jax")(partial(by_jax, last))
 
 
 @rnn.implementation("torch")
@@ -139,4 +159,4 @@ def _(**sizes: int) -> Step:
     return Step(call)
 
 
-WORKLOADS = (rnn,)
+WORKLOADS = (rnn, rnn_vanishing)

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from funcgrad.errors import explain
+from funcgrad.executor.denormals import flushed
 from funcgrad.executor.emit import Emitter
 from funcgrad.executor.plan import Plan, make_plan
 from funcgrad.executor.sharded import SHARDED
@@ -62,7 +63,7 @@ class Executable:
         self.kernels = {n: k.source for n, k in kernels.items()}
         self.filename = f"<funcgrad jit {next(_numbers)}>"
         self._pool: deque[Any] = deque()
-        self.run = self._compile(bindings)
+        self.run = flushed(self._compile(bindings), program)
         linecache.cache[self.filename] = (len(source), None, source.splitlines(True), self.filename)
 
     def _compile(self, bindings: Bindings) -> Callable[..., Any]:

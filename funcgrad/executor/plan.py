@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from funcgrad.executor.denormals import unflushed
 from funcgrad.executor.lower_elementwise import lower_ufunc
 from funcgrad.executor.step import INTO, LOWERINGS, OWN, SCALAR, VIEW, Bindings, Step, tuple_text
 from funcgrad.ir import Atom, Equation, Program, Var
@@ -76,7 +77,9 @@ def lower(eqn: Equation, bindings: Bindings) -> Step:
 
 
 def _call_impl(eqn: Equation, bindings: Bindings) -> Step:
-    function = bindings.name(eqn.primitive.impl, f"call_{eqn.primitive.name}")
+    primitive = eqn.primitive
+    impl = unflushed(primitive.impl) if primitive.effect else primitive.impl  # an effect is the user's own code
+    function = bindings.name(impl, f"call_{primitive.name}")
     params = "".join(f", {k}={bindings.parameter(v, k)}" for k, v in eqn.params.items())
     call = lambda ins: f"{function}({', '.join(ins)}{params})".replace("(, ", "(")  # noqa: E731
     scalar = all(v.aval.weak for v in eqn.outputs)

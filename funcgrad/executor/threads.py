@@ -23,6 +23,7 @@ from contextvars import Context, copy_context
 from typing import Any
 
 from funcgrad.config import config
+from funcgrad.executor.denormals import is_flushing, restore, switch
 
 __all__ = ["is_sharing", "share", "single_blas"]
 
@@ -30,23 +31,27 @@ Work = Callable[..., object]
 
 
 class _Job:
-    """One call's work: what nobody has claimed yet, and the first error."""
+    """One call's work: what nobody has claimed yet, the first error, whether the caller flushes subnormal numbers."""
 
-    __slots__ = ("args", "error", "left", "work")
+    __slots__ = ("args", "error", "flushing", "left", "work")
 
     def __init__(self, work: Work, count: int, args: tuple[Any, ...]) -> None:
         self.work, self.args = work, args
         self.left = deque(range(count))
         self.error: BaseException | None = None
+        self.flushing = is_flushing()
 
     def run(self) -> None:
         """Take from the claims until none are left; an error ends the work of all threads."""
+        before = switch(self.flushing)  # a thread starts with the state of the one that started it
         try:
             self.work(self._claims(), *self.args)
         except BaseException as error:
             if self.error is None:
                 self.error = error
             self.left.clear()
+        finally:
+            restore(before)
 
     def _claims(self) -> Iterator[int]:
         """An iterator for one thread. (Not even an iterator over a range may be shared by threads without a GIL.)"""
