@@ -64,6 +64,7 @@ class Primitive:
         python: the operation on Python scalars, where Python has one: weak in, weak out.
         pointwise: each element of the result depends on the same element of the (broadcast) operands alone.
         multiple: whether there is a tuple of results.
+        carries: for each operand, whether the derivative by it can be other than zero; None if all are, () if none is.
         effect: whether it does something besides giving results: it is run even if nobody reads these, and in order.
         nested: whether params hold programs or functions; `batch` then takes `axis_name` too, for collectives in them.
         collective: for an operation across the axis called `params["axis_name"]`: what it does where that axis is the
@@ -77,6 +78,7 @@ class Primitive:
         "abstract",
         "backward",
         "batch",
+        "carries",
         "collective",
         "doc",
         "effect",
@@ -107,12 +109,13 @@ class Primitive:
         nested: bool = False,
         effect: bool = False,
         collective: Callable[..., Any] | None = None,
+        carries: tuple[bool, ...] | None = None,
         doc: str = "",
     ) -> None:
         self.name, self.impl, self.abstract = name, impl, abstract
         self.jvp, self.vjp, self.python, self.multiple, self.doc = jvp, vjp, python, multiple, doc
         self.pointwise, self.batch, self.nested, self.collective = pointwise, batch, nested, collective
-        self.effect = effect
+        self.effect, self.carries = effect, carries
         self.push: Callable[..., Any] | None = None
         self.forward: Callable[..., Any] | None = None
         self.backward: Callable[..., Any] | None = None

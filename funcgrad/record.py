@@ -32,7 +32,8 @@ __all__ = ["Record", "RecordTracer"]
 class RecordTracer(Tracer):
     """A value in a record: its `value` under the parent trace (concrete), or only its `aval` (abstract).
 
-    `active` says whether it has a floating or complex dtype, and so a cotangent.
+    `active` says whether it may have a cotangent: it has a floating or complex dtype, and a derivative by an input of
+    the record that is not zero everywhere.
     """
 
     __slots__ = ("_aval", "active", "value")
@@ -133,6 +134,9 @@ class Record(Trace):
         )
         if not mine and not later:
             return self._in_parent(primitive, values, params, source)
+        carries = primitive.carries
+        if carries is not None:
+            wanted = [w and c for w, c in zip(wanted, carries, strict=True)] if carries else [False] * len(wanted)
         if captured:
             args = [self.captures.hold(a) if isinstance(a, np.ndarray) else a for a in args]
             values = [a.value if a.__class__ is RecordTracer and a.owner is self else a for a in args]
@@ -150,9 +154,14 @@ class Record(Trace):
             outs = self._in_parent(primitive, values, params, source)
         if not primitive.multiple:
             tracer = self._output(outs, source)
+            if True not in wanted:
+                tracer.active = False
             self.equations.append(Equation(primitive, args, (tracer,), params, source, values, wanted, kept))
             return tracer
         tracers = tuple(self._output(out, source) for out in outs)
+        if True not in wanted:
+            for tracer in tracers:
+                tracer.active = False
         self.equations.append(Equation(primitive, args, tracers, params, source, values, wanted, kept))
         return tracers
 

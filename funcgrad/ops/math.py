@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.ops.rules import elementwise
+from funcgrad.ops.rules import ZERO, elementwise
 from funcgrad.types import ShapedArray, aval_of, dtype_of, result_dtype
 
 __all__ = ["COMPLEX", "IMAG", "REAL", "SELECT", "TIE_SHARE", "UFUNCS"]
@@ -38,7 +38,7 @@ def _tie_share(x: Any, y: Any) -> Any:
     return np.multiply(share, 0.5, out=share)
 
 
-TIE_SHARE = elementwise("tie_share", _tie_share, dtype=_share_dtype)
+TIE_SHARE = elementwise("tie_share", _tie_share, ZERO, ZERO, dtype=_share_dtype)
 """Which share of a derivative by max(x, y) is that by x."""
 
 
@@ -165,11 +165,11 @@ _BINARY = {
         lambda g, o, x, y: g * _softmax_weight(np.exp2, y, o),
     ),
     np.copysign: elementwise(
-        "copysign", np.copysign, lambda g, o, x, y: g * (np.copysign(1.0, x) * np.copysign(1.0, y)), None
+        "copysign", np.copysign, lambda g, o, x, y: g * (np.copysign(1.0, x) * np.copysign(1.0, y)), ZERO
     ),
-    np.ldexp: elementwise("ldexp", np.ldexp, lambda g, o, x, n: np.ldexp(g, n), None),
-    np.nextafter: elementwise("nextafter", np.nextafter, lambda g, o, x, y: g, None),
-    np.heaviside: elementwise("heaviside", np.heaviside, None, lambda g, o, x, y: g * (x == 0)),
+    np.ldexp: elementwise("ldexp", np.ldexp, lambda g, o, x, n: np.ldexp(g, n), ZERO),
+    np.nextafter: elementwise("nextafter", np.nextafter, lambda g, o, x, y: g, ZERO),
+    np.heaviside: elementwise("heaviside", np.heaviside, ZERO, lambda g, o, x, y: g * (x == 0)),
 }
 
 _UNARY = {
@@ -205,39 +205,39 @@ _UNARY = {
     np.rad2deg: elementwise("rad2deg", np.rad2deg, lambda g, o, x: g / _DEG),
 }
 
-_sign = elementwise("sign", np.sign)
-_sign.jvp, _sign.vjp = _sign_jvp, _sign_vjp  # piecewise constant for real numbers only
+_sign = elementwise("sign", np.sign, ZERO)
+_sign.jvp, _sign.vjp, _sign.carries = _sign_jvp, _sign_vjp, None  # piecewise constant for real numbers only
 
 _CONSTANT = {
-    np.floor_divide: elementwise("floor_div", np.floor_divide, python=operator.floordiv),
+    np.floor_divide: elementwise("floor_div", np.floor_divide, ZERO, ZERO, python=operator.floordiv),
     np.sign: _sign,
-    np.floor: elementwise("floor", np.floor),
-    np.ceil: elementwise("ceil", np.ceil),
-    np.trunc: elementwise("trunc", np.trunc),
-    np.rint: elementwise("rint", np.rint),
-    np.spacing: elementwise("spacing", np.spacing),
-    np.signbit: elementwise("signbit", np.signbit),
-    np.isnan: elementwise("isnan", np.isnan),
-    np.isinf: elementwise("isinf", np.isinf),
-    np.isfinite: elementwise("isfinite", np.isfinite),
-    np.equal: elementwise("eq", np.equal, python=operator.eq),
-    np.not_equal: elementwise("ne", np.not_equal, python=operator.ne),
-    np.less: elementwise("lt", np.less, python=operator.lt),
-    np.less_equal: elementwise("le", np.less_equal, python=operator.le),
-    np.greater: elementwise("gt", np.greater, python=operator.gt),
-    np.greater_equal: elementwise("ge", np.greater_equal, python=operator.ge),
-    np.logical_and: elementwise("logical_and", np.logical_and),
-    np.logical_or: elementwise("logical_or", np.logical_or),
-    np.logical_xor: elementwise("logical_xor", np.logical_xor),
-    np.logical_not: elementwise("logical_not", np.logical_not),
-    np.bitwise_and: elementwise("and", np.bitwise_and, python=operator.and_),
-    np.bitwise_or: elementwise("or", np.bitwise_or, python=operator.or_),
-    np.bitwise_xor: elementwise("xor", np.bitwise_xor, python=operator.xor),
-    np.invert: elementwise("not", np.invert),
-    np.left_shift: elementwise("shift_left", np.left_shift, python=operator.lshift),
-    np.right_shift: elementwise("shift_right", np.right_shift, python=operator.rshift),
-    np.gcd: elementwise("gcd", np.gcd),
-    np.lcm: elementwise("lcm", np.lcm),
+    np.floor: elementwise("floor", np.floor, ZERO),
+    np.ceil: elementwise("ceil", np.ceil, ZERO),
+    np.trunc: elementwise("trunc", np.trunc, ZERO),
+    np.rint: elementwise("rint", np.rint, ZERO),
+    np.spacing: elementwise("spacing", np.spacing, ZERO),
+    np.signbit: elementwise("signbit", np.signbit, ZERO),
+    np.isnan: elementwise("isnan", np.isnan, ZERO),
+    np.isinf: elementwise("isinf", np.isinf, ZERO),
+    np.isfinite: elementwise("isfinite", np.isfinite, ZERO),
+    np.equal: elementwise("eq", np.equal, ZERO, ZERO, python=operator.eq),
+    np.not_equal: elementwise("ne", np.not_equal, ZERO, ZERO, python=operator.ne),
+    np.less: elementwise("lt", np.less, ZERO, ZERO, python=operator.lt),
+    np.less_equal: elementwise("le", np.less_equal, ZERO, ZERO, python=operator.le),
+    np.greater: elementwise("gt", np.greater, ZERO, ZERO, python=operator.gt),
+    np.greater_equal: elementwise("ge", np.greater_equal, ZERO, ZERO, python=operator.ge),
+    np.logical_and: elementwise("logical_and", np.logical_and, ZERO, ZERO),
+    np.logical_or: elementwise("logical_or", np.logical_or, ZERO, ZERO),
+    np.logical_xor: elementwise("logical_xor", np.logical_xor, ZERO, ZERO),
+    np.logical_not: elementwise("logical_not", np.logical_not, ZERO),
+    np.bitwise_and: elementwise("and", np.bitwise_and, ZERO, ZERO, python=operator.and_),
+    np.bitwise_or: elementwise("or", np.bitwise_or, ZERO, ZERO, python=operator.or_),
+    np.bitwise_xor: elementwise("xor", np.bitwise_xor, ZERO, ZERO, python=operator.xor),
+    np.invert: elementwise("not", np.invert, ZERO),
+    np.left_shift: elementwise("shift_left", np.left_shift, ZERO, ZERO, python=operator.lshift),
+    np.right_shift: elementwise("shift_right", np.right_shift, ZERO, ZERO, python=operator.rshift),
+    np.gcd: elementwise("gcd", np.gcd, ZERO, ZERO),
+    np.lcm: elementwise("lcm", np.lcm, ZERO, ZERO),
 }
 
 UFUNCS = {**_BINARY, **_UNARY, **_CONSTANT}
@@ -246,7 +246,7 @@ UFUNCS = {**_BINARY, **_UNARY, **_CONSTANT}
 for _same, _as in ((np.degrees, np.rad2deg), (np.radians, np.deg2rad)):
     UFUNCS[_same] = UFUNCS[_as]
 if hasattr(np, "bitwise_count"):
-    UFUNCS[np.bitwise_count] = elementwise("population_count", np.bitwise_count)
+    UFUNCS[np.bitwise_count] = elementwise("population_count", np.bitwise_count, ZERO)
 
 
 def _real_dtype(x: ShapedArray) -> np.dtype[Any]:
@@ -276,7 +276,7 @@ COMPLEX = elementwise("complex", _complex, lambda g, o, re, im: g, lambda g, o, 
 SELECT = elementwise(
     "select",
     np.where,
-    None,
+    ZERO,
     lambda g, o, c, x, y: np.where(c, g, 0),
     lambda g, o, c, x, y: np.where(c, 0, g),
     dtype=lambda c, x, y: result_dtype(x, y),

@@ -1,7 +1,9 @@
 """Constructors that make a primitive of one statement of its mathematics.
 
 - `elementwise`: one *pushforward* per operand, `(g, out, *ins) -> g · ∂out/∂operand`. The Jacobian of an elementwise
-  function is diagonal, so the same formula carries a tangent forward (JVP) and a cotangent back (VJP).
+  function is diagonal, so the same formula carries a tangent forward (JVP) and a cotangent back (VJP). That a
+  derivative is zero is said (`ZERO`), and so is that it is not known (`Unknown`), which raises where it is asked for.
+- `elementwise_tuple`: the same for a function with several results, one pushforward per result and operand.
 - `linear`: JVP is the operation itself, VJP is its transpose.
 - `bilinear`: JVP is the product rule, VJP one transpose per operand.
 - `constant`: piecewise constant or not differentiable; tangents and cotangents are zero.
@@ -14,13 +16,13 @@ broadcast dimensions, in the one place where that is done) and a tangent to thos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from funcgrad.core import Primitive, Tracer
-from funcgrad.errors import DTypeError, ShapeError
+from funcgrad.errors import DTypeError, InconclusiveRuleError, ShapeError
 from funcgrad.types import (
     PYTHON_SCALARS,
     ShapedArray,
@@ -35,6 +37,9 @@ from funcgrad.types import (
 
 __all__ = [
     "PRIMITIVES",
+    "ZERO",
+    "Push",
+    "Unknown",
     "aligned",
     "batch_along",
     "batch_pointwise",
@@ -43,6 +48,7 @@ __all__ = [
     "declare",
     "elementwise",
     "elementwise_rules",
+    "elementwise_tuple",
     "full_cotangent",
     "linear",
     "match_cotangent",
@@ -55,6 +61,32 @@ PRIMITIVES: dict[str, Primitive] = {}
 
 Push = Callable[..., Any]
 Rule = Callable[..., Any]
+
+
+def ZERO(g: Any, out: Any, *ins: Any) -> None:
+    """The pushforward of an operand by which the derivative is zero. It is not called where it need not be."""
+    return None
+
+
+class Unknown:
+    """The pushforward of an operand by which the derivative is not known here: to ask for it raises.
+
+    Attributes:
+        operand: what the operand is called.
+        remedy: what to do instead.
+    """
+
+    __slots__ = ("operand", "remedy")
+
+    def __init__(self, operand: str, remedy: str = "") -> None:
+        self.operand, self.remedy = operand, remedy
+
+    def __call__(self, g: Any, out: Any, *ins: Any) -> Any:
+        raise InconclusiveRuleError(
+            f"the derivative with respect to {self.operand} is not known here, and it is not zero. If {self.operand} "
+            "is a constant, say so with funcgrad.lax.stop_gradient; else "
+            + (self.remedy or "give the function a derivative of its own with funcgrad.custom_jvp.")
+        )
 
 
 def declare(name: str, impl: Rule, abstract: Rule, **rules: Any) -> Primitive:
@@ -73,21 +105,22 @@ def _no_vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], **par
 
 def constant(name: str, impl: Rule, abstract: Rule, **rules: Any) -> Primitive:
     """A primitive through which no derivative flows."""
-    return declare(name, impl, abstract, jvp=_no_jvp, vjp=_no_vjp, **rules)
+    return declare(name, impl, abstract, jvp=_no_jvp, vjp=_no_vjp, carries=(), **rules)
 
 
 # ---------------------------------------------------------------------------------------------------- elementwise
 
 
 def elementwise(
-    name: str, impl: Rule, *pushes: Push | None, python: Rule | None = None, dtype: Rule | None = None
+    name: str, impl: Rule, *pushes: Push, python: Rule | None = None, dtype: Rule | None = None
 ) -> Primitive:
-    """A primitive from a ufunc and, per operand, `push(g, out, *ins) = g · ∂out/∂operand`; None for a zero one.
+    """A primitive from a ufunc and, per operand, `push(g, out, *ins) = g · ∂out/∂operand`, `ZERO` or an `Unknown`.
 
-    With no pushes at all the function is piecewise constant (comparisons, rounding, integers). `python` is the operator
-    that Python applies to its own scalars, which stay Python scalars. An `impl` that is no ufunc brings its own rule
-    `dtype(*avals)`.
+    With `ZERO` for all of them the function is piecewise constant (comparisons, rounding, integers). `python` is the
+    operator that Python applies to its own scalars, which stay Python scalars. An `impl` that is no ufunc brings its
+    own rule `dtype(*avals)`.
     """
+    _check_pushes(name, impl, pushes)
     resolve = dtype if dtype is not None else _ufunc_dtype(impl)
 
     def abstract(*avals: ShapedArray) -> ShapedArray:
@@ -97,13 +130,59 @@ def elementwise(
 
     run = impl if python is None else _python_first(impl, python)
     rules: dict[str, Any] = {"python": python, "doc": impl.__doc__ or ""}
-    if pushes:
+    if any(push is not ZERO for push in pushes):
         jvp, vjp = elementwise_rules(pushes)
-        primitive = declare(name, run, abstract, jvp=jvp, vjp=vjp, pointwise=True, **rules)
+        carries = tuple(push is not ZERO for push in pushes) if ZERO in pushes else None
+        primitive = declare(name, run, abstract, jvp=jvp, vjp=vjp, pointwise=True, carries=carries, **rules)
     else:
         primitive = constant(name, run, abstract, **rules)
     primitive.batch = batch_pointwise(primitive)
     return primitive
+
+
+def _check_pushes(name: str, impl: Any, pushes: Sequence[Any]) -> None:
+    """No derivative may be left out: that would be taken for zero."""
+    n = getattr(impl, "nin", max(len(pushes), 1))
+    if len(pushes) != n or not all(map(callable, pushes)):
+        raise TypeError(f"{name}: state a pushforward, ZERO or an Unknown for each of its operands ({n})")
+
+
+def elementwise_tuple(name: str, impl: Rule, *pushes: Sequence[Push], dtypes: Rule | None = None) -> Primitive:
+    """A primitive from a ufunc with several results: for each of these, one pushforward per operand.
+
+    `pushes[i][j](g, outs, *ins) = g · ∂outs[i]/∂ins[j]`; else as for `elementwise`.
+    """
+    for row in pushes:
+        _check_pushes(name, impl, row)
+
+    def resolve(*avals: ShapedArray) -> Sequence[np.dtype[Any]]:
+        return [_ufunc_dtype(impl, i)(*avals) for i in range(len(pushes))] if dtypes is None else dtypes(*avals)
+
+    def abstract(*avals: ShapedArray) -> tuple[ShapedArray, ...]:
+        shape = _broadcast(avals)
+        return tuple(ShapedArray(shape, dtype) for dtype in resolve(*avals))
+
+    def jvp(tangents: Sequence[Any], outs: Sequence[Any], ins: Sequence[Any]) -> list[Any]:
+        return [_summed(push(t, outs, *ins) for push, t in zip(row, tangents, strict=True) if t is not None)
+                for row in pushes]  # fmt: skip
+
+    def vjp(cts: Sequence[Any], outs: Sequence[Any], ins: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
+        back = [[(row[j], ct) for row, ct in zip(pushes, cts, strict=True) if ct is not None] for j in range(len(ins))]
+        return [_summed(push(ct, outs, *ins) for push, ct in back[j]) if w else None for j, w in enumerate(wanted)]
+
+    carries = tuple(any(row[j] is not ZERO for row in pushes) for j in range(len(pushes[0])))
+    primitive = declare(name, impl, abstract, jvp=jvp, vjp=vjp, multiple=True, carries=carries, doc=impl.__doc__ or "")
+    primitive.batch = batch_pointwise(primitive)
+    return primitive
+
+
+def _summed(parts: Iterable[Any]) -> Any:
+    """The sum of what is not None, which is zero."""
+    total = None
+    for part in parts:
+        if part is not None:
+            total = part if total is None else total + part
+    return total
 
 
 def _broadcast(avals: Sequence[ShapedArray]) -> tuple[int, ...]:
@@ -113,10 +192,10 @@ def _broadcast(avals: Sequence[ShapedArray]) -> tuple[int, ...]:
         raise ShapeError(f"{error}; make each trailing dimension equal or 1, by reshape or transpose") from None
 
 
-def _ufunc_dtype(ufunc: Any) -> Rule:
+def _ufunc_dtype(ufunc: Any, result: int = 0) -> Rule:
     def dtype(*avals: ShapedArray) -> np.dtype[Any]:
         try:
-            return ufunc_dtypes(ufunc, avals)[0]
+            return ufunc_dtypes(ufunc, avals)[result]
         except TypeError:
             kinds = ", ".join(a.dtype.name for a in avals)
             raise DTypeError(f"not defined for {kinds}; convert the operands with .astype") from None
@@ -168,13 +247,13 @@ def _python_first(ufunc: Rule, python: Rule) -> Rule:
     return impl
 
 
-def elementwise_rules(pushes: Sequence[Push | None]) -> tuple[Rule, Rule]:
+def elementwise_rules(pushes: Sequence[Push]) -> tuple[Rule, Rule]:
     """The JVP and VJP rules of an elementwise function with these pushforwards."""
 
     def jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any]) -> Any:
         total = None
         for push, t in zip(pushes, tangents, strict=True):
-            if t is not None and push is not None:
+            if t is not None and push is not ZERO:
                 part = push(t, out, *ins)
                 total = part if total is None else total + part
         return total
@@ -182,7 +261,7 @@ def elementwise_rules(pushes: Sequence[Push | None]) -> tuple[Rule, Rule]:
     def vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
         cts: list[Any] = []
         for i, push in enumerate(pushes):
-            cts.append(push(ct, out, *ins) if push is not None and wanted[i] else None)
+            cts.append(push(ct, out, *ins) if push is not ZERO and wanted[i] else None)
         return cts
 
     return jvp, vjp

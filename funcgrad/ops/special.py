@@ -14,7 +14,7 @@ import numpy as np
 
 from funcgrad.core import Primitive
 from funcgrad.ops.math import UFUNCS
-from funcgrad.ops.rules import elementwise
+from funcgrad.ops.rules import Unknown, elementwise
 
 __all__ = ["SPECIAL", "special_primitive"]
 
@@ -63,7 +63,7 @@ SPECIAL: dict[str, tuple[Any, ...]] = {
     "loggamma": (lambda g, o, x: g * _sp().psi(x),),
     "psi": (lambda g, o, x: g * _sp().zeta(2.0, x),),
     "rgamma": (lambda g, o, x: -g * (o * _sp().psi(x)),),
-    "_zeta": (None, lambda g, o, s, q: -g * (s * _sp().zeta(s + 1, q))),
+    "_zeta": (Unknown("the exponent x"), lambda g, o, s, q: -g * (s * _sp().zeta(s + 1, q))),
     "beta": (lambda g, o, a, b: g * (o * _beta_slope(a, b)), lambda g, o, a, b: g * (o * _beta_slope(b, a))),
     "betaln": (lambda g, o, a, b: g * _beta_slope(a, b), lambda g, o, a, b: g * _beta_slope(b, a)),
     "entr": (lambda g, o, x: -g * (np.log(x) + 1),),
@@ -77,14 +77,14 @@ SPECIAL: dict[str, tuple[Any, ...]] = {
     "i0e": (lambda g, o, x: g * (_sp().i1e(x) - np.sign(x) * o),),
     "i1": (lambda g, o, x: g * (0.5 * (_sp().i0(x) + _sp().iv(2, x))),),
     "i1e": (lambda g, o, x: g * (0.5 * (_sp().i0e(x) + _sp().ive(2, x)) - np.sign(x) * o),),
-    "iv": (None, lambda g, o, v, x: g * (0.5 * (_sp().iv(v - 1, x) + _sp().iv(v + 1, x)))),
+    "iv": (Unknown("the order v"), lambda g, o, v, x: g * (0.5 * (_sp().iv(v - 1, x) + _sp().iv(v + 1, x)))),
     "ive": (
-        None,
+        Unknown("the order v"),
         lambda g, o, v, x: g * (0.5 * (_sp().ive(v - 1, x) + _sp().ive(v + 1, x)) - np.sign(x) * o),
     ),
-    "kv": (None, lambda g, o, v, x: -g * (0.5 * (_sp().kv(v - 1, x) + _sp().kv(v + 1, x)))),
-    "jv": (None, lambda g, o, v, x: g * (0.5 * (_sp().jv(v - 1, x) - _sp().jv(v + 1, x)))),
-    "yv": (None, lambda g, o, v, x: g * (0.5 * (_sp().yv(v - 1, x) - _sp().yv(v + 1, x)))),
+    "kv": (Unknown("the order v"), lambda g, o, v, x: -g * (0.5 * (_sp().kv(v - 1, x) + _sp().kv(v + 1, x)))),
+    "jv": (Unknown("the order v"), lambda g, o, v, x: g * (0.5 * (_sp().jv(v - 1, x) - _sp().jv(v + 1, x)))),
+    "yv": (Unknown("the order v"), lambda g, o, v, x: g * (0.5 * (_sp().yv(v - 1, x) - _sp().yv(v + 1, x)))),
     "j0": (lambda g, o, x: -g * _sp().j1(x),),
     "j1": (lambda g, o, x: g * (0.5 * (_sp().j0(x) - _sp().jv(2, x))),),
     "y0": (lambda g, o, x: -g * _sp().y1(x),),
@@ -94,11 +94,11 @@ SPECIAL: dict[str, tuple[Any, ...]] = {
     "expi": (lambda g, o, x: g * (np.exp(x) / x),),
     "exp1": (lambda g, o, x: -g * (np.exp(-x) / x),),
     "spence": (lambda g, o, x: -g * (np.log(x) / (x - 1)),),
-    "gammainc": (None, lambda g, o, a, x: g * _gamma_density(a, x)),
-    "gammaincc": (None, lambda g, o, a, x: -g * _gamma_density(a, x)),
-    "betainc": (None, None, lambda g, o, a, b, x: g * _beta_density(a, b, x)),
+    "gammainc": (Unknown("a"), lambda g, o, a, x: g * _gamma_density(a, x)),
+    "gammaincc": (Unknown("a"), lambda g, o, a, x: -g * _gamma_density(a, x)),
+    "betainc": (Unknown("a"), Unknown("b"), lambda g, o, a, b, x: g * _beta_density(a, b, x)),
 }
-"""The pushforwards of each function, as for `rules.elementwise`; None for an operand without a derivative here.
+"""The pushforwards of each function, as for `rules.elementwise`.
 
 Keys are the names of the ufuncs (the function `zeta` calls one that is named `_zeta`).
 """

@@ -81,7 +81,10 @@ class JVPTrace(Trace):
             out, dout = primitive.push(primals, tangents, **params)
         elif primitive.jvp is not None:
             out = primitive.bind(*primals, **params)
-            dout = primitive.jvp(tangents, out, primals, **params)
+            try:
+                dout = primitive.jvp(tangents, out, primals, **params)
+            except InconclusiveRuleError as error:
+                reraise(f"derivative of {primitive.name}", primals, error, source)
         else:
             error = InconclusiveRuleError("has no derivative in forward mode")
             reraise(primitive.name, primals, error, source)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad.errors import InconclusiveRuleError, reraise
 from funcgrad.ir import Program
 from funcgrad.ops.rules import match_tangent
 from funcgrad.record import RecordTracer
@@ -66,7 +67,10 @@ def _push(recording: Recording, tangents: list[Any]) -> list[Any]:
             continue
         outs = [t.value for t in eqn.outputs]
         rule: Any = eqn.primitive.jvp
-        result = rule(ts, outs if eqn.primitive.multiple else outs[0], eqn.values, **eqn.params)
+        try:
+            result = rule(ts, outs if eqn.primitive.multiple else outs[0], eqn.values, **eqn.params)
+        except InconclusiveRuleError as error:
+            reraise(f"derivative of {eqn.primitive.name}", eqn.values, error, eqn.source)
         douts = (result or [None] * len(outs)) if eqn.primitive.multiple else [result]
         for tracer, out, d in zip(eqn.outputs, outs, douts, strict=True):
             if d is not None and is_inexact(out):

@@ -134,7 +134,7 @@ def _visit(eqn: Equation, cts: list[Any], found: dict[int, Any], owned: set[int]
         else:
             rule = primitive.vjp
             in_cts = rule(ct, out, ins, wanted, **eqn.params)
-    except ArithmeticError as error:
+    except (ArithmeticError, InconclusiveRuleError) as error:
         reraise(f"derivative of {primitive.name}", ins, error, eqn.source)
     for i, ct in enumerate(in_cts):
         if ct is not None and wanted[i]:
