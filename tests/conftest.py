@@ -20,9 +20,12 @@ settings.load_profile("funcgrad")
 
 @pytest.fixture(autouse=True)
 def _same_settings() -> Iterator[None]:
-    """Every program that is built is checked; floating-point faults warn (and a warning is an error here)."""
+    """Every program that is built is checked; floating-point faults warn (and a warning is an error here).
+
+    Subnormal numbers are kept, so that compiled programs and NumPy agree about them.
+    """
     before = {name: getattr(funcgrad.config, name) for name in funcgrad.config.__slots__}
-    funcgrad.config.check_ir = True
+    funcgrad.config.check_ir, funcgrad.config.flush_denormals = True, False
     with np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
         yield
     for name, value in before.items():

@@ -17,6 +17,11 @@ LARGE = 1_500_000
 pytestmark = pytest.mark.skipif(not denormals.available(), reason="this C library's fenv_t is not known")
 
 
+@pytest.fixture(autouse=True)
+def _flushing() -> None:
+    config.flush_denormals = True
+
+
 def keeps_subnormals() -> bool:
     return bool(np.all(np.full(3, TINY) * np.float32(0.5)))
 
