@@ -291,7 +291,7 @@ class _Reader:
             return _rebound(_rebound(_drop(stack, 2), op.argval[0]), op.argval[1])
         if name not in _EFFECTS:
             return ()
-        takes, gives = (n if isinstance(n, int) else n(arg) for n in _EFFECTS[name])
+        takes, gives = (n(arg) if callable(n) else n for n in _EFFECTS[name])
         return _drop(stack, takes) + (None,) * gives
 
     def _attribute(self, op: dis.Instruction, stack: Stack) -> Stack:

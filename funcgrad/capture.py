@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.types import is_a
 from funcgrad.write_target import possible_targets
 
 __all__ = ["Captures", "is_write_error"]
@@ -55,7 +56,7 @@ class Captures:
 
     def hold(self, array: np.ndarray) -> np.ndarray:
         """An array of the same values that cannot change before `release`: `array` itself where possible."""
-        if array.__class__ is not np.ndarray:  # a subclass may mean something else by `*`, and costs time in each call
+        if type(array) is not np.ndarray:  # a subclass may mean something else by `*`, and costs time in each call
             array = array.view(np.ndarray)
         if id(array) in self.locked:
             return array
@@ -64,7 +65,7 @@ class Captures:
             return array
         if array.nbytes > _COPY_LIMIT:
             link: Any = array
-            while isinstance(link, np.ndarray) and id(link) not in self.locked:
+            while is_a(link, np.ndarray) and id(link) not in self.locked:
                 self._lock(link)
                 link = link.base
             return array
@@ -105,7 +106,7 @@ def _free() -> None:
     """Unlock what nobody needs: a base before its views."""
     for lock in (lock for lock in tuple(_waiting) if lock.holders):
         _waiting.remove(lock)  # somebody needs it again
-    while ready := [k for k in _waiting if not (isinstance(k.array.base, np.ndarray) and id(k.array.base) in _locks)]:
+    while ready := [k for k in _waiting if not (is_a(k.array.base, np.ndarray) and id(k.array.base) in _locks)]:
         for lock in ready:
             _waiting.remove(lock)
             del _locks[id(lock.array)]
@@ -135,7 +136,7 @@ def _judge(error: BaseException) -> None:
 
 def _is_locked(array: Any) -> bool:
     """Whether an array, or one that it is a view of, could be written to but for its lock."""
-    while isinstance(array, np.ndarray):
+    while is_a(array, np.ndarray):
         lock = _locks.get(id(array))
         if lock is not None and lock.writeable:
             return True

@@ -28,6 +28,7 @@ from funcgrad.errors import (
     TracerWriteError,
 )
 from funcgrad.source import call_at, describe, is_internal, user_frame
+from funcgrad.types import is_a
 
 __all__ = ["captured_write_error", "install", "write_error"]
 
@@ -238,7 +239,7 @@ def _index(self: Any) -> int:
     if value is None:
         remedy = "Use funcgrad.numpy.take or funcgrad.lax.fori_loop, or pass it as a static argument."
         _no_value(self, "an index, a size or range()", TracerIntegerConversionError, remedy)
-    return operator.index(value if not isinstance(value, np.ndarray) else value[()])
+    return operator.index(value if not is_a(value, np.ndarray) else value[()])
 
 
 def _item(self: Any, *args: Any) -> Any:
@@ -262,9 +263,24 @@ def _tolist(self: Any) -> Any:
 # ---------------------------------------------------------------------------------------------------- containers
 
 
+class _NoLength(TypeError, AttributeError):
+    """What `len(x)` raises for a scalar, and what makes `hasattr(x, "__len__")` false."""
+
+
+class _Length:
+    """`__len__` of tracers; those of scalars have none."""
+
+    def __get__(self, tracer: Any, owner: type | None = None) -> Callable[[], int]:
+        if tracer is None:
+            return self  # type: ignore[return-value]
+        if tracer.shape or tracer.stands_for is np.ndarray:
+            return lambda: _len(tracer)
+        raise _NoLength("len() of an unsized object: a traced scalar has no length")
+
+
 def _len(self: Any) -> int:
     if not self.shape:
-        raise TypeError("len() of an unsized object: a traced scalar has no length")
+        raise TypeError("len() of an unsized object: a traced array of shape () has no length")
     return self.shape[0]
 
 
@@ -358,7 +374,7 @@ def install(cls: Any) -> None:
     """Give a class of tracers these conversions."""
     cls.__array__ = _array
     cls.__bool__, cls.__float__, cls.__int__, cls.__index__, cls.__complex__ = _bool, _float, _int, _index, _complex
-    cls.__len__, cls.__iter__, cls.__contains__ = _len, _iter, _contains
+    cls.__len__, cls.__iter__, cls.__contains__ = _Length(), _iter, _contains
     cls.__repr__, cls.__str__, cls.__format__ = _text, _str, _format
     cls.__copy__ = lambda self: self
     cls.__deepcopy__ = lambda self, memo: self

@@ -17,9 +17,11 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar, Token
 from typing import Any, NoReturn
 
+import numpy as np
+
 from funcgrad.errors import DTypeError, ShapeError, UnexpectedTracerError, reraise
 from funcgrad.source import Source, describe, user_source
-from funcgrad.types import ShapedArray, aval_of
+from funcgrad.types import ShapedArray, aval_of, weak_type
 
 __all__ = [
     "Axes",
@@ -233,10 +235,20 @@ class on_behalf:
 
 
 class Tracer:
-    """A value that a trace follows. What it can do in NumPy's name is installed by `funcgrad.numpy`."""
+    """A value that a trace follows. What it can do in NumPy's name is installed by `funcgrad.numpy`.
+
+    `isinstance` answers as it would for the value, so that plain code goes the same way: an array is a `numpy.ndarray`,
+    an element or a sum a `numpy.float64` (and hence a `float`), what stands for a Python float is a `float`. So do
+    `np.isscalar(x)`, `hasattr(x, "__len__")`, `numbers.Real` and `functools.singledispatch`, which ask for
+    `x.__class__`. What asks for `type(x)` gets the tracer's own: `type(x) is float`, `type(x) in (int, float)`. A
+    scalar has `__iter__`, and is one of `collections.abc.Sized` and `Iterable`, which look at the type too
+    (`np.iterable(x)` is right); a Python float has the attributes of arrays (`x.shape`). Where only the shape is
+    known, a value of shape () is a NumPy scalar. The package itself asks `types.is_a`.
+    """
 
     __slots__ = ("__weakref__", "owner", "source")
     __hash__ = None  # type: ignore[assignment]  # as numpy.ndarray: `==` is elementwise
+    __class__ = property(lambda self: self.stands_for)  # type: ignore[assignment]
 
     owner: Trace
     source: Source
@@ -245,6 +257,14 @@ class Tracer:
     def aval(self) -> ShapedArray:
         """The abstract value."""
         raise NotImplementedError
+
+    @property
+    def stands_for(self) -> type:
+        """The class of the value that this is in place of."""
+        aval = self.aval
+        if aval.weak:
+            return weak_type(aval.dtype)
+        return np.ndarray if aval.shape else aval.dtype.type
 
     @property
     def weak(self) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 import funcgrad.tree as tree
 from funcgrad.core import Tracer
 from funcgrad.ops.rules import constant
-from funcgrad.types import PYTHON_SCALARS
+from funcgrad.types import PYTHON_SCALARS, is_a
 
 __all__ = ["Effects", "callback", "print"]
 
@@ -37,7 +37,7 @@ class _Call:
         leaves = list(arrays)
         for i, value in self.fixed:
             leaves.insert(i, value)
-        args, kwargs = self.in_tree.unflatten([x.copy() if isinstance(x, np.ndarray) else x for x in leaves])
+        args, kwargs = self.in_tree.unflatten([x.copy() if is_a(x, np.ndarray) else x for x in leaves])
         self.fun(*args, **kwargs)
 
 
@@ -111,7 +111,7 @@ def callback(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
 
 
 def _is_array(x: Any) -> bool:
-    return isinstance(x, (Tracer, np.ndarray, np.generic)) or x.__class__ in PYTHON_SCALARS
+    return is_a(x, (Tracer, np.ndarray, np.generic)) or type(x) in PYTHON_SCALARS
 
 
 def print(fmt: str, *args: Any, **kwargs: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad.types import is_a
 
 __all__ = ["ravel_pytree"]
 
@@ -68,7 +69,7 @@ class _Unravel:
                 f"dtypes, which are restored from {self.dtype} only; convert the vector with "
                 f".astype({str(self.dtype)!r})"
             )
-        if isinstance(flat, np.ndarray):
+        if is_a(flat, np.ndarray):
             flat = np.array(flat)  # the leaves must not change with the caller's vector
         leaves: list[Any] = []
         start = 0
@@ -85,7 +86,7 @@ def _restore(piece: Any, spec: _Spec, dtype: Any) -> Any:
         if np.dtype(dtype).kind == "c" and spec.dtype.kind != "c":
             piece = np.real(piece)
         piece = piece.astype(spec.dtype)
-    if spec.scalar is None or not isinstance(piece, np.ndarray):
+    if spec.scalar is None or not is_a(piece, np.ndarray):
         return piece
     return piece.item() if spec.scalar in _KINDS else piece[()]
 
@@ -95,9 +96,9 @@ def _numeric(path: tree.KeyPath, x: Any) -> Any:
     if type(x) in _KINDS:
         return x
     traced = hasattr(x, "__array_ufunc__")  # or an ndarray; converting a traced value would fail
-    if not traced and not isinstance(x, np.generic) and hasattr(x, "__array__"):
+    if not traced and not is_a(x, np.generic) and hasattr(x, "__array__"):
         x = np.asarray(x)
-    dtype = getattr(x, "dtype", None) if traced or isinstance(x, np.ndarray | np.generic) else None
+    dtype = getattr(x, "dtype", None) if traced or is_a(x, (np.ndarray, np.generic)) else None
     if isinstance(dtype, np.dtype) and dtype.kind not in "OSUMm":
         return x
     got = f"an object of class {type(x).__name__}" if dtype is None else f"of dtype {dtype}"
@@ -165,7 +166,7 @@ def ravel_pytree(pytree: Any) -> tuple[Any, _Unravel]:
     for x in leaves:
         shape = () if type(x) in _KINDS else tuple(x.shape)
         stop += prod(shape)
-        scalar = type(x) if type(x) in _KINDS or isinstance(x, np.generic) else None
+        scalar = type(x) if type(x) in _KINDS or is_a(x, np.generic) else None
         specs.append(_Spec(stop, shape, _own_dtype(x, dtype), scalar))
     flat = np.concatenate([_vector(x, dtype) for x in leaves])
     return flat, _Unravel(treedef, tuple(specs), dtype)

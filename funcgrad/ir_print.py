@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.source import describe
-from funcgrad.types import short_dtype
+from funcgrad.types import is_a, short_dtype
 
 __all__ = ["Names", "print_equation", "print_program"]
 
@@ -45,7 +45,7 @@ class Names:
 
 
 def _literal(value: Any) -> str:
-    if isinstance(value, (np.generic, np.ndarray)):
+    if is_a(value, (np.generic, np.ndarray)):
         return f"{value.item()!r}:{short_dtype(value.dtype)}[]"
     return repr(value)
 
@@ -57,7 +57,7 @@ def _param(value: Any, indent: str) -> str:
         return short_dtype(value)
     if isinstance(value, type):
         return value.__name__
-    if isinstance(value, np.ndarray):
+    if is_a(value, np.ndarray):
         return f"array({short_dtype(value.dtype)}[{','.join(map(str, value.shape))}])"
     if isinstance(value, slice):
         return f"{'' if value.start is None else value.start}:{'' if value.stop is None else value.stop}" + (

@@ -24,7 +24,7 @@ from funcgrad.errors import reraise
 from funcgrad.ir import Equation, Literal, Program, Var
 from funcgrad.ir_check import check_program
 from funcgrad.source import Source, user_source
-from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, is_inexact, is_weak
+from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, is_a, is_inexact, is_weak
 
 __all__ = ["Record", "RecordTracer"]
 
@@ -41,7 +41,7 @@ class RecordTracer(Tracer):
     def __init__(self, trace: Trace, value: Any, aval: ShapedArray | None, source: Source) -> None:
         self.owner, self.value, self._aval, self.source = trace, value, aval, source
         self.active = value is not None and (
-            value.dtype.kind in "fc" if value.__class__ is np.ndarray else is_inexact(value)
+            value.dtype.kind in "fc" if type(value) is np.ndarray else is_inexact(value)
         )
 
     @property
@@ -53,19 +53,24 @@ class RecordTracer(Tracer):
     @property
     def shape(self) -> tuple[int, ...]:
         value = self.value
-        return self.aval.shape if value is None or value.__class__ in PYTHON_SCALARS else value.shape
+        return self.aval.shape if value is None or type(value) in PYTHON_SCALARS else value.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         value = self.value
-        return self.aval.dtype if value is None or value.__class__ in PYTHON_SCALARS else value.dtype
+        return self.aval.dtype if value is None or type(value) in PYTHON_SCALARS else value.dtype
 
     @property
     def weak(self) -> bool:
         value = self.value
-        if value.__class__ is np.ndarray:
+        if type(value) is np.ndarray:
             return False
         return self.aval.weak if value is None else is_weak(value)
+
+    @property
+    def stands_for(self) -> type:
+        value = self.value
+        return super().stands_for if value is None else value.__class__  # of a tracer, what that stands for
 
     def concrete(self, how: str | None = None) -> Any:
         value = self.value
@@ -107,7 +112,7 @@ class Record(Trace):
         """A new input: of this value, or (abstract) of this value's aval."""
         if self.abstract:
             return RecordTracer(self, None, aval_of(value), self.source or user_source())
-        if isinstance(value, np.ndarray):
+        if is_a(value, np.ndarray):
             value = self.captures.hold(value)
         return RecordTracer(self, value, None, self.source or user_source())
 
@@ -116,13 +121,14 @@ class Record(Trace):
         values: list[Any] = []
         wanted: list[bool] = []
         for a in args:
-            if a.__class__ is RecordTracer and a.owner is self:
+            kind = type(a)
+            if kind is RecordTracer and a.owner is self:
                 mine = True
                 values.append(a.value)
                 wanted.append(a.active)
                 continue
             wanted.append(False)
-            if isinstance(a, np.ndarray):
+            if kind is np.ndarray or issubclass(kind, np.ndarray):
                 captured = True
             elif isinstance(a, Tracer) and not self._encloses(a):
                 raise a.owner.escaped(a, primitive.name)
@@ -138,8 +144,8 @@ class Record(Trace):
         if carries is not None:
             wanted = [w and c for w, c in zip(wanted, carries, strict=True)] if carries else [False] * len(wanted)
         if captured:
-            args = [self.captures.hold(a) if isinstance(a, np.ndarray) else a for a in args]
-            values = [a.value if a.__class__ is RecordTracer and a.owner is self else a for a in args]
+            args = [self.captures.hold(a) if is_a(a, np.ndarray) else a for a in args]
+            values = [a.value if type(a) is RecordTracer and a.owner is self else a for a in args]
         kept = None
         if self.abstract:
             outs: Any = self._abstract(primitive, args, params, source)
@@ -236,11 +242,11 @@ def _freeze(
     def atom(x: Any) -> Var | Literal:
         if isinstance(x, Tracer) and x.owner is record:
             return env[id(x)]
-        if not isinstance(x, Tracer) and (not isinstance(x, np.ndarray) or x.ndim == 0):
-            return Literal(x[()] if isinstance(x, np.ndarray) else x)
+        if not isinstance(x, Tracer) and (not is_a(x, np.ndarray) or x.ndim == 0):
+            return Literal(x[()] if is_a(x, np.ndarray) else x)
         if id(x) not in consts:
             value = x
-            if isinstance(x, np.ndarray):  # the program must not change when the user's array does
+            if is_a(x, np.ndarray):  # the program must not change when the user's array does
                 value = x.copy()
                 value.flags.writeable = False
             consts[id(x)] = Var(aval_of(x)), value

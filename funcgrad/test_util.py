@@ -19,7 +19,7 @@ import numpy as np
 import funcgrad.tree as tree
 from funcgrad.transforms.jvp import jvp
 from funcgrad.transforms.vjp import vjp
-from funcgrad.types import dtype_of, is_inexact, shape_of
+from funcgrad.types import dtype_of, is_a, is_inexact, shape_of
 
 __all__ = ["check_grads", "check_jvp", "check_vjp", "tolerance"]
 
@@ -30,7 +30,7 @@ _STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
 def _wide(x: Any) -> Any:
     """A floating or complex leaf in double precision, so that the difference is not lost in rounding."""
     kind = dtype_of(x).kind
-    if kind not in "fc" or not isinstance(x, (np.ndarray, np.generic)):
+    if kind not in "fc" or not is_a(x, (np.ndarray, np.generic)):
         return x
     wide = np.complex128 if kind == "c" else np.float64
     return x if x.dtype.itemsize > np.dtype(wide).itemsize else x.astype(wide)
@@ -51,12 +51,12 @@ def _random_like(rng: np.random.Generator, x: Any) -> Any:
     if dtype.kind == "c":
         t = t + 1j * rng.standard_normal(shape)
     t = np.asarray(t).astype(dtype)
-    return t if isinstance(x, np.ndarray) else dtype.type(t) if isinstance(x, np.generic) else type(x)(t)
+    return t if is_a(x, np.ndarray) else dtype.type(t) if is_a(x, np.generic) else type(x)(t)
 
 
 def _in_dtype(t: Any, x: Any) -> Any:
     """A tangent in the dtype of `x`, which is wider than its own where a difference is taken."""
-    return t.astype(dtype_of(x)) if isinstance(t, (np.ndarray, np.generic)) else t
+    return t.astype(dtype_of(x)) if is_a(t, (np.ndarray, np.generic)) else t
 
 
 def _shift(x: Any, t: Any, eps: float) -> Any:
@@ -64,7 +64,7 @@ def _shift(x: Any, t: Any, eps: float) -> Any:
     if t is None:
         return x
     y = x + np.asarray(t, dtype_of(x)) * eps
-    return np.asarray(y, x.dtype) if isinstance(x, np.ndarray) else type(x)(y)
+    return np.asarray(y, x.dtype) if is_a(x, np.ndarray) else type(x)(y)
 
 
 def _difference(f: Callable[..., Any], args: Sequence[Any], tangents: Sequence[Any], eps: float) -> list[Any]:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 __all__ = [
     "PYTHON_SCALARS",
@@ -21,6 +24,7 @@ __all__ = [
     "broadcast_shapes",
     "dtype_of",
     "float0",
+    "is_a",
     "is_inexact",
     "is_weak",
     "loop_dtypes",
@@ -31,6 +35,8 @@ __all__ = [
     "ufunc_dtypes",
     "weak_type",
 ]
+
+T = TypeVar("T")
 
 PYTHON_SCALARS = frozenset((bool, int, float, complex))
 _WEAK_DTYPES = {bool: np.dtype(bool), int: np.dtype(int), float: np.dtype(float), complex: np.dtype(complex)}
@@ -55,7 +61,7 @@ class ShapedArray:
     __slots__ = ("dtype", "shape", "weak")
 
     def __init__(self, shape: Any, dtype: Any, weak: bool = False) -> None:
-        self.shape: tuple[int, ...] = (shape,) if isinstance(shape, int) else tuple(shape)
+        self.shape: tuple[int, ...] = (shape,) if is_a(shape, int) else tuple(shape)
         self.dtype = np.dtype(dtype)
         self.weak = weak
 
@@ -105,6 +111,11 @@ def short_dtype(dtype: np.dtype[Any]) -> str:
     return "float0" if dtype == float0 else dtype.name
 
 
+def is_a(x: object, kinds: type[T] | tuple[type[T], ...]) -> TypeIs[T]:
+    """`isinstance` for the package itself: a tracer answers that as the value would that it stands for."""
+    return issubclass(type(x), kinds)
+
+
 def refuse_subclass(x: np.ndarray[Any, Any], name: str) -> None:
     """Raise TypeError for a masked array or a matrix, whose meaning would be lost in tracing."""
     kinds = {c.__name__ for c in type(x).__mro__}
@@ -116,17 +127,17 @@ def refuse_subclass(x: np.ndarray[Any, Any], name: str) -> None:
 
 def shape_of(x: Any) -> tuple[int, ...]:
     """The shape of an array, a tracer or a Python scalar."""
-    return () if x.__class__ in PYTHON_SCALARS else x.shape
+    return () if type(x) in PYTHON_SCALARS else x.shape
 
 
 def dtype_of(x: Any) -> np.dtype[Any]:
     """The dtype of an array, a tracer or a Python scalar."""
-    return _WEAK_DTYPES[x.__class__] if x.__class__ in PYTHON_SCALARS else x.dtype
+    return _WEAK_DTYPES[type(x)] if type(x) in PYTHON_SCALARS else x.dtype
 
 
 def is_weak(x: Any) -> bool:
     """Whether a value is a Python scalar, or a tracer that stands for one."""
-    return x.__class__ in PYTHON_SCALARS or bool(getattr(x, "weak", False))
+    return type(x) in PYTHON_SCALARS or bool(getattr(x, "weak", False))
 
 
 def is_inexact(x: Any) -> bool:
@@ -136,8 +147,8 @@ def is_inexact(x: Any) -> bool:
 
 def aval_of(x: Any) -> ShapedArray:
     """The abstract value of an array, a NumPy scalar, a Python scalar or a tracer."""
-    if x.__class__ in PYTHON_SCALARS:
-        return ShapedArray((), _WEAK_DTYPES[x.__class__], True)
+    if type(x) in PYTHON_SCALARS:
+        return ShapedArray((), _WEAK_DTYPES[type(x)], True)
     if isinstance(x, ShapedArray):
         return x
     aval = getattr(x, "aval", None)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.source import call_at, is_internal
+from funcgrad.types import is_a
 
 __all__ = ["possible_targets"]
 
@@ -26,7 +27,7 @@ def possible_targets(error: BaseException) -> list[np.ndarray]:
         return []
     site = call_at(frame)
     target = _value(_written(site.node, frame), frame) if site is not None else None
-    return [target] if isinstance(target, np.ndarray) else list(_named(frame))
+    return [target] if is_a(target, np.ndarray) else list(_named(frame))
 
 
 def _written(node: ast.AST | None, frame: FrameType) -> ast.AST | None:
@@ -40,7 +41,7 @@ def _written(node: ast.AST | None, frame: FrameType) -> ast.AST | None:
     for keyword in node.keywords:
         if keyword.arg == "out":
             return keyword.value
-    if isinstance(node.func, ast.Attribute) and isinstance(_value(node.func.value, frame), np.ndarray):
+    if isinstance(node.func, ast.Attribute) and is_a(_value(node.func.value, frame), np.ndarray):
         return node.func.value
     return node.args[0] if node.args else None
 
@@ -51,7 +52,7 @@ def _value(node: ast.AST | None, frame: FrameType) -> Any:
         return frame.f_locals.get(node.id, frame.f_globals.get(node.id))
     if isinstance(node, ast.Attribute):
         owner = _value(node.value, frame)
-        return owner if isinstance(owner, np.ndarray) else getattr(owner, "__dict__", {}).get(node.attr)
+        return owner if is_a(owner, np.ndarray) else getattr(owner, "__dict__", {}).get(node.attr)
     if isinstance(node, ast.Subscript):
         owner: Any = _value(node.value, frame)
         if isinstance(owner, (dict, list, tuple)) and isinstance(node.slice, ast.Constant):
@@ -66,4 +67,4 @@ def _value(node: ast.AST | None, frame: FrameType) -> Any:
 
 def _named(frame: FrameType) -> Iterator[np.ndarray]:
     every = [*frame.f_locals.values(), *(frame.f_globals.get(name) for name in frame.f_code.co_names)]
-    return (x for x in every if isinstance(x, np.ndarray))
+    return (x for x in every if is_a(x, np.ndarray))

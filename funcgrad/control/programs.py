@@ -22,7 +22,7 @@ def own_leaves(results: Sequence[Any], given: Sequence[Any]) -> list[Any]:
     seen = set(map(id, given))
     out: list[Any] = []
     for x in results:
-        if x.__class__ is np.ndarray and (id(x) in seen or x.base is not None or not x.flags.writeable):
+        if type(x) is np.ndarray and (id(x) in seen or x.base is not None or not x.flags.writeable):
             x = x.copy()
         seen.add(id(x))
         out.append(x)
@@ -31,7 +31,7 @@ def own_leaves(results: Sequence[Any], given: Sequence[Any]) -> list[Any]:
 
 def scalars(xs: Sequence[Any]) -> tuple[Any, ...]:
     """The values, with scalars for arrays of shape (), as NumPy's operations return them."""
-    return tuple([x[()] if x.__class__ is np.ndarray and not x.shape else x for x in xs])
+    return tuple([x[()] if type(x) is np.ndarray and not x.shape else x for x in xs])
 
 
 def body_program(fun: Callable[..., Any], in_tree: Any, avals: Sequence[ShapedArray]) -> Program:

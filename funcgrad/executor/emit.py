@@ -21,7 +21,7 @@ from funcgrad.ir import Atom, Equation, Program, Var
 from funcgrad.ir_print import Names
 from funcgrad.scratch import lined
 from funcgrad.source import describe
-from funcgrad.types import ShapedArray
+from funcgrad.types import ShapedArray, is_a
 
 __all__ = ["Arena", "Emitter", "Sinks"]
 
@@ -127,7 +127,7 @@ class Emitter:
         value = atom.value
         if atom.aval.weak:
             text = repr(value)
-            plain = np.isfinite(value) if isinstance(value, (float, complex)) else True
+            plain = np.isfinite(value) if is_a(value, (float, complex)) else True
             return text if plain else self.bindings.name(value, "inf" if value == value else "nan")
         return self.bindings.name(value, "c")
 

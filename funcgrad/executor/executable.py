@@ -27,7 +27,7 @@ _numbers = count(1)
 
 def _owned(x: Any, *others: Any) -> Any:
     """A result that nothing else shares."""
-    if x.__class__ is not np.ndarray:
+    if type(x) is not np.ndarray:
         return x
     if x.base is None and not any(x is y for y in others) and x.flags.writeable:
         return x

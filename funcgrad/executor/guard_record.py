@@ -22,7 +22,7 @@ from funcgrad.record import Record, RecordTracer
 from funcgrad.source import Source, user_source
 from funcgrad.transforms.boundary import differentiable_leaf
 from funcgrad.transforms.custom_call import CUSTOM
-from funcgrad.types import dtype_of
+from funcgrad.types import dtype_of, is_a
 
 __all__ = ["Path", "TooLong", "recorded_path"]
 
@@ -105,7 +105,7 @@ class Path:
 
 
 def _own(x: Any) -> Any:
-    if not isinstance(x, np.ndarray):
+    if not is_a(x, np.ndarray):
         return x
     return x.copy() if x.ndim else x[()]
 

@@ -18,7 +18,7 @@ from funcgrad.ir import Atom, Equation, Literal, Program, Var
 from funcgrad.ops.guard import GUARD
 from funcgrad.passes.cse import literal_key
 from funcgrad.source import Source
-from funcgrad.types import ShapedArray, aval_of
+from funcgrad.types import ShapedArray, aval_of, is_a
 
 __all__ = ["Leaf", "Mismatch", "Node", "Test", "Tree", "compare"]
 
@@ -160,7 +160,7 @@ class _Fork:
     def _same_atom(self, x: Any, atom: Atom) -> bool:
         if isinstance(x, Tracer):
             return self.env.get(id(x)) is atom
-        if isinstance(x, np.ndarray) and x.ndim:
+        if is_a(x, np.ndarray) and x.ndim:
             return isinstance(atom, Var) and atom in self.tree.consts and _same_array(x, self.tree.consts[atom])
         return isinstance(atom, Literal) and literal_key(_literal(x)) == literal_key(atom)
 
@@ -212,7 +212,7 @@ class _Fork:
     def _atom(self, x: Any) -> Atom:
         if isinstance(x, Tracer):
             return self.env[id(x)]
-        if not isinstance(x, np.ndarray) or x.ndim == 0:
+        if not is_a(x, np.ndarray) or x.ndim == 0:
             return _literal(x)
         for var, known in self.tree.consts.items():
             if _same_array(x, known):
@@ -225,18 +225,18 @@ class _Fork:
 
 
 def _other_operand(eqn: Equation, x: Any) -> Mismatch:
-    array = isinstance(x, np.ndarray)
+    array = is_a(x, np.ndarray)
     what = "an array that it closes over, and that is" if array else "a value that is"
     return Mismatch(f"{eqn.primitive.name} reads {what} another than before", eqn.source, x if array else None)
 
 
 def _literal(x: Any) -> Literal:
-    return Literal(x[()] if isinstance(x, np.ndarray) else x)
+    return Literal(x[()] if is_a(x, np.ndarray) else x)
 
 
 def _same_array(x: Any, y: Any) -> bool:
     """Whether two arrays are the same to the last bit."""
-    if not isinstance(x, np.ndarray) or x.shape != y.shape or x.dtype != y.dtype:
+    if not is_a(x, np.ndarray) or x.shape != y.shape or x.dtype != y.dtype:
         return False
     return x is y or x.tobytes() == y.tobytes()
 
@@ -255,9 +255,9 @@ def _same_param(a: Any, b: Any) -> bool:
         return same_program(a, b)
     if isinstance(a, tuple):
         return len(a) == len(b) and all(map(_same_param, a, b))
-    if isinstance(a, float):
+    if is_a(a, float):
         return repr(a) == repr(b)
-    if isinstance(a, np.ndarray):
+    if is_a(a, np.ndarray):
         return _same_array(a, b)
     if callable(a) or hasattr(a, "fun"):
         return getattr(a, "__name__", None) == getattr(b, "__name__", None)

@@ -16,6 +16,7 @@ from funcgrad.executor.executable import Executable, compile_program
 from funcgrad.executor.scalar_code import program_source
 from funcgrad.executor.step import Bindings, Kernel, Step, calls, lowers
 from funcgrad.ir import Equation, Program
+from funcgrad.types import is_a
 
 __all__ = ["Unrolled"]
 
@@ -36,7 +37,7 @@ class _Plain:
             self._compiled = compile_program(self._program, into=True)
         ins = len(self._program.inputs)
         # Results may be written where operands lie.
-        return self._compiled(*(x.copy() if isinstance(x, np.ndarray) else x for x in args[:ins]), *args[ins:])
+        return self._compiled(*(x.copy() if is_a(x, np.ndarray) else x for x in args[:ins]), *args[ins:])
 
 
 class Unrolled(Kernel):

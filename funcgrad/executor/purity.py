@@ -18,7 +18,7 @@ from funcgrad.ir import Program
 from funcgrad.source import describe
 from funcgrad.transforms.make_ir import trace_to_program
 from funcgrad.transforms.recorded import Recorded
-from funcgrad.types import aval_of
+from funcgrad.types import aval_of, is_a
 
 __all__ = ["check"]
 
@@ -53,7 +53,7 @@ def _name_of(fun: Callable[..., Any], array: np.ndarray) -> str | None:
         return None
     for scope in (scopes.nonlocals, scopes.globals):
         for name, value in scope.items():
-            if isinstance(value, np.ndarray) and (value is array or _equal(value, array)):
+            if is_a(value, np.ndarray) and (value is array or _equal(value, array)):
                 return name
     return None
 

@@ -35,6 +35,7 @@ from funcgrad.ops.shape import (
     TRANSPOSE,
 )
 from funcgrad.ops.softmax import RELU
+from funcgrad.types import is_a
 
 __all__ = [
     "DTYPES",
@@ -190,7 +191,7 @@ FAR = 1 << 62
 
 def is_far(x: Atom) -> bool:
     """Whether a constant is so large an integer."""
-    return isinstance(x, Literal) and isinstance(x.value, (int, np.integer)) and not -FAR < x.value < FAR
+    return isinstance(x, Literal) and is_a(x.value, (int, np.integer)) and not -FAR < x.value < FAR
 
 
 def counts(eqn: Equation) -> bool:
@@ -260,10 +261,10 @@ _NOT_FINITE = {"inf": math.inf, "minus_inf": -math.inf, "nan": math.nan}
 
 def literal(value: Any, wanted: str, bindings: Bindings) -> Scalar:
     """A number that does not change; as a float if that is what the operation computes with."""
-    value = value.item() if isinstance(value, (np.generic, np.ndarray)) else value
+    value = value.item() if is_a(value, (np.generic, np.ndarray)) else value
     if wanted == "f":
         value = float(value)
-    if isinstance(value, float) and not math.isfinite(value):
+    if is_a(value, float) and not math.isfinite(value):
         name = {"inf": "inf", "-inf": "minus_inf", "nan": "nan"}[str(value)]
         return Scalar(bindings.name(_NOT_FINITE[name], name))
     return Scalar(repr(value))

@@ -142,9 +142,9 @@ class Bindings:
 
     def parameter(self, value: Any, name: str) -> str:
         """A parameter as source text where it is short, and as a bound name where it is not."""
-        if value is None or value.__class__ in (bool, int, str):
+        if value is None or type(value) in (bool, int, str):
             return repr(value)
-        if value.__class__ is tuple and all(v.__class__ in (bool, int, str) for v in value):
+        if type(value) is tuple and all(type(v) in (bool, int, str) for v in value):
             return tuple_text([repr(v) for v in value])
         if isinstance(value, np.dtype):
             return self.dtype(value)

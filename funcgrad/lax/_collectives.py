@@ -139,7 +139,7 @@ def _psum(what: str, x: Any, axis_name: Any, groups: Any) -> Any:
 
     def total(leaf: Any) -> Any:
         for name, size in axes:
-            constant = leaf.__class__ in PYTHON_SCALARS
+            constant = type(leaf) in PYTHON_SCALARS
             leaf = leaf * size if constant else collective.PSUM.bind(leaf, axis_name=name)
         return leaf
 
@@ -164,7 +164,7 @@ def _extremum(what: str, primitive: Any, x: Any, axis_name: Any, groups: Any) ->
 
     def reduced(leaf: Any) -> Any:
         for name, _ in axes:
-            leaf = leaf if leaf.__class__ in PYTHON_SCALARS else primitive.bind(leaf, axis_name=name)
+            leaf = leaf if type(leaf) in PYTHON_SCALARS else primitive.bind(leaf, axis_name=name)
         return leaf
 
     return _leafwise(what, reduced, x)

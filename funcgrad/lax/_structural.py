@@ -18,7 +18,7 @@ from funcgrad.numpy._shape import unstack as unstack_
 from funcgrad.ops.index import GATHER, SCATTER
 from funcgrad.ops.math import SELECT
 from funcgrad.ops.shape import PLACE, SLICE
-from funcgrad.types import shape_of
+from funcgrad.types import is_a, shape_of
 
 __all__ = [
     "broadcast",
@@ -74,7 +74,7 @@ def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int) -> Any:
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
     """An array of one value."""
     x = array_operand(fill_value)
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    shape = (shape,) if is_a(shape, int) else tuple(shape)
     out = np.broadcast_to(x if dtype is None else x.astype(dtype), shape)
     return out if isinstance(out, Tracer) else np.array(out)
 
@@ -204,7 +204,7 @@ def _start(index: Any, n: int, size: int) -> Any:
 
 
 def _starts(x: Any, indices: Sequence[Any], sizes: Sequence[int], name: str) -> list[Any]:
-    starts = list(unstack_(indices)) if isinstance(indices, (Tracer, np.ndarray)) else list(indices)
+    starts = list(unstack_(indices)) if is_a(indices, (Tracer, np.ndarray)) else list(indices)
     if len(starts) != x.ndim or len(sizes) != x.ndim:
         raise ShapeError(f"{name}: an array of shape {x.shape} needs {x.ndim} indices and sizes")
     if any(not 0 <= k <= n for k, n in zip(sizes, x.shape, strict=True)):
@@ -228,7 +228,7 @@ def dynamic_slice(operand: Any, start_indices: Any, slice_sizes: Sequence[int]) 
     x = array_operand(operand)
     sizes = tuple(map(operator.index, slice_sizes))
     starts = _starts(x, start_indices, sizes, "dynamic_slice")
-    if all(isinstance(i, int) for i in starts):
+    if all(is_a(i, int) for i in starts):
         return SLICE.bind(x, start=tuple(starts), size=sizes, step=(1,) * x.ndim)
     axes, rows = _window(starts, sizes, x.shape)
     if not axes:

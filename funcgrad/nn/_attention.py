@@ -10,6 +10,7 @@ import numpy as np
 from funcgrad.errors import ShapeError
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.ops.softmax import SOFTMAX
+from funcgrad.types import is_a
 
 __all__ = ["dot_product_attention"]
 
@@ -90,7 +91,7 @@ def _seen(t: int, s: int, mask: Any, causal: bool, queries: Any, keys: Any, wind
     if causal:
         parts.append(columns <= rows)
     if window is not None:
-        before, after = (window, window) if isinstance(window, int) else window
+        before, after = (window, window) if is_a(window, int) else window
         parts.append((columns >= rows - before) & (columns <= rows + after))
     if queries is not None:
         parts.append(rows < _lengths(queries))

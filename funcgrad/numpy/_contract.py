@@ -12,7 +12,7 @@ from funcgrad.errors import ShapeError
 from funcgrad.numpy._dispatch import array_operand, implements
 from funcgrad.numpy._shape import axis_index, broadcast_to, reshape, transpose
 from funcgrad.ops.contract import DOT_GENERAL
-from funcgrad.types import broadcast_shapes
+from funcgrad.types import broadcast_shapes, is_a
 
 __all__ = [
     "convolve", "correlate", "cross", "dot", "einsum", "inner", "kron", "matmul", "matvec", "outer", "tensordot",
@@ -115,7 +115,7 @@ for _name, _fun in (("vecdot", vecdot), ("matvec", matvec), ("vecmat", vecmat)):
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     """The sum over given axes of both: a number (the last of `a`, the first of `b`) or a pair of lists."""
     a, b = array_operand(a), array_operand(b)
-    if isinstance(axes, (int, np.integer)):
+    if is_a(axes, (int, np.integer)):
         axes_a: Any = tuple(range(a.ndim - axes, a.ndim))
         axes_b: Any = tuple(range(axes))
     else:

@@ -18,7 +18,7 @@ from funcgrad.errors import UnsupportedFunctionError
 from funcgrad.ops.math import UFUNCS
 from funcgrad.ops.special import special_primitive
 from funcgrad.source import describe, user_source
-from funcgrad.types import PYTHON_SCALARS, dtype_of, refuse_subclass
+from funcgrad.types import PYTHON_SCALARS, dtype_of, is_a, refuse_subclass
 
 __all__ = ["FUNCTIONS", "UFUNC_METHODS", "array_operand", "implements", "install", "operand", "strong"]
 
@@ -56,9 +56,9 @@ def operand(x: Any) -> Any:
 
     Raises TypeError for what is no number.
     """
-    if x.__class__ in _PLAIN or isinstance(x, (Tracer, np.generic)):
+    if type(x) in _PLAIN or is_a(x, (Tracer, np.generic)):
         return x
-    if isinstance(x, np.ndarray):
+    if is_a(x, np.ndarray):
         refuse_subclass(x, "an operand")
         if isinstance(x, np.matrix):
             raise TypeError("a numpy.matrix has operators of its own, so it cannot be traced: use numpy.asarray(x)")
@@ -77,7 +77,7 @@ def _flat(x: Any) -> list[Any]:
 
 def strong(x: Any) -> Any:
     """An operand whose dtype no longer gives way: what NumPy makes of a Python scalar in a function call."""
-    if x.__class__ in PYTHON_SCALARS:
+    if type(x) in PYTHON_SCALARS:
         return dtype_of(x).type(x)
     if isinstance(x, Tracer) and x.weak:
         return x.astype(x.dtype)  # type: ignore[attr-defined]
@@ -93,9 +93,9 @@ def call_ufunc(primitive: Primitive, *inputs: Any) -> Any:
     """Bind an elementwise primitive as the ufunc that it is: results are never weak."""
     weak = primitive.python is not None
     for x in inputs:
-        if x.__class__ is np.ndarray:
+        if type(x) is np.ndarray:
             weak = False
-        elif x.__class__ in PYTHON_SCALARS:
+        elif type(x) in PYTHON_SCALARS:
             continue
         elif isinstance(x, Tracer):
             weak = weak and x.weak
@@ -108,7 +108,7 @@ def call_ufunc(primitive: Primitive, *inputs: Any) -> Any:
 
 def _array_or_scalar(x: Any) -> Any:
     x = operand(x)
-    return np.asarray(x) if isinstance(x, np.generic) else x
+    return np.asarray(x) if is_a(x, np.generic) else x
 
 
 def _unsupported(name: str, hint: str = "") -> UnsupportedFunctionError:
@@ -128,7 +128,7 @@ def array_ufunc(self: Tracer, ufunc: np.ufunc, method: str, *inputs: Any, **kwar
     if primitive.python is not None:
         return call_ufunc(primitive, *inputs)
     for x in inputs:
-        if not (x.__class__ in _PLAIN or isinstance(x, Tracer)):
+        if not (type(x) in _PLAIN or isinstance(x, Tracer)):
             return call_ufunc(primitive, *inputs)
     return primitive.bind(*inputs)
 

@@ -14,7 +14,7 @@ from funcgrad.numpy._plan import Plan, mask_indices, plan_index
 from funcgrad.numpy._shape import axis_index, broadcast_to, moveaxis, reshape, slice_axis, transpose, whole
 from funcgrad.ops.index import GATHER, SCATTER, SCATTER_ADD
 from funcgrad.ops.shape import PLACE, SLICE, SPLIT
-from funcgrad.types import broadcast_shapes, dtype_of, result_dtype, shape_of
+from funcgrad.types import broadcast_shapes, dtype_of, is_a, result_dtype, shape_of
 
 __all__ = [
     "argwhere", "array_split", "choose", "compress", "diag", "diag_indices_from", "diagonal", "diff", "dsplit",
@@ -103,7 +103,7 @@ def take(a: Any, indices: Any, axis: Any = None, out: None = None, mode: str = "
         i = np.mod(i, x.shape[axis])
     elif mode == "clip":
         i = np.clip(i, 0, x.shape[axis] - 1)
-    return getitem(x, (slice(None),) * axis + (np.asarray(i) if isinstance(i, (int, np.integer)) else i,))
+    return getitem(x, (slice(None),) * axis + (np.asarray(i) if is_a(i, (int, np.integer)) else i,))
 
 
 def _along(x: Any, indices: Any, axis: int) -> tuple[Any, ...]:
@@ -266,7 +266,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     x = array_operand(ary)
     axis = axis_index(axis, x.ndim)
     n = x.shape[axis]
-    if isinstance(indices_or_sections, (int, np.integer)):
+    if is_a(indices_or_sections, (int, np.integer)):
         each, extra = divmod(n, int(indices_or_sections))
         bounds = np.cumsum([0] + [each + 1] * extra + [each] * (int(indices_or_sections) - extra)).tolist()
     else:
@@ -283,7 +283,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 @implements(np.split)
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """Split along an axis into equal parts, or at given indices."""
-    if isinstance(indices_or_sections, (int, np.integer)) and np.shape(ary)[axis] % indices_or_sections:
+    if is_a(indices_or_sections, (int, np.integer)) and np.shape(ary)[axis] % indices_or_sections:
         raise ValueError(
             f"split: axis {axis} of {np.shape(ary)} does not divide into {indices_or_sections} equal parts"
         )
@@ -335,7 +335,7 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", **options: Any) -> A
 def _pad_constant(x: Any, widths: Sequence[Sequence[int]], values: Any) -> Any:
     shape = tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True))
     out = PLACE.bind(x, start=tuple(a for a, _ in widths), step=(1,) * x.ndim, shape=shape)
-    if isinstance(values, (int, float)) and values == 0:
+    if is_a(values, (int, float)) and values == 0:
         return out
     fills = np.broadcast_to(array_operand(values).astype(x.dtype), (x.ndim, 2))
     for axis, (before, after) in enumerate(widths):

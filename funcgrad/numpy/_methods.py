@@ -20,7 +20,7 @@ from funcgrad.numpy._elementwise import imag, real
 from funcgrad.numpy._index import compress, getitem, scatter_into
 from funcgrad.numpy._shape import astype, matrix_transpose, ravel, reshape, transpose
 from funcgrad.ops.math import UFUNCS
-from funcgrad.types import PYTHON_SCALARS
+from funcgrad.types import PYTHON_SCALARS, is_a
 
 __all__ = ["At", "at", "install"]
 
@@ -59,14 +59,14 @@ _METHODS = (
 
 def _foreign(x: Any) -> bool:
     """Whether the other operand wants to handle the operation itself (as `ndarray` asks it)."""
-    return hasattr(type(x), "__array_ufunc__") and not isinstance(x, (Tracer, np.ndarray, np.generic))
+    return hasattr(type(x), "__array_ufunc__") and not is_a(x, (Tracer, np.ndarray, np.generic))
 
 
 def _operator(primitive: Primitive, swapped: bool) -> Callable[[Any, Any], Any]:
     bind = primitive.bind
 
     def method(self: Any, other: Any) -> Any:
-        if other.__class__ not in _READY and not isinstance(other, Tracer):
+        if type(other) not in _READY and not isinstance(other, Tracer):
             if _foreign(other):
                 return NotImplemented
             other = operand(other)
@@ -81,9 +81,9 @@ def _power(self: Any, exponent: Any) -> Any:
     They decide about the dtype for booleans: 2 gives int8 for an array of them and int64 for a `numpy.bool_`, which is
     what a value of shape () is taken for. A traced exponent is not looked at, since no dtype may depend on a value.
     """
-    if exponent.__class__ in (int, float) and not self.weak:
+    if type(exponent) in (int, float) and not self.weak:
         kind = self.dtype.kind
-        if exponent == 2 and (kind in "fc" or (exponent.__class__ is int and (kind != "b" or self.shape))):
+        if exponent == 2 and (kind in "fc" or (type(exponent) is int and (kind != "b" or self.shape))):
             return np.square(self)
         if kind in "fc":
             if exponent == 1:

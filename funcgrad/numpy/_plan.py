@@ -16,7 +16,7 @@ import numpy as np
 from funcgrad.core import Tracer
 from funcgrad.errors import ConcretizationTypeError
 from funcgrad.numpy._dispatch import operand
-from funcgrad.types import broadcast_shapes, dtype_of, shape_of
+from funcgrad.types import broadcast_shapes, dtype_of, is_a, shape_of
 
 __all__ = ["Plan", "mask_indices", "plan_index"]
 
@@ -63,15 +63,15 @@ def _parse(item: Any) -> Any:
     """An item of an index: None, Ellipsis, a slice, an int, an integer operand, or a boolean array."""
     if item is None or item is Ellipsis or isinstance(item, slice):
         return item
-    if isinstance(item, (bool, np.bool_)):
+    if is_a(item, (bool, np.bool_)):
         return np.asarray(item)
-    if isinstance(item, (int, np.integer)):
+    if is_a(item, (int, np.integer)):
         return int(item)
     try:
         x = operand(item)
     except TypeError as error:
         raise IndexError(f"an index must be integers, slices, None or a boolean mask: {error}") from None
-    if shape_of(x) == (0,) and not isinstance(item, (np.ndarray, Tracer)):
+    if shape_of(x) == (0,) and not is_a(item, (np.ndarray, Tracer)):
         return x.astype(int)  # an empty list
     kind = dtype_of(x).kind
     if kind == "b":
@@ -82,7 +82,7 @@ def _parse(item: Any) -> Any:
 
 
 def _is_mask(item: Any) -> bool:
-    return isinstance(item, np.ndarray) and item.dtype.kind == "b"
+    return is_a(item, np.ndarray) and item.dtype.kind == "b"
 
 
 def _items(shape: tuple[int, ...], index: Any) -> tuple[list[Any], tuple[int, ...]]:
@@ -123,7 +123,7 @@ def _items(shape: tuple[int, ...], index: Any) -> tuple[list[Any], tuple[int, ..
 def _basic(shape: tuple[int, ...], axis: int, item: Any) -> tuple[int, int, int]:
     """Start, size and step of an integer or a slice along an axis."""
     n = shape[axis]
-    if isinstance(item, int):
+    if is_a(item, int):
         if not -n <= item < n:
             raise IndexError(f"index {item} is out of bounds for axis {axis} with size {n} (shape {shape})")
         return item % n, 1, 1
@@ -135,9 +135,9 @@ def _basic(shape: tuple[int, ...], axis: int, item: Any) -> tuple[int, int, int]
 def plan_index(shape: tuple[int, ...], index: Any) -> Plan:
     """Bring an index of an array of this shape to normal form; raises IndexError as NumPy does."""
     items, whole = _items(shape, index)
-    arrays = [i for i in items if not (i is None or isinstance(i, (int, slice)))]
+    arrays = [i for i in items if not (i is None or is_a(i, (int, slice)))]
     if arrays:  # then integers are arrays too
-        items = [np.asarray(i) if isinstance(i, int) else i for i in items]
+        items = [np.asarray(i) if is_a(i, int) else i for i in items]
     parts: list[tuple[int, int, int]] = []
     axes: list[int] = []
     indices: list[Any] = []
@@ -146,7 +146,7 @@ def plan_index(shape: tuple[int, ...], index: Any) -> Plan:
         axis = len(parts)
         if item is None:
             continue
-        if isinstance(item, (int, slice)):
+        if is_a(item, (int, slice)):
             parts.append(_basic(whole, axis, item))
         else:
             parts.append((0, whole[axis], 1))
@@ -187,7 +187,7 @@ def _arrange(
                 put_dims()
         else:
             order.append(kept[axis])
-            if not isinstance(item, int):
+            if not is_a(item, int):
                 shape.append(size[axis])
         axis += 1
     return tuple(order), tuple(shape)

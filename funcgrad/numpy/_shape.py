@@ -11,7 +11,7 @@ import numpy as np
 
 from funcgrad.numpy._dispatch import array_operand, implements, operand
 from funcgrad.ops.shape import BROADCAST_TO, CONCATENATE, CONVERT, PLACE, RESHAPE, SLICE, TRANSPOSE
-from funcgrad.types import broadcast_shapes, shape_of
+from funcgrad.types import broadcast_shapes, is_a, shape_of
 
 __all__ = [
     "append",
@@ -209,7 +209,7 @@ def squeeze(a: Any, axis: Any = None) -> Any:
 def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     """Broadcast to a shape."""
     x = array_operand(array)
-    dims = (shape,) if isinstance(shape, (int, np.integer)) else tuple(map(operator.index, shape))
+    dims = (shape,) if is_a(shape, (int, np.integer)) else tuple(map(operator.index, shape))
     return x if x.shape == dims else BROADCAST_TO.bind(x, shape=dims)
 
 

@@ -15,6 +15,7 @@ from funcgrad.numpy._dispatch import array_operand, implements
 from funcgrad.numpy._elementwise import complex_of
 from funcgrad.numpy._reduce import given, no_out, reduction_axes
 from funcgrad.numpy._shape import astype, reshape
+from funcgrad.types import is_a
 
 __all__ = [
     "average", "corrcoef", "cov", "mean", "median", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum",
@@ -30,7 +31,7 @@ def _count(shape: tuple[int, ...], axis: Any, where: Any) -> Any:
 
 def _over(total: Any, count: Any) -> Any:
     """`total / count` in the dtype of `total`, rounded as in NumPy, which divides by an array of integers."""
-    if isinstance(count, int):
+    if is_a(count, int):
         if total.dtype in (np.float64, np.float32):
             return total / count
         count = np.intp(count)
@@ -88,7 +89,7 @@ def var(
     else:
         square = np.square(deviation)
     total = _reduce.sum(square, axis, dtype, keepdims=True, where=where)
-    free = max(count - ddof, 0) if isinstance(count, int) else np.maximum(count - ddof, 0)
+    free = max(count - ddof, 0) if is_a(count, int) else np.maximum(count - ddof, 0)
     return _drop(_over(total, free), x.ndim, axis, keepdims)
 
 

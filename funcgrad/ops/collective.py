@@ -19,7 +19,7 @@ from funcgrad.core import Axes, Primitive, axes_in_scope
 from funcgrad.errors import ShapeError
 from funcgrad.ops.rules import constant, declare, linear
 from funcgrad.ops.shape import CONVERT
-from funcgrad.types import ShapedArray, dtype_of, is_weak, shape_of
+from funcgrad.types import ShapedArray, dtype_of, is_a, is_weak, shape_of
 
 __all__ = ["ALL_GATHER", "ALL_TO_ALL", "AXIS_INDEX", "PMAX", "PMIN", "PPERMUTE", "PSUM", "PSUM_SCATTER", "unbound"]
 
@@ -137,7 +137,7 @@ def _gathered(
     args: Sequence[Any], batched: Sequence[bool], size: int, axis_name: Any, axis: int, axis_size: int
 ) -> Any:
     out = np.moveaxis(_spread(args[0], batched[0], size), 0, axis)
-    return (out.copy() if isinstance(out, np.ndarray) else out), False  # an array of the user's is not to be written to
+    return (out.copy() if is_a(out, np.ndarray) else out), False  # an array of the user's is not to be written to
 
 
 ALL_GATHER = linear(

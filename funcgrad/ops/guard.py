@@ -18,7 +18,7 @@ import numpy as np
 
 from funcgrad.errors import GuardError
 from funcgrad.ops.rules import constant
-from funcgrad.types import dtype_of
+from funcgrad.types import dtype_of, is_a
 
 __all__ = ["GUARD", "KEYS", "asked", "key_text"]
 
@@ -53,7 +53,7 @@ def asked(value: Any, how: str) -> tuple[str, Any]:
     """
     dtype = dtype_of(value)
     if how == "index":
-        return "int", operator.index(value[()] if isinstance(value, np.ndarray) else value)
+        return "int", operator.index(value[()] if is_a(value, np.ndarray) else value)
     if how == "item" and np.size(value) != 1:
         how = "bytes"
     if how == "item" or (how in ("float", "complex") and dtype.kind in "biu"):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ops.rules import ZERO, elementwise
-from funcgrad.types import ShapedArray, aval_of, dtype_of, result_dtype
+from funcgrad.types import ShapedArray, aval_of, dtype_of, is_a, result_dtype
 
 __all__ = ["COMPLEX", "IMAG", "REAL", "SELECT", "TIE_SHARE", "UFUNCS"]
 
@@ -31,7 +31,7 @@ def _tie_share(x: Any, y: Any) -> Any:
     """
     dtype = _share_dtype(aval_of(x), aval_of(y))
     more, least = np.greater(x, y), np.greater_equal(x, y)
-    if not isinstance(more, np.ndarray):
+    if not is_a(more, np.ndarray):
         return dtype.type((int(more) + int(least)) / 2)
     twice = more.view(np.int8)
     share = np.add(twice, least.view(np.int8), out=twice).astype(dtype)
@@ -52,7 +52,7 @@ def _wins_over_nan(g: Any, x: Any, y: Any, nan: Any) -> Any:
 
 
 def _power_base(g: Any, out: Any, x: Any, y: Any) -> Any:
-    if isinstance(y, (bool, int, float, complex)):
+    if is_a(y, (bool, int, float, complex)):
         return g * (y * x ** (y - 1)) if y != 0 else g * 0.0
     zero = y == 0
     return g * np.where(zero, 0, y * np.power(x, np.where(zero, 1, y - 1)))

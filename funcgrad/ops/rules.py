@@ -240,7 +240,7 @@ def batch_along(primitive: Primitive) -> Rule:
 def _python_first(ufunc: Rule, python: Rule) -> Rule:
     def impl(*args: Any) -> Any:
         for a in args:
-            if a.__class__ not in PYTHON_SCALARS:
+            if type(a) not in PYTHON_SCALARS:
                 return ufunc(*args)
         return python(*args)
 
@@ -316,12 +316,7 @@ def match_cotangent(ct: Any, like: Any) -> Any:
 
     One that is constant along dimensions may lack them (or have size 1 there): it is left so.
     """
-    if (
-        ct.__class__ is np.ndarray
-        and like.__class__ is np.ndarray
-        and ct.shape == like.shape
-        and ct.dtype == like.dtype
-    ):
+    if type(ct) is np.ndarray and type(like) is np.ndarray and ct.shape == like.shape and ct.dtype == like.dtype:
         return ct
     shape, have = shape_of(like), shape_of(ct)
     if shape != have and have:
@@ -354,7 +349,7 @@ def match_tangent(tangent: Any, out: Any) -> Any:
     tangent = _match_dtype(tangent, dtype_of(out))
     if is_weak(out):
         return tangent if is_weak(tangent) else _weaken(tangent)
-    return dtype_of(out).type(tangent) if tangent.__class__ in PYTHON_SCALARS else tangent
+    return dtype_of(out).type(tangent) if type(tangent) in PYTHON_SCALARS else tangent
 
 
 def _match_dtype(x: Any, want: np.dtype[Any]) -> Any:
@@ -363,14 +358,14 @@ def _match_dtype(x: Any, want: np.dtype[Any]) -> Any:
         return x
     if have.kind == "c" and want.kind != "c":
         x = np.real(x)
-    if x.__class__ in PYTHON_SCALARS:
+    if type(x) in PYTHON_SCALARS:
         return want.type(x)
     return x.astype(want) if x.dtype != want else x
 
 
 def _weaken(x: Any) -> Any:
     """A scalar as a Python scalar, whose dtype gives way."""
-    if x.__class__ in PYTHON_SCALARS:  # a program may be run on a Python scalar where an array was recorded
+    if type(x) in PYTHON_SCALARS:  # a program may be run on a Python scalar where an array was recorded
         return x
     return WEAKEN.bind(x) if isinstance(x, Tracer) else x.item()
 

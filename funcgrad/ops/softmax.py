@@ -19,7 +19,7 @@ from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.ops.reduce import keep_axes
 from funcgrad.ops.rules import batch_along, declare, elementwise
 from funcgrad.ops.shape import STOP_GRADIENT
-from funcgrad.types import ShapedArray, shape_of, ufunc_dtypes
+from funcgrad.types import ShapedArray, is_a, shape_of, ufunc_dtypes
 
 __all__ = ["GELU", "LOGISTIC", "LOGSUMEXP", "LOG_SOFTMAX", "RELU", "SOFTMAX", "gelu_parts"]
 
@@ -44,7 +44,7 @@ def _logistic(x: Any) -> Any:
     """
     with np.errstate(over="ignore"):
         out = np.exp(np.negative(x, dtype=_float_dtype(x)))
-        if not isinstance(out, np.ndarray):
+        if not is_a(out, np.ndarray):
             return 1 / (1 + out)
         out += 1
         return np.reciprocal(out, out=out)
@@ -60,7 +60,7 @@ _C, _A = math.sqrt(2 / math.pi), 0.044715
 
 def _gelu(x: Any) -> Any:
     out = np.square(x, dtype=_float_dtype(x))
-    if not isinstance(out, np.ndarray):
+    if not is_a(out, np.ndarray):
         return 0.5 * x * (1 + np.tanh(_C * x * (1 + _A * out)))
     out *= _C * _A
     out += _C

@@ -19,6 +19,7 @@ from funcgrad.ops.math import ADD, DIV, IMAG, MUL, POW, REAL, SUB, UFUNCS
 from funcgrad.ops.rules import WEAKEN
 from funcgrad.ops.shape import CONVERT
 from funcgrad.passes.simplifier import Rule, Simplifier
+from funcgrad.types import is_a
 
 __all__ = ["ARITHMETIC", "stripped"]
 
@@ -35,7 +36,7 @@ def _is_real(x: Atom) -> bool:
 
 def _power_of_two(c: Any) -> bool:
     """Whether multiplying and dividing by a number is exact, save for overflow."""
-    if isinstance(c, (complex, np.complexfloating)) or isinstance(c, (bool, np.bool_)):
+    if is_a(c, (complex, np.complexfloating)) or is_a(c, (bool, np.bool_)):
         return False
     mantissa, exponent = math.frexp(c) if _finite(c) else (0.0, 0)
     return abs(mantissa) == 0.5 and abs(exponent) <= _FARTHEST
@@ -48,7 +49,7 @@ def _finite(c: Any) -> bool:
 def _factor(s: Simplifier, atom: Atom, like: Atom) -> float | None:
     """The number that a real atom is everywhere, as it counts beside operands of the type of `like`."""
     value = s.scalar(atom)
-    if value is None or isinstance(value, (complex, np.complexfloating)) or not _is_real(like):
+    if value is None or is_a(value, (complex, np.complexfloating)) or not _is_real(like):
         return None
     if like.aval.dtype.itemsize > 8:
         return None
@@ -84,7 +85,7 @@ def _plus_zero(s: Simplifier, eqn: Equation) -> Atom | None:
 
 def _is(s: Simplifier, atom: Atom, number: int) -> bool:
     value = s.scalar(atom)
-    return value is not None and not isinstance(value, (complex, np.complexfloating)) and bool(value == number)
+    return value is not None and not is_a(value, (complex, np.complexfloating)) and bool(value == number)
 
 
 def _minus_zero(s: Simplifier, eqn: Equation) -> Atom | None:
@@ -309,7 +310,7 @@ def _small_power(s: Simplifier, eqn: Equation) -> Atom | None:
     x, y = eqn.inputs
     (out,) = eqn.outputs
     n = s.scalar(y)
-    if n is None or isinstance(n, complex) or x.aval != out.aval or x.aval.weak or x.aval.dtype.kind not in "fci":
+    if n is None or is_a(n, complex) or x.aval != out.aval or x.aval.weak or x.aval.dtype.kind not in "fci":
         return None
     if x.aval.dtype.kind == "c" and n not in (1, 2):
         return None

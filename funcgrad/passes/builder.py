@@ -15,7 +15,7 @@ from funcgrad.core import Primitive, Trace, Tracer
 from funcgrad.ir import Atom, Equation, Literal, Program, Var
 from funcgrad.ops.shape import BROADCAST_TO, RESHAPE, TRANSPOSE
 from funcgrad.passes.rewrite import Env, adapted, follow
-from funcgrad.types import ShapedArray, aval_of
+from funcgrad.types import ShapedArray, aval_of, is_a
 
 __all__ = ["Builder", "Value"]
 
@@ -76,8 +76,8 @@ class Builder(Trace):
         """A value as an atom of the program; an array becomes a constant of it."""
         if isinstance(x, Value):
             return x.var
-        if not isinstance(x, np.ndarray) or x.ndim == 0:
-            return Literal(x[()] if isinstance(x, np.ndarray) else x)
+        if not is_a(x, np.ndarray) or x.ndim == 0:
+            return Literal(x[()] if is_a(x, np.ndarray) else x)
         return self.constant(x)
 
     def constant(self, value: Any) -> Var:

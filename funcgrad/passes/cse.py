@@ -13,6 +13,7 @@ import numpy as np
 from funcgrad.ir import Atom, Equation, Literal, Program, has_effect
 from funcgrad.ops.guard import GUARD
 from funcgrad.passes.rewrite import Env
+from funcgrad.types import is_a
 
 __all__ = ["cse", "literal_key", "static_key"]
 
@@ -77,18 +78,18 @@ def _key(eqn: Equation, numbers: dict[Atom, int]) -> Any:
 def literal_key(literal: Literal) -> Any:
     """What makes two literals the same: kind and bits, so that 1 differs from 1.0, and 0.0 from -0.0."""
     value = literal.value
-    if isinstance(value, np.generic):
+    if is_a(value, np.generic):
         return value.dtype, value.tobytes()
     return type(value), repr(value)
 
 
 def static_key(value: Any) -> Any:
     """What makes two parameters the same; programs and functions are compared by identity."""
-    if value.__class__ is tuple:
+    if type(value) is tuple:
         return tuple([static_key(v) for v in value])
-    if isinstance(value, np.ndarray):
+    if is_a(value, np.ndarray):
         return ("array", id(value))
-    if isinstance(value, float):
+    if is_a(value, float):
         return (type(value), repr(value))
     return (type(value), value)
 
@@ -100,7 +101,7 @@ def _equal_constants(program: Program) -> Env:
         return env
     first: dict[Any, Any] = {}
     for var, value in zip(program.constvars, program.consts, strict=True):
-        small = isinstance(value, np.ndarray) and value.nbytes <= _SMALL and value.dtype.kind in "biufc"
+        small = is_a(value, np.ndarray) and value.nbytes <= _SMALL and value.dtype.kind in "biufc"
         key = (value.shape, value.dtype, value.tobytes()) if small else id(value)
         twin = first.setdefault(key, var)
         if twin is not var:

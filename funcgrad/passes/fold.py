@@ -14,7 +14,7 @@ import numpy as np
 from funcgrad.core import Tracer
 from funcgrad.ir import Atom, Equation, Literal, Program, Var
 from funcgrad.passes.rewrite import Env
-from funcgrad.types import aval_of
+from funcgrad.types import aval_of, is_a
 
 __all__ = ["fold"]
 
@@ -28,7 +28,7 @@ _VIEWS = frozenset(("broadcast_to",))  # a number in all elements is best known 
 def fold(program: Program) -> Program:
     """The program with what depends on constants alone computed."""
     known: dict[Any, Any] = {v: c for v, c in zip(program.constvars, program.consts, strict=True) if _small(c)}
-    env: Env = {v: Literal(c[()]) for v, c in known.items() if isinstance(c, np.ndarray) and c.ndim == 0}
+    env: Env = {v: Literal(c[()]) for v, c in known.items() if is_a(c, np.ndarray) and c.ndim == 0}
     made: dict[Var, Any] = {}
     equations: list[Equation] = []
     ins: Sequence[Any]
@@ -53,7 +53,7 @@ def fold(program: Program) -> Program:
 
 
 def _small(value: Any) -> bool:
-    return isinstance(value, (np.ndarray, np.generic)) and value.nbytes <= LARGEST and not isinstance(value, Tracer)
+    return is_a(value, (np.ndarray, np.generic)) and value.nbytes <= LARGEST and not isinstance(value, Tracer)
 
 
 def _foldable(eqn: Equation) -> bool:
@@ -74,13 +74,13 @@ def _value(eqn: Equation, known: dict[Any, Any]) -> Any:
             value = eqn.primitive.impl(*args, **eqn.params)
     except Exception:  # to be raised when the program runs
         return None
-    if isinstance(value, np.ndarray) and value.ndim == 0:
+    if is_a(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     return value if aval_of(value) == eqn.outputs[0].aval else None
 
 
 def _know(var: Var, value: Any, env: dict[Any, Atom], known: dict[Any, Any], made: dict[Var, Any]) -> None:
-    if not isinstance(value, np.ndarray):
+    if not is_a(value, np.ndarray):
         env[var] = Literal(value)
         return
     value = np.array(value)

@@ -18,7 +18,7 @@ from funcgrad.ir import Atom, Literal, Program, Var
 from funcgrad.ops.shape import BROADCAST_TO
 from funcgrad.passes.builder import Builder
 from funcgrad.passes.loop import Carried, Loop, each_scan
-from funcgrad.types import dtype_of, shape_of
+from funcgrad.types import dtype_of, is_a, shape_of
 
 __all__ = ["scan_dce", "shifted"]
 
@@ -81,7 +81,7 @@ def _same_rows(x: Atom, row: Var, builder: Builder) -> Atom | None:
 
 
 def _is_zero(constant: Any) -> bool:
-    if not isinstance(constant, np.ndarray) or constant.dtype.kind not in "biufc" or np.any(constant):
+    if not is_a(constant, np.ndarray) or constant.dtype.kind not in "biufc" or np.any(constant):
         return False
     return not constant.tobytes().strip(b"\0")  # -0.0 is another number
 

@@ -17,6 +17,7 @@ from funcgrad.ops.math import SELECT, UFUNCS
 from funcgrad.ops.shape import BROADCAST_TO, CONVERT
 from funcgrad.passes.rewrite import Env, follow
 from funcgrad.source import Source
+from funcgrad.types import is_a
 
 __all__ = ["POINTWISE", "Rule", "Settled", "Simplifier"]
 
@@ -105,7 +106,7 @@ class Simplifier:
     def constant(self, atom: Atom) -> np.ndarray | None:
         """The array that an atom always is, if that is known."""
         value = self._consts.get(atom)
-        return value if isinstance(value, np.ndarray) else None
+        return value if is_a(value, np.ndarray) else None
 
     # ---------------------------------------------------------------------------------------------------- rewriting
 
@@ -187,7 +188,7 @@ Rule = Callable[[Simplifier, Equation], Atom | None]
 
 def _same_everywhere(value: Any) -> Any:
     """The scalar that an array has everywhere, bit by bit; None if there is none."""
-    if not isinstance(value, np.ndarray) or not value.size or value.nbytes > _SMALL or value.dtype.kind not in "biufc":
+    if not is_a(value, np.ndarray) or not value.size or value.nbytes > _SMALL or value.dtype.kind not in "biufc":
         return None
     first = value.reshape(-1)[:1]
     if any(value.strides) and value.tobytes() != first.tobytes() * value.size:

@@ -12,7 +12,7 @@ from funcgrad.capture import is_write_error
 from funcgrad.conversions import captured_write_error
 from funcgrad.core import Tracer
 from funcgrad.errors import TracerArrayConversionError, fold_traceback, locate
-from funcgrad.types import PYTHON_SCALARS, refuse_subclass
+from funcgrad.types import PYTHON_SCALARS, is_a, refuse_subclass
 
 __all__ = ["boundary", "check_callable", "differentiable_leaf", "leaving", "of_chosen", "own_value", "split_aux"]
 
@@ -57,14 +57,14 @@ def check_callable(fun: Any, name: str) -> None:
 
 def differentiable_leaf(x: Any, name: str, transform: str) -> None:
     """Raise TypeError unless a leaf of an argument is an array, a tracer or a number."""
-    if isinstance(x, (Tracer, np.generic)) or x.__class__ in PYTHON_SCALARS:
-        if isinstance(x, np.generic) and x.dtype.kind not in "biufc":
+    if is_a(x, (Tracer, np.generic)) or type(x) in PYTHON_SCALARS:
+        if is_a(x, np.generic) and x.dtype.kind not in "biufc":
             raise TypeError(f"{transform}: {name} has dtype {x.dtype}; it must be a number or an array of numbers")
         return
-    if not isinstance(x, np.ndarray):
+    if not is_a(x, np.ndarray):
         hint = "; convert it with numpy.asarray first" if hasattr(x, "__array__") else ""
         raise TypeError(f"{transform}: {name} is a {type(x).__name__}, not an array or a number{hint}")
-    if x.__class__ is not np.ndarray:
+    if type(x) is not np.ndarray:
         refuse_subclass(x, f"{transform}: {name}")
     if x.dtype.kind not in "biufc":
         raise TypeError(f"{transform}: {name} has dtype {x.dtype}; it must be an array of numbers")
@@ -95,4 +95,4 @@ def split_aux(result: Any) -> tuple[Any, Any]:
 
 def own_value(x: Any) -> Any:
     """A copy of an array, so that nothing else shares it."""
-    return x.copy() if isinstance(x, np.ndarray) else x
+    return x.copy() if is_a(x, np.ndarray) else x

@@ -448,7 +448,7 @@ def _flat_cotangents(name: str, in_tree: Any, avals: Sequence[ShapedArray], grad
             )
         if isinstance(g, SymbolicZero):
             out[i] = None
-        elif g.__class__ is np.ndarray:
+        elif type(g) is np.ndarray:
             out[i] = g.view()  # the rule may keep the array: a view is not added to in place, and copied as a result
     return out
 

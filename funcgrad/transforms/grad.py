@@ -12,7 +12,7 @@ import funcgrad.tree as tree
 from funcgrad.source import describe
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, of_chosen, own_value
 from funcgrad.transforms.vjp import Recording, record_function, zero_like
-from funcgrad.types import PYTHON_SCALARS, aval_of, dtype_of
+from funcgrad.types import PYTHON_SCALARS, aval_of, dtype_of, is_a
 
 __all__ = ["grad", "one_or_all", "positions", "value_and_grad"]
 
@@ -104,7 +104,7 @@ def _name(fun: Callable[..., Any]) -> str:
 
 
 def _single(argnums: Argnums) -> bool:
-    return isinstance(argnums, (int, np.integer))
+    return is_a(argnums, (int, np.integer))
 
 
 def one_or_all(per_argument: Sequence[Any], argnums: Argnums) -> Any:
@@ -118,7 +118,7 @@ def positions(argnums: Argnums, n: int, fun: Callable[..., Any], who: str) -> tu
         raise TypeError(f"{who}: argnums must be an integer or a tuple of integers, got {argnums!r}")
     nums: Any = (argnums,) if _single(argnums) else tuple(argnums)  # type: ignore[arg-type]
     for i in nums:
-        if not isinstance(i, (int, np.integer)):
+        if not is_a(i, (int, np.integer)):
             raise TypeError(f"{who}: argnums must be integers, got {i!r}")
         if not -n <= i < n:
             raise TypeError(
@@ -134,7 +134,7 @@ def positions(argnums: Argnums, n: int, fun: Callable[..., Any], who: str) -> tu
 def _check_inputs(args: Sequence[Any], nums: Sequence[int], leaves: Sequence[Any], holo: bool, allow_int: bool) -> None:
     want = "c" if holo else "fc"
     for x in leaves:
-        if not ((x.__class__ is np.ndarray or x.__class__ is float) and dtype_of(x).kind in want):
+        if not ((type(x) is np.ndarray or type(x) is float) and dtype_of(x).kind in want):
             break
     else:
         return
@@ -181,4 +181,4 @@ def _check_output(recording: Recording, fun: Callable[..., Any], holomorphic: bo
 
 
 def _one(value: Any) -> Any:
-    return value.__class__(1) if value.__class__ in PYTHON_SCALARS else dtype_of(value).type(1)
+    return type(value)(1) if type(value) in PYTHON_SCALARS else dtype_of(value).type(1)

@@ -18,7 +18,7 @@ from funcgrad.transforms.grad import one_or_all, positions
 from funcgrad.transforms.jvp import jvp
 from funcgrad.transforms.vjp import vjp
 from funcgrad.transforms.vmap import vmap
-from funcgrad.types import aval_of, dtype_of, is_inexact, result_dtype, shape_of
+from funcgrad.types import aval_of, dtype_of, is_a, is_inexact, result_dtype, shape_of
 
 __all__ = ["hessian", "jacfwd", "jacobian", "jacrev"]
 
@@ -68,7 +68,7 @@ def _split(rows: Any, leaves: Sequence[Any], axis: int) -> list[Any]:
 
 
 def _own(x: Any) -> Any:
-    return x.copy() if isinstance(x, np.ndarray) and x.base is not None else x
+    return x.copy() if is_a(x, np.ndarray) and x.base is not None else x
 
 
 def _quotient(piece: Any, x: Any, out: Any) -> Any:

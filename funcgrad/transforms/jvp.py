@@ -19,7 +19,7 @@ from funcgrad.errors import InconclusiveRuleError, reraise
 from funcgrad.ops.rules import match_tangent
 from funcgrad.source import Source, user_source
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value, split_aux
-from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, float0, is_inexact, shape_of
+from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, dtype_of, float0, is_inexact, shape_of, weak_type
 
 __all__ = ["JVPTrace", "JVPTracer", "jvp"]
 
@@ -42,7 +42,11 @@ class JVPTracer(Tracer):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return self.primal.dtype if self.primal.__class__ not in PYTHON_SCALARS else self.aval.dtype
+        return self.primal.dtype if type(self.primal) not in PYTHON_SCALARS else self.aval.dtype
+
+    @property
+    def stands_for(self) -> type:
+        return self.primal.__class__  # of a tracer, what that stands for
 
     def concrete(self, how: str | None = None) -> Any:
         return self.primal.concrete(how) if isinstance(self.primal, Tracer) else self.primal
@@ -178,4 +182,4 @@ def _tangent(trace: Trace, x: Any) -> Any:
         return own_value(x.tangent)
     if not is_inexact(x):
         return np.zeros(shape_of(x), float0)
-    return x.__class__(0) if x.__class__ in PYTHON_SCALARS else np.zeros_like(x)
+    return weak_type(dtype_of(x))(0) if type(x) in PYTHON_SCALARS else np.zeros_like(x)

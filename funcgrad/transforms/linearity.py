@@ -19,7 +19,7 @@ from funcgrad.ir import Equation
 from funcgrad.record import RecordTracer
 from funcgrad.source import Source, describe, user_source
 from funcgrad.transforms.vjp import Recording, record_function
-from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of
+from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, is_a
 
 __all__ = ["record_linear"]
 
@@ -107,7 +107,7 @@ def record_linear(
 
 def _zero(value: Any) -> bool:
     """Whether a value is zero, or cannot be told: NaN is what 0·inf gives."""
-    if not (isinstance(value, (np.ndarray, np.generic)) or value.__class__ in PYTHON_SCALARS):
+    if not (is_a(value, (np.ndarray, np.generic)) or type(value) in PYTHON_SCALARS):
         return True
     nonzero = np.count_nonzero(value)
     return nonzero == 0 or nonzero == np.count_nonzero(np.isnan(value))

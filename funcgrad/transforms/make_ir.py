@@ -13,7 +13,7 @@ from funcgrad.core import current_trace, under
 from funcgrad.ir import Program
 from funcgrad.record import Record
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, of_chosen
-from funcgrad.types import ShapedArray, aval_of
+from funcgrad.types import ShapedArray, aval_of, is_a
 
 __all__ = ["eval_shape", "make_ir", "trace_to_program"]
 
@@ -60,7 +60,7 @@ def make_ir(fun: Callable[..., Any], static_argnums: int | Sequence[int] = ()) -
       in (e,) }
     """
     check_callable(fun, "make_ir")
-    static = {static_argnums} if isinstance(static_argnums, (int, np.integer)) else set(static_argnums)
+    static = {static_argnums} if is_a(static_argnums, (int, np.integer)) else set(static_argnums)
 
     @wraps(fun, updated=())
     @boundary

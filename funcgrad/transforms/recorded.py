@@ -19,7 +19,7 @@ from funcgrad.ir import Program
 from funcgrad.transforms.boundary import differentiable_leaf, own_value
 from funcgrad.transforms.call import close
 from funcgrad.transforms.make_ir import trace_to_program
-from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of
+from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, is_a
 
 __all__ = ["Recorded", "Seen", "Static", "as_tuple"]
 
@@ -90,7 +90,7 @@ class Seen:
 
     def __init__(self, leaves: list[Any], in_tree: Any, put: Callable[[Any], Any], run: Callable[..., Any]) -> None:
         self._classes = list(map(type, leaves))
-        self._kinds = [_kind_of(x) for x in leaves if x.__class__ not in PYTHON_SCALARS]
+        self._kinds = [_kind_of(x) for x in leaves if type(x) not in PYTHON_SCALARS]
         self._plain = len(self._kinds) == len(leaves)
         self.take, self.put, self.run = compile_take(in_tree, label_of), put, run
 
@@ -100,7 +100,7 @@ class Seen:
             return False
         if self._plain:
             return self._kinds == list(map(_kind_of, leaves))
-        return self._kinds == [_kind_of(x) for x in leaves if x.__class__ not in PYTHON_SCALARS]
+        return self._kinds == [_kind_of(x) for x in leaves if type(x) not in PYTHON_SCALARS]
 
 
 class Recorded:
@@ -170,7 +170,7 @@ class Recorded:
         where it branches on values; the flat traced arguments; their tree."""
         leaves, in_tree = tree.flatten((tuple(traced), named))
         for x in leaves:
-            if x.__class__ is not np.ndarray and not isinstance(x, ShapedArray):
+            if type(x) is not np.ndarray and not isinstance(x, ShapedArray):
                 differentiable_leaf(x, "an argument", name)
         key = self.key(fixed, leaves, in_tree)
         program = self.programs.get(key)
@@ -190,7 +190,7 @@ class Recorded:
         def flat(*xs: Any) -> Any:
             positional, named = in_tree.unflatten(xs)
             rest = iter(positional)
-            n = len(positional) + sum(isinstance(k, int) for k in fixed)
+            n = len(positional) + sum(is_a(k, int) for k in fixed)
             args = [fixed[i] if i in fixed else next(rest) for i in range(n)]
             return self.fun(*args, **named, **{k: v for k, v in fixed.items() if isinstance(k, str)})
 

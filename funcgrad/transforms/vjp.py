@@ -20,7 +20,7 @@ from funcgrad.ir import Equation
 from funcgrad.ops.rules import full_cotangent, match_cotangent
 from funcgrad.record import Record, RecordTracer
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value, split_aux
-from funcgrad.types import aval_of, dtype_of, float0, is_inexact, is_weak, shape_of, weak_type
+from funcgrad.types import aval_of, dtype_of, float0, is_a, is_inexact, is_weak, shape_of, weak_type
 
 __all__ = ["Recording", "backward", "pullback_of", "record_function", "snapshot", "vjp", "zero_like"]
 
@@ -151,7 +151,7 @@ def _add(found: dict[int, Any], owned: set[int], key: int, ct: Any) -> None:
     have = found.get(key)
     if have is None:
         found[key] = ct
-    elif key in owned and have.__class__ is np.ndarray and have.shape == shape_of(ct) and ct.__class__ is np.ndarray:
+    elif key in owned and type(have) is np.ndarray and have.shape == shape_of(ct) and type(ct) is np.ndarray:
         np.add(have, ct, out=have)
     else:
         found[key] = have + ct
@@ -166,9 +166,9 @@ def _separate(grads: list[Any], recording: Recording, cts: Sequence[Any]) -> lis
     for g, t in zip(grads, recording.inputs, strict=True):
         if g is not None:
             g = full_cotangent(g, t.value)
-            if isinstance(g, np.generic) and isinstance(t.value, np.ndarray):
+            if is_a(g, np.generic) and is_a(t.value, np.ndarray):
                 g = np.asarray(g)
-            if isinstance(g, np.ndarray) and (g.base is not None or id(g) in seen or not g.flags.writeable):
+            if is_a(g, np.ndarray) and (g.base is not None or id(g) in seen or not g.flags.writeable):
                 g = g.copy()
             seen.add(id(g))
         out.append(g)
@@ -181,7 +181,7 @@ def zero_like(x: Any) -> Any:
         return np.zeros(shape_of(x), float0)
     if is_weak(x):
         return weak_type(dtype_of(x))(0)
-    return np.zeros(shape_of(x), dtype_of(x)) if shape_of(x) or isinstance(x, (np.ndarray, Tracer)) else x.dtype.type(0)
+    return np.zeros(shape_of(x), dtype_of(x)) if shape_of(x) or is_a(x, (np.ndarray, Tracer)) else x.dtype.type(0)
 
 
 # ------------------------------------------------------------------------------------------------------------- vjp
@@ -244,10 +244,10 @@ def snapshot(recording: Recording) -> None:
     held = recording.held if recording.held is not None else recording.record.captures.locked
 
     def copied(x: Any) -> Any:
-        if x.__class__ is not np.ndarray:
+        if type(x) is not np.ndarray:
             return x
         base: Any = x
-        while isinstance(base.base, np.ndarray):
+        while is_a(base.base, np.ndarray):
             base = base.base
         if id(base) not in held and base.base is None:
             return x

@@ -17,7 +17,7 @@ from funcgrad.errors import InconclusiveRuleError, reraise
 from funcgrad.ir import crosses
 from funcgrad.source import Source, user_source
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
-from funcgrad.types import ShapedArray, aval_of, float0, shape_of
+from funcgrad.types import ShapedArray, aval_of, float0, is_a, shape_of
 
 __all__ = ["BatchTrace", "BatchTracer", "vmap"]
 
@@ -156,7 +156,7 @@ def _leaves(paths: Sequence[tuple[Any, Any]], axes: Sequence[Any]) -> list[Any]:
         if axis is not None:
             differentiable_leaf(x, name, "vmap")
             ndim = len(shape_of(x))
-            if not isinstance(axis, (int, np.integer)):
+            if not is_a(axis, (int, np.integer)):
                 raise TypeError(f"vmap: in_axes must be integers or None, got {axis!r} for {name}")
             if not -ndim <= axis < ndim:
                 raise ValueError(f"vmap: {name} is {aval_of(x)}, which has no axis {axis}; give in_axes=None for it?")
@@ -204,7 +204,7 @@ def _output(trace: BatchTrace, path_and_value: tuple[Any, Any], axis: Any) -> An
 
 def _own(out: Any, inputs: Sequence[Any]) -> Any:
     """A result that can be written to without changing anything else."""
-    if not isinstance(out, np.ndarray):
+    if not is_a(out, np.ndarray):
         return out
-    shared = not out.flags.writeable or any(isinstance(x, np.ndarray) and np.may_share_memory(out, x) for x in inputs)
+    shared = not out.flags.writeable or any(is_a(x, np.ndarray) and np.may_share_memory(out, x) for x in inputs)
     return out.copy() if shared else out
