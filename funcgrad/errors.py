@@ -9,12 +9,12 @@ from __future__ import annotations
 import os.path
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from funcgrad.config import config
-from funcgrad.source import Source, describe, is_internal
+from funcgrad.source import Source, describe, is_internal, of_rule, rule_of, user_frame
 from funcgrad.types import aval_of
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "locate",
     "operands_text",
     "reraise",
+    "rule_failed",
 ]
 
 
@@ -122,11 +123,53 @@ def operands_text(args: Iterable[Any]) -> str:
 
 
 def explain(name: str, args: Sequence[Any], error: Exception, source: Source) -> Exception:
-    """The error to raise in place of `error`, which the operation `name` met: same kind, with the user's words."""
+    """The error to raise in place of `error`, which the operation `name` met: same kind, with the user's words.
+
+    What a rule for derivatives does is told as such: `source` says so. An error that has been told with its place, by a
+    program inside the operation, stays as it is.
+    """
     if isinstance(error, (ConcretizationTypeError, NotLinearError, TracerArrayConversionError, UnexpectedTracerError)):
         return error
-    place = describe(source)
-    message = f"{name}: {error}\n  operands: {operands_text(args)}"
+    if getattr(error, "told", None) is not None and error.told.source is not None:  # type: ignore[attr-defined]
+        return error
+    place, words = describe(source), str(error)
+    if rule := rule_of(source):
+        name = f"derivative of {rule}" if name == rule else f"derivative of {rule}: {name}"
+        words += _remedy(error)
+    new = _retold(name, args, error, words, place)
+    new.told = _Told(name, words, error, source)  # type: ignore[attr-defined]
+    return new
+
+
+class _Told(NamedTuple):
+    """What `explain` has said of an error: the operation, the words, the error it met, and the place."""
+
+    name: str
+    words: str
+    error: Exception
+    source: Source
+
+
+def _remedy(error: Exception) -> str:
+    """What to do where a derivative cannot be computed."""
+    words = str(error)
+    if isinstance(error, np.linalg.LinAlgError) and "ingular" in words:
+        return (
+            "; there is no derivative at a singular matrix: add a small multiple of the identity, or leave such "
+            "matrices out with funcgrad.lax.cond"
+        )
+    if isinstance(error, ZeroDivisionError):
+        return (
+            "; Python's numbers raise here: with numpy.float64(x) or an array the derivative is inf or nan; or leave "
+            "this point out with funcgrad.lax.cond"
+        )
+    if isinstance(error, (FloatingPointError, Warning)):
+        return "; the derivative is not finite here: leave this point out with funcgrad.lax.cond"
+    return ""
+
+
+def _retold(name: str, args: Sequence[Any], error: Exception, words: str, place: str) -> Exception:
+    message = f"{name}: {words}\n  operands: {operands_text(args)}"
     if place:
         message += f"\n  at {place}"
     kind = type(error)
@@ -136,12 +179,13 @@ def explain(name: str, args: Sequence[Any], error: Exception, source: Source) ->
         new = np.linalg.LinAlgError(message)
     elif isinstance(error, IndexError):
         new = IndexError(message)
-    elif isinstance(error, ValueError):
+    elif kind is ValueError:
         new = ShapeError(message)
     elif isinstance(error, TypeError):
         new = DTypeError(message)
     else:  # an error of somebody else (FloatingPointError, MemoryError, …) keeps its type and says where
-        error.add_note(f"funcgrad: in {name} of {operands_text(args)}" + (f" at {place}" if place else ""))
+        hint = words.removeprefix(str(error))
+        error.add_note(f"funcgrad: in {name} of {operands_text(args)}" + (f" at {place}" if place else "") + hint)
         return error
     new.__context__ = error
     new.__suppress_context__ = True
@@ -154,6 +198,38 @@ def reraise(name: str, args: Sequence[Any], error: Exception, source: Source) ->
     if new is error:
         raise error
     raise new from None
+
+
+def rule_failed(name: str, args: Sequence[Any], error: Exception, source: Source) -> NoReturn:
+    """Raise what is to be told of an error that the rule for the derivative of `name` met, with the operation's place.
+
+    What has been told of it already stays if it has another place than that of the whole transformation, in which the
+    rule runs; and so does what the user's own code raised (a rule of a `custom_vjp`).
+    """
+    told: _Told | None = getattr(error, "told", None)
+    if told is None:
+        if _from_user(error):
+            raise error
+        reraise(name, args, error, of_rule(source, name))
+    if rule_of(told.source):
+        raise error
+    frame = user_frame()
+    if told.source is not None and frame is not None and told.source != (frame.f_code, frame.f_lasti):
+        raise error
+    if told.error is error:  # an error of somebody else, which has a note: that of the wrong place goes
+        error.__notes__.pop()
+    reraise(told.name, args, told.error, of_rule(source, name))
+
+
+def _from_user(error: Exception) -> bool:
+    """Whether an error was raised by code that is neither funcgrad's nor NumPy's, nor generated."""
+    tb = error.__traceback__
+    while tb is not None:
+        filename = tb.tb_frame.f_code.co_filename
+        if not filename.startswith("<funcgrad") and not is_internal(filename):
+            return True
+        tb = tb.tb_next
+    return False
 
 
 def locate(error: Exception) -> None:

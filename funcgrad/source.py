@@ -19,10 +19,11 @@ import numpy as np
 
 from funcgrad.config import config
 
-__all__ = ["Source", "call_at", "describe", "is_internal", "line_of", "user_frame", "user_source"]
+__all__ = ["Source", "call_at", "describe", "is_internal", "line_of", "of_rule", "rule_of", "user_frame", "user_source"]
 
-Source = tuple[CodeType, int] | None
-"""A place in the user's code: a code object and the offset of an instruction."""
+Source = tuple[CodeType, int] | tuple[CodeType, int, str] | None
+"""A place in the user's code: a code object, the offset of an instruction, and for what a rule for derivatives does on
+behalf of an operation there, the name of that operation."""
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
@@ -72,7 +73,7 @@ def _all_positions(code: CodeType) -> tuple[tuple[int | None, int | None, int | 
 def _positions(source: Source) -> tuple[int | None, int | None, int | None, int | None]:
     if source is None:
         return None, None, None, None
-    code, lasti = source
+    code, lasti = source[:2]
     every = _all_positions(code)
     return every[lasti // 2] if lasti // 2 < len(every) else (code.co_firstlineno, None, None, None)
 
@@ -80,6 +81,16 @@ def _positions(source: Source) -> tuple[int | None, int | None, int | None, int 
 def line_of(source: Source) -> int | None:
     """The line number of a place in the user's code."""
     return _positions(source)[0]
+
+
+def of_rule(source: Source, name: str) -> Source:
+    """The place of an operation called `name`, for what a rule for its derivatives does; the first such name stays."""
+    return source if source is None or len(source) == 3 else (source[0], source[1], name)
+
+
+def rule_of(source: Source) -> str:
+    """The operation whose rule for derivatives does what stands here; empty for what the user does."""
+    return source[2] if source is not None and len(source) == 3 else ""
 
 
 def describe(source: Source) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad.core import current_trace, on_behalf
 from funcgrad.errors import UnexpectedTracerError
 from funcgrad.ops.rules import declare
 from funcgrad.transforms.linearity import record_linear
@@ -62,6 +63,11 @@ def closed_over(name: str, values: Sequence[Any]) -> UnexpectedTracerError:
     )
 
 
+def _users_code() -> on_behalf:
+    """The user's own rules run as what they are: code with lines of its own."""
+    return on_behalf(current_trace(), None)
+
+
 def _impl(*args: Any, rules: Rules) -> tuple[Any, ...]:
     return tuple(rules.fun(*args))
 
@@ -83,7 +89,8 @@ def _push(primals: Sequence[Any], tangents: Sequence[Any], rules: Rules) -> tupl
     if any(t is not None for t in tangents[rules.closed]):
         raise closed_over(rules.__name__, primals[rules.closed])
     filled = [rules.zero(x) if t is None else t for x, t in zip(primals, tangents, strict=True)]
-    outs, douts = rules.jvp(primals, filled)
+    with _users_code():
+        outs, douts = rules.jvp(primals, filled)
     return tuple(outs), [
         d if is_inexact(o) and not isinstance(d, SymbolicZero) else None for o, d in zip(outs, douts, strict=True)
     ]
@@ -97,7 +104,8 @@ def _forward(ins: Sequence[Any], wanted: Sequence[bool], rules: Rules) -> tuple[
     if rules.forward is not None:
         if any(wanted[rules.closed]):
             raise closed_over(rules.__name__, ins[rules.closed])
-        outs, residuals = rules.forward(ins, wanted)
+        with _users_code():
+            outs, residuals = rules.forward(ins, wanted)
         return tuple(outs), tuple(residuals)
     zeros = [zero_like(x) for x, w in zip(ins, wanted, strict=True) if w]
     moved: list[bool] = []  # which outputs have a tangent
@@ -119,7 +127,8 @@ def _backward(
 ) -> list[Any]:
     if rules.backward is not None:
         cts = [rules.zero(o) if c is None else c for c, o in zip(ct, out, strict=True)]
-        return rules.backward(kept, cts)
+        with _users_code():
+            return rules.backward(kept, cts)
     recording, moved = kept
     grads = iter(recording.pull([None] * len(out) + [c for c, m in zip(ct, moved, strict=True) if m]))
     return [next(grads) if w else None for w in wanted]

@@ -15,9 +15,9 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.core import Primitive, Trace, Tracer, current_trace, on_behalf, under
-from funcgrad.errors import InconclusiveRuleError, reraise
+from funcgrad.errors import InconclusiveRuleError, reraise, rule_failed
 from funcgrad.ops.rules import match_tangent
-from funcgrad.source import Source, user_source
+from funcgrad.source import Source, of_rule, user_source
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value, split_aux
 from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, dtype_of, float0, is_inexact, shape_of, weak_type
 
@@ -85,10 +85,12 @@ class JVPTrace(Trace):
             out, dout = primitive.push(primals, tangents, **params)
         elif primitive.jvp is not None:
             out = primitive.bind(*primals, **params)
+            if self.parent is not None:
+                self.parent.source = of_rule(source, primitive.name)
             try:
                 dout = primitive.jvp(tangents, out, primals, **params)
-            except InconclusiveRuleError as error:
-                reraise(f"derivative of {primitive.name}", primals, error, source)
+            except Exception as error:
+                rule_failed(primitive.name, primals, error, source)
         else:
             error = InconclusiveRuleError("has no derivative in forward mode")
             reraise(primitive.name, primals, error, source)

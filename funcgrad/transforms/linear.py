@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad.errors import InconclusiveRuleError, reraise
+from funcgrad.core import current_trace, on_behalf
+from funcgrad.errors import rule_failed
 from funcgrad.ir import Program
 from funcgrad.ops.rules import match_tangent
 from funcgrad.record import RecordTracer
+from funcgrad.source import of_rule
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value
 from funcgrad.transforms.linearity import record_linear
 from funcgrad.transforms.make_ir import trace_to_program
@@ -61,6 +63,7 @@ class Linear:
 def _push(recording: Recording, tangents: list[Any]) -> list[Any]:
     """The output tangents: one JVP rule per recorded equation, in order."""
     found: dict[int, Any] = {id(t): tan for t, tan in zip(recording.inputs, tangents, strict=True)}
+    trace = current_trace()
     for eqn in recording.equations:
         ts = [found.get(id(a)) if isinstance(a, RecordTracer) else None for a in eqn.inputs]
         if all(t is None for t in ts):
@@ -68,9 +71,10 @@ def _push(recording: Recording, tangents: list[Any]) -> list[Any]:
         outs = [t.value for t in eqn.outputs]
         rule: Any = eqn.primitive.jvp
         try:
-            result = rule(ts, outs if eqn.primitive.multiple else outs[0], eqn.values, **eqn.params)
-        except InconclusiveRuleError as error:
-            reraise(f"derivative of {eqn.primitive.name}", eqn.values, error, eqn.source)
+            with on_behalf(trace, of_rule(eqn.source, eqn.primitive.name)):
+                result = rule(ts, outs if eqn.primitive.multiple else outs[0], eqn.values, **eqn.params)
+        except Exception as error:
+            rule_failed(eqn.primitive.name, eqn.values, error, eqn.source)
         douts = (result or [None] * len(outs)) if eqn.primitive.multiple else [result]
         for tracer, out, d in zip(eqn.outputs, outs, douts, strict=True):
             if d is not None and is_inexact(out):

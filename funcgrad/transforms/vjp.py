@@ -15,10 +15,11 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.core import Tracer, current_trace, under
-from funcgrad.errors import InconclusiveRuleError, reraise
+from funcgrad.errors import InconclusiveRuleError, reraise, rule_failed
 from funcgrad.ir import Equation
 from funcgrad.ops.rules import full_cotangent, match_cotangent
 from funcgrad.record import Record, RecordTracer
+from funcgrad.source import of_rule
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value, split_aux
 from funcgrad.types import aval_of, dtype_of, float0, is_a, is_inexact, is_weak, shape_of, weak_type
 
@@ -100,7 +101,7 @@ def backward(recording: Recording, cts: Sequence[Any], consume: bool) -> list[An
             if all(ct is None for ct in arriving):
                 continue
             if trace is not None:
-                trace.source = eqn.source
+                trace.source = of_rule(eqn.source, eqn.primitive.name)
             _visit(eqn, arriving, found, owned)
             if consume:
                 equations[i] = eqn = None  # type: ignore[call-overload]
@@ -134,8 +135,8 @@ def _visit(eqn: Equation, cts: list[Any], found: dict[int, Any], owned: set[int]
         else:
             rule = primitive.vjp
             in_cts = rule(ct, out, ins, wanted, **eqn.params)
-    except (ArithmeticError, InconclusiveRuleError) as error:
-        reraise(f"derivative of {primitive.name}", ins, error, eqn.source)
+    except Exception as error:
+        rule_failed(primitive.name, ins, error, eqn.source)
     for i, ct in enumerate(in_cts):
         if ct is not None and wanted[i]:
             _add(found, owned, id(eqn.inputs[i]), match_cotangent(ct, ins[i]))
