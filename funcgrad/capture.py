@@ -1,9 +1,16 @@
-"""Keeping the arrays that a derivative in progress needs from changing underneath it.
+"""Keeping the arrays that a recording has captured from changing underneath it.
 
-NumPy arrays can be written to, and a reverse pass that reads an array after it changed gives a silently wrong gradient.
-So a recording *locks* the arrays that it captures (`flags.writeable`) until it is done with them: a write in between
-raises. A view is copied, since its base can be written to without the view noticing; a large view is locked together
-with its bases.
+NumPy arrays can be written to, and a reverse pass that reads an array after it changed gives a silently wrong gradient,
+as does a program whose constants changed before it was written down. There are two remedies:
+
+- A recording that becomes a program *copies* an array when it captures it (`copy`). A write afterwards changes nothing;
+  an array that is captured again is the same constant as long as it holds the same numbers.
+- A recording that is walked backwards at once *locks* it (`lock`, by `flags.writeable`): a write raises. A view is
+  copied, since its base can be written to without the view noticing; a large view is locked together with its bases.
+
+NumPy's lock has gaps: an older view, a buffer (`memoryview`, `ctypes`), `np.add.at` and an assignment to `a.shape` get
+past it. So what was locked is compared when it is released: all of a small array, a sample of a large one. What remains
+unnoticed is a write of this kind to a few elements of a large array.
 """
 
 from __future__ import annotations
@@ -11,16 +18,22 @@ from __future__ import annotations
 import sys
 from _thread import RLock
 from typing import Any
+from weakref import WeakValueDictionary, ref
 
 import numpy as np
 
-from funcgrad.types import is_a
+from funcgrad.errors import CapturedArrayWriteError
+from funcgrad.types import NUMBERS, ShapedArray, as_numbers, is_a
 from funcgrad.write_target import possible_targets
 
-__all__ = ["Captures", "is_write_error"]
+__all__ = ["Captures", "is_write_error", "owned"]
 
 _COPY_LIMIT = 1 << 20
 """Views up to this many bytes are copied (about 0.1 ms for the largest); larger ones are locked with their bases."""
+_COMPARE_LIMIT = 1 << 14
+"""Locked arrays up to this many bytes are compared as a whole (about 1 µs for the largest)."""
+_SAMPLES = 128
+"""So many elements of a larger one are compared."""
 
 
 class _Lock:
@@ -44,22 +57,52 @@ _waiting: list[_Lock] = []
 """Views that nobody needs any more, but whose base is still locked: NumPy frees a view only after its base."""
 _guard = RLock()  # reentrant: a finalizer may run a derivative while this thread is here
 
+_owned: WeakValueDictionary[int, np.ndarray] = WeakValueDictionary()
+"""The constants of programs, by id: read-only copies of which no user has the memory."""
+
+
+def owned(array: np.ndarray) -> np.ndarray:
+    """An array of the same values that no user can write to: a read-only copy, or `array` itself if it is one."""
+    if _owned.get(id(array)) is array:
+        return array
+    copy = np.array(array, subok=False)
+    copy.flags.writeable = False
+    _owned[id(copy)] = copy
+    return copy
+
 
 class Captures:
-    """The arrays that one recording has captured."""
+    """The arrays that one recording has captured.
+
+    Attributes:
+        locked: the locks, and what the arrays were when they were captured, by id.
+    """
 
     __slots__ = ("copies", "locked")
 
     def __init__(self) -> None:
-        self.locked: dict[int, _Lock] = {}
-        self.copies: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self.locked: dict[int, tuple[_Lock, Any]] = {}
+        self.copies: dict[int, tuple[ref[np.ndarray], np.ndarray]] = {}
 
-    def hold(self, array: np.ndarray) -> np.ndarray:
+    def copy(self, array: np.ndarray) -> np.ndarray:
+        """A read-only copy of an array as it is now; the same one for as long as the array does not change."""
+        if type(array) is not np.ndarray or array.dtype not in NUMBERS:
+            array = as_numbers(array, "an operand")
+        if _owned.get(id(array)) is array:
+            return array
+        known = self.copies.get(id(array))
+        if known is not None and known[0]() is array and _same(known[1], array):
+            return known[1]
+        made = owned(array)
+        self.copies[id(array)] = ref(array), made
+        return made
+
+    def lock(self, array: np.ndarray) -> np.ndarray:
         """An array of the same values that cannot change before `release`: `array` itself where possible."""
-        if type(array) is not np.ndarray:  # a subclass may mean something else by `*`, and costs time in each call
-            array = array.view(np.ndarray)
         if id(array) in self.locked:
             return array
+        if type(array) is not np.ndarray or array.dtype not in NUMBERS:
+            array = as_numbers(array, "an operand")
         if array.base is None:
             self._lock(array)
             return array
@@ -70,10 +113,10 @@ class Captures:
                 link = link.base
             return array
         known = self.copies.get(id(array))
-        if known is not None and known[1].tobytes() == array.tobytes():
+        if known is not None and known[0]() is array and _same(known[1], array):
             return known[1]
         copy = array.copy()
-        self.copies[id(array)] = array, copy
+        self.copies[id(array)] = ref(array), copy
         return copy
 
     def _lock(self, array: np.ndarray) -> None:
@@ -82,24 +125,58 @@ class Captures:
             if lock is None:
                 lock = _locks[id(array)] = _Lock(array)
             lock.holders += 1
-            self.locked[id(array)] = lock
+            self.locked[id(array)] = lock, _mark(array)
             if lock.writeable:
                 array.flags.writeable = False
 
     def release(self) -> None:
-        """Give back every array that no other recording needs, as it was."""
+        """Give back every array that no other recording needs, as it was.
+
+        Raises CapturedArrayWriteError for an array that has changed in spite of its lock.
+        """
         locked, self.locked, self.copies = self.locked, {}, {}
         if not locked:
             return
         error = sys.exception()
         if error is not None:
             _judge(error)
+        changed = [lock.array for lock, mark in locked.values() if _mark(lock.array) != mark]
         with _guard:
-            for lock in locked.values():
+            for lock, _ in locked.values():
                 lock.holders -= 1
                 if not lock.holders and lock not in _waiting:
                     _waiting.append(lock)
             _free()
+        if not changed:
+            return
+        if error is None or isinstance(error, (ValueError, TypeError, IndexError)):
+            raise CapturedArrayWriteError(_changed(changed[0])) from error
+
+
+def _mark(array: np.ndarray) -> Any:
+    """What shows that an array is as it was: its kind and its elements, or a sample of them."""
+    if array.nbytes <= _COMPARE_LIMIT:
+        return array.shape, array.dtype, array.tobytes()
+    return array.shape, array.dtype, array.flat[:: array.size // _SAMPLES].tobytes()
+
+
+def _same(copy: np.ndarray, array: np.ndarray) -> bool:
+    """Whether an array is still what its copy is, to the last bit."""
+    if copy.shape != array.shape or copy.dtype != array.dtype:
+        return False
+    if copy.nbytes <= _COPY_LIMIT:
+        return copy.tobytes() == array.tobytes()
+    rows = max(len(copy) * _COPY_LIMIT // copy.nbytes, 1)
+    return all(copy[i : i + rows].tobytes() == array[i : i + rows].tobytes() for i in range(0, len(copy), rows))
+
+
+def _changed(array: np.ndarray) -> str:
+    aval = ShapedArray(array.shape, array.dtype)
+    return (
+        f"an array ({aval}) was changed while a derivative was recorded that needs its values, by something that NumPy "
+        "cannot lock out: a view or a buffer made before, np.add.at, or an assignment to a.shape\n"
+        "  write instead into a copy, a.copy(), or give the function a copy"
+    )
 
 
 def _free() -> None:

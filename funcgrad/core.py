@@ -21,7 +21,7 @@ import numpy as np
 
 from funcgrad.errors import DTypeError, ShapeError, UnexpectedTracerError, reraise
 from funcgrad.source import Source, describe, user_source
-from funcgrad.types import ShapedArray, aval_of, weak_type
+from funcgrad.types import NUMBERS, PYTHON_SCALARS, ShapedArray, as_numbers, aval_of, is_a, weak_type
 
 __all__ = [
     "Axes",
@@ -34,6 +34,7 @@ __all__ = [
     "evaluate",
     "fail",
     "on_behalf",
+    "plain_operand",
     "under",
 ]
 
@@ -133,15 +134,23 @@ class Primitive:
         return self.name
 
 
-def evaluate(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
-    """Run an operation with NumPy; every tracer has lost its trace here."""
-    for a in args:
+def evaluate(primitive: Primitive, args: Sequence[Any], params: dict[str, Any], source: Source = None) -> Any:
+    """Run an operation with NumPy; every tracer has lost its trace here. `source` is its place, where that is known."""
+    for i, a in enumerate(args):
+        if type(a) in PYTHON_SCALARS or (type(a) is np.ndarray and a.dtype in NUMBERS):
+            continue
         if isinstance(a, Tracer):
             raise a.owner.escaped(a, primitive.name)
+        args = [*args[:i], plain_operand(primitive, a, i), *args[i + 1 :]]
     try:
         return primitive.impl(*args, **params)
     except Exception as error:
-        fail(primitive, args, params, error, user_source())
+        fail(primitive, args, params, error, source or user_source())
+
+
+def plain_operand(primitive: Primitive, x: Any, i: int) -> Any:
+    """Operand `i`, an array or a NumPy scalar, as a plain one; raises TypeError if it is not of numbers."""
+    return x if x.dtype in NUMBERS and is_a(x, np.generic) else as_numbers(x, f"{primitive.name}: operand {i}")
 
 
 def fail(

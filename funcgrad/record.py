@@ -19,7 +19,7 @@ import numpy as np
 
 from funcgrad.capture import Captures
 from funcgrad.config import config
-from funcgrad.core import Primitive, Trace, Tracer, fail, on_behalf
+from funcgrad.core import Primitive, Trace, Tracer, evaluate, fail, on_behalf, plain_operand
 from funcgrad.errors import reraise
 from funcgrad.ir import Equation, Literal, Program, Var
 from funcgrad.ir_check import check_program
@@ -96,24 +96,30 @@ class Record(Trace):
         ask: for a concrete recording that is to be run again for other values: `ask(tracer, how)` gives the value of a
             tracer where Python asks for it, and takes note.
         equations: what has been recorded; their atoms are tracers of this record and plain values.
-        captures: the arrays locked on the record's behalf.
+        captures: the arrays locked or copied on the record's behalf.
+        hold: `hold(array)` captures an array. What becomes a program (`keeps`) takes a copy as it is now, and so does
+            what is recorded inside such a recording; any other recording locks it until it is closed.
     """
 
-    __slots__ = ("abstract", "ask", "captures", "equations", "reverse")
+    __slots__ = ("abstract", "ask", "captures", "equations", "hold", "keeper", "reverse")
 
-    def __init__(self, parent: Trace | None, abstract: bool = False, reverse: bool = False) -> None:
+    def __init__(
+        self, parent: Trace | None, abstract: bool = False, reverse: bool = False, keeps: bool = False
+    ) -> None:
         super().__init__(parent)
         self.abstract, self.reverse = abstract, reverse
         self.ask: Callable[[RecordTracer, str | None], Any] | None = None
         self.equations: list[Equation] = []
         self.captures = Captures()
+        self.keeper = _keeper(parent) or (self.captures if abstract or keeps else None)
+        self.hold: Callable[[np.ndarray], np.ndarray] = self.captures.lock if self.keeper is None else self.keeper.copy
 
     def input(self, value: Any) -> RecordTracer:
         """A new input: of this value, or (abstract) of this value's aval."""
         if self.abstract:
             return RecordTracer(self, None, aval_of(value), self.source or user_source())
         if is_a(value, np.ndarray):
-            value = self.captures.hold(value)
+            value = self.captures.lock(value)
         return RecordTracer(self, value, None, self.source or user_source())
 
     def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -128,11 +134,15 @@ class Record(Trace):
                 wanted.append(a.active)
                 continue
             wanted.append(False)
-            if kind is np.ndarray or issubclass(kind, np.ndarray):
-                captured = True
-            elif isinstance(a, Tracer) and not self._encloses(a):
-                raise a.owner.escaped(a, primitive.name)
             values.append(a)
+            if kind in PYTHON_SCALARS:
+                continue
+            if is_a(a, np.ndarray):
+                captured = True
+            elif not isinstance(a, Tracer):
+                plain_operand(primitive, a, len(values) - 1)
+            elif not self._encloses(a):
+                raise a.owner.escaped(a, primitive.name)
         source = self.source or user_source()
         # Whether an operation across examples is the same for all of them is known to the owner of the axis alone.
         later = (self.abstract and (primitive.effect or primitive.collective is not None)) or (
@@ -144,7 +154,7 @@ class Record(Trace):
         if carries is not None:
             wanted = [w and c for w, c in zip(wanted, carries, strict=True)] if carries else [False] * len(wanted)
         if captured:
-            args = [self.captures.hold(a) if is_a(a, np.ndarray) else a for a in args]
+            args = self._captured(primitive, args)
             values = [a.value if type(a) is RecordTracer and a.owner is self else a for a in args]
         kept = None
         if self.abstract:
@@ -171,6 +181,17 @@ class Record(Trace):
         self.equations.append(Equation(primitive, args, tracers, params, source, values, wanted, kept))
         return tracers
 
+    def _captured(self, primitive: Primitive, args: Sequence[Any]) -> Sequence[Any]:
+        """The operands with arrays that do not change, of numbers."""
+        hold = self.hold
+        try:
+            return [hold(a) if is_a(a, np.ndarray) else a for a in args]
+        except TypeError:
+            for i, a in enumerate(args):
+                if is_a(a, np.ndarray):
+                    plain_operand(primitive, a, i)
+            raise
+
     def _encloses(self, tracer: Tracer) -> bool:
         """Whether a tracer that is not ours belongs to a trace around this one."""
         return self.parent is not None and self.parent.descends_from(tracer.owner)
@@ -195,10 +216,7 @@ class Record(Trace):
                 return primitive.forward(values, wanted, **params)
             if parent is not None:
                 return parent.process(primitive, values, params)
-            try:
-                return primitive.impl(*values, **params)
-            except Exception as error:
-                fail(primitive, values, params, error, source)
+            return evaluate(primitive, values, params, source)
 
     def _abstract(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any], source: Source) -> Any:
         try:
@@ -228,6 +246,15 @@ class Record(Trace):
         return built
 
 
+def _keeper(trace: Trace | None) -> Captures | None:
+    """Where the recording around that becomes a program keeps its copies."""
+    while trace is not None:
+        if isinstance(trace, Record):
+            return trace.keeper
+        trace = trace.parent
+    return None
+
+
 def _freeze(
     record: Record,
     recorded: Sequence[Equation],
@@ -238,18 +265,17 @@ def _freeze(
 ) -> Program:
     env: dict[int, Var] = {id(t): Var(t.aval) for t in inputs}
     consts: dict[int, tuple[Var, Any]] = {}
+    keep = (record.keeper or record.captures).copy
 
     def atom(x: Any) -> Var | Literal:
         if isinstance(x, Tracer) and x.owner is record:
             return env[id(x)]
-        if not isinstance(x, Tracer) and (not is_a(x, np.ndarray) or x.ndim == 0):
-            return Literal(x[()] if is_a(x, np.ndarray) else x)
+        if is_a(x, np.ndarray):
+            x = keep(x) if x.ndim else x[()]
+        if not is_a(x, (Tracer, np.ndarray)):
+            return Literal(x)
         if id(x) not in consts:
-            value = x
-            if is_a(x, np.ndarray):  # the program must not change when the user's array does
-                value = x.copy()
-                value.flags.writeable = False
-            consts[id(x)] = Var(aval_of(x)), value
+            consts[id(x)] = Var(aval_of(x)), x
         return consts[id(x)][0]
 
     equations: list[Equation] = []

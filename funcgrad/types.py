@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
 __all__ = [
+    "NUMBERS",
     "PYTHON_SCALARS",
     "ShapeDtypeStruct",
     "ShapedArray",
+    "as_numbers",
     "aval_of",
     "broadcast_shapes",
     "dtype_of",
@@ -28,7 +30,7 @@ __all__ = [
     "is_inexact",
     "is_weak",
     "loop_dtypes",
-    "refuse_subclass",
+    "no_numbers",
     "result_dtype",
     "shape_of",
     "short_dtype",
@@ -41,6 +43,9 @@ T = TypeVar("T")
 PYTHON_SCALARS = frozenset((bool, int, float, complex))
 _WEAK_DTYPES = {bool: np.dtype(bool), int: np.dtype(int), float: np.dtype(float), complex: np.dtype(complex)}
 _WEAK_TYPES = {"b": bool, "i": int, "f": float, "c": complex}
+
+NUMBERS = frozenset(np.dtype(code) for code in "?bhilqpBHILQPefdgFDG")
+"""The dtypes of numbers, in the machine's byte order."""
 
 float0 = np.dtype([("float0", np.void, 0)])
 """The dtype of the tangent of an integer or boolean: it holds nothing."""
@@ -116,13 +121,49 @@ def is_a(x: object, kinds: type[T] | tuple[type[T], ...]) -> TypeIs[T]:
     return issubclass(type(x), kinds)
 
 
-def refuse_subclass(x: np.ndarray[Any, Any], name: str) -> None:
-    """Raise TypeError for a masked array or a matrix, whose meaning would be lost in tracing."""
+def no_numbers(x: Any, name: str) -> TypeError | None:
+    """The error for an array (or a NumPy scalar, a dtype) that does not hold numbers, called `name`; None if it does.
+
+    Numbers are booleans, integers, floats and complex numbers. A masked array, whose mask would be forgotten, and a
+    matrix, whose `*` means another thing, are refused too.
+    """
     kinds = {c.__name__ for c in type(x).__mro__}
     if "MaskedArray" in kinds:
-        raise TypeError(f"{name} is a masked array, whose mask would be forgotten: use x.filled(value) and np.where")
+        return TypeError(f"{name} is a masked array, whose mask would be forgotten: use x.filled(value) and np.where")
     if "matrix" in kinds:
-        raise TypeError(f"{name} is a matrix, whose * means @: use numpy.asarray(x)")
+        return TypeError(f"{name} is a matrix, whose * means @: use numpy.asarray(x)")
+    dtype = x if isinstance(x, np.dtype) else x.dtype
+    if dtype.kind in "biufc":
+        return None
+    what = f"{name} has dtype {dtype}, which is not of numbers"
+    if is_a(x, np.ndarray) and x.ndim:
+        what += f" (shape {x.shape})"
+    if dtype.names:
+        remedy = f"take a field, x[{dtype.names[0]!r}], or numpy.lib.recfunctions.structured_to_unstructured(x)"
+    else:
+        remedy = _REMEDIES.get(dtype.kind, "make it an array of numbers with .astype(float)")
+    return TypeError(f"{what}: {remedy}")
+
+
+_REMEDIES = {
+    "M": "make it an array of numbers first, such as ((x - x[0]) / numpy.timedelta64(1, 's')).astype(float)",
+    "m": "make it an array of numbers first, such as (x / numpy.timedelta64(1, 's')).astype(float)",
+    "V": "make it an array of numbers first, such as numpy.frombuffer(x, dtype)",
+}
+
+
+def as_numbers(x: Any, name: str) -> Any:
+    """An array or NumPy scalar as one of numbers: a plain `numpy.ndarray` in the machine's byte order.
+
+    This is the one place where data that is not numbers is refused: TypeError, with what `x` is called and a remedy.
+    """
+    error = no_numbers(x, name)
+    if error is not None and x.dtype != float0:
+        raise error
+    if not is_a(x, np.ndarray):
+        return x
+    plain = x if type(x) is np.ndarray else x.view(np.ndarray)
+    return plain if plain.dtype.isnative else plain.astype(plain.dtype.newbyteorder("="))
 
 
 def shape_of(x: Any) -> tuple[int, ...]:

@@ -113,7 +113,7 @@ def _own(x: Any) -> Any:
 @contextmanager
 def recorded_path(fun: Callable[..., Any], leaves: Sequence[Any]) -> Iterator[Path]:
     """Record a function of flat arguments at these values; what it captured is locked until the end of the block."""
-    record = _Recorder(None)
+    record = _Recorder(None, keeps=True)
     record.ask = questions = _Questions(record)
     start = perf_counter()
     try:

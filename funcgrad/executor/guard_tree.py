@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.capture import owned
 from funcgrad.core import Tracer
 from funcgrad.executor.guard_record import Path
 from funcgrad.ir import Atom, Equation, Literal, Program, Var
@@ -217,8 +218,7 @@ class _Fork:
         for var, known in self.tree.consts.items():
             if _same_array(x, known):
                 return var
-        value = x.copy()  # the program must not change when the user's array does
-        value.flags.writeable = False
+        value = owned(x)
         var = Var(aval_of(value))
         self.tree.consts[var] = value
         return var

@@ -18,7 +18,7 @@ from funcgrad.errors import UnsupportedFunctionError
 from funcgrad.ops.math import UFUNCS
 from funcgrad.ops.special import special_primitive
 from funcgrad.source import describe, user_source
-from funcgrad.types import PYTHON_SCALARS, dtype_of, is_a, refuse_subclass
+from funcgrad.types import NUMBERS, PYTHON_SCALARS, as_numbers, dtype_of, is_a
 
 __all__ = ["FUNCTIONS", "UFUNC_METHODS", "array_operand", "implements", "install", "operand", "strong"]
 
@@ -56,19 +56,13 @@ def operand(x: Any) -> Any:
 
     Raises TypeError for what is no number.
     """
-    if type(x) in _PLAIN or is_a(x, (Tracer, np.generic)):
+    if type(x) in PYTHON_SCALARS or (type(x) is np.ndarray and x.dtype in NUMBERS) or isinstance(x, Tracer):
         return x
-    if is_a(x, np.ndarray):
-        refuse_subclass(x, "an operand")
-        if isinstance(x, np.matrix):
-            raise TypeError("a numpy.matrix has operators of its own, so it cannot be traced: use numpy.asarray(x)")
-        return x.view(np.ndarray)
+    if is_a(x, (np.ndarray, np.generic)):
+        return as_numbers(x, "an operand")
     if isinstance(x, (list, tuple)) and any(isinstance(leaf, Tracer) for leaf in _flat(x)):
         return np.stack([array_operand(item) for item in x])
-    array = np.asarray(x)
-    if array.dtype.kind not in "biufc":
-        raise TypeError(f"cannot use a {type(x).__name__} (dtype {array.dtype}) beside a traced array")
-    return array
+    return as_numbers(np.asarray(x), f"an operand (a {type(x).__name__})")
 
 
 def _flat(x: Any) -> list[Any]:

@@ -12,9 +12,18 @@ from funcgrad.capture import is_write_error
 from funcgrad.conversions import captured_write_error
 from funcgrad.core import Tracer
 from funcgrad.errors import TracerArrayConversionError, fold_traceback, locate
-from funcgrad.types import PYTHON_SCALARS, is_a, refuse_subclass
+from funcgrad.types import NUMBERS, PYTHON_SCALARS, as_numbers, is_a, no_numbers
 
-__all__ = ["boundary", "check_callable", "differentiable_leaf", "leaving", "of_chosen", "own_value", "split_aux"]
+__all__ = [
+    "boundary",
+    "check_callable",
+    "differentiable_leaf",
+    "leaving",
+    "of_chosen",
+    "own_value",
+    "plain_leaf",
+    "split_aux",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,18 +65,24 @@ def check_callable(fun: Any, name: str) -> None:
 
 
 def differentiable_leaf(x: Any, name: str, transform: str) -> None:
-    """Raise TypeError unless a leaf of an argument is an array, a tracer or a number."""
-    if is_a(x, (Tracer, np.generic)) or type(x) in PYTHON_SCALARS:
-        if is_a(x, np.generic) and x.dtype.kind not in "biufc":
-            raise TypeError(f"{transform}: {name} has dtype {x.dtype}; it must be a number or an array of numbers")
+    """Raise TypeError unless a leaf of an argument is a number, an array of numbers, or a tracer."""
+    if type(x) in PYTHON_SCALARS or (type(x) is np.ndarray and x.dtype in NUMBERS) or isinstance(x, Tracer):
         return
-    if not is_a(x, np.ndarray):
-        hint = "; convert it with numpy.asarray first" if hasattr(x, "__array__") else ""
-        raise TypeError(f"{transform}: {name} is a {type(x).__name__}, not an array or a number{hint}")
-    if type(x) is not np.ndarray:
-        refuse_subclass(x, f"{transform}: {name}")
-    if x.dtype.kind not in "biufc":
-        raise TypeError(f"{transform}: {name} has dtype {x.dtype}; it must be an array of numbers")
+    if is_a(x, (np.ndarray, np.generic)):
+        error = no_numbers(x, f"{transform}: {name}")
+        if error is not None:
+            raise error
+        return
+    hint = "; convert it with numpy.asarray first" if hasattr(x, "__array__") else ""
+    raise TypeError(f"{transform}: {name} is a {type(x).__name__}, not an array or a number{hint}")
+
+
+def plain_leaf(x: Any, name: Callable[[], str], transform: str) -> Any:
+    """A leaf of an argument as a transformation takes it, an array as a plain one; raises as `differentiable_leaf`."""
+    if type(x) in PYTHON_SCALARS or isinstance(x, Tracer):
+        return x
+    differentiable_leaf(x, name(), transform)
+    return as_numbers(x, "an argument")
 
 
 def of_chosen(

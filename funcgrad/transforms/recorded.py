@@ -16,10 +16,10 @@ from funcgrad._tree_def import label_of
 from funcgrad.core import Primitive, Tracer, axes_in_scope, current_trace
 from funcgrad.errors import ConcretizationTypeError
 from funcgrad.ir import Program
-from funcgrad.transforms.boundary import differentiable_leaf, own_value
+from funcgrad.transforms.boundary import own_value, plain_leaf
 from funcgrad.transforms.call import close
 from funcgrad.transforms.make_ir import trace_to_program
-from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, is_a
+from funcgrad.types import NUMBERS, PYTHON_SCALARS, ShapedArray, aval_of, is_a
 
 __all__ = ["Recorded", "Seen", "Static", "as_tuple"]
 
@@ -67,6 +67,12 @@ def _told_apart(value: Any) -> Any:
     if type(value) in (tuple, frozenset):
         return type(value), type(value)(map(_told_apart, value))
     return type(value), repr(value) if type(value) in (float, complex) else value, value
+
+
+def _argument(traced: Sequence[Any], named: dict[str, Any], i: int) -> str:
+    """What leaf `i` of the arguments is called."""
+    path = tree.leaves_with_path((tuple(traced), named))[i][0]
+    return f"argument {tree.keystr(path[1:])}"
 
 
 def _whole(result: Any) -> Any:
@@ -169,9 +175,9 @@ class Recorded:
         """The program for these arguments, recorded if there is none yet, or what `branching` made of the function
         where it branches on values; the flat traced arguments; their tree."""
         leaves, in_tree = tree.flatten((tuple(traced), named))
-        for x in leaves:
-            if type(x) is not np.ndarray and not isinstance(x, ShapedArray):
-                differentiable_leaf(x, "an argument", name)
+        for i, x in enumerate(leaves):
+            if not (type(x) is np.ndarray and x.dtype in NUMBERS) and not isinstance(x, ShapedArray):
+                leaves[i] = plain_leaf(x, lambda i=i: _argument(traced, named, i), name)
         key = self.key(fixed, leaves, in_tree)
         program = self.programs.get(key)
         if program is None:
@@ -208,7 +214,6 @@ class Recorded:
             with self.lock:
                 return self.programs.setdefault(key, made)
         if not any(isinstance(c, Tracer) for c in program.consts):  # those belong to this call alone
-            program.consts = tuple(map(own_value, program.consts))  # as they are now, whatever is written there later
             with self.lock:
                 program = self.programs.setdefault(key, program)
         return program
