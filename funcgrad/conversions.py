@@ -121,12 +121,19 @@ def _no_array(self: Any, number: bool = False) -> TracerArrayConversionError:
     )
 
 
+def _refused(self: Any, number: bool = False) -> BaseException:
+    """The error for what NumPy would do with a value: a function that catches it is not what it is with values."""
+    error = _no_array(self, number)
+    return error if number and self.shape else self.unanswered(error)
+
+
 def _no_value(self: Any, what: str, kind: type[Exception], remedy: str) -> NoReturn:
     frame = user_frame()
-    raise kind(
+    error = kind(
         f"{what} needs a value, but this traced {self.aval} has none: it stands for every value of its type (make_ir, "
         f"jit) or for every example (vmap)\n  at {_place(frame)}\n  {remedy}"
     )
+    raise self.unanswered(error)
 
 
 # ------------------------------------------------------------------------------------------------- Python numbers
@@ -187,18 +194,18 @@ def _checked(self: Any) -> None:
     frame: FrameType = sys._getframe(2)  # of who called `__float__`
     if self.differentiated:
         if not _allows(frame, action(frame)):
-            raise _no_array(self, number=True)
+            raise _refused(self, number=True)
         return
     user = user_frame()
     if user is not None and _computes(user, action(user)):
-        raise _no_array(self, number=True)
+        raise _refused(self, number=True)
 
 
 def _checked_method(self: Any) -> None:
     """Raise if it is not the user who calls a method that gives plain numbers."""
     frame: FrameType = sys._getframe(2)
     if self.dtype.kind in "fc" and self.differentiated and is_library(frame):
-        raise _no_array(self, number=True)
+        raise _refused(self, number=True)
 
 
 _CONTROL = "Use np.where, funcgrad.lax.cond or funcgrad.lax.while_loop, or pass it as a static argument."
@@ -295,7 +302,7 @@ def _contains(self: Any, x: Any) -> bool:
 
 
 def _array(self: Any, dtype: Any = None, copy: Any = None) -> Any:
-    raise _no_array(self)
+    raise _refused(self)
 
 
 def _text(self: Any) -> str:

@@ -26,6 +26,7 @@ from funcgrad.types import NUMBERS, PYTHON_SCALARS, ShapedArray, as_numbers, ava
 __all__ = [
     "Axes",
     "Primitive",
+    "Question",
     "Trace",
     "Tracer",
     "axes_in_scope",
@@ -167,6 +168,18 @@ def fail(
     reraise(primitive.name, args, error, source)
 
 
+class Question(BaseException):
+    """Python asks for a value where there is none, but could be: not for the user's code to catch.
+
+    Attributes:
+        error: what the user meets if there is no value after all.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class Trace:
     """A way to interpret operations.
 
@@ -174,13 +187,19 @@ class Trace:
         parent: the trace under which this one runs its rules; None for plain evaluation.
         source: set while operations are done on behalf of an equation whose place in the user's code is known.
         axes: the named axes in scope.
+        border: where a question ends that this trace has no answer to: "" at the parent's, "error" here, by an error
+            that the user meets; "again" here, by a `Question`, since the function can be run again with values.
+        refused: the error for the first question that had no answer. The user's code may catch it, but what it does
+            then is not what it would do with values: nothing is made of such a run.
     """
 
-    __slots__ = ("axes", "parent", "source")
+    __slots__ = ("axes", "border", "parent", "refused", "source")
 
     def __init__(self, parent: Trace | None) -> None:
         self.parent = parent
         self.source: Source = None
+        self.border = ""
+        self.refused: Exception | None = None
         self.axes: Axes = () if parent is None else parent.axes
 
     def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -190,6 +209,34 @@ class Trace:
     def escaped(self, tracer: Tracer, name: str) -> Exception:
         """The error for a tracer of this trace that an operation meets outside it."""
         return escaped(tracer, name)
+
+    def refuse(self, error: Exception) -> BaseException:
+        """What to raise where Python asks for a value that nobody has; those whom it concerns take note."""
+        trace: Trace | None = self
+        while trace is not None:
+            if trace.refused is None:
+                trace.refused = error
+            if trace.border:
+                return Question(error) if trace.border == "again" else error
+            trace = trace.parent
+        return error
+
+    def forgive(self, error: Exception) -> None:
+        """Forget a question, after the package itself has found another way."""
+        trace: Trace | None = self
+        while trace is not None:
+            if trace.refused is error:
+                trace.refused = None
+            trace = trace.parent
+
+    def accept(self) -> None:
+        """Raise if a question had no answer in a run that has come to its end all the same."""
+        if self.refused is None:
+            return
+        error = self.refuse(self.refused)
+        if error is self.refused:
+            error.add_note("  the function caught this error and went on: with a value it would do something else")
+        raise error
 
     def descends_from(self, other: Trace) -> bool:
         """Whether `other` is this trace or one that encloses it."""
@@ -287,6 +334,10 @@ class Tracer:
         only then, and takes note.
         """
         raise NotImplementedError
+
+    def unanswered(self, error: Exception) -> BaseException:
+        """What to raise where Python asks for a value that this has not."""
+        return self.owner.refuse(error)
 
     @property
     def differentiated(self) -> bool:

@@ -79,6 +79,9 @@ class RecordTracer(Tracer):
         ask = self.owner.ask  # type: ignore[attr-defined]
         return value if ask is None or value is None else ask(self, how)
 
+    def unanswered(self, error: Exception) -> BaseException:
+        return self.value.unanswered(error) if isinstance(self.value, Tracer) else super().unanswered(error)
+
     @property
     def differentiated(self) -> bool:
         value = self.value

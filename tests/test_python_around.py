@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import math
 import numbers
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import singledispatch
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from funcgrad import grad, jit, jvp, make_ir, vmap
+from funcgrad import checkpoint, custom_jvp, eval_shape, grad, jit, jvp, lax, make_ir, vmap
 from funcgrad.core import Tracer
 
 # ------------------------------------------------------------------------------------------------ of what class it is
@@ -150,3 +154,239 @@ def test_the_tracer_is_itself_for_the_library() -> None:
 
     grad(f)(np.ones(2))
     jit(f)(np.ones(2))
+
+
+# ---------------------------------------------------------------------------- questions that the user's code catches
+
+
+def catches_exception(x: Any) -> Any:
+    try:
+        return x * 2 if x > 0 else x * 3
+    except Exception:
+        return x * 100
+
+
+def catches_all(x: Any) -> Any:
+    try:
+        return x * 2 if x > 0 else x * 3
+    except:  # noqa: E722
+        return x * 100
+
+
+def catches_base(x: Any) -> Any:
+    try:
+        return x * 2 if x > 0 else x * 3
+    except BaseException:
+        return x * 100
+
+
+def returns_at_last(x: Any) -> Any:
+    y = x * 100
+    try:
+        y = x * 2 if x > 0 else x * 3
+    finally:
+        return y  # noqa: B012
+
+
+def suppresses(x: Any) -> Any:
+    y = x * 100
+    with contextlib.suppress(BaseException):
+        y = x * 2 if x > 0 else x * 3
+    return y
+
+
+def generates(x: Any) -> Any:
+    def values() -> Any:
+        try:
+            yield x * 2 if x > 0 else x * 3
+        except Exception:
+            yield x * 100
+
+    return next(values())
+
+
+def retries(x: Any) -> Any:
+    while True:
+        try:
+            return x * 2 if x > 0 else x * 3
+        except Exception:
+            continue
+
+
+def raises_another(x: Any) -> Any:
+    try:
+        return x * 2 if x > 0 else x * 3
+    except TypeError as error:
+        raise ValueError("no number") from error
+
+
+def leaves_the_program(x: Any) -> Any:
+    try:
+        return x * 2 if x > 0 else x * 3
+    except BaseException:
+        sys.exit(1)
+
+
+def asks_by_float(x: Any) -> Any:
+    try:
+        return x * 2 if float(x) > 0 else x * 3
+    except Exception:
+        return x * 100
+
+
+def asks_by_index(x: Any) -> Any:
+    try:
+        return x * [2, 3][int(x < 0)]
+    except Exception:
+        return x * 100
+
+
+def asks_by_mask(x: Any) -> Any:
+    try:
+        z = np.stack([x, x, -x])
+        return x * (len(z[z > 0]) if x > 0 else 3)
+    except Exception:
+        return x * 100
+
+
+def asks_in_an_inner_jit(x: Any) -> Any:
+    try:
+        return jit(lambda x: x * 2 if x > 0 else x * 3)(x)
+    except Exception:
+        return x * 100
+
+
+def asks_in_a_checkpoint(x: Any) -> Any:
+    try:
+        return checkpoint(lambda x: x * 2 if x > 0 else x * 3)(x)
+    except Exception:
+        return x * 100
+
+
+@custom_jvp
+def custom(x: Any) -> Any:
+    return x * 2 if x > 0 else x * 3
+
+
+custom.defjvps(lambda t, out, x: t * (2 if x > 0 else 3))
+
+
+def asks_in_a_custom_rule(x: Any) -> Any:
+    try:
+        return custom(x)
+    except Exception:
+        return x * 100
+
+
+CATCHING = [catches_exception, catches_all, catches_base, returns_at_last, suppresses, generates, retries,
+            raises_another, leaves_the_program, asks_by_float, asks_by_index, asks_by_mask, asks_in_an_inner_jit,
+            asks_in_a_checkpoint, asks_in_a_custom_rule]  # fmt: skip
+HANGING = [retries]  # without a value, which is their own doing
+
+
+@pytest.mark.parametrize("fun", CATCHING, ids=lambda f: f.__name__)
+def test_what_was_caught_is_not_compiled(fun: Any) -> None:
+    want = [2.0, -3.0, 4.0, -6.0]
+    compiled, gradient, outer = jit(fun), jit(grad(fun)), jit(lambda x: jit(fun)(x) + 0.0)
+    values = [1.0, -1.0, 2.0, -2.0]
+    if fun is asks_by_float:  # where values differ in each call nothing is compiled, with a warning
+        values, want = values[:2], want[:2]
+    assert [compiled(x) for x in values] == want
+    assert [outer(x) for x in values] == want
+    if fun is not asks_by_mask:
+        assert [grad(fun)(x) for x in values] == [gradient(x) for x in values] == [2.0, 3.0, 2.0, 3.0][: len(values)]
+
+
+ABSTRACT: dict[str, Callable[[Any, Any], Any]] = {
+    "vmap": lambda f, x: vmap(f)(np.array([x, -x])),
+    "make_ir": lambda f, x: make_ir(f)(x),
+    "eval_shape": eval_shape,
+    "jit without guards": lambda f, x: jit(f, guards=False)(x),
+    "scan in jit": lambda f, x: jit(lambda x: lax.scan(lambda c, y: (c, f(y)), x, np.arange(3.0) - x))(x),
+    "cond in jit": lambda f, x: jit(lambda x: lax.cond(x > 9, f, lambda x: x * 0.5, x))(x),
+    "vmap in jit": lambda f, x: jit(vmap(f))(np.array([x, -x])),
+    "grad of vmap": lambda f, x: grad(lambda x: np.sum(vmap(f)(x)))(np.array([x, -x])),
+    "vmap of grad": lambda f, x: vmap(grad(f))(np.array([x, -x])),
+}
+
+
+@pytest.mark.parametrize("way", ABSTRACT.values(), ids=ABSTRACT)
+@pytest.mark.parametrize("fun", [f for f in CATCHING if f not in HANGING], ids=lambda f: f.__name__)
+def test_what_was_caught_is_an_error_where_there_is_no_value(fun: Any, way: Any) -> None:
+    kinds = {raises_another: (ValueError, TypeError), leaves_the_program: (SystemExit, TypeError)}
+    with pytest.raises(kinds.get(fun, TypeError)) as caught:
+        way(fun, 1.0)
+    if fun not in kinds and "inner" not in fun.__name__ and "mask" not in fun.__name__:
+        assert Path(__file__).name in str(caught.value)
+
+
+def array_of_it(x: Any) -> Any:
+    try:
+        return x * np.asarray(x)
+    except Exception:
+        return x * 100
+
+
+def number_of_it(x: Any) -> Any:
+    try:
+        return x * np.float64(x)
+    except Exception:
+        return x * 100
+
+
+def written_into(x: Any) -> Any:
+    a = np.zeros(1)
+    with contextlib.suppress(Exception):
+        a[0] = x
+    return x * a[0]
+
+
+DIFFERENTIATED = {
+    "grad": lambda f: grad(f)(2.0),
+    "jvp": lambda f: jvp(f, (2.0,), (1.0,)),
+    "jit of grad": lambda f: jit(grad(f))(2.0),
+    "grad of jit": lambda f: grad(jit(f))(2.0),
+    "vmap": lambda f: vmap(f)(np.ones(2)),
+    "jit": lambda f: jit(f)(2.0),
+}
+
+
+@pytest.mark.parametrize("way", DIFFERENTIATED.values(), ids=DIFFERENTIATED)
+@pytest.mark.parametrize("fun", [array_of_it, number_of_it, written_into], ids=lambda f: f.__name__)
+def test_a_refused_conversion_that_was_caught_is_an_error(fun: Any, way: Any) -> None:
+    with pytest.raises(TypeError, match="went on"):
+        way(fun)
+
+
+def test_what_numpy_refuses_as_well_may_be_caught() -> None:
+    def f(x: Any) -> Any:
+        try:
+            return math.exp(x)  # of one number
+        except TypeError:
+            return np.sum(np.exp(x))
+
+    x = np.array([0.5, 1.0])
+    assert f(x) == jit(f)(x)
+    np.testing.assert_allclose(grad(f)(x), np.exp(x))
+
+
+def test_a_refusal_is_forgotten() -> None:
+    """One refusal does not make every later use of the same function fail."""
+    with pytest.raises(TypeError, match="went on"):
+        vmap(catches_exception)(np.array([1.0, -1.0]))
+    np.testing.assert_array_equal(vmap(lambda x: x * 2)(np.array([1.0])), [2.0])
+    assert jit(catches_exception)(-1.0) == -3.0
+
+
+def test_a_function_with_another_way_for_what_fails_anyhow() -> None:
+    """What raises whatever the values may be caught: without `jit` it is caught as well."""
+
+    def f(x: Any) -> Any:
+        try:
+            return np.sum(vmap(lambda x: x if x > 0 else -x)(x))
+        except TypeError:
+            return np.sum(np.abs(x))
+
+    x = np.array([1.0, -2.0])
+    assert f(x) == jit(f)(x) == jit(f)(x) == 3.0
+    np.testing.assert_array_equal(jit(grad(f))(x), [1.0, -1.0])

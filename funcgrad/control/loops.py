@@ -185,7 +185,10 @@ def _untouched(name: str, record: Callable[[list[Any]], Program], leaves: list[A
     """The carry of a loop without steps: a Python scalar takes on the dtype that would come out."""
     try:
         return _fixed_point(name, record, leaves, treedef)[1]
-    except (ConcretizationTypeError, TracerArrayConversionError):  # the body asks for values
+    except (ConcretizationTypeError, TracerArrayConversionError) as error:  # the body asks for values
+        trace = current_trace()
+        if trace is not None:
+            trace.forgive(error)
         return [_strong(x, dtype_of(x)) if is_weak(x) else x for x in leaves]
 
 

@@ -115,11 +115,13 @@ def recorded_path(fun: Callable[..., Any], leaves: Sequence[Any]) -> Iterator[Pa
     """Record a function of flat arguments at these values; what it captured is locked until the end of the block."""
     record = _Recorder(None, keeps=True)
     record.ask = questions = _Questions(record)
+    record.border = "error"
     start = perf_counter()
     try:
         inputs = [record.input(x) for x in leaves]
         with under(record):
             result = fun(*inputs)
+        record.accept()
         outputs, out_tree = tree.flatten(result)
         for path, x in tree.leaves_with_path(result):
             differentiable_leaf(x, f"output{tree.keystr(path)}", "jit")

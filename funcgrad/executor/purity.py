@@ -29,7 +29,7 @@ def check(recorded: Recorded, args: Sequence[Any], kwargs: dict[str, Any]) -> No
     known, leaves, in_tree = recorded.program("jit", fixed, traced, named)
     try:
         if isinstance(known, Program):
-            again = trace_to_program(recorded.flat(fixed, in_tree), [aval_of(x) for x in leaves])
+            again = trace_to_program(recorded.flat(fixed, in_tree), [aval_of(x) for x in leaves], "jit", "error")
             compare(known, again)
         else:
             known.compare(leaves)

@@ -47,10 +47,11 @@ def _concrete_mask(mask: Any) -> Any:
         return mask
     value = mask.concrete("bytes")
     if value is None:
-        raise ConcretizationTypeError(
+        error = ConcretizationTypeError(
             "indexing with a boolean mask gives a shape that depends on values, which are not known here: use "
             "np.where(mask, x, 0), or multiply by the mask"
         )
+        raise mask.unanswered(error)
     return value
 
 

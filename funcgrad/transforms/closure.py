@@ -97,6 +97,7 @@ class Discovery(Record):
         try:
             with under(self):
                 leaves = tree.leaves(fun(*known))
+            self.accept()
             return [aval_of(self.own(x)) for x in leaves]
         finally:
             self.close()

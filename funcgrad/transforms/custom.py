@@ -168,7 +168,8 @@ class _Call:
         elif at is not None and hands_on(at) and held_by(self.functions, self.scope):
             try:
                 self.look_into()
-            except ConcretizationTypeError:
+            except ConcretizationTypeError as error:
+                at.forgive(error)
                 return  # the function needs values, and has them when it runs
 
     def look_into(self) -> None:

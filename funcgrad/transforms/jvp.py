@@ -51,6 +51,9 @@ class JVPTracer(Tracer):
     def concrete(self, how: str | None = None) -> Any:
         return self.primal.concrete(how) if isinstance(self.primal, Tracer) else self.primal
 
+    def unanswered(self, error: Exception) -> BaseException:
+        return self.primal.unanswered(error) if isinstance(self.primal, Tracer) else super().unanswered(error)
+
 
 class JVPTrace(Trace):
     """Applies each primitive to the primals, and its JVP rule to the tangents, under the parent."""
@@ -139,6 +142,7 @@ def jvp(
             for x, t in zip(leaves, _tangent_leaves(tuple(primals), tuple(tangents)), strict=True)
         ]
         result = fun(*treedef.unflatten(inputs))
+    trace.accept()
     out, aux = split_aux(result) if has_aux else (result, None)
     out_leaves, out_tree = tree.flatten(out)
     for x in out_leaves:

@@ -91,7 +91,8 @@ def record_linear(
 
     def ask(tracer: RecordTracer, how: str | None) -> None:
         if how is not None:
-            raise _fault(what, f"Python asks for a value that depends on them ({how})", user_source())
+            error = _fault(what, f"Python asks for a value that depends on them ({how})", user_source())
+            raise tracer.owner.refuse(error)
 
     with record_function(fun, zeros, in_tree, False, ask=ask) as recording:
         values = [recording.value(x) for x in recording.outputs]

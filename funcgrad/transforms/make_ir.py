@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad.core import current_trace, under
+from funcgrad.core import Question, current_trace, under
 from funcgrad.ir import Program
 from funcgrad.record import Record
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, of_chosen
@@ -18,25 +18,33 @@ from funcgrad.types import ShapedArray, aval_of, is_a
 __all__ = ["eval_shape", "make_ir", "trace_to_program"]
 
 
-def trace_to_program(fun: Callable[..., Any], args: Sequence[Any], name: str = "make_ir") -> Program:
+def trace_to_program(fun: Callable[..., Any], args: Sequence[Any], name: str = "make_ir", border: str = "") -> Program:
     """Record `fun` abstractly; a leaf of `args` is an array, a number, a tracer or a ShapeDtypeStruct.
 
     Raises TypeError for other leaves, and for what `fun` returns besides arrays and numbers, in the name of `name`.
+    Where `fun` asks for values, whether or not it catches the error, what `border` says is raised (see `Trace`).
     """
     paths, in_tree = tree.flatten_with_path(tuple(args))
     for path, x in paths:
         if not isinstance(x, ShapedArray):
             differentiable_leaf(x, f"argument {tree.keystr(path)}", name)
     record = Record(current_trace(), abstract=True)
+    record.border = border
     try:
         inputs = [record.input(x) for _, x in paths]
         with under(record):
             out = fun(*in_tree.unflatten(inputs))
+        record.accept()
         outputs, out_tree = tree.flatten(out)
         for path, x in tree.leaves_with_path(out):
             differentiable_leaf(x, f"output{tree.keystr(path)}", name)
         return record.program(inputs, outputs, in_tree, out_tree)
+    except (Exception, SystemExit) as error:
+        if border == "again" and record.refused is not None:  # it may follow from an error that the function caught
+            raise Question(record.refused) from error
+        raise
     finally:
+        record.border = ""
         record.close()
 
 
@@ -67,7 +75,7 @@ def make_ir(fun: Callable[..., Any], static_argnums: int | Sequence[int] = ()) -
     def make_ir_fun(*args: Any, **kwargs: Any) -> Program:
         fixed = {i % len(args) for i in static}
         traced = [i for i in range(len(args)) if i not in fixed]
-        return trace_to_program(*of_chosen(fun, args, kwargs, traced))
+        return trace_to_program(*of_chosen(fun, args, kwargs, traced), border="error")
 
     return make_ir_fun
 
@@ -83,5 +91,5 @@ def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     >>> eval_shape(lambda a, b: a @ b, np.ones((2, 3)), ShapedArray((3, 4), np.float64))
     ShapedArray(f64[2,4])
     """
-    program = trace_to_program(lambda *chosen: fun(*chosen, **kwargs), args, "eval_shape")
+    program = trace_to_program(lambda *chosen: fun(*chosen, **kwargs), args, "eval_shape", "error")
     return program.out_tree.unflatten([aval_of(v) for v in program.outputs])

@@ -13,8 +13,7 @@ import numpy as np
 import funcgrad.tree as tree
 from funcgrad._tree_compile import NODE_LIMIT, compile_put, compile_take
 from funcgrad._tree_def import label_of
-from funcgrad.core import Primitive, Tracer, axes_in_scope, current_trace
-from funcgrad.errors import ConcretizationTypeError
+from funcgrad.core import Primitive, Question, Tracer, axes_in_scope, current_trace
 from funcgrad.ir import Program
 from funcgrad.transforms.boundary import own_value, plain_leaf
 from funcgrad.transforms.call import close
@@ -205,11 +204,13 @@ class Recorded:
     def _record(self, key: Any, fixed: dict[Any, Any], leaves: list[Any], in_tree: Any) -> Any:
         flat = self.flat(fixed, in_tree)
         avals = [aval_of(x) for x in leaves]
+        name, border = "checkpoint" if self.runner is None else "jit", "again" if self.guards else "error"
         try:
-            program = trace_to_program(flat, avals, "checkpoint" if self.runner is None else "jit")
-        except ConcretizationTypeError:
-            if not self.guards:
-                raise
+            program = trace_to_program(flat, avals, name, border)
+        except Question as question:
+            trace = current_trace()
+            if trace is not None:
+                trace.forgive(question.error)
             made = _whole if self.branching is None else self.branching(flat, avals)
             with self.lock:
                 return self.programs.setdefault(key, made)

@@ -67,6 +67,7 @@ def record_function(
     try:
         with under(record):
             result = fun(*in_tree.unflatten(recording.inputs))
+        record.accept()
     except BaseException:
         record.close()
         raise

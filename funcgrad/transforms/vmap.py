@@ -13,7 +13,7 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.core import Primitive, Trace, Tracer, current_trace, on_behalf, under
-from funcgrad.errors import InconclusiveRuleError, reraise
+from funcgrad.errors import ConcretizationTypeError, InconclusiveRuleError, reraise
 from funcgrad.ir import crosses
 from funcgrad.source import Source, user_source
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
@@ -62,7 +62,7 @@ class BatchTrace(Trace):
 
     def __init__(self, parent: Trace | None, size: int, axis_name: Any = None) -> None:
         super().__init__(parent)
-        self.size, self.axis_name = size, axis_name
+        self.size, self.axis_name, self.border = size, axis_name, "error"
         if axis_name is not None:
             self.axes = (*self.axes, (axis_name, size))
 
@@ -89,7 +89,10 @@ class BatchTrace(Trace):
             error = InconclusiveRuleError("has no batching rule")
             reraise(primitive.name, values, error, source)
         more = {"axis_name": self.axis_name} if primitive.nested else {}
-        return primitive.batch(values, mine, self.size, **more, **params)
+        try:
+            return primitive.batch(values, mine, self.size, **more, **params)
+        except ConcretizationTypeError as error:  # of a function that is the operation's, as one with its own rule
+            raise self.refuse(error)  # noqa: B904
 
 
 def vmap(
@@ -141,6 +144,7 @@ def vmap(
         with under(trace):
             given, named = in_tree.unflatten(inputs)
             out = fun(*given, **named)
+        trace.accept()
         out_paths, out_tree = tree.flatten_with_path(out)
         places = tree.flatten_prefix(out_axes, out, "vmap out_axes")
         results = [_output(trace, *item) for item in zip(out_paths, places, strict=True)]
