@@ -9,6 +9,7 @@ from __future__ import annotations
 from _thread import RLock  # `threading` would cost a millisecond of import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from operator import attrgetter
 from types import NoneType
 from typing import Any, TypeAlias
@@ -17,6 +18,9 @@ from funcgrad._tree_keys import DictKey, FlattenedIndexKey, GetAttrKey, Sequence
 
 Level: TypeAlias = tuple[tuple[Any, ...], Any]
 """One level of a tree: its children, and the static data needed to rebuild it from them."""
+
+rebuilding: ContextVar[type | None] = ContextVar("funcgrad_rebuilding", default=None)
+"""The class of users of which an instance is being made from children."""
 
 LEARNED_LIMIT = 4096  # classes remembered by sight; beyond this the memory is dropped and refilled
 
@@ -100,6 +104,19 @@ def kind_of(cls: type) -> Kind | None:
     return kind
 
 
+def announced(cls: type, build: Callable[[Any, tuple[Any, ...]], Any]) -> Callable[[Any, tuple[Any, ...]], Any]:
+    """`build` with `rebuilding` set: a user's `__init__` may convert its arguments, and traced ones must know."""
+
+    def made(data: Any, children: tuple[Any, ...]) -> Any:
+        token = rebuilding.set(cls)
+        try:
+            return build(data, children)
+        finally:
+            rebuilding.reset(token)
+
+    return made
+
+
 def learn(cls: type, remember: Callable[[type, Kind | None], None]) -> Kind | None:
     """`kind_of(cls)`, told to `remember` before any registration can change the answer."""
     with _lock:
@@ -121,10 +138,16 @@ def show_call(name: str, data: Any, children: Iterable[str]) -> str:
 def _named_tuple_kind(cls: Any) -> Kind:
     fields = tuple(cls._fields)
     keys = tuple(GetAttrKey(name) for name in fields)
+    plain = next(c for c in cls.__mro__ if "__new__" in vars(c) or "__init__" in vars(c))
+    own = "_fields" not in vars(plain) or cls.__init__ is not tuple.__init__  # a constructor that a user wrote
+
+    def build(data: Any, children: tuple[Any, ...]) -> Any:
+        return cls(*children)
+
     return Kind(
         cls,
         level=lambda x: (tuple(x), None),
-        build=lambda data, children: cls(*children),
+        build=announced(cls, build) if own else build,
         keys=lambda x, data, n: keys,
         show=lambda data, children: show_call(
             cls.__name__, None, [f"{k}={c}" for k, c in zip(fields, children, strict=True)]

@@ -11,6 +11,7 @@ from funcgrad._tree_kinds import (
     Kind,
     Level,
     add_kind,
+    announced,
     fields_getter,
     index_keys,
     show_call,
@@ -95,7 +96,7 @@ def register_pytree_node(
         Kind(
             nodetype,
             level=lambda x: _checked(nodetype, flatten_func(x)),
-            build=unflatten_func,
+            build=announced(nodetype, unflatten_func),
             keys=_keys_from(nodetype, flatten_with_keys_func),
             show=lambda data, children: show_call(nodetype.__name__, data, children),
             own_keys=flatten_with_keys_func is not None,
@@ -316,7 +317,7 @@ def _dataclass_kind(cls: Any, data: tuple[str, ...], meta: tuple[str, ...]) -> K
     return Kind(
         cls,
         level=(lambda x: (get_data(x), get_meta(x))) if meta else (lambda x: (get_data(x), None)),
-        build=build,
+        build=announced(cls, build),
         keys=lambda x, static, n: keys,
         show=show,
         plain=not meta,

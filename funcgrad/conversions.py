@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from funcgrad._tree_kinds import rebuilding
 from funcgrad.call_sites import TEXT, UNKNOWN, Action, action, is_library, resolve
 from funcgrad.errors import (
     CapturedArrayWriteError,
@@ -191,6 +192,7 @@ def _checked(self: Any) -> None:
     """
     if self.dtype.kind not in "fc":
         return
+    _not_rebuilding(self)
     frame: FrameType = sys._getframe(2)  # of who called `__float__`
     if self.differentiated:
         if not _allows(frame, action(frame)):
@@ -201,9 +203,26 @@ def _checked(self: Any) -> None:
         raise _refused(self, number=True)
 
 
+def _not_rebuilding(self: Any) -> None:
+    """Raise if an instance of a class is being put together from traced leaves: its numbers would be constants."""
+    cls = rebuilding.get()
+    if cls is None or self.dtype.kind not in "fc":
+        return
+    name, place = cls.__qualname__, _place(user_frame())
+    error = TracerArrayConversionError(
+        f"{name} is put together from its leaves, of which one is a traced {self.aval}: a plain array or number that "
+        f"its __init__, __new__ or __post_init__ makes of it loses the derivative"
+        + (f"\n  at {place}" if place else "")
+        + f"\n  write instead: conversions where instances are made, not in {name}; or an unflatten function without "
+        f"them: x = object.__new__({name}), then x.attribute = leaf"
+    )
+    raise self.unanswered(error)
+
+
 def _checked_method(self: Any) -> None:
     """Raise if it is not the user who calls a method that gives plain numbers."""
     frame: FrameType = sys._getframe(2)
+    _not_rebuilding(self)
     if self.dtype.kind in "fc" and self.differentiated and is_library(frame):
         raise _refused(self, number=True)
 
@@ -235,10 +254,16 @@ def _complex(self: Any) -> complex:
 
 
 def _int(self: Any) -> int:
+    _not_rebuilding(self)
     value = self.concrete("int")
     if value is None:
         _no_value(self, "int()", TracerIntegerConversionError, "Use .astype(int), or pass it as a static argument.")
     return int(value)
+
+
+def _whole(self: Any, rounding: Callable[[Any], Any]) -> int:
+    _not_rebuilding(self)
+    return int(rounding(self))
 
 
 def _index(self: Any) -> int:
@@ -302,6 +327,7 @@ def _contains(self: Any, x: Any) -> bool:
 
 
 def _array(self: Any, dtype: Any = None, copy: Any = None) -> Any:
+    _not_rebuilding(self)
     raise _refused(self)
 
 
@@ -386,9 +412,9 @@ def install(cls: Any) -> None:
     cls.__copy__ = lambda self: self
     cls.__deepcopy__ = lambda self, memo: self
     cls.__reduce_ex__ = _reduce_ex
-    cls.__round__ = lambda self, digits=None: np.round(self, digits or 0) if digits is not None else int(np.rint(self))
-    cls.__floor__ = lambda self: int(np.floor(self))
-    cls.__ceil__ = lambda self: int(np.ceil(self))
+    cls.__round__ = lambda self, digits=None: _whole(self, np.rint) if digits is None else np.round(self, digits)
+    cls.__floor__ = lambda self: _whole(self, np.floor)
+    cls.__ceil__ = lambda self: _whole(self, np.ceil)
     cls.__trunc__ = _int
     cls.item, cls.tolist = _item, _tolist
     for name, (what, instead) in _WRITES.items():
