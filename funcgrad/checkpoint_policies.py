@@ -33,8 +33,6 @@ __all__ = [
 
 Policy = Callable[..., bool]
 
-_PRODUCTS = ("dot_general", "conv_general_dilated")
-
 
 def everything_saveable(primitive: Primitive, *avals: Any, **params: Any) -> bool:
     """Keep everything, as without `checkpoint`."""
@@ -48,7 +46,7 @@ def nothing_saveable(primitive: Primitive, *avals: Any, **params: Any) -> bool:
 
 def dots_saveable(primitive: Primitive, *avals: Any, **params: Any) -> bool:
     """Keep products of matrices (`@`, `dot`, `tensordot`, `einsum`) and convolutions."""
-    return primitive.name in _PRODUCTS
+    return primitive.linear == "each" and not primitive.pointwise
 
 
 def dots_with_no_batch_dims_saveable(primitive: Primitive, *avals: Any, **params: Any) -> bool:

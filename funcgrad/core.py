@@ -44,12 +44,14 @@ _current: ContextVar[Trace | None] = ContextVar("funcgrad_trace", default=None)
 current_trace = _current.get
 """The trace that interprets operations now; None where they are simply evaluated."""
 
+Rule = Callable[..., Any]
+
 Axes = tuple[tuple[Any, int], ...]
 """Named axes and their sizes, the innermost last."""
 
 
 class Primitive:
-    """One operation and everything that is known about it.
+    """One operation and everything that is known about it: its rules, and facts that make it fast.
 
     Attributes:
         name: how the IR prints it.
@@ -66,7 +68,6 @@ class Primitive:
             `forward(ins, wanted, **params)` gives the results and what to keep,
             `backward(kept, ct, out, ins, wanted, **params)` the cotangents; they stand in for `vjp`.
         python: the operation on Python scalars, where Python has one: weak in, weak out.
-        pointwise: each element of the result depends on the same element of the (broadcast) operands alone.
         multiple: whether there is a tuple of results.
         carries: for each operand, whether the derivative by it can be other than zero; None if all are, () if none is.
         effect: whether it does something besides giving results: it is run even if nobody reads these, and in order.
@@ -75,54 +76,124 @@ class Primitive:
             batch; `collective(args, batched, size, **params)` gives the result and whether it has a batch axis. Its
             `batch` rule is for the axes of other names.
 
+    Facts, all of them optional; without one an operation is right, but not as fast:
+
+    Attributes:
+        pointwise: each element of the result depends on the same element of the (broadcast) operands alone.
+        ufunc: the NumPy ufunc that it is, called without options.
+        commutative: f(x, y) = f(y, x).
+        idempotent: f(x, x) = x.
+        linear: in which operands it is linear: "all" of them together, "each" while the others stay (a product), or the
+            "first" while the others stay; "" if in none.
+        total: it never raises, whatever the operands; at most it warns of an overflow, or of a number that a dtype does
+            not hold. So it may be run where nobody knows yet whether it is needed.
+        moves: how it moves elements, if it does nothing else: "alias" (the same elements in the same order, in another
+            shape or repeated), "view" (NumPy gives a view) or "copy" (into new memory, maybe among zeros); "" if it
+            computes.
+        along: the parameter that has the axis or the axes that it is along; each place along the others is for itself.
+        reduces: the ufunc of which it is the `reduce`.
+        accumulates: the ufunc of which it is the `accumulate`.
+        generic: `impl` only moves, adds and multiplies elements, and so serves for arrays of any objects.
+        cost: nanoseconds for one element within a large array, of at most 4 bytes and of more (of an addition: 0.25 and
+            0.5).
+        flops: `flops(ins, out, **params)`, operations of arithmetic, given the avals; without it, one for each element
+            of the results, and none for what moves.
+        scalar: the `ops.scalar.ScalarForm` of an elementwise function.
+        expansion: `expansion(*arrays, **params)`, the same by other operations; these take its place where arrays are
+            large, and are fused with what is around them.
+        shard: `shard(ins, out, at, **params)`, how it is done part by part (`ops.sharding`); pointwise operations, and
+            those along axes, need none.
+        programs: the parameters that are programs (or tuples of them) which it runs as they are.
+        called: `called(params, avals)`, the program that an equation may be replaced by when all derivatives and
+            batches have been taken; None if it may not.
+
     Params are static: hashable, and passed by keyword.
     """
 
     __slots__ = (
         "abstract",
+        "accumulates",
+        "along",
         "backward",
         "batch",
+        "called",
         "carries",
         "collective",
+        "commutative",
+        "cost",
         "doc",
         "effect",
+        "expansion",
+        "flops",
         "forward",
+        "generic",
+        "idempotent",
         "impl",
         "jvp",
+        "linear",
+        "moves",
         "multiple",
         "name",
         "nested",
         "pointwise",
+        "programs",
         "push",
         "python",
+        "reduces",
+        "scalar",
+        "shard",
+        "total",
+        "ufunc",
         "vjp",
     )
 
     def __init__(
         self,
         name: str,
-        impl: Callable[..., Any],
-        abstract: Callable[..., Any],
+        impl: Rule,
+        abstract: Rule,
         *,
-        jvp: Callable[..., Any] | None = None,
-        vjp: Callable[..., Any] | None = None,
-        batch: Callable[..., Any] | None = None,
-        python: Callable[..., Any] | None = None,
-        pointwise: bool = False,
+        jvp: Rule | None = None,
+        vjp: Rule | None = None,
+        batch: Rule | None = None,
+        python: Rule | None = None,
         multiple: bool = False,
         nested: bool = False,
         effect: bool = False,
-        collective: Callable[..., Any] | None = None,
+        collective: Rule | None = None,
         carries: tuple[bool, ...] | None = None,
         doc: str = "",
+        pointwise: bool = False,
+        ufunc: np.ufunc | None = None,
+        commutative: bool = False,
+        idempotent: bool = False,
+        linear: str = "",
+        total: bool = False,
+        moves: str = "",
+        along: str = "",
+        reduces: np.ufunc | None = None,
+        accumulates: np.ufunc | None = None,
+        generic: bool = False,
+        cost: tuple[float, float] = (0.25, 0.5),
+        flops: Callable[..., int] | None = None,
+        scalar: Any = None,
+        expansion: Rule | None = None,
+        shard: Rule | None = None,
+        programs: tuple[str, ...] = (),
+        called: Rule | None = None,
     ) -> None:
         self.name, self.impl, self.abstract = name, impl, abstract
         self.jvp, self.vjp, self.python, self.multiple, self.doc = jvp, vjp, python, multiple, doc
-        self.pointwise, self.batch, self.nested, self.collective = pointwise, batch, nested, collective
+        self.batch, self.nested, self.collective = batch, nested, collective
         self.effect, self.carries = effect, carries
-        self.push: Callable[..., Any] | None = None
-        self.forward: Callable[..., Any] | None = None
-        self.backward: Callable[..., Any] | None = None
+        self.push: Rule | None = None
+        self.forward: Rule | None = None
+        self.backward: Rule | None = None
+        self.pointwise, self.ufunc, self.commutative, self.idempotent = pointwise, ufunc, commutative, idempotent
+        self.linear, self.total, self.moves, self.along = linear, total, moves, along
+        self.reduces, self.accumulates, self.generic = reduces, accumulates, generic
+        self.cost, self.flops, self.scalar = cost, flops, scalar
+        self.expansion, self.shard, self.programs, self.called = expansion, shard, programs, called
 
     def bind(self, *args: Any, **params: Any) -> Any:
         """Apply the operation, under the current trace."""

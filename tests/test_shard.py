@@ -19,11 +19,11 @@ from funcgrad.executor.lower_sharded import Sharded
 from funcgrad.executor.sharded import SHARDED
 from funcgrad.ir import Program, eval_program
 from funcgrad.ir_check import check_program
+from funcgrad.ops.sharding import SUM, Ruling
 from funcgrad.passes.expand import expand
 from funcgrad.passes.layout import layout, layouts
 from funcgrad.passes.pipeline import optimise
 from funcgrad.passes.shard import Region, Sharding, cost, divided, shard, sharding
-from funcgrad.passes.shard_rules import SUM, Ruling
 from funcgrad.types import PYTHON_SCALARS, dtype_of, is_inexact
 
 pytest.importorskip("threadpoolctl")

@@ -16,7 +16,6 @@ from funcgrad.config import config
 from funcgrad.ir import Atom, Equation, Literal, Program, Var
 from funcgrad.ir_check import check_program
 from funcgrad.ops.linalg import linalg_dtype, real_dtype
-from funcgrad.ops.math import UFUNCS
 from funcgrad.ops.rules import WEAKEN
 from funcgrad.ops.shape import CONVERT
 from funcgrad.passes.rewrite import with_programs
@@ -25,8 +24,6 @@ from funcgrad.types import ShapedArray, loop_dtypes, result_dtype
 __all__ = ["operand_dtypes", "strict"]
 
 DTypes = Sequence["np.dtype[Any] | None"]
-
-_UFUNC_OF = {primitive.name: ufunc for ufunc, primitive in UFUNCS.items()}
 
 
 def _strong(aval: ShapedArray) -> ShapedArray:
@@ -96,11 +93,8 @@ _RULES: dict[str, Callable[[Sequence[ShapedArray], np.dtype[Any]], DTypes]] = {
 def operand_dtypes(eqn: Equation) -> DTypes:
     """The dtypes that the operands of an equation are to have; None for one that stays as it is."""
     primitive, avals = eqn.primitive, [a.aval for a in eqn.inputs]
-    ufunc = _UFUNC_OF.get(primitive.name)
-    if ufunc is None and isinstance(primitive.impl, np.ufunc):  # one of SciPy's
-        ufunc = primitive.impl
-    if ufunc is not None:
-        return _of_ufunc(ufunc, avals, eqn.outputs[0].aval.dtype)
+    if primitive.ufunc is not None:
+        return _of_ufunc(primitive.ufunc, avals, eqn.outputs[0].aval.dtype)
     rule = _RULES.get(primitive.name)
     return (None,) * len(avals) if rule is None else rule(avals, eqn.outputs[0].aval.dtype)
 

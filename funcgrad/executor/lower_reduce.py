@@ -5,7 +5,7 @@ Small sums of floating-point numbers are products with ones: BLAS adds up 32×16
 two adds one row after the other. Of a row BLAS makes several running sums, no longer than those of pairwise summation
 for up to about a thousand numbers.
 
-The maximum of each of many short rows is found by `argmax`, as in tiles (`tile_ops`).
+The maximum of each of many short rows is found by `argmax`, as in tiles (`lower_tiles`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from funcgrad.executor.step import INTO, OWN, Bindings, Step, lowers, tuple_text
 from funcgrad.ir import Equation
+from funcgrad.ops.rules import PRIMITIVES
 from funcgrad.types import ShapedArray
 
 __all__: list[str] = []
@@ -28,27 +29,18 @@ _ROWS = 32
 _LARGEST = 8192
 """How many elements there are at most: for a few more BLAS starts threads."""
 
-_REDUCTIONS = {
-    "reduce_sum": np.add,
-    "reduce_prod": np.multiply,
-    "reduce_max": np.maximum,
-    "reduce_min": np.minimum,
-    "reduce_and": np.logical_and,
-    "reduce_or": np.logical_or,
-}
 
-
-@lowers(*_REDUCTIONS)
+@lowers(*(name for name, primitive in PRIMITIVES.items() if primitive.reduces is not None))
 def _reduce(eqn: Equation, bindings: Bindings) -> Step | None:
     (x,), (out,) = eqn.inputs, eqn.outputs
-    if x.is_literal or not x.aval.shape:
+    ufunc = eqn.primitive.reduces
+    if x.is_literal or not x.aval.shape or ufunc is None:
         return None
     if eqn.primitive.name == "reduce_sum" and (step := _by_product(eqn, bindings)) is not None:
         return step
     if eqn.primitive.name in _SEARCH and (step := _by_search(eqn, bindings)) is not None:
         return step
     axes, keepdims = eqn.params["axes"], eqn.params["keepdims"]
-    ufunc = _REDUCTIONS[eqn.primitive.name]
     function = bindings.method(ufunc, "reduce")
     axis = "None" if len(axes) == x.aval.ndim else str(axes[0]) if len(axes) == 1 else tuple_text(axes)
     if not out.aval.shape:

@@ -9,6 +9,7 @@ import numpy as np
 
 from funcgrad.executor.step import INTO, OWN, VIEW, Bindings, Step, lowers, tuple_text
 from funcgrad.ir import Equation
+from funcgrad.ops.rules import PRIMITIVES
 
 __all__: list[str] = []
 
@@ -96,12 +97,12 @@ def _concatenate(eqn: Equation, bindings: Bindings) -> Step | None:
     return Step(eqn, (INTO,), expression=expression)
 
 
-@lowers("cumsum", "cumprod", "cummax", "cummin")
+@lowers(*(name for name, primitive in PRIMITIVES.items() if primitive.accumulates is not None))
 def _cumulative(eqn: Equation, bindings: Bindings) -> Step | None:
     (x,), (out,) = eqn.inputs, eqn.outputs
-    if eqn.params.get("reverse") or x.aval.dtype != out.aval.dtype:
+    ufunc = eqn.primitive.accumulates
+    if ufunc is None or eqn.params.get("reverse") or x.aval.dtype != out.aval.dtype:
         return None
-    ufunc = {"cumsum": np.add, "cumprod": np.multiply, "cummax": np.maximum, "cummin": np.minimum}[eqn.primitive.name]
     function = bindings.method(ufunc, "accumulate")
     axis = eqn.params["axis"]
     tail = lambda into: "" if into is None else f", None, {into}"  # noqa: E731

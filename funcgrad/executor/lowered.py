@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from funcgrad.control.scan import SCAN
 from funcgrad.executor.compiled import executable
-from funcgrad.executor.flops import product_flops
-from funcgrad.ir import Equation, Program
+from funcgrad.executor.cost import flops
+from funcgrad.ir import Program
 from funcgrad.types import ShapedArray
 
 if TYPE_CHECKING:
@@ -82,55 +83,25 @@ def _bytes(avals: Sequence[ShapedArray]) -> int:
     return sum(a.size * a.dtype.itemsize for a in avals)
 
 
-def _flops(eqn: Equation) -> int:
-    known = product_flops(eqn)
-    if known is not None:
-        return known
-    out = sum(v.aval.size for v in eqn.outputs)
-    if eqn.primitive.name.startswith(("reduce_", "cum")):
-        return eqn.inputs[0].aval.size
-    if eqn.primitive.pointwise or not eqn.primitive.name.startswith(_MOVES):
-        return out
-    return 0
-
-
-_MOVES = (
-    "reshape",
-    "transpose",
-    "broadcast",
-    "slice",
-    "place",
-    "concatenate",
-    "packed",
-    "convert",
-    "gather",
-    "scatter",
-)
-
-
 def _count(program: Program) -> tuple[int, int]:
     """Operations and bytes of one run; loops of unknown length count as one step, branches as the dearest one."""
-    flops = moved = 0
+    operations = moved = 0
     for eqn in program.equations:
         params = eqn.params
-        if eqn.primitive.name == "scan":
-            times, inner = params["layout"].length, [_count(params["program"])]
-        elif eqn.primitive.name == "sharded":
-            times, inner = params["count"], [_count(params["program"])]
-        elif eqn.primitive.name == "cond":
-            times, inner = 1, [max(map(_count, params["branches"]))]
-        else:
-            times, inner = 1, [_count(p) for p in params.values() if isinstance(p, Program)]
+        inner = [_count(p) for p in params.values() if isinstance(p, Program)]
+        if "branches" in params:
+            inner = [max(map(_count, params["branches"]))]
         if inner:
-            flops += times * sum(f for f, _ in inner)
+            times = params["layout"].length if eqn.primitive is SCAN else params.get("count", 1)
+            operations += times * sum(f for f, _ in inner)
             moved += times * sum(m for _, m in inner)
         else:
-            flops += _flops(eqn)
+            operations += flops(eqn)
             moved += _bytes([x.aval for x in (*eqn.inputs, *eqn.outputs)])
-    return flops, moved
+    return operations, moved
 
 
 def program_cost(compiled: Executable) -> Cost:
     """The cost of one call of a compiled program."""
-    flops, moved = _count(compiled.program)
-    return Cost(flops, moved, compiled.scratch_bytes + _bytes(compiled.program.out_avals))
+    operations, moved = _count(compiled.program)
+    return Cost(operations, moved, compiled.scratch_bytes + _bytes(compiled.program.out_avals))

@@ -33,4 +33,4 @@ def _abstract(*avals: ShapedArray) -> ShapedArray:
     return ShapedArray((sum(a.size for a in avals),), avals[0].dtype)
 
 
-PACKED = Primitive("packed", _impl, _abstract)
+PACKED = Primitive("packed", _impl, _abstract, flops=lambda ins, out: 0)

@@ -70,7 +70,7 @@ class Plan:
 def lower(eqn: Equation, bindings: Bindings) -> Step:
     """The step for an equation; with no lowering of its own, a call of the primitive's `impl`."""
     lowering = LOWERINGS.get(eqn.primitive.name)
-    if lowering is None and isinstance(eqn.primitive.impl, np.ufunc) and not eqn.primitive.multiple:
+    if lowering is None and eqn.primitive.ufunc is not None:
         lowering = lower_ufunc
     step = None if lowering is None else lowering(eqn, bindings)
     return _call_impl(eqn, bindings) if step is None else step

@@ -12,35 +12,22 @@ Python raises and NumPy gives an infinity or a NaN, the generated code leaves it
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from funcgrad.core import Primitive
+from funcgrad.executor.cost import flops
 from funcgrad.executor.step import Bindings
 from funcgrad.ir import Atom, Equation, Literal
-from funcgrad.ops.contract import DOT_GENERAL
-from funcgrad.ops.math import ADD, SELECT, SUB, TIE_SHARE, UFUNCS
-from funcgrad.ops.reduce import REDUCE_PROD, REDUCE_SUM
+from funcgrad.ops.math import ADD, SELECT, SUB
 from funcgrad.ops.rules import WEAKEN
-from funcgrad.ops.shape import (
-    BROADCAST_TO,
-    CONCATENATE,
-    CONVERT,
-    PLACE,
-    RESHAPE,
-    SLICE,
-    SPLIT,
-    STOP_GRADIENT,
-    TRANSPOSE,
-)
-from funcgrad.ops.softmax import RELU
+from funcgrad.ops.shape import CONVERT, PLACE
 from funcgrad.types import is_a
 
 __all__ = [
     "DTYPES",
     "FAR",
-    "MOVES",
     "Scalar",
     "apply",
     "can_be_scalars",
@@ -48,6 +35,7 @@ __all__ = [
     "counts",
     "is_far",
     "literal",
+    "moves",
     "operations",
 ]
 
@@ -88,101 +76,30 @@ def _scalar(x: Any) -> Scalar:
     return x if isinstance(x, Scalar) else Scalar(repr(x))
 
 
-class _Form(NamedTuple):
-    """How an elementwise function is written.
-
-    Attributes:
-        text: over its operands, which are names or literals.
-        cost: in operations of arithmetic.
-        function: what the text calls `f`.
-        floats: whether integers among the operands must be made floats first where it computes with floats: Python
-            compares an integer with a float exactly, and returns what it was given.
-    """
-
-    text: str
-    cost: int = 1
-    function: Any = None
-    floats: bool = False
-
-
-_FUNCTIONS = {
-    **{getattr(np, name): getattr(math, name) for name in ("exp", "expm1", "log", "log2", "log10", "log1p", "sqrt")},
-    **{getattr(np, name): getattr(math, name) for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "fabs")},
-    **{getattr(np, f"arc{name}"): getattr(math, f"a{name}") for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
-}
-_PAIRED = {np.arctan2: math.atan2, np.hypot: math.hypot, np.copysign: math.copysign, np.power: math.pow}
-_TEXTS = {
-    np.add: _Form("{} + {}"),
-    np.subtract: _Form("{} - {}"),
-    np.multiply: _Form("{} * {}"),
-    np.divide: _Form("{} / {}"),
-    np.remainder: _Form("{} % {}", 3, floats=True),
-    np.negative: _Form("-{}"),
-    np.positive: _Form("{}"),
-    np.square: _Form("{0} * {0}"),
-    np.reciprocal: _Form("1.0 / {}"),
-    np.absolute: _Form("abs({})", 3),
-    np.sign: _Form("1.0 if {0} > 0.0 else -1.0 if {0} < 0.0 else {0} + 0.0", 2),
-    # The first operand where it is a NaN, the second where they are equal (0.0 and -0.0), as NumPy has it.
-    np.maximum: _Form("{0} if {0} > {1} or {0} != {0} else {1}", 2, floats=True),
-    np.minimum: _Form("{0} if {0} < {1} or {0} != {0} else {1}", 2, floats=True),
-    np.isnan: _Form("{0} != {0}"),
-    np.isfinite: _Form("{0} - {0} == 0.0", 2),
-    np.equal: _Form("{} == {}", floats=True),
-    np.not_equal: _Form("{} != {}", floats=True),
-    np.less: _Form("{} < {}", floats=True),
-    np.less_equal: _Form("{} <= {}", floats=True),
-    np.greater: _Form("{} > {}", floats=True),
-    np.greater_equal: _Form("{} >= {}", floats=True),
-}
-_LOGICAL = {
-    **dict.fromkeys((np.logical_and, np.bitwise_and), _Form("{} & {}")),
-    **dict.fromkeys((np.logical_or, np.bitwise_or), _Form("{} | {}")),
-    **dict.fromkeys((np.logical_xor, np.bitwise_xor), _Form("{} ^ {}")),
-    **dict.fromkeys((np.logical_not, np.invert), _Form("not {}")),
-}
-"""These of truth values only."""
-
-_FORMS: dict[Primitive, _Form] = {
-    **{UFUNCS[ufunc]: form for ufunc, form in (_TEXTS | _LOGICAL).items()},
-    **{UFUNCS[ufunc]: _Form("f({})", 3, function) for ufunc, function in _FUNCTIONS.items()},
-    **{UFUNCS[ufunc]: _Form("f({}, {})", 4, function) for ufunc, function in _PAIRED.items()},
-    SELECT: _Form("{1} if {0} else {2}", floats=True),
-    TIE_SHARE: _Form("0.5 if {0} == {1} else 1.0 if {0} > {1} else 0.0", 2),
-    RELU: _Form("{0} if {0} > 0.0 or {0} != {0} else 0.0", 2),
-}
-_TRUTH = frozenset(UFUNCS[ufunc] for ufunc in _LOGICAL)
-_COMPARE = (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.isnan, np.isfinite)
-_TO_TRUTH = _TRUTH | {SELECT, *(UFUNCS[ufunc] for ufunc in _COMPARE)}
-
-MOVES = frozenset((BROADCAST_TO, CONCATENATE, PLACE, RESHAPE, SLICE, SPLIT, STOP_GRADIENT, TRANSPOSE, WEAKEN))
-"""Operations that cost nothing here: their results are elements of their operands."""
-
-
-_WRITTEN = frozenset((*MOVES, *_FORMS, CONVERT, DOT_GENERAL, REDUCE_SUM, REDUCE_PROD))
-
-
 def can_be_scalars(eqn: Equation) -> bool:
     """Whether an equation can be written over the elements of its operands."""
-    primitive = eqn.primitive
-    if primitive not in _WRITTEN:
+    primitive, form = eqn.primitive, eqn.primitive.scalar
+    if form is None and primitive is not CONVERT and not primitive.generic:
         return False
     if any(x.aval.dtype not in DTYPES or x.aval.size == 0 or is_far(x) for x in (*eqn.inputs, *eqn.outputs)):
         return False
     kinds = {x.aval.dtype.kind for x in eqn.outputs}
-    if primitive in MOVES:
+    if moves(primitive):
         return primitive is not PLACE or kinds == {"f"}
     if primitive is CONVERT:
         return "i" not in kinds or eqn.inputs[0].aval.dtype.kind != "f"
     if "i" in kinds:
         return counts(eqn)
-    if "b" in kinds and primitive not in _TO_TRUTH:  # sums and products of truth values are such, in NumPy
+    if not kinds <= set("f" if form is None else form.results):  # sums of truth values are such, in NumPy
         return False
-    if primitive in (DOT_GENERAL, REDUCE_SUM, REDUCE_PROD):
-        return kinds == {"f"}
-    if primitive in _TRUTH:
+    if form is not None and form.truth:
         return all(x.aval.dtype.kind == "b" for x in eqn.inputs)
     return primitive is not SELECT or eqn.inputs[0].aval.dtype.kind == "b"
+
+
+def moves(primitive: Primitive) -> bool:
+    """Whether an operation costs nothing here: its results are elements of its operands, known beforehand."""
+    return primitive.generic and primitive.moves != ""
 
 
 FAR = 1 << 62
@@ -207,22 +124,18 @@ DTYPES = frozenset(map(np.dtype, (np.float64, np.int64, np.bool_)))
 def operations(eqn: Equation) -> int:
     """About how many operations of arithmetic an equation that can be written out consists of."""
     primitive, size = eqn.primitive, eqn.outputs[0].aval.size
-    if primitive in MOVES:
+    if moves(primitive):
         return 0
-    if primitive is DOT_GENERAL:
-        contracted = eqn.params["contract"][0]
-        return size * (2 * math.prod(eqn.inputs[0].aval.shape[i] for i in contracted) - 1)
-    if primitive in (REDUCE_SUM, REDUCE_PROD):
-        return eqn.inputs[0].aval.size - size
-    if primitive is CONVERT:
-        return size
-    return size * _FORMS[primitive].cost
+    if primitive.generic:
+        return flops(eqn) - size  # the first term of a sum is not added to anything
+    return size if primitive.scalar is None else size * primitive.scalar.cost
 
 
 def computes_with(eqn: Equation) -> str:
     """The kind of number that an operation computes with: of the operands for comparisons, otherwise of the result."""
     kind = eqn.outputs[0].aval.dtype.kind
-    if kind == "b" and eqn.primitive in _TO_TRUTH and any(x.aval.dtype.kind == "f" for x in eqn.inputs):
+    form = eqn.primitive.scalar
+    if kind == "b" and form is not None and "b" in form.results and any(x.aval.dtype.kind == "f" for x in eqn.inputs):
         return "f"
     return kind
 
@@ -235,7 +148,7 @@ def apply(eqn: Equation, ins: list[np.ndarray], bindings: Bindings) -> list[np.n
         return ins if kind == eqn.inputs[0].aval.dtype.kind else [_each(_CONVERSIONS[kind], ins)]
     if primitive is WEAKEN:
         return ins
-    form = _FORMS.get(primitive)
+    form = primitive.scalar
     if form is None:
         out = primitive.impl(*ins, **eqn.params)
         return [_array(x) for x in (out if primitive.multiple else (out,))]
@@ -249,7 +162,7 @@ def apply(eqn: Equation, ins: list[np.ndarray], bindings: Bindings) -> list[np.n
         return [_array(np.frompyfunc(_sum, 2, 1)(*ins))]
     text = form.text
     if form.function is not None:
-        text = bindings.name(form.function, form.function.__name__) + text[1:]
+        text = bindings.name(form.function, form.function.__name__) + text
     return [_each(text, ins)]
 
 

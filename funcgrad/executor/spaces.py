@@ -13,7 +13,7 @@ count as one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,42 +21,27 @@ import numpy as np
 
 from funcgrad.core import Primitive
 from funcgrad.ir import Atom, Equation, Var
-from funcgrad.ops.math import COMPLEX, IMAG, REAL, SELECT, TIE_SHARE, UFUNCS
-from funcgrad.ops.reduce import REDUCE_AND, REDUCE_MAX, REDUCE_MIN, REDUCE_OR, REDUCE_SUM
-from funcgrad.ops.shape import BROADCAST_TO, CONVERT, RESHAPE, STOP_GRADIENT
+from funcgrad.ops.math import SELECT
+from funcgrad.ops.reduce import REDUCE_PROD, REDUCE_SUM
+from funcgrad.ops.shape import BROADCAST_TO
 
-__all__ = ["ALIASES", "REDUCTIONS", "Fit", "Layout", "Space", "is_pointwise", "ufunc_of"]
+__all__ = ["WRITERS", "Fit", "Layout", "Space", "is_alias", "is_reduction"]
 
 Layout = tuple[int | None, ...]
 
-REDUCTIONS: dict[Primitive, np.ufunc] = {
-    REDUCE_SUM: np.add,
-    REDUCE_MAX: np.maximum,
-    REDUCE_MIN: np.minimum,
-    REDUCE_AND: np.logical_and,
-    REDUCE_OR: np.logical_or,
-}
-"""The reductions that can be fused. Not the product, whose order decides whether it overflows on the way."""
-
-ALIASES = frozenset((RESHAPE, BROADCAST_TO, STOP_GRADIENT))
-"""Operations that need no code: their result is their operand, differently shaped."""
-
-_UFUNC_OF = {primitive: ufunc for ufunc, primitive in UFUNCS.items()}
-_OTHERS = frozenset((SELECT, CONVERT, REAL, IMAG, COMPLEX, TIE_SHARE))
+WRITERS: dict[Primitive, Callable[..., None]] = {}
+"""How pointwise operations that are no ufuncs are done on a tile: filled by `lower_tiles`."""
 
 
-@lru_cache(1024)
-def ufunc_of(primitive: Primitive) -> np.ufunc | None:
-    """The ufunc with one result that a primitive is."""
-    ufunc = _UFUNC_OF.get(primitive)
-    if ufunc is None and isinstance(primitive.impl, np.ufunc) and primitive.impl.nout == 1:
-        return primitive.impl
-    return ufunc
+def is_reduction(primitive: Primitive) -> bool:
+    """Whether a primitive is a reduction that can be fused. Not the product, whose order decides whether it overflows
+    on the way."""
+    return primitive.reduces is not None and primitive is not REDUCE_PROD
 
 
-def is_pointwise(primitive: Primitive) -> bool:
-    """Whether each element of the result depends on the same element of the (broadcast) operands alone."""
-    return primitive.pointwise or primitive in _OTHERS or ufunc_of(primitive) is not None
+def is_alias(primitive: Primitive) -> bool:
+    """Whether an operation needs no code in a kernel: its result is its operand, differently shaped."""
+    return primitive.moves == "alias"
 
 
 class Fit(NamedTuple):
@@ -104,13 +89,13 @@ class Space:
         for a in (*eqn.inputs, *eqn.outputs):
             if a.aval.dtype.kind not in "biufc":
                 return None
-        if primitive in REDUCTIONS:
+        if is_reduction(primitive):
             return self._fit_reduction(eqn)
-        if primitive in ALIASES:
+        if is_alias(primitive):
             return self._fit_alias(eqn)
         if primitive is SELECT and eqn.inputs[0].aval.dtype.kind != "b":
             return None
-        if primitive not in _OTHERS and ufunc_of(primitive) is None:
+        if primitive.ufunc is None and primitive not in WRITERS:
             return None
         return self._fit_pointwise(eqn)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.executor.spaces import ALIASES, Fit, Layout, Space
+from funcgrad.executor.spaces import Fit, Layout, Space, is_alias
 from funcgrad.executor.step import Bindings
 from funcgrad.ir import Atom, Equation, Program, Var
 from funcgrad.ir_print import Names
@@ -96,7 +96,7 @@ class TileCode:
         for v in program.inputs:
             self.names(v)
         for eqn, fit in zip(program.equations, fits, strict=True):
-            if eqn.primitive in ALIASES:
+            if is_alias(eqn.primitive):
                 self.roots[eqn.outputs[0]] = self.root(eqn.inputs[0], fit.operands[0])
         self.outputs = [out for out in program.outputs if isinstance(out, Var) and out in space.layouts]
         if len(set(self.outputs)) != len(program.outputs):

@@ -24,11 +24,12 @@ from typing import Any
 import numpy as np
 
 from funcgrad.config import config
-from funcgrad.executor.spaces import ALIASES, REDUCTIONS, Fit, Space
+from funcgrad.executor.cost import element_ns
+from funcgrad.executor.lower_tiles import folded_products, sines_and_cosines, write_both, write_equation
+from funcgrad.executor.spaces import Fit, Space, is_alias, is_reduction
 from funcgrad.executor.step import Kernel, tuple_text
 from funcgrad.executor.threads import share
 from funcgrad.executor.tile_code import TileCode
-from funcgrad.executor.tile_ops import estimate, folded_products, sines_and_cosines, write_both, write_equation
 from funcgrad.ir import Program, Var, eval_program
 from funcgrad.scratch import give, take
 
@@ -170,7 +171,7 @@ class _Writer:
         width = max(
             v.aval.dtype.itemsize for eqn in program.equations for v in (*eqn.inputs, *eqn.outputs) if v.aval.shape
         )
-        costs = [estimate(e) for e in program.equations if e.primitive not in ALIASES] or [1.0]
+        costs = [element_ns(e) for e in program.equations if not is_alias(e.primitive)] or [1.0]
         enough = math.ceil(tuning.call_ns * len(costs) / sum(costs))  # elements, for a call to be long enough
         self.shared = size >= 2 * enough and self.total > 1 and size * sum(costs) >= tuning.share_ns
         limit = tuning.tile_bytes // width
@@ -322,9 +323,7 @@ class _Writer:
     def _results(self, arrays: Sequence[int]) -> list[str]:
         """Bring partial results together."""
         code, lines, scalars = self.code, [], []
-        where = {
-            eqn.outputs[0]: REDUCTIONS[eqn.primitive] for eqn in self.program.equations if eqn.primitive in REDUCTIONS
-        }
+        where = {eqn.outputs[0]: eqn.primitive.reduces for eqn in self.program.equations if is_reduction(eqn.primitive)}
         for k, (var, fit) in sorted(self.partial.items()):  # as the outputs are, which equations need not be
             reduce = code.reduce(where[var])
             if k not in arrays:

@@ -15,6 +15,8 @@ import numpy as np
 
 from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.ops.rules import bilinear
+from funcgrad.ops.sharding import SUM, Avals, Ruling
+from funcgrad.ops.sharding import Axes as Divided
 from funcgrad.types import ShapedArray, shape_of, ufunc_dtypes
 
 __all__ = ["DOT_GENERAL"]
@@ -113,4 +115,39 @@ def _batch(args: Sequence[Any], batched: Sequence[bool], size: int, contract: Pa
     return np.moveaxis(out, at, 0)
 
 
-DOT_GENERAL = bilinear("dot_general", _impl, _abstract, _transpose_a, _transpose_b, batch=_batch)
+def _flops(ins: Avals, out: ShapedArray, contract: Pair, batch: Pair) -> int:
+    return 2 * out.size * math.prod(ins[0].shape[i] for i in contract[0])
+
+
+def _shard(ins: Avals, out: ShapedArray, at: Divided, contract: Pair, batch: Pair) -> Ruling:
+    """Parts along a batch axis meet parts of the other operand, and so do those along a contracted one, whose products
+    are added up."""
+    side = 0 if at[0] is not None else 1
+    axis, other = at[side], 1 - side
+    assert axis is not None
+    both: list[int | None] = [None, None]
+    both[side] = axis
+    if axis in batch[side]:
+        to = batch[side].index(axis)
+        both[other] = batch[other][to]
+    elif axis in contract[side]:
+        both[other] = contract[other][contract[side].index(axis)]
+        to = SUM
+    else:
+        free = [_free(x.ndim, *axes) for x, *axes in zip(ins, contract, batch, strict=True)]
+        to = len(batch[0]) + side * len(free[0]) + free[side].index(axis)
+    return Ruling(tuple(both), to)
+
+
+DOT_GENERAL = bilinear(
+    "dot_general",
+    _impl,
+    _abstract,
+    _transpose_a,
+    _transpose_b,
+    batch=_batch,
+    total=True,
+    generic=True,
+    flops=_flops,
+    shard=_shard,
+)

@@ -16,9 +16,10 @@ import numpy as np
 from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.ops.conv_kernels import convolve, output_sizes
 from funcgrad.ops.rules import bilinear
+from funcgrad.ops.sharding import SUM, Avals, Axes, Ruling
 from funcgrad.types import ShapedArray, result_dtype, shape_of
 
-__all__ = ["CONV"]
+__all__ = ["CONV", "conv_flops", "conv_shard"]
 
 Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -169,4 +170,30 @@ def _batch(args: Sequence[Any], batched: Sequence[bool], size: int, **params: An
     return _unmerged(out, 1, 1, size)
 
 
-CONV = bilinear("conv_general_dilated", _impl, _abstract, _transpose_lhs, _transpose_rhs, batch=_batch)
+def conv_flops(ins: Avals, out: ShapedArray, **params: Any) -> int:
+    """Multiplications and additions of a convolution by a kernel of shape `(O, …)`."""
+    kernel = ins[1]
+    return 2 * out.size * kernel.size // max(1, kernel.shape[0])
+
+
+def conv_shard(ins: Avals, out: ShapedArray, at: Axes, **params: Any) -> Ruling | None:
+    """Examples are for themselves; channels that are contracted give sums."""
+    if params["batch_group_count"] != 1:
+        return None
+    if at[0] == 0:
+        return Ruling((0, None), 0)
+    if (at[0] == 1 or at[1] == 1) and params["feature_group_count"] == 1:
+        return Ruling((1, 1), SUM)
+    return None
+
+
+CONV = bilinear(
+    "conv_general_dilated",
+    _impl,
+    _abstract,
+    _transpose_lhs,
+    _transpose_rhs,
+    batch=_batch,
+    flops=conv_flops,
+    shard=conv_shard,
+)

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core import Primitive
 from funcgrad.errors import ShapeError
-from funcgrad.ops.rules import batch_along, declare, linear
+from funcgrad.ops.rules import declare, linear
 from funcgrad.types import ShapedArray, dtype_of, result_dtype, shape_of
 
 __all__ = ["CUMMAX", "CUMMIN", "CUMPROD", "CUMSUM", "LINEAR_RECURRENCE"]
@@ -115,6 +116,7 @@ LINEAR_RECURRENCE = declare(
     _recurrence_aval,
     jvp=_recurrence_jvp,
     vjp=_recurrence_vjp,
+    along="axis",
 )
 """`s[k] = a[k]·s[k-1] + b[k]` along `axis`, with `s[-1] = 0`; `a` and `b` have the same shape."""
 
@@ -127,6 +129,9 @@ CUMSUM = linear(
     _accumulate(np.add),
     _aval(np.add),
     lambda ct, ins, wanted, axis, reverse=False: [CUMSUM.bind(ct, axis=axis, reverse=not reverse)],
+    accumulates=np.add,
+    along="axis",
+    total=True,
 )
 
 
@@ -142,7 +147,16 @@ def _cumprod_vjp(
     return [_recur_back(ins[0], ct, axis, reverse) * _before(out, axis, reverse, 1)]
 
 
-CUMPROD = declare("cumprod", _accumulate(np.multiply), _aval(np.multiply), jvp=_cumprod_jvp, vjp=_cumprod_vjp)
+CUMPROD = declare(
+    "cumprod",
+    _accumulate(np.multiply),
+    _aval(np.multiply),
+    jvp=_cumprod_jvp,
+    vjp=_cumprod_vjp,
+    accumulates=np.multiply,
+    along="axis",
+    total=True,
+)
 
 
 # ------------------------------------------------------------------------------ maximum and minimum
@@ -173,8 +187,9 @@ def _extreme_vjp(
     return [np.where(hit, _recur_back(passed_on, ct, axis, reverse), 0)]
 
 
-CUMMAX = declare("cummax", _accumulate(np.maximum), _aval(np.maximum), jvp=_extreme_jvp, vjp=_extreme_vjp)
-CUMMIN = declare("cummin", _accumulate(np.minimum), _aval(np.minimum), jvp=_extreme_jvp, vjp=_extreme_vjp)
+def _extreme(name: str, ufunc: np.ufunc) -> Primitive:
+    known: dict[str, Any] = {"accumulates": ufunc, "along": "axis", "total": True}
+    return declare(name, _accumulate(ufunc), _aval(ufunc), jvp=_extreme_jvp, vjp=_extreme_vjp, **known)
 
-for _primitive in (LINEAR_RECURRENCE, CUMSUM, CUMPROD, CUMMAX, CUMMIN):
-    _primitive.batch = batch_along(_primitive)
+
+CUMMAX, CUMMIN = _extreme("cummax", np.maximum), _extreme("cummin", np.minimum)

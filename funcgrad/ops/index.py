@@ -15,6 +15,8 @@ import numpy as np
 
 from funcgrad.errors import DTypeError
 from funcgrad.ops.rules import aligned, declare
+from funcgrad.ops.sharding import SUM, Avals, Ruling, together
+from funcgrad.ops.sharding import Axes as Divided
 from funcgrad.types import ShapedArray, broadcast_shapes, dtype_of, shape_of
 
 __all__ = ["GATHER", "SCATTER", "SCATTER_ADD"]
@@ -64,7 +66,29 @@ def _gather_vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], a
     return [SCATTER_ADD.bind(ct, *indices, axes=axes, shape=shape_of(x)), *[None] * len(indices)]
 
 
-GATHER = declare("gather", _gather_impl, _gather_aval, jvp=_gather_jvp, vjp=_gather_vjp)
+def _gather_shard(ins: Avals, out: ShapedArray, at: Divided, axes: Axes) -> Ruling | None:
+    """Parts of the indices take from all of the array."""
+    x, *indices = ins
+    rank = max(i.ndim for i in indices)
+    if at[0] is not None:
+        kept = [i for i in range(x.ndim) if i not in axes]
+        if at[0] not in kept or any(axis is not None for axis in at[1:]):
+            return None
+        return Ruling((at[0], *[None] * len(indices)), rank + kept.index(at[0]))
+    found = together(indices, at[1:], rank)
+    return None if found is None else Ruling((None, *found[0]), found[1])
+
+
+GATHER = declare(
+    "gather",
+    _gather_impl,
+    _gather_aval,
+    jvp=_gather_jvp,
+    vjp=_gather_vjp,
+    linear="first",
+    moves="copy",
+    shard=_gather_shard,
+)
 
 
 def _writable_view(out: Any, indices: Sequence[Any], axes: Axes) -> tuple[Any, tuple[Any, ...]]:
@@ -97,7 +121,42 @@ def _scatter_add_vjp(
     return [GATHER.bind(ct, *indices, axes=axes), *[None] * len(indices)]
 
 
-SCATTER_ADD = declare("scatter_add", _scatter_add_impl, _scatter_add_aval, jvp=_scatter_add_jvp, vjp=_scatter_add_vjp)
+def _scatter_add_shard(ins: Avals, out: ShapedArray, at: Divided, axes: Axes, shape: tuple[int, ...]) -> Ruling | None:
+    """Parts of the indices and of what is added give terms of a sum."""
+    updates, *indices = ins
+    rank = max(i.ndim for i in indices)
+    if updates.ndim != rank + len(shape) - len(axes):
+        return None
+    if at[0] is not None and at[0] >= rank:
+        kept = [i for i in range(len(shape)) if i not in axes]
+        if any(axis is not None for axis in at[1:]):
+            return None
+        to = kept[at[0] - rank]
+        same = updates.shape[at[0]] == shape[to]
+        return Ruling((at[0], *[None] * len(indices)), to, ("shape", to)) if same else None
+    given = list(at[1:])
+    if at[0] is not None:
+        d = at[0] - rank
+        given = [
+            x.ndim + d if axis is None and x.ndim >= -d and x.shape[d] > 1 else axis
+            for x, axis in zip(indices, given, strict=True)
+        ]
+    found = together(indices, tuple(given), rank)
+    if found is None or updates.shape[found[1]] == 1:
+        return None
+    return Ruling((found[1], *found[0]), SUM)
+
+
+SCATTER_ADD = declare(
+    "scatter_add",
+    _scatter_add_impl,
+    _scatter_add_aval,
+    jvp=_scatter_add_jvp,
+    vjp=_scatter_add_vjp,
+    linear="first",
+    flops=lambda ins, out, axes, shape: ins[0].size,
+    shard=_scatter_add_shard,
+)
 
 
 def _scatter_impl(x: Any, updates: Any, *indices: Any, axes: Axes) -> Any:
@@ -140,6 +199,7 @@ SCATTER = declare(
     lambda x, updates, *indices, axes: ShapedArray(x.shape, x.dtype),
     jvp=_scatter_jvp,
     vjp=_scatter_vjp,
+    moves="copy",
 )
 
 

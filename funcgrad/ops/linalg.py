@@ -20,7 +20,7 @@ from numpy.linalg import LinAlgError
 
 from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.ops.reduce import keep_axes
-from funcgrad.ops.rules import batch_along, batch_pointwise, declare
+from funcgrad.ops.rules import batch_pointwise, declare
 from funcgrad.types import ShapedArray, broadcast_shapes, dtype_of, shape_of
 
 __all__ = [
@@ -355,7 +355,7 @@ def _norm_vjp(
     return [weight * conj(ins[0])]
 
 
-NORM2 = declare("norm2", _norm_impl, _norm_aval, jvp=_norm_jvp, vjp=_norm_vjp)
+NORM2 = declare("norm2", _norm_impl, _norm_aval, jvp=_norm_jvp, vjp=_norm_vjp, along="axes")
 """The square root of the sum of squares over `axes` (sorted, not negative).
 
 Its derivatives at the zero vector are 0: the subgradient that optimisation wants, where the formula
@@ -364,4 +364,3 @@ x/|x| gives NaN.
 
 for _primitive in (SOLVE, INV, DET_DERIVATIVE, DET, SLOGDET, CHOLESKY):
     _primitive.batch = batch_pointwise(_primitive)  # NumPy broadcasts over leading axes
-NORM2.batch = batch_along(NORM2)

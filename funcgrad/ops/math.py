@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.ops.constant import CONSTANT
 from funcgrad.ops.rules import ZERO, elementwise
+from funcgrad.ops.scalar import ScalarForm
 from funcgrad.types import ShapedArray, aval_of, dtype_of, is_a, result_dtype
 
 __all__ = ["COMPLEX", "IMAG", "REAL", "SELECT", "TIE_SHARE", "UFUNCS"]
@@ -38,7 +40,16 @@ def _tie_share(x: Any, y: Any) -> Any:
     return np.multiply(share, 0.5, out=share)
 
 
-TIE_SHARE = elementwise("tie_share", _tie_share, ZERO, ZERO, dtype=_share_dtype)
+TIE_SHARE = elementwise(
+    "tie_share",
+    _tie_share,
+    ZERO,
+    ZERO,
+    dtype=_share_dtype,
+    total=True,
+    cost=(0.75, 1.5),
+    scalar=ScalarForm("0.5 if {0} == {1} else 1.0 if {0} > {1} else 0.0", 2),
+)
 """Which share of a derivative by max(x, y) is that by x."""
 
 
@@ -99,18 +110,78 @@ def _div_vjp(ct: Any, out: Any, ins: Any, wanted: Any) -> list[Any]:
     return [part if wanted[0] else None, -(part * out) if wanted[1] else None]
 
 
+def _extreme(sign: str) -> ScalarForm:
+    """The first operand where it is a NaN, the second where they are equal (0.0 and -0.0), as NumPy has it."""
+    return ScalarForm(f"{{0}} if {{0}} {sign} {{1}} or {{0}} != {{0}} else {{1}}", 2, floats=True)
+
+
+_DEAR = (0.7, 2.3)
+"""Nanoseconds for an element of a transcendental function that NumPy vectorises."""
 _LN2, _LN10 = math.log(2.0), math.log(10.0)
 _DEG = math.pi / 180.0
 
-ADD = elementwise("add", np.add, lambda g, o, x, y: g, lambda g, o, x, y: g, python=operator.add)
-SUB = elementwise("sub", np.subtract, lambda g, o, x, y: g, lambda g, o, x, y: -g, python=operator.sub)
-MUL = elementwise("mul", np.multiply, lambda g, o, x, y: g * y, lambda g, o, x, y: g * x, python=operator.mul)
-DIV = elementwise("div", np.divide, lambda g, o, x, y: g / y, lambda g, o, x, y: -g * (o / y), python=operator.truediv)
-DIV.vjp = _div_vjp
-POW = elementwise("pow", np.power, _power_base, _power_exponent, python=operator.pow)
-REM = elementwise(
-    "rem", np.remainder, lambda g, o, x, y: g, lambda g, o, x, y: -g * np.floor_divide(x, y), python=operator.mod
+ADD = elementwise(
+    "add",
+    np.add,
+    lambda g, o, x, y: g,
+    lambda g, o, x, y: g,
+    python=operator.add,
+    commutative=True,
+    total=True,
+    linear="all",
+    scalar="{} + {}",
 )
+SUB = elementwise(
+    "sub",
+    np.subtract,
+    lambda g, o, x, y: g,
+    lambda g, o, x, y: -g,
+    python=operator.sub,
+    total=True,
+    linear="all",
+    scalar="{} - {}",
+)
+MUL = elementwise(
+    "mul",
+    np.multiply,
+    lambda g, o, x, y: g * y,
+    lambda g, o, x, y: g * x,
+    python=operator.mul,
+    commutative=True,
+    total=True,
+    linear="each",
+    scalar="{} * {}",
+)
+DIV = elementwise(
+    "div",
+    np.divide,
+    lambda g, o, x, y: g / y,
+    lambda g, o, x, y: -g * (o / y),
+    python=operator.truediv,
+    linear="first",
+    scalar="{} / {}",
+)
+DIV.vjp = _div_vjp
+POW = elementwise("pow", np.power, _power_base, _power_exponent, python=operator.pow, cost=(1.5, 4.3), scalar=math.pow)
+REM = elementwise(
+    "rem",
+    np.remainder,
+    lambda g, o, x, y: g,
+    lambda g, o, x, y: -g * np.floor_divide(x, y),
+    python=operator.mod,
+    cost=(9.8, 10.0),
+    scalar=ScalarForm("{} % {}", 3, floats=True),
+)
+
+_SIGN = elementwise(
+    "sign",
+    np.sign,
+    ZERO,
+    total=True,
+    cost=(0.75, 1.0),
+    scalar=ScalarForm("1.0 if {0} > 0.0 else -1.0 if {0} < 0.0 else {0} + 0.0", 2),
+)
+_SIGN.jvp, _SIGN.vjp, _SIGN.carries = _sign_jvp, _sign_vjp, None  # piecewise constant for real numbers only
 
 _BINARY = {
     np.add: ADD,
@@ -119,134 +190,155 @@ _BINARY = {
     np.divide: DIV,
     np.power: POW,
     np.remainder: REM,
-    np.float_power: elementwise("float_power", np.float_power, _power_base, _power_exponent),
-    np.fmod: elementwise("fmod", np.fmod, lambda g, o, x, y: g, lambda g, o, x, y: -g * np.trunc(x / y)),
+    np.float_power: elementwise("float_power", np.float_power, _power_base, _power_exponent, cost=(4.3, 4.3)),
+    np.fmod: elementwise(
+        "fmod", np.fmod, lambda g, o, x, y: g, lambda g, o, x, y: -g * np.trunc(x / y), cost=(13.0, 13.0)
+    ),
     np.maximum: elementwise(
         "max",
         np.maximum,
         lambda g, o, x, y: _wins(g, x, y),
         lambda g, o, x, y: _wins(g, y, x),
+        commutative=True,
+        idempotent=True,
+        total=True,
+        scalar=_extreme(">"),
     ),
     np.minimum: elementwise(
         "min",
         np.minimum,
         lambda g, o, x, y: _wins(g, y, x),
         lambda g, o, x, y: _wins(g, x, y),
+        commutative=True,
+        idempotent=True,
+        total=True,
+        scalar=_extreme("<"),
     ),
     np.fmax: elementwise(
         "fmax",
         np.fmax,
         lambda g, o, x, y: _wins_over_nan(g, x, y, y),
         lambda g, o, x, y: _wins_over_nan(g, y, x, x),
+        commutative=True,
+        idempotent=True,
+        total=True,
     ),
     np.fmin: elementwise(
         "fmin",
         np.fmin,
         lambda g, o, x, y: _wins_over_nan(g, y, x, y),
         lambda g, o, x, y: _wins_over_nan(g, x, y, x),
+        commutative=True,
+        idempotent=True,
+        total=True,
     ),
     np.arctan2: elementwise(
         "atan2",
         np.arctan2,
         lambda g, o, y, x: g * (x / (x * x + y * y)),
         lambda g, o, y, x: -g * (y / (x * x + y * y)),
+        cost=(1.0, 3.6),
+        scalar=math.atan2,
     ),
-    np.hypot: elementwise("hypot", np.hypot, lambda g, o, x, y: g * (x / o), lambda g, o, x, y: g * (y / o)),
+    np.hypot: elementwise(
+        "hypot",
+        np.hypot,
+        lambda g, o, x, y: g * (x / o),
+        lambda g, o, x, y: g * (y / o),
+        commutative=True,
+        cost=(5.3, 21.0),
+        scalar=math.hypot,
+    ),
     np.logaddexp: elementwise(
         "logaddexp",
         np.logaddexp,
         lambda g, o, x, y: g * _softmax_weight(np.exp, x, o),
         lambda g, o, x, y: g * _softmax_weight(np.exp, y, o),
+        commutative=True,
+        cost=(26.0, 27.0),
     ),
     np.logaddexp2: elementwise(
         "logaddexp2",
         np.logaddexp2,
         lambda g, o, x, y: g * _softmax_weight(np.exp2, x, o),
         lambda g, o, x, y: g * _softmax_weight(np.exp2, y, o),
+        commutative=True,
+        cost=(19.0, 20.0),
     ),
     np.copysign: elementwise(
-        "copysign", np.copysign, lambda g, o, x, y: g * (np.copysign(1.0, x) * np.copysign(1.0, y)), ZERO
+        "copysign",
+        np.copysign,
+        lambda g, o, x, y: g * (np.copysign(1.0, x) * np.copysign(1.0, y)),
+        ZERO,
+        total=True,
+        cost=(1.0, 1.0),
+        scalar=math.copysign,
     ),
-    np.ldexp: elementwise("ldexp", np.ldexp, lambda g, o, x, n: np.ldexp(g, n), ZERO),
-    np.nextafter: elementwise("nextafter", np.nextafter, lambda g, o, x, y: g, ZERO),
-    np.heaviside: elementwise("heaviside", np.heaviside, ZERO, lambda g, o, x, y: g * (x == 0)),
+    np.ldexp: elementwise("ldexp", np.ldexp, lambda g, o, x, n: np.ldexp(g, n), ZERO, cost=(5.0, 5.0)),
+    np.nextafter: elementwise("nextafter", np.nextafter, lambda g, o, x, y: g, ZERO, cost=(2.8, 8.0)),
+    np.heaviside: elementwise("heaviside", np.heaviside, ZERO, lambda g, o, x, y: g * (x == 0), cost=(2.0, 2.0)),
 }
 
 _UNARY = {
-    np.negative: elementwise("neg", np.negative, lambda g, o, x: -g, python=operator.neg),
-    np.positive: elementwise("pos", np.positive, lambda g, o, x: g, python=operator.pos),
-    np.absolute: elementwise("abs", np.absolute, lambda g, o, x: g * _abs_slope(o, x), python=operator.abs),
-    np.fabs: elementwise("fabs", np.fabs, lambda g, o, x: g * np.sign(x)),
-    np.conjugate: elementwise("conj", np.conjugate, lambda g, o, x: np.conjugate(g)),
-    np.square: elementwise("square", np.square, lambda g, o, x: g * (2 * x)),
-    np.reciprocal: elementwise("reciprocal", np.reciprocal, lambda g, o, x: -g * (o * o)),
-    np.sqrt: elementwise("sqrt", np.sqrt, lambda g, o, x: g * (0.5 / o)),
-    np.cbrt: elementwise("cbrt", np.cbrt, lambda g, o, x: g / (3 * (o * o))),
-    np.exp: elementwise("exp", np.exp, lambda g, o, x: g * o),
-    np.exp2: elementwise("exp2", np.exp2, lambda g, o, x: g * (o * _LN2)),
-    np.expm1: elementwise("expm1", np.expm1, lambda g, o, x: g * (o + 1)),
-    np.log: elementwise("log", np.log, lambda g, o, x: g / x),
-    np.log2: elementwise("log2", np.log2, lambda g, o, x: g / (x * _LN2)),
-    np.log10: elementwise("log10", np.log10, lambda g, o, x: g / (x * _LN10)),
-    np.log1p: elementwise("log1p", np.log1p, lambda g, o, x: g / (1 + x)),
-    np.sin: elementwise("sin", np.sin, lambda g, o, x: g * np.cos(x)),
-    np.cos: elementwise("cos", np.cos, lambda g, o, x: -g * np.sin(x)),
-    np.tan: elementwise("tan", np.tan, lambda g, o, x: g * (1 + o * o)),
-    np.arcsin: elementwise("asin", np.arcsin, lambda g, o, x: g / np.sqrt((1 - x) * (1 + x))),
-    np.arccos: elementwise("acos", np.arccos, lambda g, o, x: -g / np.sqrt((1 - x) * (1 + x))),
-    np.arctan: elementwise("atan", np.arctan, lambda g, o, x: g / (1 + x * x)),
-    np.sinh: elementwise("sinh", np.sinh, lambda g, o, x: g * np.cosh(x)),
-    np.cosh: elementwise("cosh", np.cosh, lambda g, o, x: g * np.sinh(x)),
-    np.tanh: elementwise("tanh", np.tanh, lambda g, o, x: g * (1 - o * o)),
-    np.arcsinh: elementwise("asinh", np.arcsinh, lambda g, o, x: g / np.sqrt(x * x + 1)),
-    np.arccosh: elementwise("acosh", np.arccosh, lambda g, o, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1))),
-    np.arctanh: elementwise("atanh", np.arctanh, lambda g, o, x: g / ((1 - x) * (1 + x))),
-    np.deg2rad: elementwise("deg2rad", np.deg2rad, lambda g, o, x: g * _DEG),
-    np.rad2deg: elementwise("rad2deg", np.rad2deg, lambda g, o, x: g / _DEG),
+    np.sign: _SIGN,
+    np.negative: elementwise(
+        "neg", np.negative, lambda g, o, x: -g, python=operator.neg, total=True, linear="all", scalar="-{}"
+    ),
+    np.positive: elementwise(
+        "pos", np.positive, lambda g, o, x: g, python=operator.pos, total=True, linear="all", scalar="{}"
+    ),
+    np.absolute: elementwise(
+        "abs",
+        np.absolute,
+        lambda g, o, x: g * _abs_slope(o, x),
+        python=operator.abs,
+        total=True,
+        scalar=ScalarForm("abs({})", 3),
+    ),
+    np.fabs: elementwise(
+        "fabs", np.fabs, lambda g, o, x: g * np.sign(x), total=True, cost=(1.6, 1.9), scalar=math.fabs
+    ),
+    np.conjugate: elementwise("conj", np.conjugate, lambda g, o, x: np.conjugate(g), total=True, linear="all"),
+    np.square: elementwise("square", np.square, lambda g, o, x: g * (2 * x), total=True, scalar="{0} * {0}"),
+    np.reciprocal: elementwise("reciprocal", np.reciprocal, lambda g, o, x: -g * (o * o), scalar="1.0 / {}"),
+    np.sqrt: elementwise("sqrt", np.sqrt, lambda g, o, x: g * (0.5 / o), scalar=math.sqrt),
+    np.cbrt: elementwise("cbrt", np.cbrt, lambda g, o, x: g / (3 * (o * o)), cost=_DEAR),
+    np.exp: elementwise("exp", np.exp, lambda g, o, x: g * o, cost=(0.9, 1.2), scalar=math.exp),
+    np.exp2: elementwise("exp2", np.exp2, lambda g, o, x: g * (o * _LN2), cost=(0.5, 1.1)),
+    np.expm1: elementwise("expm1", np.expm1, lambda g, o, x: g * (o + 1), cost=_DEAR, scalar=math.expm1),
+    np.log: elementwise("log", np.log, lambda g, o, x: g / x, cost=(0.8, 1.8), scalar=math.log),
+    np.log2: elementwise("log2", np.log2, lambda g, o, x: g / (x * _LN2), cost=(0.5, 1.8), scalar=math.log2),
+    np.log10: elementwise("log10", np.log10, lambda g, o, x: g / (x * _LN10), cost=(0.5, 1.8), scalar=math.log10),
+    np.log1p: elementwise("log1p", np.log1p, lambda g, o, x: g / (1 + x), cost=_DEAR, scalar=math.log1p),
+    np.sin: elementwise("sin", np.sin, lambda g, o, x: g * np.cos(x), cost=(1.1, 8.6), scalar=math.sin),
+    np.cos: elementwise("cos", np.cos, lambda g, o, x: -g * np.sin(x), cost=(1.1, 8.4), scalar=math.cos),
+    np.tan: elementwise("tan", np.tan, lambda g, o, x: g * (1 + o * o), cost=_DEAR, scalar=math.tan),
+    np.arcsin: elementwise(
+        "asin", np.arcsin, lambda g, o, x: g / np.sqrt((1 - x) * (1 + x)), cost=_DEAR, scalar=math.asin
+    ),
+    np.arccos: elementwise(
+        "acos", np.arccos, lambda g, o, x: -g / np.sqrt((1 - x) * (1 + x)), cost=_DEAR, scalar=math.acos
+    ),
+    np.arctan: elementwise("atan", np.arctan, lambda g, o, x: g / (1 + x * x), cost=_DEAR, scalar=math.atan),
+    np.sinh: elementwise("sinh", np.sinh, lambda g, o, x: g * np.cosh(x), cost=_DEAR, scalar=math.sinh),
+    np.cosh: elementwise("cosh", np.cosh, lambda g, o, x: g * np.sinh(x), cost=_DEAR, scalar=math.cosh),
+    np.tanh: elementwise("tanh", np.tanh, lambda g, o, x: g * (1 - o * o), cost=_DEAR, scalar=math.tanh),
+    np.arcsinh: elementwise("asinh", np.arcsinh, lambda g, o, x: g / np.sqrt(x * x + 1), cost=_DEAR, scalar=math.asinh),
+    np.arccosh: elementwise(
+        "acosh", np.arccosh, lambda g, o, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)), cost=_DEAR, scalar=math.acosh
+    ),
+    np.arctanh: elementwise(
+        "atanh", np.arctanh, lambda g, o, x: g / ((1 - x) * (1 + x)), cost=_DEAR, scalar=math.atanh
+    ),
+    np.deg2rad: elementwise("deg2rad", np.deg2rad, lambda g, o, x: g * _DEG, total=True, linear="all", cost=(2.0, 2.0)),
+    np.rad2deg: elementwise("rad2deg", np.rad2deg, lambda g, o, x: g / _DEG, total=True, linear="all", cost=(2.0, 2.0)),
 }
 
-_sign = elementwise("sign", np.sign, ZERO)
-_sign.jvp, _sign.vjp, _sign.carries = _sign_jvp, _sign_vjp, None  # piecewise constant for real numbers only
-
-_CONSTANT = {
-    np.floor_divide: elementwise("floor_div", np.floor_divide, ZERO, ZERO, python=operator.floordiv),
-    np.sign: _sign,
-    np.floor: elementwise("floor", np.floor, ZERO),
-    np.ceil: elementwise("ceil", np.ceil, ZERO),
-    np.trunc: elementwise("trunc", np.trunc, ZERO),
-    np.rint: elementwise("rint", np.rint, ZERO),
-    np.spacing: elementwise("spacing", np.spacing, ZERO),
-    np.signbit: elementwise("signbit", np.signbit, ZERO),
-    np.isnan: elementwise("isnan", np.isnan, ZERO),
-    np.isinf: elementwise("isinf", np.isinf, ZERO),
-    np.isfinite: elementwise("isfinite", np.isfinite, ZERO),
-    np.equal: elementwise("eq", np.equal, ZERO, ZERO, python=operator.eq),
-    np.not_equal: elementwise("ne", np.not_equal, ZERO, ZERO, python=operator.ne),
-    np.less: elementwise("lt", np.less, ZERO, ZERO, python=operator.lt),
-    np.less_equal: elementwise("le", np.less_equal, ZERO, ZERO, python=operator.le),
-    np.greater: elementwise("gt", np.greater, ZERO, ZERO, python=operator.gt),
-    np.greater_equal: elementwise("ge", np.greater_equal, ZERO, ZERO, python=operator.ge),
-    np.logical_and: elementwise("logical_and", np.logical_and, ZERO, ZERO),
-    np.logical_or: elementwise("logical_or", np.logical_or, ZERO, ZERO),
-    np.logical_xor: elementwise("logical_xor", np.logical_xor, ZERO, ZERO),
-    np.logical_not: elementwise("logical_not", np.logical_not, ZERO),
-    np.bitwise_and: elementwise("and", np.bitwise_and, ZERO, ZERO, python=operator.and_),
-    np.bitwise_or: elementwise("or", np.bitwise_or, ZERO, ZERO, python=operator.or_),
-    np.bitwise_xor: elementwise("xor", np.bitwise_xor, ZERO, ZERO, python=operator.xor),
-    np.invert: elementwise("not", np.invert, ZERO),
-    np.left_shift: elementwise("shift_left", np.left_shift, ZERO, ZERO, python=operator.lshift),
-    np.right_shift: elementwise("shift_right", np.right_shift, ZERO, ZERO, python=operator.rshift),
-    np.gcd: elementwise("gcd", np.gcd, ZERO, ZERO),
-    np.lcm: elementwise("lcm", np.lcm, ZERO, ZERO),
-}
-
-UFUNCS = {**_BINARY, **_UNARY, **_CONSTANT}
+UFUNCS = {**_BINARY, **_UNARY, **CONSTANT}
 """The primitive of each elementwise ufunc with one result."""
 
 for _same, _as in ((np.degrees, np.rad2deg), (np.radians, np.deg2rad)):
     UFUNCS[_same] = UFUNCS[_as]
-if hasattr(np, "bitwise_count"):
-    UFUNCS[np.bitwise_count] = elementwise("population_count", np.bitwise_count, ZERO)
 
 
 def _real_dtype(x: ShapedArray) -> np.dtype[Any]:
@@ -266,12 +358,32 @@ def _complex(re: Any, im: Any) -> Any:
 # A tangent of these is complex where the result is real, a cotangent the other way round; matching them takes the real
 # part, so that one formula serves both. `imag` is the real part of -i·z.
 REAL = elementwise(
-    "real", lambda x: x.real.copy(), lambda g, o, x: g, dtype=_real_dtype, python=operator.attrgetter("real")
+    "real",
+    lambda x: x.real.copy(),
+    lambda g, o, x: g,
+    dtype=_real_dtype,
+    python=operator.attrgetter("real"),
+    total=True,
+    linear="all",
 )
 IMAG = elementwise(
-    "imag", lambda x: x.imag.copy(), lambda g, o, x: g * -1j, dtype=_real_dtype, python=operator.attrgetter("imag")
+    "imag",
+    lambda x: x.imag.copy(),
+    lambda g, o, x: g * -1j,
+    dtype=_real_dtype,
+    python=operator.attrgetter("imag"),
+    total=True,
+    linear="all",
 )
-COMPLEX = elementwise("complex", _complex, lambda g, o, re, im: g, lambda g, o, re, im: g * 1j, dtype=_complex_dtype)
+COMPLEX = elementwise(
+    "complex",
+    _complex,
+    lambda g, o, re, im: g,
+    lambda g, o, re, im: g * 1j,
+    dtype=_complex_dtype,
+    total=True,
+    linear="all",
+)
 
 SELECT = elementwise(
     "select",
@@ -280,4 +392,7 @@ SELECT = elementwise(
     lambda g, o, c, x, y: np.where(c, g, 0),
     lambda g, o, c, x, y: np.where(c, 0, g),
     dtype=lambda c, x, y: result_dtype(x, y),
+    total=True,
+    cost=(0.75, 1.5),
+    scalar=ScalarForm("{1} if {0} else {2}", floats=True, results="fb"),
 )

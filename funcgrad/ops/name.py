@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from funcgrad.ops.rules import batch_pointwise, declare
+from funcgrad.ops.rules import declare
 
 __all__ = ["NAME"]
 
@@ -13,5 +13,8 @@ NAME = declare(
     jvp=lambda tangents, out, ins, name: tangents[0],  # neither tangents nor cotangents bear the name
     vjp=lambda ct, out, ins, wanted, name: [ct],
     pointwise=True,
+    moves="alias",
+    generic=True,
+    linear="all",
+    total=True,
 )
-NAME.batch = batch_pointwise(NAME)

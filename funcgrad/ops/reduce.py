@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core import Primitive
 from funcgrad.errors import ShapeError
-from funcgrad.ops.rules import batch_along, constant, declare, linear
+from funcgrad.ops.rules import constant, declare, linear
 from funcgrad.types import ShapedArray, dtype_of, shape_of
 
 __all__ = ["REDUCE_AND", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_OR", "REDUCE_PROD", "REDUCE_SUM", "keep_axes"]
@@ -57,7 +58,12 @@ def _sum_transpose(ct: Any, ins: Sequence[Any], wanted: Sequence[bool], axes: Ax
     return [keep_axes(ct, shape_of(ins[0]), axes)]
 
 
-REDUCE_SUM = linear("reduce_sum", _impl(np.add), _abstract(np.add), _sum_transpose)
+def _known(ufunc: np.ufunc, **more: Any) -> dict[str, Any]:
+    """What is known of a reduction by a ufunc."""
+    return {"reduces": ufunc, "along": "axes", "total": True, "flops": lambda ins, out, **params: ins[0].size, **more}
+
+
+REDUCE_SUM = linear("reduce_sum", _impl(np.add), _abstract(np.add), _sum_transpose, **_known(np.add, generic=True))
 
 
 def _product_of_others(x: Any, axes: Axes) -> Any:
@@ -83,7 +89,14 @@ def _prod_vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], axe
     return [keep_axes(ct, shape_of(ins[0]), axes) * _product_of_others(ins[0], axes)]
 
 
-REDUCE_PROD = declare("reduce_prod", _impl(np.multiply), _abstract(np.multiply), jvp=_prod_jvp, vjp=_prod_vjp)
+REDUCE_PROD = declare(
+    "reduce_prod",
+    _impl(np.multiply),
+    _abstract(np.multiply),
+    jvp=_prod_jvp,
+    vjp=_prod_vjp,
+    **_known(np.multiply, generic=True),
+)
 
 
 def _hits(out: Any, x: Any, axes: Axes) -> tuple[Any, Any]:
@@ -110,11 +123,12 @@ def _extremum_vjp(
     return [keep_axes(ct, shape_of(ins[0]), axes) / count * hit]
 
 
-REDUCE_MAX = declare("reduce_max", _impl(np.maximum), _abstract(np.maximum, True), jvp=_extremum_jvp, vjp=_extremum_vjp)
-REDUCE_MIN = declare("reduce_min", _impl(np.minimum), _abstract(np.minimum, True), jvp=_extremum_jvp, vjp=_extremum_vjp)
-REDUCE_AND = constant("reduce_and", _impl(np.logical_and), _abstract(np.logical_and))
-REDUCE_OR = constant("reduce_or", _impl(np.logical_or), _abstract(np.logical_or))
+def _extremum(name: str, ufunc: np.ufunc) -> Primitive:
+    known = _known(ufunc)
+    return declare(name, _impl(ufunc), _abstract(ufunc, True), jvp=_extremum_jvp, vjp=_extremum_vjp, **known)
 
 
-for _primitive in (REDUCE_SUM, REDUCE_PROD, REDUCE_MAX, REDUCE_MIN, REDUCE_AND, REDUCE_OR):
-    _primitive.batch = batch_along(_primitive)
+REDUCE_MAX = _extremum("reduce_max", np.maximum)
+REDUCE_MIN = _extremum("reduce_min", np.minimum)
+REDUCE_AND = constant("reduce_and", _impl(np.logical_and), _abstract(np.logical_and), **_known(np.logical_and))
+REDUCE_OR = constant("reduce_or", _impl(np.logical_or), _abstract(np.logical_or), **_known(np.logical_or))

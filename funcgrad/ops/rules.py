@@ -23,6 +23,7 @@ import numpy as np
 
 from funcgrad.core import Primitive, Tracer
 from funcgrad.errors import DTypeError, InconclusiveRuleError, ShapeError
+from funcgrad.ops.scalar import Scalar, scalar_form
 from funcgrad.types import (
     PYTHON_SCALARS,
     ShapedArray,
@@ -41,7 +42,6 @@ __all__ = [
     "Push",
     "Unknown",
     "aligned",
-    "batch_along",
     "batch_pointwise",
     "bilinear",
     "constant",
@@ -89,9 +89,16 @@ class Unknown:
         )
 
 
-def declare(name: str, impl: Rule, abstract: Rule, **rules: Any) -> Primitive:
-    """Make a primitive of rules written by hand, and list it in `PRIMITIVES`."""
-    primitive = PRIMITIVES[name] = Primitive(name, impl, abstract, **rules)
+def declare(name: str, impl: Rule, abstract: Rule, **known: Any) -> Primitive:
+    """Make a primitive of rules written by hand and of facts (see `core.Primitive`), and list it in `PRIMITIVES`.
+
+    Without a rule for batches, one that is pointwise or along axes has the one that follows from that.
+    """
+    primitive = PRIMITIVES[name] = Primitive(name, impl, abstract, **known)
+    if primitive.batch is None and primitive.pointwise:
+        primitive.batch = batch_pointwise(primitive)
+    elif primitive.batch is None and primitive.along:
+        primitive.batch = _batch_along(primitive)
     return primitive
 
 
@@ -103,22 +110,28 @@ def _no_vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], **par
     return [None] * len(ins)
 
 
-def constant(name: str, impl: Rule, abstract: Rule, **rules: Any) -> Primitive:
+def constant(name: str, impl: Rule, abstract: Rule, **known: Any) -> Primitive:
     """A primitive through which no derivative flows."""
-    return declare(name, impl, abstract, jvp=_no_jvp, vjp=_no_vjp, carries=(), **rules)
+    return declare(name, impl, abstract, jvp=_no_jvp, vjp=_no_vjp, carries=(), **known)
 
 
 # ---------------------------------------------------------------------------------------------------- elementwise
 
 
 def elementwise(
-    name: str, impl: Rule, *pushes: Push, python: Rule | None = None, dtype: Rule | None = None
+    name: str,
+    impl: Rule,
+    *pushes: Push,
+    python: Rule | None = None,
+    dtype: Rule | None = None,
+    scalar: Scalar | None = None,
+    **known: Any,
 ) -> Primitive:
     """A primitive from a ufunc and, per operand, `push(g, out, *ins) = g · ∂out/∂operand`, `ZERO` or an `Unknown`.
 
     With `ZERO` for all of them the function is piecewise constant (comparisons, rounding, integers). `python` is the
     operator that Python applies to its own scalars, which stay Python scalars. An `impl` that is no ufunc brings its
-    own rule `dtype(*avals)`.
+    own rule `dtype(*avals)`. `scalar` is what it is for Python floats, and `known` what else is known of it.
     """
     _check_pushes(name, impl, pushes)
     resolve = dtype if dtype is not None else _ufunc_dtype(impl)
@@ -129,15 +142,13 @@ def elementwise(
         return ShapedArray(_broadcast(avals), resolve(*avals))
 
     run = impl if python is None else _python_first(impl, python)
-    rules: dict[str, Any] = {"python": python, "doc": impl.__doc__ or ""}
-    if any(push is not ZERO for push in pushes):
-        jvp, vjp = elementwise_rules(pushes)
-        carries = tuple(push is not ZERO for push in pushes) if ZERO in pushes else None
-        primitive = declare(name, run, abstract, jvp=jvp, vjp=vjp, pointwise=True, carries=carries, **rules)
-    else:
-        primitive = constant(name, run, abstract, **rules)
-    primitive.batch = batch_pointwise(primitive)
-    return primitive
+    known |= {"python": python, "doc": impl.__doc__ or "", "pointwise": True}
+    known |= {"ufunc": impl if isinstance(impl, np.ufunc) else None, "scalar": scalar_form(scalar, len(pushes))}
+    if all(push is ZERO for push in pushes):
+        return constant(name, run, abstract, **known)
+    jvp, vjp = elementwise_rules(pushes)
+    carries = tuple(push is not ZERO for push in pushes) if ZERO in pushes else None
+    return declare(name, run, abstract, jvp=jvp, vjp=vjp, carries=carries, **known)
 
 
 def _check_pushes(name: str, impl: Any, pushes: Sequence[Any]) -> None:
@@ -223,14 +234,13 @@ def batch_pointwise(primitive: Primitive) -> Rule:
     return batch
 
 
-def batch_along(primitive: Primitive) -> Rule:
-    """The batching rule of an operation along `axis` (or `axes`) of operands of one shape: one axis further on."""
+def _batch_along(primitive: Primitive) -> Rule:
+    """The batching rule of an operation along axes of operands of one shape: one axis further on."""
+    name = primitive.along
 
     def batch(args: Sequence[Any], batched: Sequence[bool], size: int, **params: Any) -> Any:
-        if "axis" in params:
-            params["axis"] += 1
-        else:
-            params["axes"] = tuple(i + 1 for i in params["axes"])
+        axes = params[name]
+        params[name] = tuple(i + 1 for i in axes) if isinstance(axes, tuple) else axes + 1
         xs = [x if b else np.broadcast_to(x, (size, *shape_of(x))) for x, b in zip(args, batched, strict=True)]
         return primitive.bind(*xs, **params)
 
@@ -270,7 +280,7 @@ def elementwise_rules(pushes: Sequence[Push]) -> tuple[Rule, Rule]:
 # --------------------------------------------------------------------------------------------- linear and bilinear
 
 
-def linear(name: str, impl: Rule, abstract: Rule, transpose: Rule, **rules: Any) -> Primitive:
+def linear(name: str, impl: Rule, abstract: Rule, transpose: Rule, **known: Any) -> Primitive:
     """A primitive that is linear in all its operands together.
 
     `transpose(ct, ins, wanted, **params)` gives a list of cotangents. With several operands (concatenate), zero
@@ -284,11 +294,11 @@ def linear(name: str, impl: Rule, abstract: Rule, transpose: Rule, **rules: Any)
     def vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], **params: Any) -> list[Any]:
         return transpose(ct, ins, wanted, **params)
 
-    primitive = declare(name, impl, abstract, jvp=jvp, vjp=vjp, **rules)
+    primitive = declare(name, impl, abstract, jvp=jvp, vjp=vjp, linear="all", **known)
     return primitive
 
 
-def bilinear(name: str, impl: Rule, abstract: Rule, transpose_a: Rule, transpose_b: Rule, **rules: Any) -> Primitive:
+def bilinear(name: str, impl: Rule, abstract: Rule, transpose_a: Rule, transpose_b: Rule, **known: Any) -> Primitive:
     """A primitive linear in each of two operands: `transpose_a(ct, a, b, **params)` is the cotangent of `a`."""
 
     def jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any], **params: Any) -> Any:
@@ -304,7 +314,7 @@ def bilinear(name: str, impl: Rule, abstract: Rule, transpose_a: Rule, transpose
             transpose_b(ct, a, b, **params) if wanted[1] else None,
         ]
 
-    primitive = declare(name, impl, abstract, jvp=jvp, vjp=vjp, **rules)
+    primitive = declare(name, impl, abstract, jvp=jvp, vjp=vjp, linear="each", **known)
     return primitive
 
 
@@ -376,6 +386,10 @@ WEAKEN = linear(
     lambda x: ShapedArray((), x.dtype, True),
     lambda ct, ins, wanted: [ct],
     batch=lambda args, batched, size: args[0],  # many numbers are an array
+    moves="alias",
+    generic=True,
+    pointwise=True,
+    total=True,
 )
 """An array of shape () as a Python scalar of the same value: so that the gradient of one is one, traced or not."""
 

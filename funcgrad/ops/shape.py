@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from funcgrad.errors import DTypeError, ShapeError
-from funcgrad.ops.rules import batch_along, batch_pointwise, constant, linear
+from funcgrad.ops.rules import constant, linear
+from funcgrad.ops.sharding import Avals, Axes, Ruling
 from funcgrad.types import ShapedArray, broadcast_shapes, dtype_of, result_dtype, shape_of
 
 __all__ = [
@@ -30,11 +31,25 @@ __all__ = [
     "TRANSPOSE",
 ]
 
+Ints = tuple[int, ...]
+
 
 def _reshape_aval(x: ShapedArray, shape: tuple[int, ...]) -> ShapedArray:
     if math.prod(shape) != x.size:
         raise ShapeError(f"cannot reshape {x.shape} of {x.size} elements into {shape} of {math.prod(shape)}")
     return ShapedArray(shape, x.dtype)
+
+
+def _reshape_shard(ins: Avals, out: ShapedArray, at: Axes, shape: tuple[int, ...]) -> Ruling | None:
+    """An axis that begins at the same place in memory as one of the result is divided as that one is."""
+    (axis,) = at
+    before = math.prod(ins[0].shape[:axis])
+    done = 1
+    for j, n in enumerate(shape):
+        if done == before and n > 1:
+            return Ruling((axis,), j, ("shape", j))
+        done *= n
+    return None
 
 
 RESHAPE = linear(
@@ -43,6 +58,10 @@ RESHAPE = linear(
     _reshape_aval,
     lambda ct, ins, wanted, shape: [np.reshape(ct, shape_of(ins[0]))],
     batch=lambda args, batched, size, shape: RESHAPE.bind(args[0], shape=(size, *shape)),
+    moves="alias",
+    generic=True,
+    total=True,
+    shard=_reshape_shard,
 )
 
 
@@ -59,6 +78,10 @@ TRANSPOSE = linear(
     lambda x, axes: ShapedArray([x.shape[i] for i in axes], x.dtype),
     lambda ct, ins, wanted, axes: [np.transpose(ct, _inverse(axes))],
     batch=lambda args, batched, size, axes: TRANSPOSE.bind(args[0], axes=(0, *(i + 1 for i in axes))),
+    moves="view",
+    generic=True,
+    total=True,
+    shard=lambda ins, out, at, axes: Ruling(at, axes.index(at[0])),
 )
 
 
@@ -79,12 +102,23 @@ def _broadcast_batch(args: Sequence[Any], batched: Sequence[bool], size: int, sh
     return BROADCAST_TO.bind(x, shape=(size, *shape))
 
 
+def _broadcast_shard(ins: Avals, out: ShapedArray, at: Axes, shape: tuple[int, ...]) -> Ruling:
+    (axis,) = at
+    assert axis is not None
+    j = axis + len(shape) - ins[0].ndim
+    return Ruling((axis,), j, ("shape", j))
+
+
 BROADCAST_TO = linear(
     "broadcast_to",
     lambda x, shape: np.broadcast_to(x, shape),
     _broadcast_aval,
     lambda ct, ins, wanted, shape: [ct],  # the reverse walk sums over broadcast dimensions
     batch=_broadcast_batch,
+    moves="alias",
+    generic=True,
+    total=True,
+    shard=_broadcast_shard,
 )
 
 
@@ -118,12 +152,30 @@ def _slice_batch(args: Sequence[Any], batched: Sequence[bool], n: int, **params:
     return SLICE.bind(args[0], start=(0, *start), size=(n, *size), step=(1, *step))
 
 
+def _slice_shard(ins: Avals, out: ShapedArray, at: Axes, start: Ints, size: Ints, step: Ints) -> Ruling | None:
+    (axis,) = at
+    assert axis is not None
+    whole = start[axis] == 0 and step[axis] == 1 and size[axis] == ins[0].shape[axis]
+    return Ruling((axis,), axis, ("size", axis)) if whole else None
+
+
+def _place_shard(ins: Avals, out: ShapedArray, at: Axes, start: Ints, step: Ints, shape: Ints) -> Ruling | None:
+    (axis,) = at
+    assert axis is not None
+    whole = start[axis] == 0 and step[axis] == 1 and shape[axis] == ins[0].shape[axis]
+    return Ruling((axis,), axis, ("shape", axis)) if whole else None
+
+
 SLICE = linear(
     "slice",
     _slice_impl,
     _slice_aval,
     lambda ct, ins, wanted, start, size, step: [PLACE.bind(ct, start=start, step=step, shape=shape_of(ins[0]))],
     batch=_slice_batch,
+    moves="view",
+    generic=True,
+    total=True,
+    shard=_slice_shard,
 )
 
 PLACE = linear(
@@ -134,6 +186,10 @@ PLACE = linear(
     batch=lambda args, batched, size, start, step, shape: PLACE.bind(
         args[0], start=(0, *start), step=(1, *step), shape=(size, *shape)
     ),
+    moves="copy",
+    generic=True,
+    total=True,
+    shard=_place_shard,
 )
 
 
@@ -165,8 +221,11 @@ CONCATENATE = linear(
     lambda *xs, axis: np.concatenate(xs, axis=axis),
     _concatenate_aval,
     _concatenate_transpose,
+    moves="copy",
+    generic=True,
+    along="axis",
+    total=True,
 )
-CONCATENATE.batch = batch_along(CONCATENATE)
 
 
 def _split_impl(x: Any, sizes: tuple[int, ...], axis: int) -> tuple[Any, ...]:
@@ -192,8 +251,17 @@ def _split_transpose(
     return [np.concatenate(parts, axis=axis)]
 
 
-SPLIT = linear("split", _split_impl, _split_aval, _split_transpose, multiple=True)
-SPLIT.batch = batch_along(SPLIT)
+SPLIT = linear(
+    "split",
+    _split_impl,
+    _split_aval,
+    _split_transpose,
+    multiple=True,
+    moves="view",
+    generic=True,
+    along="axis",
+    total=True,
+)
 """Parts of the given `sizes`, which add up to the axis."""
 
 
@@ -208,11 +276,19 @@ def _convert_impl(x: Any, dtype: np.dtype[Any]) -> Any:
 
 
 # A conversion to another kind of number casts tangents and cotangents with it; the reverse walk does so by itself.
-CONVERT = linear("convert", _convert_impl, _convert_aval, lambda ct, ins, wanted, dtype: [ct])
-CONVERT.batch = batch_pointwise(CONVERT)
+CONVERT = linear(
+    "convert",
+    _convert_impl,
+    _convert_aval,
+    lambda ct, ins, wanted, dtype: [ct],
+    pointwise=True,
+    total=True,
+    flops=lambda ins, out, dtype: 0,
+)
 
-STOP_GRADIENT = constant("stop_gradient", lambda x: x, lambda x: x)
-STOP_GRADIENT.batch = batch_pointwise(STOP_GRADIENT)
+STOP_GRADIENT = constant(
+    "stop_gradient", lambda x: x, lambda x: x, pointwise=True, moves="alias", generic=True, total=True
+)
 
 
 def _bitcast_aval(x: ShapedArray, dtype: np.dtype[Any]) -> ShapedArray:
@@ -221,5 +297,4 @@ def _bitcast_aval(x: ShapedArray, dtype: np.dtype[Any]) -> ShapedArray:
     return ShapedArray(x.shape, dtype)
 
 
-BITCAST = constant("bitcast_convert_type", lambda x, dtype: x.view(dtype), _bitcast_aval)
-BITCAST.batch = batch_pointwise(BITCAST)
+BITCAST = constant("bitcast_convert_type", lambda x, dtype: x.view(dtype), _bitcast_aval, pointwise=True, total=True)

@@ -17,11 +17,12 @@ import numpy as np
 
 from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.ops.reduce import keep_axes
-from funcgrad.ops.rules import batch_along, declare, elementwise
-from funcgrad.ops.shape import STOP_GRADIENT
-from funcgrad.types import ShapedArray, is_a, shape_of, ufunc_dtypes
+from funcgrad.ops.rules import declare, elementwise
+from funcgrad.ops.scalar import ScalarForm
+from funcgrad.ops.shape import CONVERT, STOP_GRADIENT
+from funcgrad.types import ShapedArray, aval_of, dtype_of, is_a, shape_of, ufunc_dtypes
 
-__all__ = ["GELU", "LOGISTIC", "LOGSUMEXP", "LOG_SOFTMAX", "RELU", "SOFTMAX", "gelu_parts"]
+__all__ = ["GELU", "LOGISTIC", "LOGSUMEXP", "LOG_SOFTMAX", "RELU", "SOFTMAX"]
 
 Axes = tuple[int, ...]
 
@@ -31,6 +32,12 @@ def _float_dtype(x: ShapedArray) -> np.dtype[Any]:
     if x.dtype.kind == "c":
         raise DTypeError(f"not defined for {x.dtype}, whose numbers have no order")
     return ufunc_dtypes(np.exp, (ShapedArray((), x.dtype),))[0]
+
+
+def _as_float(x: Any) -> Any:
+    """An array as one of the dtype in which such a function is computed."""
+    dtype = _float_dtype(aval_of(x))
+    return x if dtype_of(x) == dtype else CONVERT.bind(x, dtype=dtype)
 
 
 # ---------------------------------------------------------------------------------------------------- elementwise
@@ -50,9 +57,19 @@ def _logistic(x: Any) -> Any:
         return np.reciprocal(out, out=out)
 
 
-LOGISTIC = elementwise("logistic", _logistic, lambda g, o, x: g * (o * (1 - o)), dtype=_float_dtype)
+LOGISTIC = elementwise(
+    "logistic", _logistic, lambda g, o, x: g * (o * (1 - o)), dtype=_float_dtype, total=True, cost=(1.7, 3.0)
+)
 
-RELU = elementwise("relu", lambda x: np.maximum(x, 0), lambda g, o, x: g * (x > 0), dtype=lambda x: x.dtype)
+RELU = elementwise(
+    "relu",
+    lambda x: np.maximum(x, 0),
+    lambda g, o, x: g * (x > 0),
+    dtype=lambda x: x.dtype,
+    total=True,
+    scalar=ScalarForm("{0} if {0} > 0.0 or {0} != {0} else 0.0", 2),
+    expansion=lambda x: np.maximum(x, 0),
+)
 """max(x, 0), with the derivative 0 at 0 (`maximum` has one half there)."""
 
 _C, _A = math.sqrt(2 / math.pi), 0.044715
@@ -72,7 +89,7 @@ def _gelu(x: Any) -> Any:
     return out
 
 
-def gelu_parts(x: Any) -> tuple[Any, Any, Any]:
+def _gelu_parts(x: Any) -> tuple[Any, Any, Any]:
     """What its value and its derivative have in common: the square of x, the hyperbolic tangent t, and (1 + t) / 2."""
     square = np.square(x)
     t = np.tanh(x * (_C * _A * square + _C))
@@ -81,11 +98,23 @@ def gelu_parts(x: Any) -> tuple[Any, Any, Any]:
 
 def _gelu_slope(x: Any) -> Any:
     """With 1 - t² = (1 + t)(1 - t), so that the value is in it, which is known already."""
-    square, t, half = gelu_parts(x)
+    square, t, half = _gelu_parts(x)
     return half + x * half * (1 - t) * ((3 * _C * _A) * square + _C)
 
 
-GELU = elementwise("gelu_tanh", _gelu, lambda g, o, x: g * _gelu_slope(x), dtype=_float_dtype)
+def _gelu_expansion(x: Any) -> Any:
+    x = _as_float(x)
+    return x * _gelu_parts(x)[2]
+
+
+GELU = elementwise(
+    "gelu_tanh",
+    _gelu,
+    lambda g, o, x: g * _gelu_slope(x),
+    dtype=_float_dtype,
+    cost=(2.0, 5.0),
+    expansion=_gelu_expansion,
+)
 """x·Φ(x), with the normal distribution function by its approximation with tanh (Hendrycks and Gimpel, 2016)."""
 
 
@@ -125,12 +154,20 @@ def _softmax_derivative(g: Any, out: Any, axes: Axes) -> Any:
     return out * (g - _paired(out, g, axes))
 
 
+def _softmax_expansion(x: Any, axes: Axes) -> Any:
+    x = _as_float(x)
+    powers = np.exp(x - np.max(x, axis=axes, keepdims=True))
+    return powers / np.sum(powers, axis=axes, keepdims=True)
+
+
 SOFTMAX = declare(
     "softmax",
     _softmax,
     _aval,
     jvp=lambda tangents, out, ins, axes: _softmax_derivative(tangents[0], out, axes),
     vjp=lambda ct, out, ins, wanted, axes: [_softmax_derivative(ct, out, axes)],
+    along="axes",
+    expansion=_softmax_expansion,
 )
 
 
@@ -145,12 +182,20 @@ def _log_softmax_vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[boo
     return [ct - np.exp(out) * np.sum(ct, axis=axes, keepdims=True)]
 
 
+def _log_softmax_expansion(x: Any, axes: Axes) -> Any:
+    x = _as_float(x)
+    shifted = x - np.max(x, axis=axes, keepdims=True)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=axes, keepdims=True))
+
+
 LOG_SOFTMAX = declare(
     "log_softmax",
     _log_softmax,
     _aval,
     jvp=lambda tangents, out, ins, axes: tangents[0] - _paired(np.exp(out), tangents[0], axes),
     vjp=_log_softmax_vjp,
+    along="axes",
+    expansion=_log_softmax_expansion,
 )
 
 
@@ -181,13 +226,23 @@ def _weights(x: Any, out: Any, axes: Axes) -> Any:
     return powers / np.where(total == 0, 1, total)
 
 
+def _logsumexp_expansion(x: Any, axes: Axes) -> Any:
+    """The logarithm of 0, where all elements are -inf, is not taken: it would warn."""
+    x = _as_float(x)
+    high = np.max(x, axis=axes, keepdims=True)
+    high = np.where(np.isfinite(high), high, 0)
+    total = np.sum(np.exp(x - high), axis=axes, keepdims=True)
+    empty = total == 0
+    out = np.where(empty, -np.inf, np.log(np.where(empty, 1, total)) + high)
+    return np.squeeze(out, axes)
+
+
 LOGSUMEXP = declare(
     "logsumexp",
     _logsumexp,
     _logsumexp_aval,
     jvp=lambda tangents, out, ins, axes: np.sum(_weights(ins[0], out, axes) * tangents[0], axis=axes),
     vjp=lambda ct, out, ins, wanted, axes: [keep_axes(ct, shape_of(ins[0]), axes) * _weights(ins[0], out, axes)],
+    along="axes",
+    expansion=_logsumexp_expansion,
 )
-
-for _primitive in (SOFTMAX, LOG_SOFTMAX, LOGSUMEXP):
-    _primitive.batch = batch_along(_primitive)

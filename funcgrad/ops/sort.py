@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.errors import ShapeError
-from funcgrad.ops.rules import batch_along, constant, declare
+from funcgrad.ops.rules import constant, declare
 from funcgrad.types import ShapedArray, shape_of
 
 __all__ = ["ARGMAX", "ARGMIN", "ARGSORT", "SEARCHSORTED", "SORT"]
@@ -40,6 +40,7 @@ SORT = declare(
     lambda x, axis: ShapedArray(x.shape, x.dtype),
     jvp=_sort_jvp,
     vjp=_sort_vjp,
+    along="axis",
 )
 """Ascending along `axis` (not negative)."""
 
@@ -47,6 +48,7 @@ ARGSORT = constant(
     "argsort",
     lambda x, axis, stable: np.argsort(x, axis=axis, kind="stable" if stable else None),
     lambda x, axis, stable: ShapedArray(x.shape, _INDEX),
+    along="axis",
 )
 """The permutation that sorts; with `stable`, equal elements keep their order."""
 
@@ -64,8 +66,8 @@ def _arg_aval(x: ShapedArray, axis: int) -> ShapedArray:
     return ShapedArray(x.shape[:axis] + x.shape[axis + 1 :], _INDEX)
 
 
-ARGMAX = constant("argmax", _arg_impl(np.argmax), _arg_aval)
-ARGMIN = constant("argmin", _arg_impl(np.argmin), _arg_aval)
+ARGMAX = constant("argmax", _arg_impl(np.argmax), _arg_aval, along="axis")
+ARGMIN = constant("argmin", _arg_impl(np.argmin), _arg_aval, along="axis")
 
 
 def _searchsorted_aval(a: ShapedArray, v: ShapedArray, side: str) -> ShapedArray:
@@ -90,5 +92,3 @@ def _searchsorted_batch(args: Sequence[Any], batched: Sequence[bool], size: int,
 
 
 SEARCHSORTED.batch = _searchsorted_batch
-for _primitive in (SORT, ARGSORT, ARGMAX, ARGMIN):
-    _primitive.batch = batch_along(_primitive)

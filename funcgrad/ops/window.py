@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.errors import ShapeError
-from funcgrad.ops.rules import batch_along, declare, linear
+from funcgrad.ops.rules import declare, linear
 from funcgrad.ops.window_pairs import FEW_REDUCED, FEW_SELECTED, pair_extremes, pair_scatter, side_by_side
 from funcgrad.types import ShapedArray, shape_of
 
@@ -179,7 +179,11 @@ def _sum_transpose(
     ]
 
 
-REDUCE_WINDOW_SUM = linear("reduce_window_sum", _sum_impl, _window_aval, _sum_transpose)
+def _flops(ins: Sequence[ShapedArray], out: ShapedArray, width: int, **window: Any) -> int:
+    return out.size * width
+
+
+REDUCE_WINDOW_SUM = linear("reduce_window_sum", _sum_impl, _window_aval, _sum_transpose, along="axis", flops=_flops)
 """Sums over windows of `width` elements `dilation` apart, one each `stride`; `base` puts zeros between the elements."""
 
 
@@ -213,7 +217,7 @@ def _extreme(name: str, op: np.ufunc, largest: bool) -> Any:
     def vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], **window: Any) -> list[Any]:
         return [SELECT_AND_SCATTER.bind(ct, ins[0], out, largest=largest, **window)]
 
-    return declare(name, _extreme_impl(op, largest), _window_aval, jvp=jvp, vjp=vjp)
+    return declare(name, _extreme_impl(op, largest), _window_aval, jvp=jvp, vjp=vjp, along="axis", flops=_flops)
 
 
 REDUCE_WINDOW_MAX = _extreme("reduce_window_max", np.maximum, True)
@@ -329,6 +333,8 @@ SELECT_AND_GATHER = declare(
     lambda t, x, out, **window: ShapedArray(out.shape, t.dtype),
     jvp=_select_jvp(lambda: SELECT_AND_GATHER.bind),
     vjp=_select_vjp(lambda: SELECT_AND_SCATTER.bind),
+    along="axis",
+    linear="first",
 )
 """Of each window of `t` the element at the place where `x` first attains its extreme value, which is in `out`."""
 
@@ -338,8 +344,7 @@ SELECT_AND_SCATTER = declare(
     lambda ct, x, out, **window: ShapedArray(x.shape, ct.dtype),
     jvp=_select_jvp(lambda: SELECT_AND_SCATTER.bind),
     vjp=_select_vjp(lambda: SELECT_AND_GATHER.bind),
+    along="axis",
+    linear="first",
 )
 """The transpose of `select_and_gather`: adds up `ct` at the places that are selected."""
-
-for _primitive in (REDUCE_WINDOW_SUM, REDUCE_WINDOW_MAX, REDUCE_WINDOW_MIN, SELECT_AND_GATHER, SELECT_AND_SCATTER):
-    _primitive.batch = batch_along(_primitive)

@@ -8,28 +8,31 @@ from __future__ import annotations
 
 from funcgrad.core import Primitive
 from funcgrad.ir import Program
-from funcgrad.ops.math import SELECT
-from funcgrad.passes.algebra_arithmetic import ARITHMETIC, SELECT_RULES
+from funcgrad.passes.algebra_arithmetic import ARITHMETIC, IDEMPOTENT
 from funcgrad.passes.algebra_shape import BROADCASTING, SHAPE
-from funcgrad.passes.algebra_sums import SUMS
+from funcgrad.passes.algebra_sums import REDUCTION, SUMS
 from funcgrad.passes.rewrite import follow, remade
-from funcgrad.passes.simplifier import POINTWISE, Rule, Settled, Simplifier
+from funcgrad.passes.simplifier import Rule, Settled, Simplifier
 
 __all__ = ["RULES", "algebra"]
 
 
-def _table() -> dict[Primitive, tuple[Rule, ...]]:
-    table: dict[Primitive, tuple[Rule, ...]] = dict.fromkeys(POINTWISE, ())
-    for rules in (ARITHMETIC, SHAPE, SUMS, {SELECT: SELECT_RULES}):
-        for primitive, more in rules.items():
-            table[primitive] = table.get(primitive, ()) + more
-    for primitive in POINTWISE:
-        table[primitive] += BROADCASTING
-    return table
+class _Rules(dict[Primitive, tuple[Rule, ...]]):
+    """The rules of each primitive, in the order in which they are tried: some follow from what is known of it."""
+
+    def __missing__(self, primitive: Primitive) -> tuple[Rule, ...]:
+        found = REDUCTION if primitive.reduces is not None else ()
+        for table in (ARITHMETIC, SHAPE, SUMS):
+            found += table.get(primitive, ())
+        if primitive.idempotent:
+            found += IDEMPOTENT
+        if primitive.pointwise and not primitive.moves:
+            found += BROADCASTING
+        self[primitive] = found
+        return found
 
 
-RULES = _table()
-"""The rules of each primitive, in the order in which they are tried."""
+RULES = _Rules()
 
 
 def algebra(program: Program, settled: Settled | None = None) -> Program:

@@ -15,13 +15,13 @@ import numpy as np
 
 from funcgrad.core import Primitive
 from funcgrad.ir import Atom, Equation
-from funcgrad.ops.math import ADD, DIV, IMAG, MUL, POW, REAL, SUB, UFUNCS
+from funcgrad.ops.math import ADD, DIV, IMAG, MUL, POW, REAL, SELECT, SUB, UFUNCS
 from funcgrad.ops.rules import WEAKEN
 from funcgrad.ops.shape import CONVERT
 from funcgrad.passes.simplifier import Rule, Simplifier
 from funcgrad.types import is_a
 
-__all__ = ["ARITHMETIC", "stripped"]
+__all__ = ["ARITHMETIC", "IDEMPOTENT", "stripped"]
 
 _ABS, _CONJ, _NEG, _POS = (UFUNCS[f] for f in (np.absolute, np.conjugate, np.negative, np.positive))
 _RECIPROCAL, _SQRT, _SQUARE = (UFUNCS[f] for f in (np.reciprocal, np.sqrt, np.square))
@@ -118,6 +118,10 @@ def _itself(s: Simplifier, eqn: Equation) -> Atom | None:
     """max(x, x) = x, and so on"""
     a, b = eqn.inputs
     return a if a is b else None
+
+
+IDEMPOTENT: tuple[Rule, ...] = (_itself,)
+"""For each operation of which that is known."""
 
 
 def _same_branches(s: Simplifier, eqn: Equation) -> Atom | None:
@@ -394,6 +398,5 @@ ARITHMETIC: dict[Primitive, tuple[Rule, ...]] = {
     CONVERT: (_convert,),
     WEAKEN: (_weaken,),
     _LOGICAL_NOT: (_not_not,),
-    **{UFUNCS[f]: (_itself,) for f in (np.maximum, np.minimum, np.fmax, np.fmin, np.bitwise_and, np.bitwise_or)},
+    SELECT: (_same_branches,),
 }
-SELECT_RULES: tuple[Rule, ...] = (_same_branches,)

@@ -12,7 +12,7 @@ from funcgrad.core import Primitive
 from funcgrad.ir import Atom, Equation, Literal
 from funcgrad.ops.math import ADD
 from funcgrad.ops.shape import BROADCAST_TO, CONCATENATE, PLACE, RESHAPE, SLICE, SPLIT, TRANSPOSE
-from funcgrad.passes.simplifier import POINTWISE, Rule, Simplifier
+from funcgrad.passes.simplifier import Rule, Simplifier
 from funcgrad.types import broadcast_shapes
 
 __all__ = ["BROADCASTING", "SHAPE", "composed"]
@@ -37,6 +37,11 @@ def _unspread(s: Simplifier, atom: Atom) -> Atom:
     return atom
 
 
+def _broadcasts(eqn: Equation) -> bool:
+    """Whether an operation computes element by element, of operands that it broadcasts by itself."""
+    return eqn.primitive.pointwise and not eqn.primitive.moves
+
+
 def _without_broadcast(s: Simplifier, eqn: Equation) -> Atom | None:
     """f(broadcast(x), y) = f(x, y), or else f(broadcast(x), broadcast(y)) = broadcast(f(x, y))"""
     if s.spread.isdisjoint(eqn.inputs):
@@ -59,7 +64,7 @@ def _as_strong(atom: Atom, before: Atom) -> Atom:
 
 
 BROADCASTING: tuple[Rule, ...] = (_without_broadcast,)
-"""For each operation in `POINTWISE`."""
+"""For each operation that is pointwise."""
 
 
 # ---------------------------------------------------------------------------------------------------------- reshape
@@ -87,7 +92,7 @@ def _reshape_small(s: Simplifier, eqn: Equation) -> Atom | None:
     """reshape(f(reshape(x), c)) = f(reshape(x), c) for a number c, so that the two meet"""
     (x,) = eqn.inputs
     made = s.made.get(x)
-    if made is None or made.primitive not in POINTWISE or not s.once(x):
+    if made is None or not _broadcasts(made) or not s.once(x):
         return None
     arrays = [a for a in made.inputs if not a.is_literal]
     if len(arrays) != 1 or arrays[0].aval.shape != x.aval.shape or not _meets(s, arrays[0], eqn):
@@ -100,7 +105,7 @@ def _meets(s: Simplifier, atom: Atom, eqn: Equation) -> bool:
     made = s.made.get(atom)
     if made is None or not s.once(atom):
         return False
-    if made.primitive in POINTWISE:
+    if _broadcasts(made):
         arrays = [a for a in made.inputs if not a.is_literal]
         return len(arrays) == 1 and arrays[0].aval.shape == atom.aval.shape and _meets(s, arrays[0], eqn)
     if "keepdims" in made.params:

@@ -15,17 +15,15 @@ from funcgrad.executor.tiles import tuning
 from funcgrad.ir import Atom, Equation
 from funcgrad.ops.contract import DOT_GENERAL
 from funcgrad.ops.math import MUL, UFUNCS
-from funcgrad.ops.reduce import REDUCE_AND, REDUCE_MAX, REDUCE_MIN, REDUCE_OR, REDUCE_PROD, REDUCE_SUM
+from funcgrad.ops.reduce import REDUCE_SUM
 from funcgrad.ops.shape import BROADCAST_TO, CONVERT, RESHAPE, TRANSPOSE
 from funcgrad.passes.simplifier import Rule, Simplifier
 
-__all__ = ["SUMS"]
+__all__ = ["REDUCTION", "SUMS"]
 
 Axes = tuple[int, ...]
 
 _NEG, _SQUARE = UFUNCS[np.negative], UFUNCS[np.square]
-_REDUCTIONS = (REDUCE_SUM, REDUCE_PROD, REDUCE_MAX, REDUCE_MIN, REDUCE_AND, REDUCE_OR)
-_IDEMPOTENT = (REDUCE_MAX, REDUCE_MIN, REDUCE_AND, REDUCE_OR)
 
 
 def _reduce(s: Simplifier, eqn: Equation, x: Atom, axes: Axes) -> Atom:
@@ -89,7 +87,8 @@ def _of_broadcast(s: Simplifier, eqn: Equation) -> Atom | None:
     """The sum of n equal numbers is n times the number; their maximum is the number"""
     (x,) = eqn.inputs
     made = s.maker(x, BROADCAST_TO)
-    if made is None or not x.aval.size or eqn.primitive is REDUCE_PROD:
+    ufunc = eqn.primitive.reduces
+    if made is None or not x.aval.size or ufunc is None:
         return None
     (source,) = made.inputs
     out, axes = eqn.outputs[0].aval, eqn.params["axes"]
@@ -97,7 +96,7 @@ def _of_broadcast(s: Simplifier, eqn: Equation) -> Atom | None:
     spread = [i for i in axes if i < lead or source.aval.shape[i - lead] != x.aval.shape[i]]
     if not spread or x.aval.dtype != out.dtype or source.aval.weak:
         return None
-    if eqn.primitive is not REDUCE_SUM and eqn.primitive not in _IDEMPOTENT:
+    if eqn.primitive is not REDUCE_SUM and not UFUNCS[ufunc].idempotent:
         return None
     inner = tuple(i - lead for i in axes if i >= lead)
     left = s.emit(eqn.primitive, source, axes=inner, keepdims=True) if inner else source
@@ -232,11 +231,11 @@ def _transpose_of_dot(s: Simplifier, eqn: Equation) -> Atom | None:
     return s.emit(DOT_GENERAL, new[0], new[1], contract=new[2], batch=new[3])
 
 
-_ALL: tuple[Rule, ...] = (_over_single, _of_reduction, _of_rearranged, _of_broadcast)
+REDUCTION: tuple[Rule, ...] = (_over_single, _of_reduction, _of_rearranged, _of_broadcast)
+"""For each reduction."""
 
 SUMS: dict[Primitive, tuple[Rule, ...]] = {
-    REDUCE_SUM: (*_ALL, _sum_of_negatives, _sum_of_products),
-    **{p: _ALL for p in _REDUCTIONS if p is not REDUCE_SUM},
+    REDUCE_SUM: (_sum_of_negatives, _sum_of_products),
     DOT_GENERAL: (_dot_of_identity, _dot_of_transposes, _dot_of_negative, _dot_of_kinds),
     TRANSPOSE: (_transpose_of_dot,),
 }

@@ -16,17 +16,13 @@ from typing import Any, NamedTuple
 
 from funcgrad.control.scan import SCAN
 from funcgrad.ir import Atom, Equation, Var
-from funcgrad.ops.index import GATHER, SCATTER_ADD
-from funcgrad.ops.math import ADD, SUB, UFUNCS
+from funcgrad.ops.math import ADD, SUB
 from funcgrad.ops.rules import WEAKEN
-from funcgrad.ops.shape import CONVERT
 from funcgrad.passes.batch_cost import BY_NUMPY, LIMIT, WRITTEN_OUT
 from funcgrad.passes.loop import Carried, Loop
+from funcgrad.types import ShapedArray
 
 __all__ = ["Choice", "Sum"]
-
-_OF_UFUNCS = frozenset(p for p in UFUNCS.values())
-_BETWEEN_PYTHON_NUMBERS = frozenset("add sub neg lt le gt ge eq ne".split())
 
 
 class Sum(NamedTuple):
@@ -69,10 +65,16 @@ def can_batch(eqn: Equation, length: int) -> bool:
         return False
     weak = [a.aval.weak for a in eqn.inputs if not a.is_literal]
     if eqn.outputs[0].aval.weak:
-        return primitive is WEAKEN or (
-            primitive.name in _BETWEEN_PYTHON_NUMBERS and all(a.aval.weak for a in eqn.inputs)
-        )
-    return not any(weak) or primitive in _OF_UFUNCS or primitive in (CONVERT, GATHER, SCATTER_ADD)
+        # Between Python numbers: products and powers of integers may be larger than an array can hold.
+        exact = primitive.linear == "all" or eqn.outputs[0].aval.dtype.kind == "b"
+        return primitive is WEAKEN or (primitive.python is not None and exact and all(a.aval.weak for a in eqn.inputs))
+    return not any(weak) or primitive.ufunc is not None or _of_dtype(eqn)
+
+
+def _of_dtype(eqn: Equation) -> bool:
+    """Whether results have their dtypes also where Python scalars among the operands are numbers of an array."""
+    strong = [ShapedArray(a.aval.shape, a.aval.dtype) for a in eqn.inputs]
+    return eqn.primitive.abstract(*strong, **eqn.params) == eqn.outputs[0].aval
 
 
 class Choice:

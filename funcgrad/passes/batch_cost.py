@@ -18,7 +18,6 @@ import math
 from funcgrad.control.scan import SCAN
 from funcgrad.ir import Atom, Equation
 from funcgrad.ops.contract import DOT_GENERAL
-from funcgrad.ops.shape import BROADCAST_TO, RESHAPE, SLICE, TRANSPOSE
 from funcgrad.passes.unroll import unrolling, written_ns
 from funcgrad.types import ShapedArray
 
@@ -28,7 +27,6 @@ LIMIT = 64 << 20
 """How large a stack may become, in bytes. Larger ones are left to the loop, whose memory does not grow."""
 
 _CACHE = 2 << 20
-_VIEWS = (BROADCAST_TO, RESHAPE, SLICE, TRANSPOSE)
 
 
 def _bytes(aval: ShapedArray) -> int:
@@ -53,7 +51,7 @@ class Costs:
         if eqn.primitive is DOT_GENERAL:
             constant = max((_bytes(a.aval) for a in eqn.inputs if a in fixed), default=0)
             return 1000 + 0.3 * constant
-        if eqn.primitive in _VIEWS:
+        if eqn.primitive.moves in ("alias", "view"):
             return 150
         size = max(_bytes(a.aval) for a in (*eqn.inputs, *eqn.outputs))
         if all(a.aval.shape == () for a in (*eqn.inputs, *eqn.outputs)):

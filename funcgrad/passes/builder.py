@@ -13,7 +13,6 @@ import numpy as np
 
 from funcgrad.core import Primitive, Trace, Tracer
 from funcgrad.ir import Atom, Equation, Literal, Program, Var
-from funcgrad.ops.shape import BROADCAST_TO, RESHAPE, TRANSPOSE
 from funcgrad.passes.rewrite import Env, adapted, follow
 from funcgrad.types import ShapedArray, aval_of, is_a
 
@@ -93,8 +92,8 @@ class Builder(Trace):
 
     def is_zero(self, atom: Atom) -> bool:
         """Whether an atom is known to be zero."""
-        while atom in self.made and self.made[atom].primitive in (BROADCAST_TO, RESHAPE, TRANSPOSE):
-            atom = self.made[atom].inputs[0]
+        while (eqn := self.made.get(atom)) is not None and len(eqn.inputs) == 1 and eqn.primitive.linear == "all":
+            (atom,) = eqn.inputs
         value = atom.value if isinstance(atom, Literal) else self.constant_of(atom)
         return value is not None and not isinstance(value, Tracer) and not np.any(value)
 

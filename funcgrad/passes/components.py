@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from funcgrad.executor.spaces import is_pointwise
 from funcgrad.ir import Equation, Literal, Program, Var
 from funcgrad.ops.shape import BROADCAST_TO
 from funcgrad.passes.cse import literal_key, static_key
@@ -121,7 +120,7 @@ def fits(eqn: Equation) -> bool:
     if len(eqn.outputs) != 1:
         return False
     aval = eqn.outputs[0].aval
-    if not aval.shape or (eqn.primitive is not BROADCAST_TO and not is_pointwise(eqn.primitive)):
+    if not aval.shape or (eqn.primitive is not BROADCAST_TO and not eqn.primitive.pointwise):
         return False
     if aval.size * aval.dtype.itemsize > packing.most or aval.dtype.kind not in _KINDS:
         return False

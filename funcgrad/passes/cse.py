@@ -17,10 +17,6 @@ from funcgrad.types import is_a
 
 __all__ = ["cse", "literal_key", "static_key"]
 
-_COMMUTATIVE = frozenset(
-    "add mul max min fmax fmin and or xor eq ne logical_and logical_or logical_xor logaddexp logaddexp2 hypot "
-    "gcd lcm".split()
-)
 _SMALL = 1 << 12
 
 
@@ -60,7 +56,7 @@ def _key(eqn: Equation, numbers: dict[Atom, int]) -> Any:
     ins: list[Any] = [
         literal_key(a) if isinstance(a, Literal) else numbers.setdefault(a, len(numbers)) for a in eqn.inputs
     ]
-    if len(ins) == 2 and eqn.primitive.name in _COMMUTATIVE:
+    if len(ins) == 2 and eqn.primitive.commutative:
         a, b = ins
         if isinstance(b, tuple) or (not isinstance(a, tuple) and b < a):
             ins = [b, a]

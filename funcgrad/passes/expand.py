@@ -13,52 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.core import Primitive, under
+from funcgrad.core import under
+from funcgrad.errors import IRError
 from funcgrad.executor.channels_last import CONV_LAST
 from funcgrad.executor.tiles import tuning
 from funcgrad.ir import Equation, Program
 from funcgrad.ops.contract import DOT_GENERAL
 from funcgrad.ops.conv import CONV
-from funcgrad.ops.shape import CONVERT, TRANSPOSE
-from funcgrad.ops.softmax import GELU, LOG_SOFTMAX, LOGSUMEXP, RELU, SOFTMAX, gelu_parts
+from funcgrad.ops.shape import TRANSPOSE
 from funcgrad.passes.builder import Builder
 from funcgrad.passes.rewrite import with_programs
+from funcgrad.types import aval_of
 
 __all__ = ["expand"]
 
 Axes = tuple[int, ...]
-
-
-def _shifted(x: Any, axes: Axes) -> Any:
-    return x - np.max(x, axis=axes, keepdims=True)
-
-
-def _softmax(x: Any, axes: Axes) -> Any:
-    powers = np.exp(_shifted(x, axes))
-    return powers / np.sum(powers, axis=axes, keepdims=True)
-
-
-def _log_softmax(x: Any, axes: Axes) -> Any:
-    shifted = _shifted(x, axes)
-    return shifted - np.log(np.sum(np.exp(shifted), axis=axes, keepdims=True))
-
-
-def _logsumexp(x: Any, axes: Axes) -> Any:
-    """The logarithm of 0, where all elements are -inf, is not taken: it would warn."""
-    high = np.max(x, axis=axes, keepdims=True)
-    high = np.where(np.isfinite(high), high, 0)
-    total = np.sum(np.exp(x - high), axis=axes, keepdims=True)
-    empty = total == 0
-    out = np.where(empty, -np.inf, np.log(np.where(empty, 1, total)) + high)
-    return np.squeeze(out, axes)
-
-
-def _gelu(x: Any) -> Any:
-    return x * gelu_parts(x)[2]
-
-
-def _relu(x: Any) -> Any:
-    return np.maximum(x, 0)
 
 
 def _convolution(lhs: Any, rhs: Any, **params: Any) -> Any:
@@ -67,17 +36,6 @@ def _convolution(lhs: Any, rhs: Any, **params: Any) -> Any:
 
 def _product(a: Any, b: Any, contract: Any, batch: Any) -> Any:
     return np.sum(a * b, axis=contract[0])
-
-
-_EXPANSIONS: dict[Primitive, Callable[..., Any]] = {
-    SOFTMAX: _softmax,
-    LOG_SOFTMAX: _log_softmax,
-    LOGSUMEXP: _logsumexp,
-    GELU: _gelu,
-    RELU: _relu,
-    DOT_GENERAL: _product,
-    CONV: _convolution,
-}
 
 
 def expand(program: Program, smallest: int | None = None, widest: int | None = None) -> Program:
@@ -90,9 +48,10 @@ def expand(program: Program, smallest: int | None = None, widest: int | None = N
     limits = tuning.smallest if smallest is None else smallest, tuning.widest if widest is None else widest
     builder = Builder(program)
     for eqn in program.equations:
-        if _goes(eqn, *limits) or (eqn.primitive is CONV and _channels_last(builder, eqn)):
+        expansion = _expansion(eqn, builder, *limits)
+        if expansion is not None:
             builder.changed = True
-            _replace(builder, builder.current(eqn))
+            _replace(builder, builder.current(eqn), expansion)
             continue
         inner = with_programs(eqn, lambda p: expand(p, *limits), lowered=True)
         builder.changed |= inner is not eqn
@@ -100,20 +59,26 @@ def expand(program: Program, smallest: int | None = None, widest: int | None = N
     return builder.program()
 
 
-def _goes(eqn: Equation, smallest: int, widest: int) -> bool:
+def _expansion(eqn: Equation, builder: Builder, smallest: int, widest: int) -> Callable[..., Any] | None:
+    """What an equation is expanded to; None if it is not."""
     primitive = eqn.primitive
-    if primitive not in _EXPANSIONS or primitive is CONV:
-        return False
-    shape, dtype = eqn.inputs[0].aval.shape, eqn.outputs[0].aval.dtype
-    if math.prod(shape) < smallest or dtype.kind not in "fiu" or dtype == np.float16:
-        return False
-    if primitive in (GELU, RELU):
-        return True
-    axes = eqn.params["contract"][0] if primitive is DOT_GENERAL else eqn.params["axes"]
+    if primitive is CONV:
+        return _convolution if _channels_last(builder, eqn) else None
     if primitive is DOT_GENERAL and not _pairs_rows(eqn):
-        return False
+        return None
+    expansion = _product if primitive is DOT_GENERAL else primitive.expansion
+    if expansion is None:
+        return None
+    out = eqn.outputs[0].aval
+    shape, dtype = (out if primitive.pointwise else eqn.inputs[0].aval).shape, out.dtype
+    if math.prod(shape) < smallest or dtype.kind not in "fiu" or dtype == np.float16:
+        return None
+    if primitive.pointwise:
+        return expansion
+    axes = eqn.params["contract"][0] if primitive is DOT_GENERAL else eqn.params[primitive.along]
     first = next((i for i, n in enumerate(shape) if n != 1), 0)
-    return bool(axes) and first not in axes and math.prod(shape[min(axes) :]) <= widest
+    goes = bool(axes) and first not in axes and math.prod(shape[min(axes) :]) <= widest
+    return expansion if goes else None
 
 
 def _channels_last(builder: Builder, eqn: Equation) -> bool:
@@ -131,13 +96,13 @@ def _pairs_rows(eqn: Equation) -> bool:
     return same and list(ba) == sorted(ba) and len(ca) + len(ba) == len(a.shape)
 
 
-def _replace(builder: Builder, eqn: Equation) -> None:
+def _replace(builder: Builder, eqn: Equation, expansion: Callable[..., Any]) -> None:
     """Write an equation's expansion in its place."""
     builder.source = eqn.source
     args = [builder.value(x) for x in eqn.inputs]
-    dtype = eqn.outputs[0].aval.dtype
     with under(builder):
-        if eqn.primitive is not CONV:
-            args = [CONVERT.bind(x, dtype=dtype) if x.dtype != dtype else x for x in args]
-        out = _EXPANSIONS[eqn.primitive](*args, **eqn.params)
+        out = expansion(*args, **eqn.params)
+    have, want = aval_of(out), eqn.outputs[0].aval
+    if (have.shape, have.dtype) != (want.shape, want.dtype):
+        raise IRError(f"the expansion of {eqn.primitive.name} gives {have}, and its shape rule says {want}")
     builder.replace(eqn.outputs[0], out)

@@ -13,6 +13,8 @@ import numpy as np
 
 from funcgrad.core import Tracer
 from funcgrad.ir import Atom, Equation, Literal, Program, Var
+from funcgrad.ops.math import POW, UFUNCS
+from funcgrad.ops.shape import BROADCAST_TO
 from funcgrad.passes.rewrite import Env
 from funcgrad.types import aval_of, is_a
 
@@ -21,8 +23,7 @@ __all__ = ["fold"]
 LARGEST = 1 << 16
 """How many bytes operands and results may have."""
 
-_UNBOUNDED = frozenset(("pow", "shift_left"))  # Python's integers may become very large
-_VIEWS = frozenset(("broadcast_to",))  # a number in all elements is best known as such
+_SHIFT = UFUNCS[np.left_shift]
 
 
 def fold(program: Program) -> Program:
@@ -61,9 +62,10 @@ def _foldable(eqn: Equation) -> bool:
     if primitive.multiple or primitive.nested or primitive.collective is not None or not eqn.inputs:
         return False
     out = eqn.outputs[0].aval
-    if out.size * out.dtype.itemsize > LARGEST or primitive.name in _VIEWS:
+    if out.size * out.dtype.itemsize > LARGEST or primitive is BROADCAST_TO:  # one number is best known as such
         return False
-    return not (primitive.name in _UNBOUNDED and out.weak and out.dtype.kind == "i")
+    grows = primitive in (POW, _SHIFT)  # Python's integers may become very large
+    return not (grows and out.weak and out.dtype.kind == "i")
 
 
 def _value(eqn: Equation, known: dict[Any, Any]) -> Any:

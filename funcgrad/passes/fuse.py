@@ -18,9 +18,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from funcgrad.config import config
+from funcgrad.executor.cost import element_ns
 from funcgrad.executor.fused import FUSED
-from funcgrad.executor.spaces import ALIASES, Fit, Space, patterns_of
-from funcgrad.executor.tile_ops import estimate
+from funcgrad.executor.spaces import Fit, Space, is_alias, patterns_of
 from funcgrad.executor.tiles import tuning
 from funcgrad.ir import Atom, Equation, Program, Var
 from funcgrad.ir_check import check_program
@@ -250,10 +250,10 @@ def _pays(node: _Node) -> bool:
     """Whether a group is worth fusing: more than one operation, or one that threads can share."""
     if node.space is None:
         return False
-    work = [eqn for _, eqn in node.members if eqn.primitive not in ALIASES]
+    work = [eqn for _, eqn in node.members if not is_alias(eqn.primitive)]
     if len(work) > 1:
         return True
-    return len(work) == 1 and math.prod(node.space.shape) * estimate(work[0]) >= tuning.share_ns
+    return len(work) == 1 and math.prod(node.space.shape) * element_ns(work[0]) >= tuning.share_ns
 
 
 def _results(members: Sequence[tuple[int, Equation]]) -> set[Any]:

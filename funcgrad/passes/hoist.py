@@ -21,13 +21,6 @@ from funcgrad.transforms.call import close
 
 __all__ = ["hoist", "hoist_scan"]
 
-_HARMLESS = frozenset(
-    "abs add and broadcast_to concatenate convert copysign dot_general eq floor ge gt imag le logical_and logical_not "
-    "logical_or lt max maximum min minimum mul ne neg not or place real reduce_sum reshape select sign slice square "
-    "split sub transpose weaken xor".split()
-)
-"""Operations that do not raise, and that cost no more than one step of the loop."""
-
 
 def hoist(program: Program) -> Program:
     """The program with invariant equations moved out of the bodies of its loops.
@@ -52,7 +45,8 @@ def _certain(eqn: Equation) -> bool:
 
 
 def _harmless(eqn: Equation) -> bool:
-    return eqn.primitive.name in _HARMLESS
+    """Whether an equation of a body that may not run at all may run before the loop."""
+    return eqn.primitive.total
 
 
 class _Mover:

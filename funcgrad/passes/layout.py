@@ -19,7 +19,7 @@ import numpy as np
 
 from funcgrad.core import Primitive
 from funcgrad.executor.rows_first import CONV_ROWS, CONV_ROWS_KERNEL
-from funcgrad.executor.spaces import REDUCTIONS, is_pointwise
+from funcgrad.executor.spaces import is_reduction
 from funcgrad.ir import Atom, Equation, Program, Var
 from funcgrad.ops.conv import CONV
 from funcgrad.ops.shape import RESHAPE, TRANSPOSE
@@ -58,11 +58,6 @@ _IMAGE = (2, 1, 3, 0)
 
 _SWAPPED = (2, 0, 3, 1)
 """The same of `(C, N, H, W)`."""
-
-_ALONG = frozenset(
-    ("reduce_window_max", "reduce_window_min", "reduce_window_sum", "select_and_scatter", "select_and_gather")
-)
-"""Operations along the axis that a parameter says."""
 
 
 def layout(program: Program) -> Program:
@@ -177,15 +172,15 @@ class _Follower:
     # --------------------------------------------------------------------------------------------------- equations
 
     def _follow(self, eqn: Equation) -> None:
-        name = eqn.primitive.name
+        primitive = eqn.primitive
         if _plain(eqn):
             self._convolution(eqn)
         elif eqn.primitive is TRANSPOSE and eqn.inputs[0] in self._native:
             self._renamed(eqn)
         elif not (
-            (is_pointwise(eqn.primitive) and self._pointwise(eqn))
-            or (name in _ALONG and self._along(eqn))
-            or (eqn.primitive in REDUCTIONS and self._reduction(eqn))
+            (primitive.pointwise and self._pointwise(eqn))
+            or (is_reduction(primitive) and self._reduction(eqn))
+            or (primitive.along and self._along(eqn))
         ):
             for atom in eqn.inputs:
                 self._usual(atom)
@@ -241,11 +236,14 @@ class _Follower:
         return self._transposed(x, order)
 
     def _along(self, eqn: Equation) -> bool:
-        order, out = self._order(eqn), eqn.outputs[0]
-        if order is None:
+        """An operation along axes whose operands and result have the same ones."""
+        order, out, name = self._order(eqn), eqn.outputs[0], eqn.primitive.along
+        if order is None or eqn.primitive.multiple or any(a.aval.ndim != out.aval.ndim for a in eqn.inputs):
             return False
         ins = [self._in_order(a, order) for a in eqn.inputs]
-        params = {**eqn.params, "axis": order.index(eqn.params["axis"])}
+        axes = eqn.params[name]
+        moved = tuple(sorted(map(order.index, axes))) if isinstance(axes, tuple) else order.index(axes)
+        params = {**eqn.params, name: moved}
         self._set(out, order, self._emit(eqn.primitive, ins, params))
         return True
 

@@ -21,8 +21,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from funcgrad.executor.spaces import ALIASES, REDUCTIONS, Space, patterns_of
-from funcgrad.executor.tile_ops import estimate
+from funcgrad.executor.cost import element_ns
+from funcgrad.executor.spaces import Space, is_alias, is_reduction, patterns_of
 from funcgrad.ir import Equation, Var
 
 __all__ = ["Group", "cheapest_side", "recompute"]
@@ -128,11 +128,11 @@ def _network(
 
 def _time(eqn: Equation) -> float:
     """Roughly how many nanoseconds an operation takes on tiles."""
-    if eqn.primitive in ALIASES:
+    if is_alias(eqn.primitive):
         return 0.0
     size = max(x.aval.size for x in (*eqn.inputs, *eqn.outputs))
-    spread = any(1 < x.aval.size < size for x in eqn.inputs) and eqn.primitive not in REDUCTIONS
-    return size * (estimate(eqn) + _SPREAD_NS * spread)
+    spread = any(1 < x.aval.size < size for x in eqn.inputs) and not is_reduction(eqn.primitive)
+    return size * (element_ns(eqn) + _SPREAD_NS * spread)
 
 
 def _fits(group: Group, more: Members, widest: int) -> bool:

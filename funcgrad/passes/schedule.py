@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from funcgrad.executor.spaces import ALIASES
+from funcgrad.executor.spaces import is_alias
 from funcgrad.ir import Equation
 
 __all__ = ["scheduled"]
@@ -54,8 +54,7 @@ class _Values:
             for x in ins:
                 self.readers[x].append(k)
         self.sizes = [
-            0 if eqn.outputs[0] in outputs or eqn.primitive in ALIASES else eqn.outputs[0].aval.size
-            for eqn in equations
+            0 if eqn.outputs[0] in outputs or is_alias(eqn.primitive) else eqn.outputs[0].aval.size for eqn in equations
         ]
 
     def peak(self, order: Sequence[int]) -> int:

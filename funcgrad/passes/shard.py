@@ -19,17 +19,16 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from funcgrad.config import config, cpus
-from funcgrad.executor.flops import product_flops
+from funcgrad.executor.cost import element_ns, flops, is_product
 from funcgrad.executor.rows_first import CONV_ROWS, CONV_ROWS_KERNEL
 from funcgrad.executor.sharded import SHARDED
-from funcgrad.executor.spaces import ALIASES, REDUCTIONS, is_pointwise
-from funcgrad.executor.tile_ops import estimate
+from funcgrad.executor.spaces import is_reduction
 from funcgrad.ir import Equation, Program, Var, has_effect
 from funcgrad.ir_check import check_program
 from funcgrad.ops.contract import DOT_GENERAL
-from funcgrad.ops.shape import PLACE, SLICE, TRANSPOSE
+from funcgrad.ops.sharding import SUM, Ruling
 from funcgrad.passes.rewrite import remade
-from funcgrad.passes.shard_rules import SUM, Ruling, ruling
+from funcgrad.passes.shard_rules import ruling
 from funcgrad.types import ShapedArray
 
 __all__ = ["Region", "Sharding", "cost", "divided", "shard", "sharding"]
@@ -77,8 +76,6 @@ class Sharding:
 
 sharding = Sharding()
 
-_VIEWS = (*ALIASES, PLACE, SLICE, TRANSPOSE)
-_ROWS = (CONV_ROWS, CONV_ROWS_KERNEL)
 _FLOP_NS = 0.012
 """Of products of float32 matrices with one thread; twice that for float64."""
 
@@ -258,22 +255,22 @@ def _seeds(program: Program) -> list[tuple[Var, int]]:
 def cost(eqn: Equation) -> Cost:
     """An estimate."""
     primitive = eqn.primitive
-    if primitive in _VIEWS:
+    if primitive.moves in ("alias", "view"):
         return Cost(0.0, True)
     avals = [x.aval for x in (*eqn.inputs, *eqn.outputs)]
     size = max((a.size for a in avals), default=0)
-    if is_pointwise(primitive) or primitive in REDUCTIONS:
-        return Cost(size * estimate(eqn), True)
+    if primitive.pointwise or is_reduction(primitive):
+        return Cost(size * element_ns(eqn), True)
     moved = sum(a.size * a.dtype.itemsize for a in avals)
-    flops = product_flops(eqn)
-    if flops is not None:
-        ns = _FLOP_NS * flops * (1 if eqn.outputs[0].aval.dtype.itemsize <= 4 else 2) + 0.1 * moved
+    if is_product(primitive):
+        operations = flops(eqn)
+        ns = _FLOP_NS * operations * (1 if eqn.outputs[0].aval.dtype.itemsize <= 4 else 2) + 0.1 * moved
         if primitive is DOT_GENERAL:
             return Cost(ns, False)
-        if primitive in _ROWS:  # a product for each kernel column, and its sum with the others
+        if primitive in (CONV_ROWS, CONV_ROWS_KERNEL):  # a product for each kernel column, and its sum with the others
             kernel = eqn.inputs[1] if primitive is CONV_ROWS else eqn.outputs[0]
             return Cost(ns, False, 4 + 2 * kernel.aval.shape[-1], moved / (256 << 10))
-        windows = flops * avals[0].dtype.itemsize / (2 * max(1, avals[1].shape[0]))  # bytes, if written out
+        windows = operations * avals[0].dtype.itemsize / (2 * max(1, avals[1].shape[0]))  # bytes, if written out
         return Cost(ns, False, 20, windows / (64 << 10))
     return Cost(0.3 * moved, False, 8)
 

@@ -13,16 +13,12 @@ import numpy as np
 
 from funcgrad.core import Primitive
 from funcgrad.ir import Atom, Equation, Literal, Program, Var
-from funcgrad.ops.math import SELECT, UFUNCS
-from funcgrad.ops.shape import BROADCAST_TO, CONVERT
+from funcgrad.ops.shape import BROADCAST_TO
 from funcgrad.passes.rewrite import Env, follow
 from funcgrad.source import Source
 from funcgrad.types import is_a
 
-__all__ = ["POINTWISE", "Rule", "Settled", "Simplifier"]
-
-POINTWISE = frozenset((*UFUNCS.values(), SELECT, CONVERT))
-"""Operations that broadcast by themselves, element by element."""
+__all__ = ["Rule", "Settled", "Simplifier"]
 
 _SMALL = 1 << 16
 _DEEPEST = 30
@@ -155,8 +151,8 @@ class Simplifier:
 
     def _simplified(self, eqn: Equation) -> Atom | None:
         """What stands in place of the result of an equation; if that is the equation itself, it is kept."""
-        rules = self._rules.get(eqn.primitive)
-        if rules is not None and self._depth < _DEEPEST:
+        rules = self._rules[eqn.primitive]
+        if rules and self._depth < _DEEPEST:
             aval = eqn.outputs[0].aval
             self._depth += 1
             for rule in rules:

@@ -15,18 +15,15 @@ from funcgrad.errors import IRError
 from funcgrad.ir import Atom, Equation, Literal
 from funcgrad.ops.contract import DOT_GENERAL
 from funcgrad.ops.index import SCATTER_ADD
-from funcgrad.ops.math import ADD, MUL, SUB, UFUNCS
+from funcgrad.ops.math import MUL
 from funcgrad.ops.reduce import REDUCE_SUM
 from funcgrad.ops.rules import aligned
-from funcgrad.ops.shape import BROADCAST_TO, PLACE, RESHAPE, SLICE, TRANSPOSE
 from funcgrad.passes.builder import Builder
 from funcgrad.passes.loop import Loop
 from funcgrad.types import dtype_of, loop_dtypes, shape_of
 
 __all__ = ["Stacked"]
 
-_UFUNC_OF = {primitive: ufunc for ufunc, primitive in UFUNCS.items()}
-_LINEAR = (BROADCAST_TO, PLACE, RESHAPE, SLICE, TRANSPOSE)
 _DEEPEST = 16  # how many equations a sum over steps is followed back through
 
 
@@ -124,12 +121,10 @@ class Stacked:
             stack, axes = self(ins[0]), (0, *(i + 1 for i in params["axes"]))
             whole = self._at(eqn, lambda: REDUCE_SUM.bind(stack, axes=axes, keepdims=False))
             return self._at(eqn, lambda: np.reshape(whole, eqn.outputs[0].aval.shape)) if params["keepdims"] else whole
-        if primitive in _LINEAR:
-            inner = self.total(ins[0], depth)
-            return self._at(eqn, lambda: primitive.bind(inner, **params))
-        if primitive in (ADD, SUB) and any(map(self._structured, ins)) and _of_one_dtype(eqn):
-            a, b = (self.total(x, depth) for x in ins)
-            return self._at(eqn, lambda: primitive.bind(a, b))
+        if primitive.linear == "all" and _is_plain(eqn):
+            if len(ins) == 1 or any(map(self._structured, ins)):
+                totals = [self.total(x, depth) for x in ins]
+                return self._at(eqn, lambda: primitive.bind(*totals, **params))
         if primitive is MUL and any(map(self._structured, ins)) and not all(map(self.is_stacked, ins)):
             a, b = (self.total(x, depth) if self.is_stacked(x) else self(x) for x in ins)
             return self._at(eqn, lambda: MUL.bind(a, b)) if _of_one_dtype(eqn) else None
@@ -138,7 +133,7 @@ class Stacked:
     def _structured(self, atom: Atom) -> bool:
         """Whether the sum over steps of a value is easier to have than its values."""
         eqn = None if atom in self.values or atom.is_literal else self.maker.get(atom)
-        return eqn is not None and eqn.primitive in (DOT_GENERAL, SCATTER_ADD, REDUCE_SUM, ADD, SUB, MUL, *_LINEAR)
+        return eqn is not None and eqn.primitive.linear != ""
 
     def _total_product(self, eqn: Equation, depth: int) -> Any:
         (a, b), params = eqn.inputs, eqn.params
@@ -178,6 +173,14 @@ class Stacked:
         return self._at(eqn, scatter)
 
 
+def _is_plain(eqn: Equation) -> bool:
+    """Whether an operation can be done on sums of its operands: an array of what it would add up in any case."""
+    primitive = eqn.primitive
+    if primitive.multiple or primitive.collective is not None or eqn.outputs[0].aval.weak:
+        return False
+    return _of_one_dtype(eqn) or (primitive.moves != "" and len(eqn.inputs) == 1)
+
+
 def _of_one_dtype(eqn: Equation) -> bool:
     """Whether operands and result have one dtype, so that sums of the operands do not lose anything."""
     return len({a.aval.dtype for a in (*eqn.inputs, *eqn.outputs)}) == 1 and not any(a.aval.weak for a in eqn.inputs)
@@ -185,7 +188,7 @@ def _of_one_dtype(eqn: Equation) -> bool:
 
 def _strong(eqn: Equation, args: list[Any], batched: list[bool]) -> list[Any]:
     """The operands, where stacks of Python scalars have the dtypes in which the scalars would be used."""
-    ufunc = _UFUNC_OF.get(eqn.primitive)
+    ufunc = eqn.primitive.ufunc
     if ufunc is None or not any(b and a.aval.weak for a, b in zip(eqn.inputs, batched, strict=True)):
         return args
     dtypes = loop_dtypes(ufunc, [a.aval for a in eqn.inputs])

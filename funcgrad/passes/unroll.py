@@ -17,12 +17,10 @@ from funcgrad.config import config
 from funcgrad.control.scan import SCAN
 from funcgrad.control.while_ import WHILE
 from funcgrad.executor.scalar_code import LOOPS, can_be_written, few, programs
-from funcgrad.executor.scalars import FAR, MOVES, operations
+from funcgrad.executor.scalars import FAR, moves, operations
 from funcgrad.executor.unrolled import UNROLLED
 from funcgrad.ir import Equation, Program, Var
 from funcgrad.ir_check import check_program
-from funcgrad.ops.contract import DOT_GENERAL
-from funcgrad.ops.reduce import REDUCE_PROD, REDUCE_SUM
 from funcgrad.passes.pack_rows import pack_rows
 from funcgrad.passes.rewrite import enclosed, remade, with_programs
 
@@ -144,7 +142,9 @@ def _length(eqn: Equation) -> int:
 
 def _steps(eqn: Equation) -> int:
     """How often the programs of a loop or branch run."""
-    return {SCAN: lambda: eqn.params["layout"].length, WHILE: lambda: _STEPS}.get(eqn.primitive, lambda: 1)()
+    if eqn.primitive is SCAN:
+        return eqn.params["layout"].length
+    return _STEPS if eqn.primitive is WHILE else 1
 
 
 def _rows(eqn: Equation) -> list[Var]:
@@ -168,9 +168,9 @@ def _numpy_ns(eqn: Equation) -> float:
     if eqn.primitive in LOOPS:
         rows = _ROW_NS * len(_rows(eqn))
         return _steps(eqn) * (rows + sum(_numpy_ns(e) for p in programs(eqn) for e in p.equations))
-    if eqn.primitive in MOVES:
+    if moves(eqn.primitive):
         return _MOVE_NS
-    if eqn.primitive in (DOT_GENERAL, REDUCE_SUM, REDUCE_PROD):
+    if eqn.primitive.generic:
         return _SUM_NS
     arrays = any(x.aval.shape for x in (*eqn.inputs, *eqn.outputs))
     return _NUMPY_NS if arrays or operations(eqn) > 1 else _SCALAR_NS

@@ -17,14 +17,13 @@ Measured on 32 Ki float32 elements, in ns per element (an addition takes 0.17):
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from funcgrad.core import Primitive
 from funcgrad.executor.sincos import sincos
-from funcgrad.executor.spaces import REDUCTIONS, Fit, Layout, ufunc_of
+from funcgrad.executor.spaces import WRITERS, Fit, Layout, is_reduction
 from funcgrad.executor.step import tuple_text
 from funcgrad.executor.tile_code import TileCode
 from funcgrad.ir import Atom, Equation, Literal, Var
@@ -33,7 +32,7 @@ from funcgrad.ops.reduce import REDUCE_SUM
 from funcgrad.ops.shape import CONVERT
 from funcgrad.types import weak_type
 
-__all__ = ["estimate", "folded_products", "sines_and_cosines", "write_both", "write_equation"]
+__all__ = ["folded_products", "sines_and_cosines", "write_both", "write_equation"]
 
 _KEYWORD_OUT = frozenset((np.maximum, np.minimum))  # a third positional operand is deprecated
 _BY_ARRAY = _KEYWORD_OUT | {np.fmax, np.fmin}
@@ -48,46 +47,11 @@ _NARROW, _WIDE = 128, 1024
 """Elements of a row that are few for a loop per row, and how many are then taken together."""
 
 
-# ------------------------------------------------------------------------------------------------ what it costs
-
-_NS: dict[np.ufunc, tuple[float, float]] = {
-    np.exp: (0.9, 1.2),
-    np.exp2: (0.5, 1.1),
-    np.log: (0.8, 1.8),
-    np.log2: (0.5, 1.8),
-    np.log10: (0.5, 1.8),
-    np.sin: (1.1, 8.6),
-    np.cos: (1.1, 8.4),
-    np.power: (1.5, 4.3),
-    np.arctan2: (1.0, 3.6),
-    np.hypot: (5.3, 21.0),
-    np.remainder: (9.8, 10.0),
-    np.floor_divide: (5.0, 5.0),
-    np.logaddexp: (26.0, 27.0),
-    np.copysign: (1.0, 1.0),
-    np.heaviside: (2.0, 2.0),
-    np.sign: (0.75, 1.0),
-}
-_HYPERBOLIC = {np.tanh, np.sinh, np.cosh, np.arctanh, np.arcsinh, np.arccosh}
-_DEARER = {np.expm1, np.log1p, np.tan, np.cbrt, np.arcsin, np.arccos, np.arctan, *_HYPERBOLIC}
-
-
-def estimate(eqn: Equation) -> float:
-    """Roughly how many nanoseconds one element takes on a tile."""
-    ufunc = ufunc_of(eqn.primitive)
-    wide = max(x.aval.dtype.itemsize for x in (*eqn.inputs, *eqn.outputs)) > 4
-    if ufunc in _NS:
-        return _NS[ufunc][wide]
-    if ufunc in _DEARER:
-        return (0.7, 2.3)[wide]
-    return (0.25, 0.5)[wide] * (3 if eqn.primitive in (SELECT, TIE_SHARE) else 1)
-
-
 # ------------------------------------------------------------------------------------------------ pointwise
 
 
 def _ufunc(code: TileCode, eqn: Equation, fit: Fit) -> None:
-    ufunc = ufunc_of(eqn.primitive)
+    ufunc = eqn.primitive.ufunc
     assert ufunc is not None
     given = [weak_type(x.aval.dtype) if x.aval.weak else x.aval.dtype for x in eqn.inputs]
     loop: Sequence[Any] = ufunc.resolve_dtypes((*(np.dtype(bool) if d is bool else d for d in given), None))
@@ -138,7 +102,7 @@ def write_both(code: TileCode, eqn: Equation, fit: Fit, other: tuple[Equation, F
     """Write the lines of a sine and a cosine of the same operand."""
     source = code.operand(eqn.inputs[0], fit.operands[0])
     targets = [code.target(eqn, fit), code.target(*other)]
-    if ufunc_of(eqn.primitive) is np.cos:
+    if eqn.primitive.ufunc is np.cos:
         targets.reverse()
     scratch = [code.temporary(code.shape(fit.result), np.dtype(np.float64)) for _ in range(4)]
     code.write(eqn, f"{code.function(sincos)}({', '.join([source, *targets, *scratch])})")
@@ -146,7 +110,7 @@ def write_both(code: TileCode, eqn: Equation, fit: Fit, other: tuple[Equation, F
 
 def _small_power(eqn: Equation) -> int:
     """The exponent of a power that products give as well; 0 for any other operation."""
-    if ufunc_of(eqn.primitive) is not np.power:
+    if eqn.primitive.ufunc is not np.power:
         return 0
     base, exponent = eqn.inputs
     same = base.aval.dtype == eqn.outputs[0].aval.dtype and base.aval.dtype.kind in "fc"
@@ -325,9 +289,10 @@ def _reduce(code: TileCode, eqn: Equation, fit: Fit, product: Equation | None) -
         both = ", ".join(names * 2 if len(names) == 1 else names)
         code.write(eqn, f"{code.function(np.vecdot)}({both}, {code.target(eqn, fit)}[..., 0])")
         return
-    axes = _axis(code, fit)
+    ufunc, axes = eqn.primitive.reduces, _axis(code, fit)
+    assert ufunc is not None
     source, target = _reduced(code, x, layout), code.target(eqn, fit)
-    search, extent = _SEARCH.get(REDUCTIONS[eqn.primitive]), code.shape(layout)
+    search, extent = _SEARCH.get(ufunc), code.shape(layout)
     short = axes == [len(extent) - 1] and extent[-1] <= _MAX_SEARCH
     if search is not None and short and x.aval.dtype.kind in "iuf" and x.aval.dtype != np.float16:
         found, first = code.temporary(extent[:-1], np.dtype(np.intp)), code.offsets(extent)
@@ -338,7 +303,7 @@ def _reduce(code: TileCode, eqn: Equation, fit: Fit, product: Equation | None) -
             f"{source}.reshape(-1).take({found}, None, {target}[..., 0], 'clip')",
         )
         return
-    code.write(eqn, f"{code.reduce(REDUCTIONS[eqn.primitive])}({source}, {_axis_text(axes)}, None, {target}, True)")
+    code.write(eqn, f"{code.reduce(ufunc)}({source}, {_axis_text(axes)}, None, {target}, True)")
 
 
 def _axis_text(axes: Sequence[int]) -> str:
@@ -348,7 +313,8 @@ def _axis_text(axes: Sequence[int]) -> str:
 def _accumulate(code: TileCode, eqn: Equation, fit: Fit, k: int, single: bool, product: Equation | None) -> None:
     """A reduction over the tiles: one partial result per tile if it is a number, otherwise one per slot of tiles."""
     (x,), (out,) = eqn.inputs, eqn.outputs
-    ufunc, layout = REDUCTIONS[eqn.primitive], fit.operands[0]
+    ufunc, layout = eqn.primitive.reduces, fit.operands[0]
+    assert ufunc is not None
     if not any(axis is not None for axis in fit.result):
         if product is not None:
             names = [code.operand(y, layout) for y in product.inputs]
@@ -377,14 +343,7 @@ def _accumulate(code: TileCode, eqn: Equation, fit: Fit, k: int, single: bool, p
     )
 
 
-_OTHERS: dict[Primitive, Callable[[TileCode, Equation, Fit], None]] = {
-    SELECT: _select,
-    CONVERT: _convert,
-    REAL: _part,
-    IMAG: _part,
-    COMPLEX: _complex,
-    TIE_SHARE: _tie_share,
-}
+WRITERS.update({SELECT: _select, CONVERT: _convert, REAL: _part, IMAG: _part, COMPLEX: _complex, TIE_SHARE: _tie_share})
 
 
 def write_equation(code: TileCode, eqn: Equation, fit: Fit, product: Equation | None, k: int | None, one: bool) -> None:
@@ -397,7 +356,7 @@ def write_equation(code: TileCode, eqn: Equation, fit: Fit, product: Equation | 
     """
     if k is not None:
         _accumulate(code, eqn, fit, k, one, product)
-    elif eqn.primitive in REDUCTIONS:
+    elif is_reduction(eqn.primitive):
         _reduce(code, eqn, fit, product)
     else:
-        _OTHERS.get(eqn.primitive, _ufunc)(code, eqn, fit)
+        WRITERS.get(eqn.primitive, _ufunc)(code, eqn, fit)
