@@ -1,4 +1,4 @@
-"""Elementwise primitives that are piecewise constant, so that no derivative flows: comparisons, rounding, logic, bits."""
+"""Elementwise primitives that are piecewise constant, without derivatives: comparisons, rounding, logic, bits."""
 
 from __future__ import annotations
 
