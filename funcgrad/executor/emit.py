@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import builtins
 import keyword
+from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
@@ -32,11 +34,12 @@ Sinks = Callable[[int], str | None]
 class Arena:
     """Scratch memory: blocks that are handed out, given back and handed out again, and grow as needed."""
 
-    __slots__ = ("contiguous", "free", "lines", "names", "sizes", "used")
+    __slots__ = ("contiguous", "free", "free_sizes", "lines", "names", "sizes", "used")
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
-        self.free: list[int] = []
+        self.free: dict[int, list[int]] = {}  # by size; the one given back last is the last
+        self.free_sizes: list[int] = []  # in order
         self.names: dict[Any, str] = {}
         self.lines: list[str] = []  # what makes the views of the blocks
         self.used: dict[str, int | None] = {}  # the names that scratch() returns, and which block each is a view of
@@ -47,19 +50,31 @@ class Arena:
         if not self.free:
             self.sizes.append(size)
             return len(self.sizes) - 1
-        fitting = [b for b in self.free if self.sizes[b] >= size]
+        at = min(bisect_left(self.free_sizes, size), len(self.free_sizes) - 1)
+        have = self.free_sizes[at]
         # The one given back last is the one most likely still in the cache.
-        block = (
-            min(reversed(fitting), key=self.sizes.__getitem__)
-            if fitting
-            else max(self.free, key=self.sizes.__getitem__)
-        )
-        self.free.remove(block)
-        self.sizes[block] = max(self.sizes[block], size)
+        block = self.free[have].pop()
+        if not self.free[have]:
+            del self.free[have], self.free_sizes[at]
+        self.sizes[block] = max(have, size)
         return block
 
-    def give(self, block: int) -> None:
-        self.free.append(block)
+    def give(self, *blocks: int) -> None:
+        """Take blocks back."""
+        for block in blocks:
+            size = self.sizes[block]
+            if size not in self.free:
+                self.free[size] = []
+                insort(self.free_sizes, size)
+            self.free[size].append(block)
+
+    @contextmanager
+    def branch(self) -> Iterator[None]:
+        """`with arena.branch():` is for code that leaves the function: what it takes is free again after it."""
+        free = [block for blocks in self.free.values() for block in blocks]
+        yield
+        self.free, self.free_sizes = {}, []  # the sizes of blocks may have grown
+        self.give(*free)
 
     def view(self, block: int, aval: ShapedArray, bindings: Bindings) -> str:
         """The name of a block seen as an array."""
@@ -221,7 +236,7 @@ class Emitter:
         names = [self.arena.view(b, a, self.bindings) for b, a in zip(temporaries, step.temporaries, strict=True)]
         for i, text in enumerate(step.lines(ins, outs, names)):
             self.write(text, step, comment if i == 0 else "")
-        self.arena.free += temporaries
+        self.arena.give(*temporaries)
 
     def _expression(self, plan: Plan, step: Step, ins: list[str], sinks: Sinks, comment: str) -> None:
         (var,) = step.equation.outputs

@@ -158,9 +158,8 @@ class _Writer:
         for value, child in children[:-1]:
             emitter.write(f"if {is_text(text, value)}:")
             emitter.depth += 1
-            free = list(emitter.arena.free)
-            self.write(child, self._needed(child, held))
-            emitter.arena.free = free
+            with emitter.arena.branch():
+                self.write(child, self._needed(child, held))
             emitter.depth -= 1
         last = children[-1][0]
         if test.kind != "bool" or len(children) == 1:

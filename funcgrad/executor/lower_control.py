@@ -147,7 +147,7 @@ class _Carry:
                 emitter.env[var] = self.names[i]
             elif i not in self.kept and var in self.plan.dies:
                 emitter.write(f"{copyto}({self._result(i)}, {self.names[i]})")
-        emitter.arena.free += self.blocks
+        emitter.arena.give(*self.blocks)
 
 
 def _rows(emitter: Emitter, array: str, reverse: bool, writable: bool, ndim: int) -> str:

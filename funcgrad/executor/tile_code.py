@@ -30,12 +30,14 @@ class Registers:
     Attributes:
         sizes: bytes of each register.
         views: the name of each view, by register, shape and dtype.
+        viewed: the registers that have a view.
     """
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
         self.free: list[int] = []
         self.views: dict[tuple[int, tuple[int, ...], np.dtype[Any]], str] = {}
+        self.viewed: set[int] = set()
 
     def take(self, size: int) -> int:
         """A register of at least `size` bytes: the tightest free one, or a new one. Small values do not get one that
@@ -52,8 +54,8 @@ class Registers:
         """The name of a register seen as an array."""
         key = (register, shape, dtype)
         if key not in self.views:
-            first = not any(r == register for r, _, _ in self.views)
-            self.views[key] = f"s{register}" if first else f"s{register}_{len(self.views)}"
+            self.views[key] = f"s{register}_{len(self.views)}" if register in self.viewed else f"s{register}"
+            self.viewed.add(register)
         return self.views[key]
 
 

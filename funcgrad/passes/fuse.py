@@ -67,6 +67,7 @@ class _Grouping:
         self.nodes: list[_Node] = []
         self.count = 0  # of nodes made: numbers of absorbed ones are not given again
         self.maker: dict[Atom, _Node] = {}
+        self.readers: dict[Atom, set[_Node]] = {}  # the groups that have read a value
 
     def add(self, at: int, eqn: Equation) -> None:
         shape = _space_shape(eqn)
@@ -97,9 +98,8 @@ class _Grouping:
         yield from groups
         if math.prod(shape) >= self.smallest:
             mine = {x for x in eqn.inputs if x.aval.shape == shape}
-            for node in reversed(self.nodes):
-                if node.space is not None and node not in groups and not mine.isdisjoint(node.reads):
-                    yield node
+            reading = {n for x in mine for n in self.readers.get(x, ()) if x in n.reads and n not in groups}
+            yield from sorted(reading, key=lambda n: -n.number)
 
     def _joins(self, group: _Node, eqn: Equation, size: int, makers: Sequence[_Node]) -> Fit | None:
         """How an equation of so many elements lies in a group that it may join."""
@@ -121,7 +121,10 @@ class _Grouping:
         (var,) = eqn.outputs
         if space.live[0] in fit.reduced:
             group.late.add(var)
-        group.reads.update(x for x in eqn.inputs if isinstance(x, Var) and self.maker.get(x) is not group)
+        for x in eqn.inputs:
+            if isinstance(x, Var) and self.maker.get(x) is not group:
+                group.reads.add(x)
+                self.readers.setdefault(x, set()).add(group)
         self.maker[var] = group
         self._depend(group, [m for m in makers if m is not group])
 
@@ -164,6 +167,9 @@ class _Grouping:
         first.members = sorted([*first.members, *second.members], key=lambda m: m[0])
         first.late |= second.late
         first.reads |= second.reads
+        for x in second.reads:
+            self.readers[x].discard(second)
+            self.readers[x].add(first)
         made = _results(first.members)
         first.reads -= made
         self.maker.update((v, first) for v in made)

@@ -7,7 +7,7 @@ and do not overlap, no zero is left: `concatenate` writes each element once. (It
 
 from __future__ import annotations
 
-from funcgrad.ir import Atom, Equation, Program, Var
+from funcgrad.ir import Equation, Program, Var
 from funcgrad.ops.math import ADD
 from funcgrad.ops.shape import CONCATENATE, PLACE
 from funcgrad.passes.rewrite import remade
@@ -19,39 +19,36 @@ _MOST = 256  # addends
 
 def placed(program: Program) -> Program:
     """The program with sums of placed arrays as concatenations; what they were made of is left to `dce`."""
-    makers: dict[Var, Equation] = {}
+    placements: dict[Var, list[Equation]] = {}  # what a value adds up, if that is nothing else
     found = False
     equations: list[Equation] = []
     for eqn in program.equations:
         if eqn.primitive is ADD:
-            parts: list[Equation] = []
-            if _addends(eqn, makers, parts):
+            parts = _addends(eqn, placements)
+            if parts:
+                placements[eqn.outputs[0]] = parts
                 axis = _axis(parts)
                 if axis is not None:
-                    parts.sort(key=lambda e: e.params["start"][axis])
+                    parts = sorted(parts, key=lambda e: e.params["start"][axis])
                     eqn = Equation(
                         CONCATENATE, tuple(e.inputs[0] for e in parts), eqn.outputs, {"axis": axis}, eqn.source
                     )
                     found = True
-        if eqn.primitive in (ADD, PLACE):
-            makers[eqn.outputs[0]] = eqn
+        elif eqn.primitive is PLACE:
+            placements[eqn.outputs[0]] = [eqn]
         equations.append(eqn)
     return remade(program, equations, program.outputs) if found else program
 
 
-def _addends(eqn: Equation, makers: dict[Var, Equation], parts: list[Equation]) -> bool:
-    """Collect the placements that a sum adds up; False if it adds something else."""
-    pending: list[Atom] = list(eqn.inputs)
-    while pending:
-        x = pending.pop()
-        made = None if x.is_literal else makers.get(x)  # type: ignore[arg-type]
-        if made is None or len(parts) + len(pending) > _MOST or made.outputs[0].aval != eqn.outputs[0].aval:
-            return False
-        if made.primitive is PLACE:
-            parts.append(made)
-        else:
-            pending += made.inputs
-    return True
+def _addends(eqn: Equation, placements: dict[Var, list[Equation]]) -> list[Equation]:
+    """The placements that a sum adds up; none if it adds something else, or too many."""
+    parts: list[Equation] = []
+    for x in eqn.inputs:
+        mine = placements.get(x) if isinstance(x, Var) and x.aval == eqn.outputs[0].aval else None
+        if not mine:
+            return []
+        parts += mine
+    return parts if len(parts) <= _MOST else []
 
 
 def _axis(parts: list[Equation]) -> int | None:
