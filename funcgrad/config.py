@@ -18,6 +18,7 @@ class Config:
         guard_leaves: how many ways through a function that branches on values `jit` keeps; beyond that it runs eagerly.
         guard_length: how many operations one of these ways may have.
         check_purity: let `jit` record a function again at each call, and raise if it is not what it was: for debugging.
+        slow_compile: after how many seconds of compiling `jit` warns of the Python loop that it has unrolled.
         source_lines: let each recorded equation remember the user's line.
         threads: how many threads a compiled function may work with besides BLAS's; as many as the process may use, at
             first. With 1 it starts none.
@@ -33,6 +34,7 @@ class Config:
         "full_tracebacks",
         "guard_leaves",
         "guard_length",
+        "slow_compile",
         "source_lines",
         "threads",
     )
@@ -42,6 +44,7 @@ class Config:
         self.guard_leaves, self.guard_length = 64, 100_000
         self.flush_denormals = True
         self.full_tracebacks = False
+        self.slow_compile = 1.0
         self.source_lines = True
         self.threads = cpus()
 

@@ -30,6 +30,7 @@ __all__ = [
     "InconclusiveRuleError",
     "NotLinearError",
     "ShapeError",
+    "SlowCompileWarning",
     "TracerArrayConversionError",
     "TracerBoolConversionError",
     "TracerIntegerConversionError",
@@ -111,6 +112,10 @@ class GuardLimitWarning(FuncgradWarning):
 
 class ImpureFunctionWarning(FuncgradWarning):
     """A function under `jit` was recorded twice for the same values of its branches, and did something else."""
+
+
+class SlowCompileWarning(FuncgradWarning):
+    """`jit` compiles a function for long, since it has unrolled a Python loop."""
 
 
 class IRError(AssertionError):

@@ -26,6 +26,7 @@ def _same_settings() -> Iterator[None]:
     """
     before = {name: getattr(funcgrad.config, name) for name in funcgrad.config.__slots__}
     funcgrad.config.check_ir, funcgrad.config.flush_denormals = True, False
+    funcgrad.config.slow_compile = float("inf")  # a slow machine is no fault
     with np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
         yield
     for name, value in before.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from funcgrad.executor import (  # noqa: F401
     lower_control,  # pyright: ignore[reportUnusedImport]
@@ -16,6 +17,7 @@ from funcgrad.executor import (  # noqa: F401
     lower_windows,  # pyright: ignore[reportUnusedImport]
 )
 from funcgrad.executor.executable import Executable, compile_program
+from funcgrad.executor.slow_compile import Watch
 from funcgrad.ir import Program
 from funcgrad.passes.expand import expand
 from funcgrad.passes.fuse import fuse
@@ -32,9 +34,12 @@ __all__ = ["build", "prepared"]
 def prepared(program: Program) -> Program:
     """The program as it is compiled: after all passes."""
     settled: Settled = {}
-    simple = optimise(program, settled)
-    divided = shard(optimise(expand(layout(simple)), settled))
-    return fuse(unroll(pack_leaves(divided)))
+    simplify = partial(optimise, settled=settled)
+    watch = Watch(program)
+    for stage in (simplify, layout, expand, simplify, shard, pack_leaves, unroll, fuse):
+        program = stage(program)
+        watch.look()
+    return program
 
 
 def build(program: Program, donated: Sequence[bool] = ()) -> Executable:
