@@ -17,6 +17,7 @@ from funcgrad.executor.plan import Plan, make_plan
 from funcgrad.executor.sharded import SHARDED
 from funcgrad.executor.step import OWN, SCALAR, VIEW, Bindings, Kernel
 from funcgrad.executor.unrolled import UNROLLED
+from funcgrad.float_errors import OURS, PLACES, current, leave, put, replaced
 from funcgrad.ir import Program, Var
 from funcgrad.scratch import aligned, lined
 
@@ -42,6 +43,7 @@ class Executable:
         source: the generated code.
         kernels: the generated code of what it calls, by name.
         scratch_bytes: how much memory one call works in, results aside.
+        warns: whether NumPy may warn in it, other than in what is written out over Python's floats.
     """
 
     __slots__ = (
@@ -53,6 +55,7 @@ class Executable:
         "run",
         "scratch_bytes",
         "source",
+        "warns",
     )
 
     def __init__(self, program: Program, source: str, equations: list[Any], bindings: Bindings, size: int) -> None:
@@ -60,11 +63,13 @@ class Executable:
         self.program, self.source = program, source
         self.scratch_bytes = size + sum(k.scratch_bytes for k in kernels.values())
         self._equations = equations
+        self.warns = any(eqn.primitive is not UNROLLED for eqn in program.equations)
         self.kernels = {n: k.source for n, k in kernels.items()}
         self.filename = f"<funcgrad jit {next(_numbers)}>"
         self._pool: deque[Any] = deque()
         self.run = flushed(self._compile(bindings), program)
         linecache.cache[self.filename] = (len(source), None, source.splitlines(True), self.filename)
+        PLACES[self.filename] = [None if eqn is None else eqn.source for eqn in equations]
 
     def _compile(self, bindings: Bindings) -> Callable[..., Any]:
         """Execute the source. No function stands in its own namespace: nothing here is left to the cycle collector."""
@@ -78,10 +83,21 @@ class Executable:
 
     def __call__(self, *args: Any) -> tuple[Any, ...]:
         """The outputs for these inputs, as fresh arrays."""
+        before = None
+        if self.warns:  # what `enter` does, without a call
+            try:
+                ours = OURS[current()]
+            except KeyError:
+                ours = replaced()
+            if ours is not None:
+                before = put(ours)
         try:
             return self.run(*args)
         except Exception as error:
             self.explain(error)
+        finally:
+            if before is not None:
+                leave(before)
 
     def explain(self, error: Exception) -> NoReturn:
         """Raise with the user's line for the generated one."""
@@ -109,6 +125,7 @@ class Executable:
 
     def __del__(self) -> None:
         linecache.cache.pop(self.filename, None)
+        PLACES.pop(self.filename, None)
 
 
 def compile_program(program: Program, donated: Sequence[bool] = (), into: bool = False) -> Executable:

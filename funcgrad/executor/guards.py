@@ -22,6 +22,7 @@ from funcgrad.executor.guard_emit import compile_tree
 from funcgrad.executor.guard_record import Path, TooLong, recorded_path
 from funcgrad.executor.guard_text import describe_tree
 from funcgrad.executor.guard_tree import Mismatch, Node, Test, Tree
+from funcgrad.float_errors import enter, leave
 from funcgrad.ir import Program, has_effect
 from funcgrad.ops.guard import GUARD
 from funcgrad.source import Source, describe, line_of
@@ -87,15 +88,20 @@ class Guarded:
 
     def __call__(self, *leaves: Any) -> Any:
         """The function's result, whole."""
-        compiled = self._compiled
-        if compiled is None or self.effects:
-            with Effects() as effects:
-                return self._carefully(leaves, effects)
+        before = enter()
         try:
-            out = compiled.run(*leaves)
-        except Exception as error:
-            compiled.explain(error)
-        return out if out is not _MISSED else self._elsewhere(leaves, Effects())
+            compiled = self._compiled
+            if compiled is None or self.effects:
+                with Effects() as effects:
+                    return self._carefully(leaves, effects)
+            try:
+                out = compiled.run(*leaves)
+            except Exception as error:
+                compiled.explain(error)
+            return out if out is not _MISSED else self._elsewhere(leaves, Effects())
+        finally:
+            if before is not None:
+                leave(before)
 
     def _carefully(self, leaves: Sequence[Any], effects: Effects) -> Any:
         """The result, where effects that were run are not to be run again."""

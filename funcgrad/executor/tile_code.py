@@ -16,7 +16,7 @@ from funcgrad.executor.spaces import Fit, Layout, Space, is_alias
 from funcgrad.executor.step import Bindings
 from funcgrad.ir import Atom, Equation, Program, Var
 from funcgrad.ir_print import Names
-from funcgrad.source import describe
+from funcgrad.source import Source, describe
 
 __all__ = ["Registers", "TileCode"]
 
@@ -64,6 +64,7 @@ class TileCode:
 
     Attributes:
         lines: the code.
+        places: the place in the user's code of the lines from an index on.
         once: what each thread does before its tiles.
         arrays: name of each array operand in the code, by input and layout.
         scalars: name of each scalar operand as an array without dimensions, by input and dtype.
@@ -80,6 +81,7 @@ class TileCode:
         self.last_rows = (math.prod(space.shape[i] for i in blocks[0]) - 1) % rows + 1
         self.bindings, self.registers, self.names = Bindings(), Registers(), Names()
         self.lines: list[str] = []
+        self.places: dict[int, Source] = {}
         self.once: list[str] = []
         self.arrays: dict[tuple[Var, Layout], str] = {}
         self.scalars: dict[tuple[Var, np.dtype[Any] | None], str] = {}
@@ -259,6 +261,7 @@ class TileCode:
     def write(self, eqn: Equation, *lines: str) -> None:
         """Lines for an equation, the first with a comment that says which."""
         place = describe(eqn.source)
+        self.places[len(self.lines)] = eqn.source
         note = f"{self.names.typed(eqn.outputs[0])} = {eqn.primitive.name} {' '.join(map(self.names, eqn.inputs))}"
         self.lines.append(f"{lines[0]}  # {note}{', ' + place if place else ''}")
         self.lines += lines[1:]

@@ -30,8 +30,10 @@ from funcgrad.executor.spaces import Fit, Space, is_alias, is_reduction
 from funcgrad.executor.step import Kernel, tuple_text
 from funcgrad.executor.threads import share
 from funcgrad.executor.tile_code import TileCode
+from funcgrad.float_errors import PLACES
 from funcgrad.ir import Program, Var, eval_program
 from funcgrad.scratch import give, take
+from funcgrad.source import Source
 
 __all__ = ["FusedKernel", "Tuning", "tuning"]
 
@@ -88,11 +90,12 @@ class FusedKernel(Kernel):
     Raises ValueError for a program with an equation that does not lie in the space.
     """
 
-    __slots__ = ("_compiled", "_fits", "_space", "arrays", "overwrites", "program", "run", "source")
+    __slots__ = ("_compiled", "_files", "_fits", "_space", "arrays", "overwrites", "program", "run", "source")
 
     def __init__(self, program: Program, shape: tuple[int, ...] | None = None) -> None:
         self.program = program
         self.arrays = [k for k, out in enumerate(program.outputs) if out.aval.shape]
+        self._files: list[str] = []
         self._compiled: dict[bool, Callable[..., Any]] = {}
         self.overwrites: dict[int, tuple[int, ...]] = {k: () for k in self.arrays}
         space = Space(_largest(program) if shape is None else shape)
@@ -113,6 +116,11 @@ class FusedKernel(Kernel):
 
     def __call__(self, *args: Any) -> tuple[Any, ...]:
         return self.run(*args)
+
+    def __del__(self) -> None:
+        for filename in self._files:
+            linecache.cache.pop(filename, None)
+            PLACES.pop(filename, None)
 
     def _plainly(self, *args: Any) -> tuple[Any, ...]:
         """Run without tiles what has one element or none."""
@@ -150,6 +158,8 @@ class FusedKernel(Kernel):
         }
         exec(compile(source, filename, "exec"), namespace)
         linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
+        PLACES[filename] = writer.places()
+        self._files.append(filename)
         return source, namespace["run"]
 
 
@@ -241,6 +251,13 @@ class _Writer:
             )
         return found
 
+    def places(self) -> list[Source]:
+        """The place in the user's code of each line of the source, as far as they have one."""
+        found: list[Source] = [None] * self.first
+        for at in range(len(self.code.lines)):
+            found.append(self.code.places.get(at, found[-1]))
+        return found
+
     # ------------------------------------------------------------------------------------------------ text
 
     def source(self, arrays: Sequence[int], merged: bool) -> str:
@@ -283,6 +300,7 @@ class _Writer:
                 inner.pop()
         inner += [f"x{name[1:]} = {name}[i:j]" for (_, layout), name in code.arrays.items() if code.space.tiled(layout)]
         inner += [f"y{k} = b{k}[i:j]" for k in outs]
+        self.first = len(lines) + len(inner)  # where the code of a tile begins
         lines += [f"            {line}" for line in (*inner, *code.lines)]
         return [*lines, "    give(block)"] if views else lines
 

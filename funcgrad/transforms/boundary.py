@@ -12,6 +12,7 @@ from funcgrad.capture import is_write_error
 from funcgrad.conversions import captured_write_error
 from funcgrad.core import Tracer
 from funcgrad.errors import TracerArrayConversionError, fold_traceback, locate
+from funcgrad.float_errors import enter, leave
 from funcgrad.types import NUMBERS, PYTHON_SCALARS, as_numbers, is_a, no_numbers
 
 __all__ = [
@@ -29,10 +30,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def boundary(fun: F) -> F:
-    """Fold funcgrad's own frames out of whatever error leaves `fun`, and explain writes to locked arrays."""
+    """Fold funcgrad's own frames out of whatever error leaves `fun`, and explain writes to locked arrays; have NumPy's
+    warnings told at the user's line."""
 
     @wraps(fun)
     def at_boundary(*args: Any, **kwargs: Any) -> Any:
+        before = enter()
         try:
             return fun(*args, **kwargs)
         except Exception as error:
@@ -40,6 +43,9 @@ def boundary(fun: F) -> F:
             if new is error:
                 raise
             raise new from None
+        finally:
+            if before is not None:
+                leave(before)
 
     return at_boundary  # type: ignore[return-value]
 

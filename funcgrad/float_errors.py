@@ -1,0 +1,121 @@
+"""NumPy's warnings of floating-point errors (`divide by zero encountered in log`), at the user's line.
+
+NumPy warns at the innermost Python frame, which here is one of funcgrad's, and Python then shows such a warning once
+for all of the user's lines. While funcgrad is at work, what NumPy would warn of is therefore handed to `_Log.write`,
+with NumPy's own words (the mode 'log' of `numpy.errstate`), and issued at the place of the operation that is being
+done: the user's line while his function runs; the line of the equation in the backward pass and in generated code.
+
+Only the mode 'warn' is replaced. What the user has set otherwise ('ignore', 'raise', a handler of his own) stays, and
+so does what he sets inside his function. Entering and leaving takes 0.2 µs, as NumPy's state for each setting that was
+met is kept.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from contextvars import ContextVar, Token
+from types import CodeType, FrameType
+from typing import Any
+
+import numpy as np
+
+from funcgrad.source import Source, is_internal, line_of
+
+try:
+    from numpy._core.umath import _extobj_contextvar, _make_extobj  # type: ignore[attr-defined]
+except ImportError:  # a NumPy that keeps its settings elsewhere: its warnings stay where they are
+    _extobj_contextvar, _make_extobj = ContextVar("extobj", default=None), None
+
+__all__ = ["OURS", "PLACES", "current", "enter", "leave", "put", "replaced"]
+
+PLACES: dict[str, Sequence[Source]] = {}
+"""For each file of generated code, the place in the user's code of each of its lines."""
+
+current = _extobj_contextvar.get
+"""NumPy's state for floating-point errors."""
+
+put = _extobj_contextvar.set
+"""Make a state the current one; returns a token."""
+
+leave = _extobj_contextvar.reset
+"""Undo what `put` or `enter` did, given its token."""
+
+OURS: dict[Any, Any] = {}
+"""By the states that were met, those with the warnings replaced; None where there is nothing to do."""
+
+_MOST = 64
+
+
+def enter() -> Token[Any] | None:
+    """Have NumPy's warnings told at the user's line from now on; returns what `leave` takes (None: nothing to do)."""
+    try:
+        ours = OURS[current()]
+    except KeyError:
+        ours = replaced()
+    return None if ours is None else put(ours)
+
+
+def replaced() -> Any:
+    """What belongs to the current state in `OURS`, made now."""
+    state = current()
+    if len(OURS) > _MOST:  # each `with numpy.errstate` makes a state of its own
+        OURS.clear()
+    modes: dict[str, Any] = {k: "log" for k, mode in np.geterr().items() if mode == "warn"}
+    ours = None
+    if modes and np.geterrcall() is None and _make_extobj is not None:
+        ours = _make_extobj(call=_Log(), **modes)
+        OURS[ours] = None
+    OURS[state] = ours
+    return ours
+
+
+class _Log:
+    """What NumPy hands its words to."""
+
+    __slots__ = ()
+
+    def write(self, text: str) -> None:
+        message = text.removeprefix("Warning: ").rstrip("\n")
+        filename, line, namespace = _place(sys._getframe(1))
+        module = namespace.get("__name__")
+        registry = namespace.setdefault("__warningregistry__", {})
+        warnings.warn_explicit(message, RuntimeWarning, filename, line, module, registry, namespace)
+
+
+_registries: dict[str, dict[str, Any]] = {}  # of code whose frame is gone
+
+
+def _place(frame: FrameType | None) -> tuple[str, int, dict[str, Any]]:
+    """File, line and namespace of the user's code for what is done in this frame."""
+    innermost = frame
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name in PLACES:
+            lines = PLACES[name]
+            source = lines[frame.f_lineno - 1] if frame.f_lineno <= len(lines) else None
+        elif not is_internal(name) and not name.startswith("<funcgrad"):
+            return name, frame.f_lineno, frame.f_globals
+        else:
+            source = _source_in(frame)
+        if source is not None:
+            name = source[0].co_filename
+            while frame is not None and frame.f_code.co_filename != name:
+                frame = frame.f_back
+            space = frame.f_globals if frame is not None else _registries.setdefault(name, {})
+            return name, line_of(source) or source[0].co_firstlineno, space
+        frame = frame.f_back
+    assert innermost is not None  # all of it is funcgrad's own: a thread, say
+    return innermost.f_code.co_filename, innermost.f_lineno, innermost.f_globals
+
+
+def _source_in(frame: FrameType) -> Source:
+    """The place of the equation on whose behalf one of funcgrad's own frames is at work."""
+    known = frame.f_code.co_varnames
+    if "eqn" in known or "source" in known:
+        here = frame.f_locals
+        for found in (here.get("source"), getattr(here.get("eqn"), "source", None)):
+            if isinstance(found, tuple) and found and isinstance(found[0], CodeType):
+                return found  # type: ignore[return-value]
+    return None
