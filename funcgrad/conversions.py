@@ -365,11 +365,8 @@ def _write(name: str, instead: str) -> Callable[..., Any]:
 
 
 _WRITES = {
-    "__setitem__": ("x[index] = value", "x = x.at[index].set(value)"),
     "__delitem__": ("del x[index]", "np.concatenate of what stays"),
-    "sort": ("x.sort()", "x = np.sort(x)"),
     "partition": ("x.partition()", "x = np.partition(x, kth)"),
-    "fill": ("x.fill(value)", "x = np.full_like(x, value)"),
     "put": ("x.put()", "x = x.at[indices].set(values)"),
     "itemset": ("x.itemset()", "x = x.at[index].set(value)"),
     "resize": ("x.resize()", "x = np.resize(x, shape), or np.pad"),
@@ -378,8 +375,8 @@ _WRITES = {
 }
 
 
-def write_error(name: str, args: Any, kwargs: Any) -> TracerWriteError:
-    """The error for a NumPy call that would write a traced value into an array, or write into a traced one."""
+def write_error(name: str) -> TracerWriteError:
+    """The error for a NumPy call that would write a traced value into a plain array."""
     place = _place(user_frame())
     return TracerWriteError(
         f"{name} would write a traced value into an array that exists already (`a += x`, `out=a`, np.copyto)\n"

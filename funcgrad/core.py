@@ -273,6 +273,11 @@ class Trace:
         self.refused: Exception | None = None
         self.axes: Axes = () if parent is None else parent.axes
 
+    @property
+    def scope(self) -> Trace:
+        """The trace of the function that is running: this one, unless it only hands operations on."""
+        return self
+
     def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         """Interpret one operation on `args`, some of which may be tracers of this trace."""
         raise NotImplementedError
@@ -371,14 +376,18 @@ class Tracer:
     scalar has `__iter__`, and is one of `collections.abc.Sized` and `Iterable`, which look at the type too
     (`np.iterable(x)` is right); a Python float has the attributes of arrays (`x.shape`). Where only the shape is
     known, a value of shape () is a NumPy scalar. The package itself asks `types.is_a`.
+
+    Attributes:
+        state: what `aliasing` knows of one that was written to, or shares memory with another; mostly not there.
     """
 
-    __slots__ = ("__weakref__", "owner", "source")
+    __slots__ = ("__weakref__", "owner", "source", "state")
     __hash__ = None  # type: ignore[assignment]  # as numpy.ndarray: `==` is elementwise
     __class__ = property(lambda self: self.stands_for)  # type: ignore[assignment]
 
     owner: Trace
     source: Source
+    state: Any
 
     @property
     def aval(self) -> ShapedArray:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.aliasing import Mutable, made_in, operand_of, settle, settle_all
 from funcgrad.capture import Captures
 from funcgrad.config import config
 from funcgrad.core import Primitive, Trace, Tracer, evaluate, fail, on_behalf, plain_operand
@@ -123,6 +124,8 @@ class Record(Trace):
             return RecordTracer(self, None, aval_of(value), self.source or user_source())
         if is_a(value, np.ndarray):
             value = self.captures.lock(value)
+        elif is_a(value, Mutable):
+            value = operand_of(value)
         return RecordTracer(self, value, None, self.source or user_source())
 
     def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -144,6 +147,16 @@ class Record(Trace):
                 captured = True
             elif not isinstance(a, Tracer):
                 plain_operand(primitive, a, len(values) - 1)
+            elif issubclass(kind, Mutable):
+                a = values[-1] = settle(a)
+                args = [*args[: len(values) - 1], a, *args[len(values) :]]
+                if is_a(a, RecordTracer) and a.owner is self:
+                    mine = True
+                    values[-1], wanted[-1] = a.value, a.active
+                elif is_a(a, np.ndarray):
+                    captured = True
+                elif is_a(a, Tracer) and not self._encloses(a):
+                    raise a.owner.escaped(a, primitive.name)
             elif not self._encloses(a):
                 raise a.owner.escaped(a, primitive.name)
         source = self.source or user_source()
@@ -152,13 +165,14 @@ class Record(Trace):
             self.ask is not None and primitive.effect
         )
         if not mine and not later:
-            return self._in_parent(primitive, values, params, source)
+            out = self._in_parent(primitive, values, params, source)
+            return out if self.parent is None else made_in(self, out)
         carries = primitive.carries
         if carries is not None:
             wanted = [w and c for w, c in zip(wanted, carries, strict=True)] if carries else [False] * len(wanted)
         if captured:
             args = self._captured(primitive, args)
-            values = [a.value if type(a) is RecordTracer and a.owner is self else a for a in args]
+            values = [v if isinstance(a, Tracer) else a for a, v in zip(args, values, strict=True)]
         kept = None
         if self.abstract:
             outs: Any = self._abstract(primitive, args, params, source)
@@ -243,7 +257,7 @@ class Record(Trace):
     ) -> Program:
         """What was recorded so far (or these equations of it) as a program with these inputs and outputs."""
         chosen = self.equations if equations is None else equations
-        built = _freeze(self, chosen, inputs, outputs, in_tree, out_tree)
+        built = _freeze(self, chosen, inputs, settle_all(outputs), in_tree, out_tree)
         if config.check_ir:
             check_program(built)
         return built

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad.aliasing import settle_all
 from funcgrad.config import config
-from funcgrad.core import Primitive, escaped, under
+from funcgrad.core import Primitive, Tracer, escaped, under
 from funcgrad.ir import Equation, Program
 from funcgrad.ops.guard import GUARD, asked
 from funcgrad.record import Record, RecordTracer
@@ -121,11 +122,12 @@ def recorded_path(fun: Callable[..., Any], leaves: Sequence[Any]) -> Iterator[Pa
         inputs = [record.input(x) for x in leaves]
         with under(record):
             result = fun(*inputs)
-        record.accept()
-        outputs, out_tree = tree.flatten(result)
+            record.accept()
+            leaves, out_tree = tree.flatten(result)
+            outputs = settle_all(leaves)
         for path, x in tree.leaves_with_path(result):
             differentiable_leaf(x, f"output{tree.keystr(path)}", "jit")
-            if isinstance(x, RecordTracer) and x.owner is not record:
+            if isinstance(x, Tracer) and x.owner is not record:
                 raise escaped(x, "jit")
         yield Path(record, inputs, outputs, out_tree, perf_counter() - start)
     finally:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.aliasing import alias, fresh
 from funcgrad.core import Tracer
 from funcgrad.numpy._dispatch import array_operand, implements, operand
 from funcgrad.types import broadcast_shapes, result_dtype, shape_of
@@ -26,7 +27,7 @@ def zeros_like(
     a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
 ) -> Any:
     """Zeros of the shape and dtype of `a`."""
-    return np.zeros(*_like(a, dtype, shape))
+    return fresh(np.zeros(*_like(a, dtype, shape)))
 
 
 @implements(np.ones_like)
@@ -34,7 +35,7 @@ def ones_like(
     a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
 ) -> Any:
     """Ones of the shape and dtype of `a`."""
-    return np.ones(*_like(a, dtype, shape))
+    return fresh(np.ones(*_like(a, dtype, shape)))
 
 
 @implements(np.empty_like)
@@ -42,7 +43,7 @@ def empty_like(
     a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
 ) -> Any:
     """As `zeros_like`: what was not written to is never shown."""
-    return np.zeros(*_like(a, dtype, shape))
+    return fresh(np.zeros(*_like(a, dtype, shape)))
 
 
 @implements(np.full_like)
@@ -58,7 +59,9 @@ def full_like(
 ) -> Any:
     """An array of one value, with the shape and dtype of `a`."""
     dims, kind = _like(a, dtype, shape)
-    return np.broadcast_to(array_operand(fill_value).astype(kind), dims)
+    if not isinstance(fill_value, Tracer):
+        return fresh(np.full(dims, fill_value, kind))
+    return alias(np.broadcast_to(array_operand(fill_value).astype(kind), dims))
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 from funcgrad.conversions import write_error
 from funcgrad.core import Primitive, Tracer
 from funcgrad.errors import UnsupportedFunctionError
+from funcgrad.numpy._out import into
 from funcgrad.ops.math import UFUNCS
 from funcgrad.ops.special import special_primitive
 from funcgrad.source import describe, user_source
@@ -49,6 +50,11 @@ def implements(*functions: Any) -> Callable[[F], F]:
         return fun
 
     return register
+
+
+def foreign(x: Any) -> bool:
+    """Whether the other operand wants to handle the operation itself (as `ndarray` asks it)."""
+    return hasattr(type(x), "__array_ufunc__") and not is_a(x, (Tracer, np.ndarray, np.generic))
 
 
 def operand(x: Any) -> Any:
@@ -129,8 +135,9 @@ def array_ufunc(self: Tracer, ufunc: np.ufunc, method: str, *inputs: Any, **kwar
 
 def _ufunc_slowly(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     name = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
-    if any(o is not None for o in _as_tuple(kwargs.pop("out", None))):
-        raise write_error(name, inputs, kwargs)
+    out = kwargs.pop("out", None)
+    if any(o is not None for o in _as_tuple(out)):
+        return _ufunc_into(ufunc, method, name, inputs, _as_tuple(out), kwargs)
     if method != "__call__":
         fun = UFUNC_METHODS.get((ufunc, method))
         if fun is None and method == "outer":
@@ -145,6 +152,23 @@ def _ufunc_slowly(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: d
     if primitive is None:
         raise _unsupported(name)
     return _with_options(ufunc, primitive, name, inputs, **kwargs)
+
+
+def _ufunc_into(
+    ufunc: np.ufunc, method: str, name: str, inputs: Sequence[Any], outs: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """A ufunc with `out=`."""
+    for o in outs:
+        if o is not None and not isinstance(o, Tracer):
+            raise write_error(name)
+    where = kwargs.pop("where", True) if method == "__call__" else True
+    casting = kwargs.get("casting", "same_kind")
+    if method in ("reduce", "accumulate") and kwargs.get("dtype") is None:
+        kwargs["dtype"] = outs[0].dtype
+    results = getattr(ufunc, method)(*inputs, **kwargs)
+    if not isinstance(results, tuple):
+        return into(outs[0], results, name, casting, where)
+    return tuple(r if o is None else into(o, r, name, casting, where) for o, r in zip(outs, results, strict=True))
 
 
 def _as_tuple(x: Any) -> tuple[Any, ...]:
@@ -187,13 +211,14 @@ def array_function(
     """`__array_function__` of every tracer."""
     fun = FUNCTIONS.get(func)
     if func in _WRITERS:
-        raise write_error(f"{func.__module__}.{func.__name__}", args, kwargs)
+        raise write_error(f"{func.__module__}.{func.__name__}")
     if fun is None:
         raise _unsupported(f"{func.__module__}.{func.__name__}")
     if "out" in kwargs:
-        if kwargs["out"] is not None:
-            raise write_error(f"{func.__module__}.{func.__name__}", args, kwargs)
+        out = kwargs["out"]
         kwargs = {k: v for k, v in kwargs.items() if k != "out"}
+        if out is not None:
+            return into(out, func(*args, **kwargs), f"{func.__module__}.{func.__name__}")
     return fun(*args, **kwargs)
 
 

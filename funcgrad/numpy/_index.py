@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.aliasing import viewed
 from funcgrad.numpy._dispatch import array_operand, implements, operand
 from funcgrad.numpy._plan import Plan, mask_indices, plan_index
 from funcgrad.numpy._shape import axis_index, broadcast_to, moveaxis, reshape, slice_axis, transpose, whole
+from funcgrad.numpy._views import Window, reshaped
 from funcgrad.ops.index import GATHER, SCATTER, SCATTER_ADD
 from funcgrad.ops.shape import PLACE, SLICE, SPLIT
 from funcgrad.types import broadcast_shapes, dtype_of, is_a, result_dtype, shape_of
@@ -26,13 +28,26 @@ __all__ = [
 def getitem(x: Any, index: Any) -> Any:
     """`x[index]`, for every form of index."""
     plan = plan_index(shape_of(x), index)
+    if not plan.axes:
+        window = Window(plan.start, plan.size, plan.step, plan.shape, plan.whole)
+        out = window.read(x)
+        return viewed(x, out, window) if plan.shape or _has_ellipsis(index) else out
     if plan.whole != shape_of(x):
         x = reshape(x, plan.whole)
     if plan.size != plan.whole or any(s != 1 for s in plan.step):
         x = SLICE.bind(x, start=plan.start, size=plan.size, step=plan.step)
-    if plan.axes:
-        x = transpose(GATHER.bind(x, *plan.indices, axes=plan.axes), plan.order)
+    x = transpose(GATHER.bind(x, *plan.indices, axes=plan.axes), plan.order)
     return reshape(x, plan.shape)
+
+
+def window_of(x: Any, index: Any) -> Window | None:
+    """Where the view `x[index]` lies; None where NumPy makes a copy."""
+    plan = plan_index(shape_of(x), index)
+    return None if plan.axes else Window(plan.start, plan.size, plan.step, plan.shape, plan.whole)
+
+
+def _has_ellipsis(index: Any) -> bool:
+    return index is Ellipsis or (isinstance(index, tuple) and any(i is Ellipsis for i in index))
 
 
 def scatter_into(x: Any, index: Any, values: Any, add: bool) -> Any:
@@ -40,7 +55,9 @@ def scatter_into(x: Any, index: Any, values: Any, add: bool) -> Any:
     x = array_operand(x)
     plan = plan_index(x.shape, index)
     values = _assigned(array_operand(values).astype(x.dtype), plan.shape)
-    return reshape(_write(reshape(x, plan.whole), values, plan, add), x.shape)
+    if not add and not plan.axes:
+        return Window(plan.start, plan.size, plan.step, plan.shape, plan.whole).write(x, values)
+    return reshaped(_write(reshaped(x, plan.whole), values, plan, add), x.shape)
 
 
 def _assigned(values: Any, shape: tuple[int, ...]) -> Any:
@@ -60,17 +77,7 @@ def _write(x: Any, values: Any, plan: Plan, add: bool) -> Any:
         values = transpose(reshape(values, tuple(moved)), back)
         indices = [_shifted(i, x.shape[a]) for i, a in zip(plan.indices, plan.axes, strict=True)]
         return _write_gathered(x, values, indices, plan, add)
-    values = reshape(values, plan.size)
-    placed = PLACE.bind(values, start=plan.start, step=plan.step, shape=x.shape)
-    if add:
-        return x + placed
-    mask = np.zeros(x.shape, bool)
-    mask[_window(plan)] = True
-    return np.where(mask, placed, x)
-
-
-def _window(plan: Plan) -> tuple[slice, ...]:
-    return tuple(slice(a, a + n * s if a + n * s >= 0 else None, s) for a, n, s in zip(*plan[:3], strict=True))
+    return x + PLACE.bind(reshaped(values, plan.size), start=plan.start, step=plan.step, shape=x.shape)
 
 
 def _shifted(index: Any, n: int) -> Any:
@@ -85,7 +92,7 @@ def _write_gathered(x: Any, values: Any, indices: Sequence[Any], plan: Plan, add
         return SCATTER.bind(x, values, *indices, axes=plan.axes)
     part = SLICE.bind(x, start=plan.start, size=plan.size, step=plan.step)
     written = _write_gathered(part, values, indices, plan._replace(start=(0,) * x.ndim, step=(1,) * x.ndim), add)
-    return scatter_into(x, _window(plan), written, False)
+    return Window(plan.start, plan.size, plan.step, plan.size, x.shape).write(x, written)
 
 
 # ------------------------------------------------------------------------------------------------------ take & co.

@@ -13,14 +13,16 @@ import numpy as np
 
 import funcgrad.conversions as conversions
 import funcgrad.numpy._dispatch as _dispatch
+import funcgrad.numpy._writes as _writes
+from funcgrad.aliasing import alias, is_array
 from funcgrad.core import Primitive, Tracer
 from funcgrad.numpy._contract import matmul
-from funcgrad.numpy._dispatch import array_operand, operand
+from funcgrad.numpy._dispatch import array_operand, foreign, operand
 from funcgrad.numpy._elementwise import imag, real
 from funcgrad.numpy._index import compress, getitem, scatter_into
 from funcgrad.numpy._shape import astype, matrix_transpose, ravel, reshape, transpose
 from funcgrad.ops.math import UFUNCS
-from funcgrad.types import PYTHON_SCALARS, is_a
+from funcgrad.types import PYTHON_SCALARS
 
 __all__ = ["At", "at", "install"]
 
@@ -40,6 +42,20 @@ _BINARY = {
     "lshift": np.left_shift,
     "rshift": np.right_shift,
 }
+_SYMBOLS = {
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "truediv": "/",
+    "floordiv": "//",
+    "mod": "%",
+    "pow": "**",
+    "and": "&",
+    "or": "|",
+    "xor": "^",
+    "lshift": "<<",
+    "rshift": ">>",
+}
 _COMPARE = {
     "lt": np.less,
     "le": np.less_equal,
@@ -51,15 +67,10 @@ _COMPARE = {
 _UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute}
 
 _METHODS = (
-    "all", "any", "argmax", "argmin", "argsort", "choose", "clip", "conj", "conjugate", "copy", "cumprod",
+    "all", "any", "argmax", "argmin", "argsort", "choose", "clip", "conj", "conjugate", "cumprod",
     "cumsum", "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ravel", "repeat", "round",
     "searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var",
 )  # fmt: skip
-
-
-def _foreign(x: Any) -> bool:
-    """Whether the other operand wants to handle the operation itself (as `ndarray` asks it)."""
-    return hasattr(type(x), "__array_ufunc__") and not is_a(x, (Tracer, np.ndarray, np.generic))
 
 
 def _operator(primitive: Primitive, swapped: bool) -> Callable[[Any, Any], Any]:
@@ -67,7 +78,7 @@ def _operator(primitive: Primitive, swapped: bool) -> Callable[[Any, Any], Any]:
 
     def method(self: Any, other: Any) -> Any:
         if type(other) not in _READY and not isinstance(other, Tracer):
-            if _foreign(other):
+            if foreign(other):
                 return NotImplemented
             other = operand(other)
         return bind(other, self) if swapped else bind(self, other)
@@ -111,14 +122,16 @@ def _install_operators() -> None:
     for name, ufunc in _BINARY.items():
         setattr(Tracer, f"__{name}__", _operator(UFUNCS[ufunc], False))
         setattr(Tracer, f"__r{name}__", _operator(UFUNCS[ufunc], True))
+        compute = _power if ufunc is np.power else getattr(Tracer, f"__{name}__")
+        setattr(Tracer, f"__i{name}__", _writes.in_place(_SYMBOLS[name], compute))
     for name, ufunc in _COMPARE.items():
         setattr(Tracer, f"__{name}__", _operator(UFUNCS[ufunc], False))
     for name, ufunc in _UNARY.items():
         setattr(Tracer, f"__{name}__", _unary(UFUNCS[ufunc]))
     Tracer.__hash__ = None  # type: ignore[assignment]
     Tracer.__pow__, Tracer.__invert__ = _power, _invert  # type: ignore[attr-defined]
-    Tracer.__matmul__ = lambda self, other: NotImplemented if _foreign(other) else matmul(self, other)  # type: ignore[attr-defined]
-    Tracer.__rmatmul__ = lambda self, other: NotImplemented if _foreign(other) else matmul(other, self)  # type: ignore[attr-defined]
+    Tracer.__matmul__ = lambda self, other: NotImplemented if foreign(other) else matmul(self, other)  # type: ignore[attr-defined]
+    Tracer.__rmatmul__ = lambda self, other: NotImplemented if foreign(other) else matmul(other, self)  # type: ignore[attr-defined]
     Tracer.__divmod__ = lambda self, other: (self // other, self % other)  # type: ignore[attr-defined]
     Tracer.__rdivmod__ = lambda self, other: (other // self, other % self)  # type: ignore[attr-defined]
     Tracer.__getitem__ = lambda self, index: getitem(array_operand(self), index)  # type: ignore[attr-defined]
@@ -151,7 +164,7 @@ def _astype(
     self: Any, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True
 ) -> Any:
     if np.dtype(dtype) == self.dtype and not self.weak:
-        return self
+        return self if not copy or not is_array(self) else alias(self)
     return astype(self, dtype)
 
 
@@ -163,7 +176,8 @@ def _install_methods() -> None:
     for name in _METHODS:
         setattr(Tracer, name, _from_function(name))
     Tracer.reshape, Tracer.transpose, Tracer.astype = _reshape, _transpose, _astype  # type: ignore[attr-defined]
-    Tracer.flatten = lambda self, order="C": _from_function("ravel")(self, order)  # type: ignore[attr-defined]
+    Tracer.flatten = lambda self, order="C": alias(ravel(self, order))  # type: ignore[attr-defined]
+    Tracer.copy = lambda self, order="C": alias(self) if is_array(self) else self  # type: ignore[attr-defined]
     Tracer.compress = _compress  # type: ignore[attr-defined]
     Tracer.__array_priority__ = 100.0  # type: ignore[attr-defined]
     properties: dict[str, Callable[[Any], Any]] = {
@@ -252,3 +266,4 @@ def install() -> None:
     conversions.install(Tracer)
     _install_operators()
     _install_methods()
+    _writes.install()

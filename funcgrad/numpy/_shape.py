@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.aliasing import alias, viewed
+from funcgrad.core import Tracer
 from funcgrad.numpy._dispatch import array_operand, implements, operand
-from funcgrad.ops.shape import BROADCAST_TO, CONCATENATE, CONVERT, PLACE, RESHAPE, SLICE, TRANSPOSE
+from funcgrad.numpy._views import Reshaped, Transposed, Window
+from funcgrad.ops.shape import BROADCAST_TO, CONCATENATE, CONVERT, PLACE, RESHAPE, TRANSPOSE
 from funcgrad.types import broadcast_shapes, is_a, shape_of
 
 __all__ = [
@@ -98,8 +101,9 @@ def size(a: Any, axis: Any = None) -> int:
 
 @implements(np.copy)
 def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
-    """The array itself: traced values are never written to."""
-    return array_operand(a)
+    """A copy, to which one can write."""
+    x = array_operand(a)
+    return alias(x) if isinstance(x, Tracer) else x.copy()
 
 
 @implements(np.astype)
@@ -125,7 +129,7 @@ def reshape(a: Any, /, shape: Any = None, order: str = "C", *, newshape: Any = N
         return np.transpose(np.reshape(np.transpose(x), dims[::-1]))
     if order != "C" and x.ndim > 1:
         raise ValueError(f"reshape: a traced value has no memory layout, so order must be 'C' or 'F', not {order!r}")
-    return x if dims == x.shape else RESHAPE.bind(x, shape=dims)
+    return x if dims == x.shape else viewed(x, RESHAPE.bind(x, shape=dims), Reshaped(dims))
 
 
 @implements(np.ravel)
@@ -141,7 +145,7 @@ def transpose(a: Any, axes: Any = None) -> Any:
     order = tuple(range(x.ndim))[::-1] if axes is None else _axes(tuple(axes), x.ndim)
     if len(set(order)) != x.ndim:
         raise ValueError(f"transpose: axes {axes} do not match an array of shape {x.shape}")
-    return x if order == tuple(range(x.ndim)) else TRANSPOSE.bind(x, axes=order)
+    return x if order == tuple(range(x.ndim)) else viewed(x, TRANSPOSE.bind(x, axes=order), Transposed(order))
 
 
 permute_dims = transpose
@@ -317,7 +321,8 @@ def slice_axis(x: Any, axis: int, start: int, size: int, step: int = 1) -> Any:
     """`size` elements along one axis, from `start` in steps of `step`."""
     starts, sizes, steps = [0] * x.ndim, list(x.shape), [1] * x.ndim
     starts[axis], sizes[axis], steps[axis] = start, size, step
-    return SLICE.bind(x, start=tuple(starts), size=tuple(sizes), step=tuple(steps))
+    window = Window(tuple(starts), tuple(sizes), tuple(steps), tuple(sizes), x.shape)
+    return viewed(x, window.read(x), window)
 
 
 @implements(np.flip)

@@ -284,11 +284,11 @@ def linear(name: str, impl: Rule, abstract: Rule, transpose: Rule, **known: Any)
     """A primitive that is linear in all its operands together.
 
     `transpose(ct, ins, wanted, **params)` gives a list of cotangents. With several operands (concatenate), zero
-    tangents are filled in by `zeros_like`, so that the operation itself is the JVP.
+    tangents are filled in, so that the operation itself is the JVP.
     """
 
     def jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any], **params: Any) -> Any:
-        filled = [np.zeros_like(x) if t is None else t for t, x in zip(tangents, ins, strict=True)]
+        filled = [np.zeros(shape_of(x), dtype_of(x)) if t is None else t for t, x in zip(tangents, ins, strict=True)]
         return primitive.bind(*filled, **params)
 
     def vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], **params: Any) -> list[Any]:

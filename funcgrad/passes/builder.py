@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.aliasing import settle
 from funcgrad.core import Primitive, Trace, Tracer
 from funcgrad.ir import Atom, Equation, Literal, Program, Var
 from funcgrad.passes.rewrite import Env, adapted, follow
@@ -73,6 +74,7 @@ class Builder(Trace):
 
     def atom(self, x: Any) -> Atom:
         """A value as an atom of the program; an array becomes a constant of it."""
+        x = settle(x)
         if isinstance(x, Value):
             return x.var
         if not is_a(x, np.ndarray) or x.ndim == 0:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from funcgrad.aliasing import alias, is_array, settle
 from funcgrad.capture import is_write_error
 from funcgrad.conversions import captured_write_error
 from funcgrad.core import Tracer
@@ -116,4 +117,6 @@ def split_aux(result: Any) -> tuple[Any, Any]:
 
 def own_value(x: Any) -> Any:
     """A copy of an array, so that nothing else shares it."""
-    return x.copy() if is_a(x, np.ndarray) else x
+    if is_a(x, np.ndarray):
+        return x.copy()
+    return alias(x) if is_a(x, Tracer) and is_array(x) else settle(x)

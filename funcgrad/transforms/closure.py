@@ -12,11 +12,12 @@ from types import FunctionType, MethodType
 from typing import Any
 
 import funcgrad.tree as tree
+from funcgrad.aliasing import Mutable, settle, settle_all
 from funcgrad.core import Primitive, Trace, Tracer, current_trace, evaluate, on_behalf, under
 from funcgrad.record import Record, RecordTracer
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
 from funcgrad.transforms.vmap import BatchTrace
-from funcgrad.types import ShapedArray, aval_of, is_inexact
+from funcgrad.types import ShapedArray, aval_of, is_a, is_inexact
 
 __all__ = ["Discovery", "Substitution", "closure_convert", "enclosing", "hands_on", "held_by", "scope_of"]
 
@@ -78,6 +79,7 @@ class Discovery(Record):
 
     def own(self, x: Any) -> Any:
         """The input of this record that stands for a value of the traces around it; any other value as it is."""
+        x = settle(x)
         if not isinstance(x, Tracer) or not _among(x, self.scope):
             return x
         if id(x) not in self._inputs:
@@ -96,7 +98,7 @@ class Discovery(Record):
         ]
         try:
             with under(self):
-                leaves = tree.leaves(fun(*known))
+                leaves = settle_all(tree.leaves(fun(*known)))
             self.accept()
             return [aval_of(self.own(x)) for x in leaves]
         finally:
@@ -154,7 +156,14 @@ class Substitution(Trace):
     def of(self, x: Any) -> Any:
         """The value in the place of `x`."""
         entry = self.values.get(id(x))
+        if entry is None and is_a(x, Mutable):
+            x = settle(x)
+            entry = self.values.get(id(x))
         return x if entry is None else entry[1]
+
+    @property
+    def scope(self) -> Trace:
+        return self if self.parent is None else self.parent.scope
 
     def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         args = [self.of(a) for a in args]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad.aliasing import own_arguments, settle_all
 from funcgrad.core import Tracer
 from funcgrad.errors import ConcretizationTypeError, UnexpectedTracerError
 from funcgrad.ops.shape import CONVERT
@@ -45,7 +46,8 @@ class _Result:
 
     def of_function(self, result: Any) -> list[Any]:
         """Note the result of the function; returns its leaves."""
-        leaves, self.treedef = tree.flatten(result)
+        given, self.treedef = tree.flatten(result)
+        leaves = settle_all(given)
         for x in leaves:
             differentiable_leaf(x, "an output", self.name)
         self.avals = [aval_of(x) for x in leaves]
@@ -53,7 +55,8 @@ class _Result:
 
     def of_rule(self, result: Any, rule: str) -> list[Any]:
         """Check the result of a rule; returns its leaves."""
-        leaves, treedef = tree.flatten(result)
+        given, treedef = tree.flatten(result)
+        leaves = settle_all(given)
         for x in leaves:
             differentiable_leaf(x, f"an output of the {rule} rule", self.name)
         if self.avals is not None:
@@ -128,7 +131,7 @@ class _Call:
     def run(self, fun: Fun, xs: Sequence[Any]) -> Any:
         """`fun(arguments)` with flat operands in their places; `fun` may close over what some of them stand for."""
         n, m = len(self.leaves), len(self.leaves) + len(self.traced)
-        given = self.merge(xs[:n], xs[n:m])
+        given = self.merge(own_arguments(xs[:n]), own_arguments(xs[n:m]))
         away = [*self.closed, *self.held]
         return Substitution(away, xs[m:]).run(fun, given) if away else fun(given)
 
@@ -393,7 +396,7 @@ class custom_vjp(_Custom):
             outs = call.result.of_rule(result[0], "forward")
             kept, kept_def = tree.flatten(result[1])
             kept_tree[:] = [kept_def]
-            return outs, [*kept, *xs[n:]]
+            return outs, [*settle_all(kept), *xs[n:]]
 
         def backward(kept: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
             m = kept_tree[0].num_leaves

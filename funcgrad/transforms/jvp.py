@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad.aliasing import Mutable, made_in, operand_of, settle, settle_all
 from funcgrad.core import Primitive, Trace, Tracer, current_trace, on_behalf, under
 from funcgrad.errors import InconclusiveRuleError, reraise, rule_failed
 from funcgrad.ops.rules import match_tangent
 from funcgrad.source import Source, of_rule, user_source
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value, split_aux
-from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, dtype_of, float0, is_inexact, shape_of, weak_type
+from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, dtype_of, float0, is_a, is_inexact, shape_of, weak_type
 
 __all__ = ["JVPTrace", "JVPTracer", "jvp"]
 
@@ -64,6 +65,8 @@ class JVPTrace(Trace):
         primals: list[Any] = []
         tangents: list[Any] = []
         for a in args:
+            if is_a(a, Mutable):
+                a = settle(a)
             if isinstance(a, JVPTracer) and a.owner is self:
                 primals.append(a.primal)
                 tangents.append(a.tangent)
@@ -73,7 +76,8 @@ class JVPTrace(Trace):
         source = self.source or user_source()
         with on_behalf(self.parent, source):
             if all(t is None for t in tangents):
-                return primitive.bind(*primals, **params)
+                out = primitive.bind(*primals, **params)
+                return out if self.parent is None else made_in(self, out)
             return self._push(primitive, primals, tangents, params, source)
 
     def _push(
@@ -138,13 +142,15 @@ def jvp(
     trace = JVPTrace(current_trace())
     with under(trace):
         inputs = [
-            x if t is None else JVPTracer(trace, x, t, user_source())
+            x if t is None else JVPTracer(trace, operand_of(x), operand_of(t), user_source())
             for x, t in zip(leaves, _tangent_leaves(tuple(primals), tuple(tangents)), strict=True)
         ]
         result = fun(*treedef.unflatten(inputs))
-    trace.accept()
-    out, aux = split_aux(result) if has_aux else (result, None)
-    out_leaves, out_tree = tree.flatten(out)
+        trace.accept()
+        out, aux = split_aux(result) if has_aux else (result, None)
+        leaves, out_tree = tree.flatten(out)
+        out_leaves = settle_all(leaves)
+        aux = tree.map(settle, aux)
     for x in out_leaves:
         differentiable_leaf(x, "an output", "jvp")
     primal_out = out_tree.unflatten([_primal(trace, x) for x in out_leaves])
@@ -188,4 +194,4 @@ def _tangent(trace: Trace, x: Any) -> Any:
         return own_value(x.tangent)
     if not is_inexact(x):
         return np.zeros(shape_of(x), float0)
-    return weak_type(dtype_of(x))(0) if type(x) in PYTHON_SCALARS else np.zeros_like(x)
+    return weak_type(dtype_of(x))(0) if type(x) in PYTHON_SCALARS else np.zeros(shape_of(x), dtype_of(x))

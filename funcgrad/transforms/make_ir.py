@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad.aliasing import settle_all
 from funcgrad.core import Question, current_trace, under
 from funcgrad.ir import Program
 from funcgrad.record import Record
@@ -34,8 +35,9 @@ def trace_to_program(fun: Callable[..., Any], args: Sequence[Any], name: str = "
         inputs = [record.input(x) for _, x in paths]
         with under(record):
             out = fun(*in_tree.unflatten(inputs))
-        record.accept()
-        outputs, out_tree = tree.flatten(out)
+            record.accept()
+            leaves, out_tree = tree.flatten(out)
+            outputs = settle_all(leaves)
         for path, x in tree.leaves_with_path(out):
             differentiable_leaf(x, f"output{tree.keystr(path)}", name)
         return record.program(inputs, outputs, in_tree, out_tree)

@@ -150,7 +150,7 @@ class Recorded:
         if self.runner is None or traces:
             closed, consts = program.derived.get("closed") or program.derived.setdefault("closed", close(program))
             out = primitive.bind(*consts, *leaves, program=closed, **params)
-            return program.out_tree.unflatten([own_value(x) for x in out])
+            return program.out_tree.unflatten([x if isinstance(x, Tracer) else own_value(x) for x in out])
         run = self.runner(program, self.spans(traced, named))
         if not fixed and in_tree.num_leaves <= NODE_LIMIT:
             self.seen = (Seen(leaves, in_tree, compile_put(program.out_tree), run), *self.seen)[:_SEEN]

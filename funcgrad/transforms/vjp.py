@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad.aliasing import settle, settle_all
 from funcgrad.core import Tracer, current_trace, under
 from funcgrad.errors import InconclusiveRuleError, reraise, rule_failed
 from funcgrad.ir import Equation
@@ -67,17 +68,15 @@ def record_function(
     try:
         with under(record):
             result = fun(*in_tree.unflatten(recording.inputs))
-        record.accept()
+            record.accept()
+            if has_aux:
+                result, aux = split_aux(result)
+                recording.aux = tree.map(settle, aux)
+            outputs, recording.out_tree = tree.flatten(result)
+            recording.outputs = settle_all(outputs)
     except BaseException:
         record.close()
         raise
-    if has_aux:
-        try:
-            result, recording.aux = split_aux(result)
-        except BaseException:
-            record.close()
-            raise
-    recording.outputs, recording.out_tree = tree.flatten(result)
     return recording
 
 
@@ -172,6 +171,8 @@ def _separate(grads: list[Any], recording: Recording, cts: Sequence[Any]) -> lis
                 g = np.asarray(g)
             if is_a(g, np.ndarray) and (g.base is not None or id(g) in seen or not g.flags.writeable):
                 g = g.copy()
+            elif isinstance(g, Tracer):
+                g = own_value(g)
             seen.add(id(g))
         out.append(g)
     return out
@@ -241,13 +242,20 @@ def pullback_of(recording: Recording, in_tree: Any) -> Callable[[Any], tuple[Any
 
 
 def snapshot(recording: Recording) -> None:
-    """Copy what the user could still write to: captured arrays, and views of them."""
-    copies: dict[int, np.ndarray] = {}
+    """Copy what the user could still write to: captured arrays, and views of them; traced values from outside."""
+    copies: dict[int, Any] = {}
     held = recording.held if recording.held is not None else recording.record.captures.locked
+    record = recording.record
+    outside = [t.value for t in recording.inputs if isinstance(t.value, Tracer)]
+    for eqn in recording.equations:
+        outside += [x for x in eqn.inputs if isinstance(x, Tracer) and x.owner is not record]
+    for t in outside:
+        if id(t) not in copies:
+            copies[id(t)] = own_value(t)
 
     def copied(x: Any) -> Any:
         if type(x) is not np.ndarray:
-            return x
+            return copies.get(id(x), x)
         base: Any = x
         while is_a(base.base, np.ndarray):
             base = base.base

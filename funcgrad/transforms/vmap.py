@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad.aliasing import made_in, operand_of, settle, settle_all
 from funcgrad.core import Primitive, Trace, Tracer, current_trace, on_behalf, under
 from funcgrad.errors import ConcretizationTypeError, InconclusiveRuleError, reraise
 from funcgrad.ir import crosses
@@ -67,13 +68,15 @@ class BatchTrace(Trace):
             self.axes = (*self.axes, (axis_name, size))
 
     def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
+        args = settle_all(args)
         mine = [isinstance(a, BatchTracer) and a.owner is self for a in args]
         values = [a.value if m else a for a, m in zip(args, mine, strict=True)]
         source = self.source or user_source()
         with on_behalf(self.parent, source):
             crossing = self.axis_name is not None and crosses(primitive, params, self.axis_name)
             if True not in mine and not crossing:
-                return primitive.bind(*values, **params)
+                out = primitive.bind(*values, **params)
+                return out if self.parent is None else made_in(self, out)
             if crossing and primitive.collective is not None:
                 out, batched = primitive.collective(values, mine, self.size, **params)
                 return BatchTracer(self, out, source) if batched else out
@@ -138,14 +141,15 @@ def vmap(
         trace = BatchTrace(current_trace(), size, axis_name)
         source = user_source()
         inputs = [
-            x if axis is None else BatchTracer(trace, np.moveaxis(x, axis, 0), source)
+            x if axis is None else BatchTracer(trace, operand_of(np.moveaxis(x, axis, 0)), source)
             for x, axis in zip(leaves, axes, strict=True)
         ]
         with under(trace):
             given, named = in_tree.unflatten(inputs)
             out = fun(*given, **named)
-        trace.accept()
-        out_paths, out_tree = tree.flatten_with_path(out)
+            trace.accept()
+            paths, out_tree = tree.flatten_with_path(out)
+            out_paths = [(path, settle(x)) for path, x in paths]
         places = tree.flatten_prefix(out_axes, out, "vmap out_axes")
         results = [_output(trace, *item) for item in zip(out_paths, places, strict=True)]
         return out_tree.unflatten([_own(x, leaves) for x in results])
