@@ -148,15 +148,8 @@ class Record(Trace):
             elif not isinstance(a, Tracer):
                 plain_operand(primitive, a, len(values) - 1)
             elif issubclass(kind, Mutable):
-                a = values[-1] = settle(a)
-                args = [*args[: len(values) - 1], a, *args[len(values) :]]
-                if is_a(a, RecordTracer) and a.owner is self:
-                    mine = True
-                    values[-1], wanted[-1] = a.value, a.active
-                elif is_a(a, np.ndarray):
-                    captured = True
-                elif is_a(a, Tracer) and not self._encloses(a):
-                    raise a.owner.escaped(a, primitive.name)
+                args = self._settled(primitive, args, values, wanted)
+                mine, captured = mine or values[-1] is not args[len(values) - 1], True
             elif not self._encloses(a):
                 raise a.owner.escaped(a, primitive.name)
         source = self.source or user_source()
@@ -192,11 +185,22 @@ class Record(Trace):
             self.equations.append(Equation(primitive, args, (tracer,), params, source, values, wanted, kept))
             return tracer
         tracers = tuple(self._output(out, source) for out in outs)
-        if True not in wanted:
-            for tracer in tracers:
-                tracer.active = False
+        for tracer in tracers if True not in wanted else ():
+            tracer.active = False
         self.equations.append(Equation(primitive, args, tracers, params, source, values, wanted, kept))
         return tracers
+
+    def _settled(
+        self, primitive: Primitive, args: Sequence[Any], values: list[Any], wanted: list[bool]
+    ) -> Sequence[Any]:
+        """The operands with what the last that was looked at stands for, which has a state of its own."""
+        i = len(values) - 1
+        a = values[i] = settle(args[i])
+        if is_a(a, RecordTracer) and a.owner is self:
+            values[i], wanted[i] = a.value, a.active
+        elif is_a(a, Tracer) and not self._encloses(a):
+            raise a.owner.escaped(a, primitive.name)
+        return [*args[:i], a, *args[i + 1 :]]
 
     def _captured(self, primitive: Primitive, args: Sequence[Any]) -> Sequence[Any]:
         """The operands with arrays that do not change, of numbers."""
