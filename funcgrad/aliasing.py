@@ -256,6 +256,8 @@ def fresh(array: np.ndarray) -> Any:
 
 def made_in(trace: Trace, out: Any) -> Any:
     """An array that an operation on values from outside `trace` gave to the function in `trace`: its own."""
+    if trace.parent is None:  # nothing encloses it: `out` is a plain array
+        return out
     if type(out) is tuple:
         return tuple(made_in(trace, x) for x in out)
     return _alias(out, trace) if is_a(out, Tracer) and shape_of(out) else out

@@ -158,8 +158,7 @@ class Record(Trace):
             self.ask is not None and primitive.effect
         )
         if not mine and not later:
-            out = self._in_parent(primitive, values, params, source)
-            return out if self.parent is None else made_in(self, out)
+            return made_in(self, self._in_parent(primitive, values, params, source))
         carries = primitive.carries
         if carries is not None:
             wanted = [w and c for w, c in zip(wanted, carries, strict=True)] if carries else [False] * len(wanted)

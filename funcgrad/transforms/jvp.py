@@ -76,8 +76,7 @@ class JVPTrace(Trace):
         source = self.source or user_source()
         with on_behalf(self.parent, source):
             if all(t is None for t in tangents):
-                out = primitive.bind(*primals, **params)
-                return out if self.parent is None else made_in(self, out)
+                return made_in(self, primitive.bind(*primals, **params))
             return self._push(primitive, primals, tangents, params, source)
 
     def _push(

@@ -75,8 +75,7 @@ class BatchTrace(Trace):
         with on_behalf(self.parent, source):
             crossing = self.axis_name is not None and crosses(primitive, params, self.axis_name)
             if True not in mine and not crossing:
-                out = primitive.bind(*values, **params)
-                return out if self.parent is None else made_in(self, out)
+                return made_in(self, primitive.bind(*values, **params))
             if crossing and primitive.collective is not None:
                 out, batched = primitive.collective(values, mine, self.size, **params)
                 return BatchTracer(self, out, source) if batched else out
