@@ -26,7 +26,7 @@ from funcgrad.errors import CapturedArrayWriteError
 from funcgrad.types import NUMBERS, ShapedArray, as_numbers, is_a
 from funcgrad.write_target import possible_targets
 
-__all__ = ["Captures", "is_write_error", "owned"]
+__all__ = ["Captures", "is_write_error", "own_leaves", "owned"]
 
 _COPY_LIMIT = 1 << 20
 """Views up to this many bytes are copied (about 0.1 ms for the largest); larger ones are locked with their bases."""
@@ -69,6 +69,25 @@ def owned(array: np.ndarray) -> np.ndarray:
     copy.flags.writeable = False
     _owned[id(copy)] = copy
     return copy
+
+
+def _holders(xs: list[Any], i: int) -> int:
+    """How many references there are to an element of a list."""
+    return sys.getrefcount(xs[i])
+
+
+_ALONE = _holders([object()], 0)
+
+
+def own_leaves(results: list[Any]) -> list[Any]:
+    """Results that share no memory with anything else: the same list, with copies in place of arrays that are views,
+    or that anybody but this list holds."""
+    for i in range(len(results)):
+        if type(results[i]) is np.ndarray:
+            free = results[i].base is None and results[i].flags.writeable
+            if not free or _holders(results, i) > _ALONE:
+                results[i] = results[i].copy()
+    return results
 
 
 class Captures:

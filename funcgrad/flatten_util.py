@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad.types import is_a
+from funcgrad.types import as_numbers, is_a
 
 __all__ = ["ravel_pytree"]
 
@@ -99,8 +99,8 @@ def _numeric(path: tree.KeyPath, x: Any) -> Any:
     if not traced and not is_a(x, np.generic) and hasattr(x, "__array__"):
         x = np.asarray(x)
     dtype = getattr(x, "dtype", None) if traced or is_a(x, (np.ndarray, np.generic)) else None
-    if isinstance(dtype, np.dtype) and dtype.kind not in "OSUMm":
-        return x
+    if isinstance(dtype, np.dtype) and dtype.kind in "biufc":
+        return x if traced and not is_a(x, np.ndarray) else as_numbers(x, f"ravel_pytree: the leaf {tree.keystr(path)}")
     got = f"an object of class {type(x).__name__}" if dtype is None else f"of dtype {dtype}"
     raise TypeError(
         f"ravel_pytree: the leaf{f' at {tree.keystr(path)}' if path else ''} is {got}; "

@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
+from funcgrad.capture import own_leaves
 from funcgrad.core import Primitive
 from funcgrad.ir_print import print_program
 from funcgrad.source import Source
-from funcgrad.types import ShapedArray, aval_of
+from funcgrad.types import ShapedArray, as_numbers, aval_of, is_a
 
 __all__ = ["Atom", "Equation", "Literal", "Program", "Var", "crosses", "eval_program", "has_effect"]
 
@@ -115,8 +118,12 @@ class Program:
         return [v.aval for v in self.outputs]
 
     def __call__(self, *inputs: Any) -> list[Any]:
-        """Run the program on flat inputs; returns the flat outputs."""
-        return eval_program(self, inputs)
+        """Run the program on flat inputs; returns the flat outputs, which nothing else shares.
+
+        Raises TypeError for an input that is not a number or an array of numbers.
+        """
+        given = [as_numbers(x, f"input {i}") if is_a(x, (np.ndarray, np.generic)) else x for i, x in enumerate(inputs)]
+        return own_leaves(eval_program(self, given))
 
     def pretty(self, lines: bool = True) -> str:
         """The program as text; with `lines`, each equation is followed by the user's line."""

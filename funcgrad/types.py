@@ -68,6 +68,8 @@ class ShapedArray:
     def __init__(self, shape: Any, dtype: Any, weak: bool = False) -> None:
         self.shape: tuple[int, ...] = (shape,) if is_a(shape, int) else tuple(shape)
         self.dtype = np.dtype(dtype)
+        if not self.dtype.isnative:  # transformations compute in the machine's byte order
+            self.dtype = self.dtype.newbyteorder("=")
         self.weak = weak
 
     @property

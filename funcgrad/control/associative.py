@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad.control.programs import own_leaves
+from funcgrad.capture import own_leaves
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._shape import axis_index, slice_axis
 from funcgrad.transforms.boundary import boundary, check_callable
@@ -48,7 +48,7 @@ def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = 
         return [np.flip(y, i) for y, i in zip(ys, axes, strict=True)]
 
     out = _scan(combine, flipped(xs) if reverse else xs, axes)
-    return treedef.unflatten(own_leaves(flipped(out) if reverse else out, leaves))
+    return treedef.unflatten(own_leaves(flipped(out) if reverse else out))
 
 
 def _part(xs: Leaves, axes: Sequence[int], start: int, size: int, step: int) -> Leaves:

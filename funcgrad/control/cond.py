@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad.control.programs import joint_programs, own_leaves
+from funcgrad.capture import own_leaves
+from funcgrad.control.programs import joint_programs
 from funcgrad.core import Tracer
 from funcgrad.ir import Program, eval_program
 from funcgrad.ops.rules import declare
-from funcgrad.transforms.boundary import boundary, check_callable
+from funcgrad.transforms.boundary import boundary, check_callable, plain_leaf
 from funcgrad.transforms.call import (
     batch_program,
     cotangents,
@@ -139,7 +140,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
         raise TypeError(f"switch: the index must be an integer scalar, got {aval_of(index)}")
     value = _known(index)
     if value is not None:
-        return _call(branches[min(max(int(value), 0), len(branches) - 1)], operands)
+        return _call(branches[min(max(int(value), 0), len(branches) - 1)], operands, "switch")
     return _traced(np.clip(index, 0, len(branches) - 1), list(branches), operands, "switch")
 
 
@@ -161,18 +162,25 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
         )
     value = _known(pred)
     if value is not None:
-        return _call(true_fun if value else false_fun, operands)
+        return _call(true_fun if value else false_fun, operands, "cond")
     return _traced(np.not_equal(pred, 0).astype(int), [false_fun, true_fun], operands, "cond")
 
 
-def _call(branch: Callable[..., Any], operands: Sequence[Any]) -> Any:
+def _call(branch: Callable[..., Any], operands: Sequence[Any], name: str) -> Any:
     """The result of the one branch that is run."""
-    leaves, treedef = tree.flatten(branch(*operands))
-    return treedef.unflatten(own_leaves(leaves, tree.leaves(operands)))
+    given, in_tree = _operands(operands, name)
+    leaves, treedef = tree.flatten(branch(*in_tree.unflatten(given)))
+    return treedef.unflatten(own_leaves(leaves))
+
+
+def _operands(operands: Sequence[Any], name: str) -> tuple[list[Any], Any]:
+    """The leaves of the operands, and their tree."""
+    paths, in_tree = tree.flatten_with_path(tuple(operands))
+    return [plain_leaf(x, f"operand {tree.keystr(path)}", name) for path, x in paths], in_tree
 
 
 def _traced(index: Any, branches: list[Callable[..., Any]], operands: Sequence[Any], name: str) -> Any:
-    leaves, in_tree = tree.flatten(tuple(operands))
+    leaves, in_tree = _operands(operands, name)
     programs, consts, out_tree = joint_programs(branches, leaves, in_tree, name)
     out = COND.bind(index, *consts, *leaves, branches=programs)
     return out_tree.unflatten(list(out))

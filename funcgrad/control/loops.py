@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad.control.programs import body_program, own_leaves
+from funcgrad.capture import own_leaves
+from funcgrad.control.programs import body_program
 from funcgrad.control.scan import Layout, bind_scan
 from funcgrad.control.while_ import Counts, bind_while
 from funcgrad.control.while_transpose import WHILE_TRANSPOSE  # noqa: F401  # pyright: ignore[reportUnusedImport]
@@ -21,7 +22,7 @@ from funcgrad.errors import ConcretizationTypeError, TracerArrayConversionError
 from funcgrad.ir import Program
 from funcgrad.ops.rules import WEAKEN
 from funcgrad.ops.shape import CONVERT
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
+from funcgrad.transforms.boundary import boundary, check_callable, plain_leaf
 from funcgrad.types import ShapedArray, aval_of, dtype_of, is_weak, shape_of
 
 __all__ = ["fori_loop", "map", "scan", "while_loop"]
@@ -29,9 +30,7 @@ __all__ = ["fori_loop", "map", "scan", "while_loop"]
 
 def _leaf_list(x: Any, name: str, what: str) -> tuple[list[Any], Any]:
     paths, treedef = tree.flatten_with_path(x)
-    for path, leaf in paths:
-        differentiable_leaf(leaf, f"{what}{tree.keystr(path)}", name)
-    return [leaf for _, leaf in paths], treedef
+    return [plain_leaf(leaf, f"{what}{tree.keystr(path)}", name) for path, leaf in paths], treedef
 
 
 def _plain(*groups: Sequence[Any]) -> bool:
@@ -128,8 +127,7 @@ def scan(
         return body_program(lambda *ys: body(*ys), tree.structure(tuple(every)), every)
 
     program, start = _fixed_point("scan", record, given, carry_tree)
-    results = bind_scan(program, Layout(0, len(start), n, bool(reverse)), [*start, *leaves])
-    results = own_leaves(results, [*given, *start, *leaves])
+    results = own_leaves(list(bind_scan(program, Layout(0, len(start), n, bool(reverse)), [*start, *leaves])))
     ys_tree = program.out_tree.children()[1]
     return carry_tree.unflatten(list(results[: len(start)])), ys_tree.unflatten(list(results[len(start) :]))
 
@@ -158,7 +156,7 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     check_callable(cond_fun, "while_loop")
     check_callable(body_fun, "while_loop")
     leaves, treedef = _leaf_list(init_val, "while_loop", "init_val")
-    going = cond_fun(init_val)
+    going = cond_fun(treedef.unflatten(leaves))
     if shape_of(going) != ():
         raise TypeError(f"while_loop: the condition must be a scalar, got {aval_of(going)}")
 
@@ -173,7 +171,7 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
             return while_loop(cond_fun, body_fun, treedef.unflatten(value))
         if value is leaves:
             value = _untouched("while_loop", record, leaves, treedef)
-        return treedef.unflatten(own_leaves(value, leaves))
+        return treedef.unflatten(own_leaves(value))
 
     body, start = _fixed_point("while_loop", record, leaves, treedef)
     avals = [aval_of(s) for s in start]
@@ -261,5 +259,5 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
         value, settled = leaves, False
         for i in steps:
             value, settled = _next("fori_loop", value, treedef, body_fun(i, treedef.unflatten(value)), settled)
-        return treedef.unflatten(own_leaves(value, leaves))
+        return treedef.unflatten(own_leaves(value))
     return scan(lambda c, i: (step(i, c), None), init_val, np.arange(steps.start, max(steps.stop, steps.start)))[0]

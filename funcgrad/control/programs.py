@@ -14,19 +14,7 @@ from funcgrad.transforms.call import lift_consts
 from funcgrad.transforms.make_ir import trace_to_program
 from funcgrad.types import ShapedArray, aval_of, result_dtype
 
-__all__ = ["body_program", "joint_programs", "own_leaves", "scalars"]
-
-
-def own_leaves(results: Sequence[Any], given: Sequence[Any]) -> list[Any]:
-    """Results that share no memory with what was given, or with each other, as compiled code has it."""
-    seen = set(map(id, given))
-    out: list[Any] = []
-    for x in results:
-        if type(x) is np.ndarray and (id(x) in seen or x.base is not None or not x.flags.writeable):
-            x = x.copy()
-        seen.add(id(x))
-        out.append(x)
-    return out
+__all__ = ["body_program", "joint_programs", "scalars"]
 
 
 def scalars(xs: Sequence[Any]) -> tuple[Any, ...]:

@@ -84,12 +84,10 @@ def differentiable_leaf(x: Any, name: str, transform: str) -> None:
     raise TypeError(f"{transform}: {name} is a {type(x).__name__}, not an array or a number{hint}")
 
 
-def plain_leaf(x: Any, name: Callable[[], str], transform: str) -> Any:
+def plain_leaf(x: Any, name: str, transform: str) -> Any:
     """A leaf of an argument as a transformation takes it, an array as a plain one; raises as `differentiable_leaf`."""
-    if type(x) in PYTHON_SCALARS or isinstance(x, Tracer):
-        return x
-    differentiable_leaf(x, name(), transform)
-    return as_numbers(x, "an argument")
+    differentiable_leaf(x, name, transform)
+    return as_numbers(x, name) if is_a(x, np.ndarray) else x
 
 
 def of_chosen(

@@ -19,7 +19,7 @@ from funcgrad.core import Primitive, Trace, Tracer, current_trace, on_behalf, un
 from funcgrad.errors import InconclusiveRuleError, reraise, rule_failed
 from funcgrad.ops.rules import match_tangent
 from funcgrad.source import Source, of_rule, user_source
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value, split_aux
+from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value, plain_leaf, split_aux
 from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, dtype_of, float0, is_a, is_inexact, shape_of, weak_type
 
 __all__ = ["JVPTrace", "JVPTracer", "jvp"]
@@ -137,13 +137,10 @@ def jvp(
             "jvp: primals and tangents must be tuples or lists of arguments, "
             f"got {type(primals).__name__} and {type(tangents).__name__}"
         )
-    leaves, treedef = tree.flatten(tuple(primals))
     trace = JVPTrace(current_trace())
     with under(trace):
-        inputs = [
-            x if t is None else JVPTracer(trace, operand_of(x), operand_of(t), user_source())
-            for x, t in zip(leaves, _tangent_leaves(tuple(primals), tuple(tangents)), strict=True)
-        ]
+        pairs, treedef = _leaves(tuple(primals), tuple(tangents))
+        inputs = [x if t is None else JVPTracer(trace, operand_of(x), operand_of(t), user_source()) for x, t in pairs]
         result = fun(*treedef.unflatten(inputs))
         trace.accept()
         out, aux = split_aux(result) if has_aux else (result, None)
@@ -159,28 +156,28 @@ def jvp(
     return primal_out, tangent_out
 
 
-def _tangent_leaves(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> list[Any]:
-    """One tangent per primal leaf; None for a zero one."""
+def _leaves(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[list[tuple[Any, Any]], Any]:
+    """The leaves of the primals, each with its tangent (None for a zero one), and their tree."""
     paths, treedef = tree.flatten_with_path(primals)
     try:
         given = treedef.flatten_up_to(tangents)
     except (ValueError, TypeError) as error:
         raise TypeError(f"jvp: tangents do not have the structure of the primals: {error}") from None
-    out: list[Any] = []
-    for (path, x), t in zip(paths, given, strict=True):
+    out: list[tuple[Any, Any]] = []
+    for (path, leaf), t in zip(paths, given, strict=True):
         name = f"primals{tree.keystr(path)}"
-        differentiable_leaf(x, name, "jvp")
+        x = plain_leaf(leaf, name, "jvp")
         if not is_inexact(x):
             if t is not None and getattr(t, "dtype", None) != float0:
                 raise TypeError(f"jvp: {name} is {aval_of(x)}, whose tangent has dtype float0; got {aval_of(t)}")
-            out.append(None)
+            out.append((x, None))
             continue
-        differentiable_leaf(t, f"the tangent of {name}", "jvp")
+        t = plain_leaf(t, f"the tangent of {name}", "jvp")
         want, have = aval_of(x), aval_of(t)
         if want.shape != have.shape or (want.dtype != have.dtype and not have.weak and not want.weak):
             raise TypeError(f"jvp: the tangent of {name} must be {want} like the primal, got {have}")
-        out.append(match_tangent(t, x))
-    return out
+        out.append((x, match_tangent(t, x)))
+    return out, treedef
 
 
 def _primal(trace: Trace, x: Any) -> Any:

@@ -16,13 +16,14 @@ from funcgrad.core import current_trace, on_behalf
 from funcgrad.errors import rule_failed
 from funcgrad.ir import Program
 from funcgrad.ops.rules import match_tangent
+from funcgrad.ops.shape import CONVERT
 from funcgrad.record import RecordTracer
 from funcgrad.source import of_rule
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value
+from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value, plain_leaf
 from funcgrad.transforms.linearity import record_linear
 from funcgrad.transforms.make_ir import trace_to_program
 from funcgrad.transforms.vjp import Recording, pullback_of, record_function, snapshot, zero_like
-from funcgrad.types import ShapedArray, aval_of, is_inexact, shape_of
+from funcgrad.types import ShapedArray, aval_of, dtype_of, is_inexact, shape_of
 
 __all__ = ["Linear", "linear_transpose", "linearize"]
 
@@ -47,10 +48,11 @@ class Linear:
         except (ValueError, TypeError) as error:
             raise TypeError(f"{self.name}: the tangents do not have the structure of the primals: {error}") from None
         matched: list[Any] = []
-        for t, var in zip(leaves, self.program.inputs, strict=True):
-            if shape_of(t) != var.aval.shape:
-                raise TypeError(f"{self.name}: expected a tangent {var.aval}, got {aval_of(t)}")
-            matched.append(t if var.aval.weak or aval_of(t).dtype == var.aval.dtype else t.astype(var.aval.dtype))
+        for given, var in zip(leaves, self.program.inputs, strict=True):
+            t, want = plain_leaf(given, "a tangent", self.name), var.aval
+            if shape_of(t) != want.shape or not np.can_cast(dtype_of(t), want.dtype, "same_kind"):
+                raise TypeError(f"{self.name}: expected a tangent {want}, got {aval_of(t)}")
+            matched.append(t if want.weak or dtype_of(t) == want.dtype else CONVERT.bind(t, dtype=want.dtype))
         moving = iter(self.program(*matched))
         n = len(self.program.outputs) + len(self.fixed)
         leaves = [self.fixed[i] if i in self.fixed else next(moving) for i in range(n)]

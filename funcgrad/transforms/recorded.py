@@ -175,8 +175,10 @@ class Recorded:
         where it branches on values; the flat traced arguments; their tree."""
         leaves, in_tree = tree.flatten((tuple(traced), named))
         for i, x in enumerate(leaves):
-            if not (type(x) is np.ndarray and x.dtype in NUMBERS) and not isinstance(x, ShapedArray):
-                leaves[i] = plain_leaf(x, lambda i=i: _argument(traced, named, i), name)
+            if (type(x) is np.ndarray and x.dtype in NUMBERS) or type(x) in PYTHON_SCALARS:
+                continue
+            if not isinstance(x, (Tracer, ShapedArray)):
+                leaves[i] = plain_leaf(x, _argument(traced, named, i), name)
         key = self.key(fixed, leaves, in_tree)
         program = self.programs.get(key)
         if program is None:

@@ -21,7 +21,7 @@ from funcgrad.ir import Equation
 from funcgrad.ops.rules import full_cotangent, match_cotangent
 from funcgrad.record import Record, RecordTracer
 from funcgrad.source import of_rule
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value, split_aux
+from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value, plain_leaf, split_aux
 from funcgrad.types import aval_of, dtype_of, float0, is_a, is_inexact, is_weak, shape_of, weak_type
 
 __all__ = ["Recording", "backward", "pullback_of", "record_function", "snapshot", "vjp", "zero_like"]
@@ -289,7 +289,7 @@ def _cotangent_leaves(recording: Recording, ct: Any) -> list[Any]:
         if not is_inexact(value):
             out.append(None)
             continue
-        differentiable_leaf(given, "the cotangent", "pullback")
+        given = plain_leaf(given, "the cotangent", "pullback")
         want, have = aval_of(value), aval_of(given)
         if want.shape != have.shape or not np.can_cast(have.dtype, want.dtype, "same_kind"):
             raise TypeError(f"pullback: the output is {want}, so its cotangent must be; got {have}")

@@ -17,7 +17,7 @@ from funcgrad.core import Primitive, Trace, Tracer, current_trace, on_behalf, un
 from funcgrad.errors import ConcretizationTypeError, InconclusiveRuleError, reraise
 from funcgrad.ir import crosses
 from funcgrad.source import Source, user_source
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
+from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, plain_leaf
 from funcgrad.types import ShapedArray, aval_of, float0, is_a, shape_of
 
 __all__ = ["BatchTrace", "BatchTracer", "vmap"]
@@ -151,7 +151,7 @@ def vmap(
             out_paths = [(path, settle(x)) for path, x in paths]
         places = tree.flatten_prefix(out_axes, out, "vmap out_axes")
         results = [_output(trace, *item) for item in zip(out_paths, places, strict=True)]
-        return out_tree.unflatten([_own(x, leaves) for x in results])
+        return out_tree.unflatten(_own(results, leaves))
 
     return vmap_fun
 
@@ -161,7 +161,7 @@ def _leaves(paths: Sequence[tuple[Any, Any]], axes: Sequence[Any]) -> list[Any]:
     for (path, x), axis in zip(paths, axes, strict=True):
         name = f"argument {tree.keystr(path[1:])}"
         if axis is not None:
-            differentiable_leaf(x, name, "vmap")
+            x = plain_leaf(x, name, "vmap")
             ndim = len(shape_of(x))
             if not is_a(axis, (int, np.integer)):
                 raise TypeError(f"vmap: in_axes must be integers or None, got {axis!r} for {name}")
@@ -209,9 +209,14 @@ def _output(trace: BatchTrace, path_and_value: tuple[Any, Any], axis: Any) -> An
     return np.moveaxis(np.broadcast_to(same, (trace.size, *shape_of(same))), 0, axis)
 
 
-def _own(out: Any, inputs: Sequence[Any]) -> Any:
-    """A result that can be written to without changing anything else."""
-    if not is_a(out, np.ndarray):
-        return out
-    shared = not out.flags.writeable or any(is_a(x, np.ndarray) and np.may_share_memory(out, x) for x in inputs)
-    return out.copy() if shared else out
+def _own(results: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
+    """Results that can be written to without changing anything else, or each other."""
+    others = [x for x in inputs if is_a(x, np.ndarray)]
+    out: list[Any] = []
+    for x in results:
+        if is_a(x, np.ndarray):
+            if not x.flags.writeable or any(np.may_share_memory(x, y) for y in others):
+                x = x.copy()
+            others.append(x)
+        out.append(x)
+    return out
