@@ -324,7 +324,6 @@ class _Reader:
 
 _STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _PACKAGES = re.compile(r"[/\\](?:site|dist)-packages[/\\]")
-_SCIPY = re.compile(r"[/\\](?:site|dist)-packages[/\\]scipy[/\\]")
 
 
 class _Code(NamedTuple):
@@ -340,7 +339,7 @@ _codes: dict[int, _Code] = {}
 def _read(code: CodeType) -> _Code:
     file = code.co_filename
     standard = file.startswith(_STDLIB) and not _PACKAGES.search(file)
-    found = _Code(code, standard or is_internal(file) or bool(_SCIPY.search(file)), _Reader(code).actions())
+    found = _Code(code, standard or is_internal(file), _Reader(code).actions())
     if len(_codes) > 10_000:
         _codes.clear()
     _codes[id(code)] = found

@@ -28,56 +28,20 @@ from funcgrad.errors import (
     TracerIntegerConversionError,
     TracerWriteError,
 )
-from funcgrad.source import call_at, describe, is_internal, user_frame
+from funcgrad.replacements import REPLACEMENTS, SCIPY_GENERAL, public_name
+from funcgrad.source import call_at, calling_frame, describe, is_internal, user_frame
 from funcgrad.types import is_a
 
 __all__ = ["captured_write_error", "install", "write_error"]
 
-_REPLACEMENTS = {
-    "numpy.array": "np.stack([x, y]) for a list of traced values, or funcgrad.numpy.array",
-    "numpy.asarray": "the traced value as it is, or funcgrad.numpy.asarray",
-    "numpy.asanyarray": "the traced value as it is",
-    "numpy.ascontiguousarray": "the traced value as it is",
-    "numpy.full_like": "value * np.ones_like(a)",
-    "numpy.full": "value * np.ones(shape), or funcgrad.numpy.full",
-    "numpy.arange": "start + step * np.arange(n) with a length n that is known",
-    "numpy.fromiter": "np.stack([...])",
-    "numpy.float64": "the traced value as it is, or x.astype(float)",
-    "numpy.float32": "x.astype(np.float32)",
-    "numpy.vectorize": "the NumPy functions inside it",
-    "math.pow": "np.power",
-    "math.fabs": "np.abs",
-    "math.gamma": "scipy.special.gamma",
-    "math.lgamma": "scipy.special.gammaln",
-    "math.erf": "scipy.special.erf",
-    "math.erfc": "scipy.special.erfc",
-    "math.fsum": "np.sum",
-    "math.dist": "np.linalg.norm(x - y)",
-    "math.asin": "np.arcsin",
-    "math.acos": "np.arccos",
-    "math.atan": "np.arctan",
-    "math.atan2": "np.arctan2",
-    "math.asinh": "np.arcsinh",
-    "math.acosh": "np.arccosh",
-    "math.atanh": "np.arctanh",
-}
 _DETACHING = {"numpy", "math", "cmath", "statistics", "random", "fractions", "decimal", "array", "_struct", "struct"}
 """Modules whose functions compute with plain numbers."""
-
 
 _GENERAL = "NumPy functions and operators work on it directly; funcgrad.numpy.asarray takes lists of traced values"
 _NUMBER = "; float(x), called by its name, where a plain number is meant, through which no derivative flows"
 
 
 # -------------------------------------------------------------------------------------- what the user was doing
-
-
-def _qualified(fun: Any) -> str:
-    """A function as `module.name`, with NumPy's public spelling."""
-    name = getattr(fun, "__name__", type(fun).__name__)
-    owner = getattr(fun, "__self__", None)
-    module = getattr(fun, "__module__", None) or getattr(owner, "__name__", None) or type(owner).__module__
-    return f"{str(module).split('.')[0] if str(module).startswith('numpy') else module}.{name}"
 
 
 def _advice(frame: FrameType, number: bool) -> tuple[str, str]:
@@ -93,14 +57,18 @@ def _advice(frame: FrameType, number: bool) -> tuple[str, str]:
             return text, "np.column_stack or np.concatenate"
         return text, "funcgrad.at(a)[i].get(), or funcgrad.numpy.take(a, i, axis=0)"
     if kind == "call" and fun is not UNKNOWN:
-        name = _qualified(fun)
+        name = public_name(fun)
         text = text or f"{name}(...)"
-        if name in _REPLACEMENTS:
-            return text, _REPLACEMENTS[name]
+        if name in REPLACEMENTS:
+            return text, REPLACEMENTS[name]
         if name.endswith(".dot"):
             return text, "np.dot(a, x) or a @ x"
         if name.startswith(("math.", "cmath.")):
             return text, f"np.{name.split('.')[1]}"
+        if name.startswith("scipy."):
+            return text, SCIPY_GENERAL
+    if calling_frame() is not frame:  # an operator of a SciPy class
+        return text, SCIPY_GENERAL
     if "random" in text:
         return text, "draws with fixed parameters outside, shifted and scaled by traced values"
     return text, _GENERAL + (_NUMBER if number else "")
@@ -180,7 +148,7 @@ def _computes(frame: FrameType, act: Action | None) -> bool:
         return False
     if isinstance(fun, type):
         return issubclass(fun, np.generic)
-    root = _qualified(fun).split(".")[0]
+    root = public_name(fun).split(".")[0]
     return root in _DETACHING or type(getattr(fun, "__self__", None)).__module__.split(".")[0] == "numpy"
 
 
@@ -198,8 +166,8 @@ def _checked(self: Any) -> None:
         if not _allows(frame, action(frame)):
             raise _refused(self, number=True)
         return
-    user = user_frame()
-    if user is not None and _computes(user, action(user)):
+    caller = calling_frame()
+    if caller is not None and _computes(caller, action(caller)):
         raise _refused(self, number=True)
 
 

@@ -1,6 +1,6 @@
 """Where in the user's code are we?
 
-Every equation remembers the user's line: the innermost frame that is neither funcgrad's nor NumPy's. Only the code
+Every equation remembers the user's line: the innermost frame that is not funcgrad's, NumPy's or SciPy's. Only the code
 object and the instruction offset are kept, which costs a fraction of a microsecond; the line number and the text are
 looked up when somebody asks.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import linecache
 import os.path
+import re
 import sys
 from functools import lru_cache
 from types import CodeType, FrameType
@@ -19,7 +20,18 @@ import numpy as np
 
 from funcgrad.config import config
 
-__all__ = ["Source", "call_at", "describe", "is_internal", "line_of", "of_rule", "rule_of", "user_frame", "user_source"]
+__all__ = [
+    "Source",
+    "call_at",
+    "calling_frame",
+    "describe",
+    "is_internal",
+    "line_of",
+    "of_rule",
+    "rule_of",
+    "user_frame",
+    "user_source",
+]
 
 Source = tuple[CodeType, int] | tuple[CodeType, int, str] | None
 """A place in the user's code: a code object, the offset of an instruction, and for what a rule for derivatives does on
@@ -27,16 +39,22 @@ behalf of an operation there, the name of that operation."""
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
+_SCIPY = re.compile(r"[/\\](?:site|dist)-packages[/\\]scipy[/\\]")
 _inside: set[str] = set()
 _outside: set[str] = set()
 
 
 def is_internal(filename: str) -> bool:
-    """Whether a file belongs to funcgrad or NumPy, and not to the user."""
+    """Whether a file belongs to funcgrad, NumPy or SciPy, and not to the user."""
     if filename in _inside:
         return True
     frozen = filename.startswith("<frozen") and "runpy" not in filename
-    if frozen or filename.endswith(".pyx") or filename.startswith((_PACKAGE, _NUMPY, "<__array_function__")):
+    if (
+        frozen
+        or filename.endswith(".pyx")
+        or filename.startswith((_PACKAGE, _NUMPY, "<__array_function__"))
+        or _SCIPY.search(filename)
+    ):
         _inside.add(filename)
         return True
     return False
@@ -46,6 +64,17 @@ def user_frame() -> FrameType | None:
     """The innermost frame of the user's code."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and is_internal(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame
+
+
+def calling_frame() -> FrameType | None:
+    """The innermost frame of code that calls NumPy or funcgrad: the user's, or SciPy's."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not is_internal(name) or _SCIPY.search(name):
+            break
         frame = frame.f_back
     return frame
 

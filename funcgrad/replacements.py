@@ -1,0 +1,65 @@
+"""What to write instead of functions that want plain arrays or numbers, for the messages of errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["REPLACEMENTS", "SCIPY_GENERAL", "public_name"]
+
+_LINALG = ("cholesky", "det", "eigh", "eigvalsh", "inv", "lstsq", "norm", "pinv", "qr", "solve", "svd")
+
+REPLACEMENTS = {
+    "numpy.array": "np.stack([x, y]) for a list of traced values, or funcgrad.numpy.array",
+    "numpy.asarray": "the traced value as it is, or funcgrad.numpy.asarray",
+    "numpy.asanyarray": "the traced value as it is",
+    "numpy.ascontiguousarray": "the traced value as it is",
+    "numpy.full_like": "value * np.ones_like(a)",
+    "numpy.full": "value * np.ones(shape), or funcgrad.numpy.full",
+    "numpy.arange": "start + step * np.arange(n) with a length n that is known",
+    "numpy.fromiter": "np.stack([...])",
+    "numpy.float64": "the traced value as it is, or x.astype(float)",
+    "numpy.float32": "x.astype(np.float32)",
+    "numpy.vectorize": "the NumPy functions inside it",
+    "math.pow": "np.power",
+    "math.fabs": "np.abs",
+    "math.gamma": "scipy.special.gamma",
+    "math.lgamma": "scipy.special.gammaln",
+    "math.erf": "scipy.special.erf",
+    "math.erfc": "scipy.special.erfc",
+    "math.fsum": "np.sum",
+    "math.dist": "np.linalg.norm(x - y)",
+    "math.asin": "np.arcsin",
+    "math.acos": "np.arccos",
+    "math.atan": "np.arctan",
+    "math.atan2": "np.arctan2",
+    "math.asinh": "np.arcsinh",
+    "math.acosh": "np.arccosh",
+    "math.atanh": "np.arctanh",
+    **{f"scipy.linalg.{name}": f"numpy.linalg.{name}" for name in _LINALG},
+    "scipy.linalg.cho_solve": "funcgrad.lax.linalg.triangular_solve, twice",
+    "scipy.linalg.solve_triangular": "funcgrad.lax.linalg.triangular_solve",
+    "scipy.integrate.trapezoid": "numpy.trapezoid",
+    "scipy.signal.convolve": "numpy.convolve",
+    "scipy.special.log_softmax": "funcgrad.nn.log_softmax",
+    "scipy.special.logsumexp": "funcgrad.nn.logsumexp",
+    "scipy.special.softmax": "funcgrad.nn.softmax",
+}
+"""What to write instead of a function, by its public name."""
+
+SCIPY_GENERAL = (
+    "NumPy's functions and the ufuncs of scipy.special, which take traced values; or a function with "
+    "funcgrad.custom_vjp around SciPy's, whose rule says what its derivative is"
+)
+"""What to write instead of a function of SciPy that is written in Python."""
+
+
+def public_name(fun: Any) -> str:
+    """A function as `module.name`, with NumPy's and SciPy's public spelling."""
+    name = getattr(fun, "__name__", type(fun).__name__)
+    owner = getattr(fun, "__self__", None)
+    module = str(getattr(fun, "__module__", None) or getattr(owner, "__name__", None) or type(owner).__module__)
+    if module.startswith("numpy"):
+        module = "numpy"
+    elif module.startswith("scipy."):
+        module = ".".join(part for part in module.split(".") if not part.startswith("_"))
+    return f"{module}.{name}"
