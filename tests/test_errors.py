@@ -17,7 +17,7 @@ X = np.ones((5, 3))
 
 MISTAKES: dict[str, tuple[Callable[[Any], Any], type[Exception], list[str]]] = {
     "add": (lambda x: x + np.ones(7), ShapeError, ["add", "f64[5,3]", "f64[7]", "reshape"]),
-    "matmul": (lambda x: x @ np.ones((4, 2)), ShapeError, ["(5, 3)", "(4, 2)", "transpose"]),
+    "matmul": (lambda x: x @ np.ones((4, 2)), ShapeError, ["(5, 3)", "(4, 2)", "(size 4)"]),
     "dot": (lambda x: np.dot(x, np.ones(5)), ShapeError, ["dot_general", "f64[5,3]", "f64[5]", "equal"]),
     "einsum": (lambda x: np.einsum("ij,jk->ik", x, np.ones((4, 2))), ShapeError, ["'j'", "3", "4"]),
     "reshape": (lambda x: x.reshape(4, 4), ShapeError, ["reshape", "(5, 3)", "(4, 4)"]),

@@ -114,7 +114,7 @@ def test_kwargs_and_decorators() -> None:
     np.testing.assert_array_equal(g(2, X), X[:2])
     with pytest.raises(TypeError, match="takes a function"):
         fg.jit(3)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"argument \[0\] is a str"):
+    with pytest.raises(TypeError, match=r"argument 0 \(x\) is a str"):
         fg.jit(lambda x: x)("text")
 
 

@@ -371,7 +371,7 @@ def test_sizes_that_differ_are_named() -> None:
     with pytest.raises(ValueError) as info:
         fg.vmap(lambda x, d: x)(np.ones(3), {"k": np.ones((4, 2))})
     text = str(info.value)
-    assert "argument [0] has size 3 along axis 0" in text and "argument [1]['k'] has size 4 along axis 0" in text
+    assert "argument 0 (x) has size 3 along axis 0" in text and "argument 1 (d)['k'] has size 4 along axis 0" in text
     with pytest.raises(ValueError, match="axis_size is 5"):
         fg.vmap(lambda x: x, axis_size=5)(np.ones(3))
 
@@ -379,7 +379,7 @@ def test_sizes_that_differ_are_named() -> None:
 @pytest.mark.parametrize(
     ("call", "kind", "text"),
     [
-        (lambda: fg.vmap(np.sin)(2.0), ValueError, r"argument \[0\] is float, which has no axis 0"),
+        (lambda: fg.vmap(np.sin)(2.0), ValueError, r"argument 0 \(x\) is float, which has no axis 0"),
         (lambda: fg.vmap(np.sin, in_axes=2)(np.ones((2, 2))), ValueError, "no axis 2"),
         (lambda: fg.vmap(np.sin, in_axes=-3)(np.ones((2, 2))), ValueError, "no axis -3"),
         (lambda: fg.vmap(np.sin, in_axes="a")(np.ones(2)), TypeError, "in_axes must be integers or None"),
@@ -390,7 +390,7 @@ def test_sizes_that_differ_are_named() -> None:
         (lambda: fg.vmap(lambda x: 1.0, out_axes=1)(np.ones(2)), ValueError, "cannot get a batch axis at 1"),
         (lambda: fg.vmap(lambda x: {"a": x}, out_axes={"b": 0})(np.ones(2)), ValueError, "out_axes"),
         (lambda: fg.vmap(lambda x: "text")(np.ones(2)), TypeError, "output is a str"),
-        (lambda: fg.vmap(np.sin)("text"), TypeError, r"argument \[0\] is a str"),
+        (lambda: fg.vmap(np.sin)("text"), TypeError, r"argument 0 \(x\) is a str"),
         (lambda: fg.vmap(3), TypeError, "takes a function"),  # type: ignore[arg-type]
     ],
 )

@@ -13,7 +13,7 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.capture import own_leaves
-from funcgrad.control.programs import body_program
+from funcgrad.control.programs import body_program, origins
 from funcgrad.control.scan import Layout, bind_scan
 from funcgrad.control.while_ import Counts, bind_while
 from funcgrad.control.while_transpose import WHILE_TRANSPOSE  # noqa: F401  # pyright: ignore[reportUnusedImport]
@@ -56,8 +56,16 @@ def _fixed_point(name: str, record: Callable[[list[Any]], Program], init: list[A
     want = treedef.unflatten([aval_of(s) for s in start])
     faults = tree.mismatch("carry", want, out_tree.unflatten(carry))
     if faults:
-        raise TypeError(f"{name}: the body must return a carry like the initial one:\n  " + "\n  ".join(faults))
+        faults += origins(program, [aval_of(s) for s in start], "the body")
+        raise TypeError(_carry_differs(name, faults))
     return program, start
+
+
+def _carry_differs(name: str, faults: Sequence[str]) -> str:
+    return (
+        f"{name}: the body must return a carry like the initial one; convert or reshape the new carry (.astype), or "
+        "start with one of the type that comes out:\n  " + "\n  ".join(faults)
+    )
 
 
 def _strong(x: Any, dtype: np.dtype[Any]) -> Any:
@@ -120,7 +128,9 @@ def scan(
         def body(*flat: Any) -> Any:
             out = f(carry_tree.unflatten(flat[: len(given)]), x_tree.unflatten(flat[len(given) :]))
             if not (isinstance(out, (tuple, list)) and len(out) == 2):
-                raise TypeError(f"scan: the body must return (carry, y), got a {type(out).__name__}")
+                size = f" of {len(out)}" if isinstance(out, (tuple, list)) else ""
+                got = f"one value, {out.aval}" if isinstance(out, Tracer) else f"a {type(out).__name__}{size}"
+                raise TypeError(f"scan: the body must return a pair (carry, y), y being None if not needed; got {got}")
             return tuple(out)
 
         every = [*(aval_of(c) for c in carry), *avals]
@@ -229,7 +239,7 @@ def _next(name: str, carry: list[Any], treedef: Any, result: Any, settled: bool)
             if shape_of(a) != shape_of(b) or (dtype_of(a) != dtype_of(b) and not is_weak(a))
         ]
     if faults:
-        raise TypeError(f"{name}: the body must return a carry like the initial one:\n  " + "\n  ".join(faults))
+        raise TypeError(_carry_differs(name, faults))
     strong = [_strong(x, dtype_of(x)) if is_weak(x) else x for x in new]
     return strong, not any(is_weak(x) for x in carry)
 

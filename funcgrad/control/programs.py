@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad.ir import Program, eval_program
+from funcgrad.ir import Program, Var, eval_program
 from funcgrad.ops.shape import CONVERT
+from funcgrad.source import describe
 from funcgrad.transforms.call import lift_consts
 from funcgrad.transforms.make_ir import trace_to_program
 from funcgrad.types import ShapedArray, aval_of, result_dtype
 
-__all__ = ["body_program", "joint_programs", "scalars"]
+__all__ = ["body_program", "joint_programs", "origins", "scalars"]
 
 
 def scalars(xs: Sequence[Any]) -> tuple[Any, ...]:
@@ -38,9 +39,22 @@ def joint_programs(
     for i, p in enumerate(programs[1:], 1):
         faults = tree.mismatch("result", want, p.out_tree.unflatten(p.out_avals))
         if faults:
+            faults += [*origins(first, p.out_avals, "branch 0"), *origins(p, first.out_avals, f"branch {i}")]
             raise TypeError(f"{name}: branch {i} does not return what branch 0 does:\n  " + "\n  ".join(faults))
     closed, consts = lift_consts(programs)
     return tuple(closed), consts, first.out_tree
+
+
+def origins(program: Program, wanted: Sequence[ShapedArray], who: str) -> list[str]:
+    """For each output of a program that is not as wanted, the operation that makes it and the user's line."""
+    makers = {v: eqn for eqn in program.equations for v in eqn.outputs}
+    found: list[str] = []
+    for out, want in zip(program.outputs, wanted, strict=False):
+        eqn = makers.get(out) if isinstance(out, Var) else None
+        if eqn is not None and (out.aval.shape, out.aval.dtype) != (want.shape, want.dtype):
+            place = describe(eqn.source)
+            found.append(f"{who} makes {out.aval} by {eqn.primitive.name}" + (f" at {place}" if place else ""))
+    return found
 
 
 def _promoted(programs: list[Program]) -> list[Program]:

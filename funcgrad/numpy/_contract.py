@@ -24,6 +24,17 @@ def _contract(a: Any, b: Any, axes_a: Sequence[int], axes_b: Sequence[int], batc
     return DOT_GENERAL.bind(a, b, contract=(tuple(axes_a), tuple(axes_b)), batch=(tuple(batch[0]), tuple(batch[1])))
 
 
+def _fitting(a: tuple[int, ...], b: tuple[int, ...]) -> str:
+    """The product of two matrices, or of one and a vector, that would fit; empty if none would."""
+    if len(a) > 1 and a[-2] == b[max(len(b) - 2, 0)]:
+        return "; a.mT @ b would fit"
+    if len(b) > 1 and a[-1] == b[-1]:
+        return "; a @ b.mT would fit"
+    if len(b) > 1 and len(a) > 1 and b[-1] == a[-2]:
+        return "; b @ a would fit" if b[:-2] == a[:-2] else ""
+    return ""
+
+
 @implements(np.matmul)
 def matmul(
     a: Any, b: Any, /, *, dtype: Any = None, casting: str = "same_kind", order: str = "K", subok: bool = True
@@ -38,7 +49,7 @@ def matmul(
     if a.shape[-1] != b.shape[inner_b]:
         raise ShapeError(
             f"matmul: the last axis of {a.shape} (size {a.shape[-1]}) must equal axis {inner_b} of {b.shape} "
-            f"(size {b.shape[inner_b]}); transpose one of them"
+            f"(size {b.shape[inner_b]}){_fitting(a.shape, b.shape)}"
         )
     if b.ndim <= 2:
         return _contract(a, b, (a.ndim - 1,), (inner_b,))

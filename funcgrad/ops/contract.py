@@ -54,7 +54,7 @@ def _abstract(a: ShapedArray, b: ShapedArray, contract: Pair, batch: Pair) -> Sh
             if a.shape[i] != b.shape[j]:
                 raise ShapeError(
                     f"{kind} axis {i} of {a.shape} (size {a.shape[i]}) with axis {j} of {b.shape} (size {b.shape[j]}); "
-                    "they must be equal: transpose or reshape one of them"
+                    "they must be equal"
                 )
     try:
         dtype = ufunc_dtypes(np.matmul, (a, b))[0]

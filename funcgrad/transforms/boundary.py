@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
 import numpy as np
 
+import funcgrad.tree as tree
 from funcgrad.aliasing import alias, is_array, settle
 from funcgrad.capture import is_write_error
 from funcgrad.conversions import captured_write_error
@@ -17,12 +19,14 @@ from funcgrad.float_errors import enter, leave
 from funcgrad.types import NUMBERS, PYTHON_SCALARS, as_numbers, is_a, no_numbers
 
 __all__ = [
+    "argument_name",
     "boundary",
     "check_callable",
     "differentiable_leaf",
     "leaving",
     "of_chosen",
     "own_value",
+    "parameter_name",
     "plain_leaf",
     "split_aux",
 ]
@@ -71,23 +75,70 @@ def check_callable(fun: Any, name: str) -> None:
         raise TypeError(f"{name} takes a function, got {type(fun).__name__}: {name}(f)(x), not {name}(f(x))")
 
 
-def differentiable_leaf(x: Any, name: str, transform: str) -> None:
-    """Raise TypeError unless a leaf of an argument is a number, an array of numbers, or a tracer."""
+def differentiable_leaf(x: Any, name: str | Callable[[], str], transform: str) -> None:
+    """Raise TypeError unless a leaf of an argument is a number, an array of numbers, or a tracer.
+
+    A `name` that takes time to make is given as a function.
+    """
     if type(x) in PYTHON_SCALARS or (type(x) is np.ndarray and x.dtype in NUMBERS) or isinstance(x, Tracer):
         return
-    if is_a(x, (np.ndarray, np.generic)):
-        error = no_numbers(x, f"{transform}: {name}")
-        if error is not None:
-            raise error
+    numeric = is_a(x, (np.ndarray, np.generic))
+    if numeric and no_numbers(x, "") is None:
         return
-    hint = "; convert it with numpy.asarray first" if hasattr(x, "__array__") else ""
-    raise TypeError(f"{transform}: {name} is a {type(x).__name__}, not an array or a number{hint}")
+    name = f"{transform}: {name if isinstance(name, str) else name()}"
+    error = no_numbers(x, name) if numeric else None
+    raise error or TypeError(f"{name} is a {type(x).__name__}, not an array or a number{_remedy(x, name, transform)}")
 
 
-def plain_leaf(x: Any, name: str, transform: str) -> Any:
+def _remedy(x: Any, name: str, transform: str) -> str:
+    """What to do with a leaf of the arguments, or of the output, that holds no numbers."""
+    kind = type(x).__name__
+    if hasattr(x, "__array__"):
+        return "; convert it with numpy.asarray first"
+    if hasattr(x, "__dataclass_fields__"):
+        return (
+            f"; funcgrad.tree_util.register_dataclass({kind}), or @register_dataclass above @dataclass, says that its "
+            "fields are arrays"
+        )
+    if "argument" not in name:
+        return "; return arrays, numbers, and pytrees of them"
+    static = " name it in static_argnums or static_argnames"
+    bound = " bind it beforehand, with functools.partial or a lambda"
+    if isinstance(x, (str, bytes)) or callable(x):
+        return f":{static}, and the function is compiled for each value" if transform == "jit" else f":{bound}"
+    return (
+        f"; if it holds arrays, register {kind} with funcgrad.tree_util.register_pytree_node_class; if it does not, or "
+        + (f"never changes,{static} (it must be hashable)" if transform == "jit" else f"is a constant here,{bound}")
+    )
+
+
+def argument_name(fun: Any, path: Sequence[Any], fixed: Iterable[Any] = ()) -> str:
+    """What a leaf of the arguments of `fun` is called in messages: `argument 1 (params)['w']`.
+
+    `path` starts with the place among the positional arguments that are not `fixed`, or with a name.
+    """
+    at = getattr(path[0], "idx", None)
+    for place in sorted(i for i in fixed if type(i) is int):
+        at = at if at is None else at + (place <= at)
+    name = "" if at is None else parameter_name(fun, at)
+    shown = repr(path[0].key) if at is None else f"{at} ({name})" if name else f"{at}"
+    return f"argument {shown}{tree.keystr(tuple(path[1:]))}"
+
+
+def parameter_name(fun: Any, at: int) -> str:
+    """The name of the parameter for the argument at a position; empty if it has none of its own."""
+    try:
+        parameters = list(inspect.signature(fun).parameters.values())
+    except (TypeError, ValueError):
+        return ""
+    one = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return parameters[at].name if at < len(parameters) and parameters[at].kind in one else ""
+
+
+def plain_leaf(x: Any, name: str | Callable[[], str], transform: str) -> Any:
     """A leaf of an argument as a transformation takes it, an array as a plain one; raises as `differentiable_leaf`."""
     differentiable_leaf(x, name, transform)
-    return as_numbers(x, name) if is_a(x, np.ndarray) else x
+    return as_numbers(x, "an argument") if is_a(x, np.ndarray) else x
 
 
 def of_chosen(

@@ -10,7 +10,14 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.source import describe
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, of_chosen, own_value
+from funcgrad.transforms.boundary import (
+    argument_name,
+    boundary,
+    check_callable,
+    differentiable_leaf,
+    of_chosen,
+    own_value,
+)
 from funcgrad.transforms.vjp import Recording, record_function, zero_like
 from funcgrad.types import PYTHON_SCALARS, aval_of, dtype_of, is_a
 
@@ -58,7 +65,7 @@ def value_and_grad(
         nums = positions(argnums, len(args), fun, "grad")
         called, chosen = of_chosen(fun, args, kwargs, nums)
         leaves, in_tree = tree.flatten(chosen)
-        _check_inputs(args, nums, leaves, holomorphic, allow_int)
+        _check_inputs(fun, args, nums, leaves, holomorphic, allow_int)
         with record_function(called, leaves, in_tree, has_aux) as recording:
             value = _check_output(recording, fun, holomorphic)
             grads = recording.pull([_one(value)], consume=True)
@@ -131,7 +138,14 @@ def positions(argnums: Argnums, n: int, fun: Callable[..., Any], who: str) -> tu
     return found
 
 
-def _check_inputs(args: Sequence[Any], nums: Sequence[int], leaves: Sequence[Any], holo: bool, allow_int: bool) -> None:
+def _check_inputs(
+    fun: Callable[..., Any],
+    args: Sequence[Any],
+    nums: Sequence[int],
+    leaves: Sequence[Any],
+    holo: bool,
+    allow_int: bool,
+) -> None:
     want = "c" if holo else "fc"
     for x in leaves:
         if not ((type(x) is np.ndarray or type(x) is float) and dtype_of(x).kind in want):
@@ -140,7 +154,7 @@ def _check_inputs(args: Sequence[Any], nums: Sequence[int], leaves: Sequence[Any
         return
     for i in nums:
         for path, x in tree.leaves_with_path(args[i]):
-            name = f"argument {i}{tree.keystr(path)}"
+            name = argument_name(fun, (tree.SequenceKey(i), *path))
             differentiable_leaf(x, name, "grad")
             kind = dtype_of(x).kind
             if holo and kind != "c":

@@ -7,6 +7,7 @@ what comes out is a program that is linear in the tangents, with the values of t
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,14 @@ from funcgrad.ops.rules import match_tangent
 from funcgrad.ops.shape import CONVERT
 from funcgrad.record import RecordTracer
 from funcgrad.source import of_rule
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value, plain_leaf
+from funcgrad.transforms.boundary import (
+    argument_name,
+    boundary,
+    check_callable,
+    differentiable_leaf,
+    own_value,
+    plain_leaf,
+)
 from funcgrad.transforms.linearity import record_linear
 from funcgrad.transforms.make_ir import trace_to_program
 from funcgrad.transforms.vjp import Recording, pullback_of, record_function, snapshot, zero_like
@@ -111,7 +119,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     check_callable(fun, "linearize")
     paths, in_tree = tree.flatten_with_path(primals)
     for path, x in paths:
-        differentiable_leaf(x, f"argument {tree.keystr(path)}", "linearize")
+        differentiable_leaf(x, partial(argument_name, fun, path), "linearize")
     with record_function(fun, [x for _, x in paths], in_tree, has_aux, reverse=False) as recording:
         snapshot(recording)
     out = recording.out_tree.unflatten([own_value(recording.value(x)) for x in recording.outputs])

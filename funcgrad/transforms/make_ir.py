@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from funcgrad.aliasing import settle_all
 from funcgrad.core import Question, current_trace, under
 from funcgrad.ir import Program
 from funcgrad.record import Record
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, of_chosen
+from funcgrad.transforms.boundary import argument_name, boundary, check_callable, differentiable_leaf, of_chosen
 from funcgrad.types import ShapedArray, aval_of, is_a
 
 __all__ = ["eval_shape", "make_ir", "trace_to_program"]
@@ -28,7 +28,7 @@ def trace_to_program(fun: Callable[..., Any], args: Sequence[Any], name: str = "
     paths, in_tree = tree.flatten_with_path(tuple(args))
     for path, x in paths:
         if not isinstance(x, ShapedArray):
-            differentiable_leaf(x, f"argument {tree.keystr(path)}", name)
+            differentiable_leaf(x, partial(argument_name, fun, path), name)
     record = Record(current_trace(), abstract=True)
     record.border = border
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from _thread import allocate_lock
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -15,7 +16,7 @@ from funcgrad._tree_compile import NODE_LIMIT, compile_put, compile_take
 from funcgrad._tree_def import label_of
 from funcgrad.core import Primitive, Question, Tracer, axes_in_scope, current_trace
 from funcgrad.ir import Program
-from funcgrad.transforms.boundary import own_value, plain_leaf
+from funcgrad.transforms.boundary import argument_name, own_value, plain_leaf
 from funcgrad.transforms.call import close
 from funcgrad.transforms.make_ir import trace_to_program
 from funcgrad.types import NUMBERS, PYTHON_SCALARS, ShapedArray, aval_of, is_a
@@ -68,10 +69,10 @@ def _told_apart(value: Any) -> Any:
     return type(value), repr(value) if type(value) in (float, complex) else value, value
 
 
-def _argument(traced: Sequence[Any], named: dict[str, Any], i: int) -> str:
-    """What leaf `i` of the arguments is called."""
+def _argument(fun: Any, fixed: Iterable[Any], traced: Sequence[Any], named: dict[str, Any], i: int) -> str:
+    """What leaf `i` of the traced arguments is called."""
     path = tree.leaves_with_path((tuple(traced), named))[i][0]
-    return f"argument {tree.keystr(path[1:])}"
+    return argument_name(fun, path[1:], fixed)
 
 
 def _whole(result: Any) -> Any:
@@ -178,7 +179,7 @@ class Recorded:
             if (type(x) is np.ndarray and x.dtype in NUMBERS) or type(x) in PYTHON_SCALARS:
                 continue
             if not isinstance(x, (Tracer, ShapedArray)):
-                leaves[i] = plain_leaf(x, _argument(traced, named, i), name)
+                leaves[i] = plain_leaf(x, partial(_argument, self.fun, fixed, traced, named, i), name)
         key = self.key(fixed, leaves, in_tree)
         program = self.programs.get(key)
         if program is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ import funcgrad.tree as tree
 from funcgrad.ir import Equation, Program, Var
 from funcgrad.ops.name import NAME
 from funcgrad.source import describe
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
+from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, parameter_name
 from funcgrad.transforms.call import by_name, close, divide
 from funcgrad.transforms.make_ir import trace_to_program
 from funcgrad.transforms.remat import dissolved_joint
@@ -74,19 +73,9 @@ def saved_residuals(f: Callable[..., Any], *args: Any, **kwargs: Any) -> list[tu
 
 def _argument(f: Callable[..., Any], path: Any) -> str:
     """The name of an argument, and of the place in it."""
-    key, rest = path[1], tree.keystr(path[2:])
-    at = getattr(key, "idx", None)
-    if at is None:
-        return f"{key.key}{rest}"
-    try:
-        parameters = list(inspect.signature(f).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    single = at < len(parameters) and parameters[at].kind in (
-        inspect.Parameter.POSITIONAL_ONLY,
-        inspect.Parameter.POSITIONAL_OR_KEYWORD,
-    )
-    return f"{parameters[at].name if single else at}{rest}"
+    at = getattr(path[1], "idx", None)
+    name = path[1].key if at is None else parameter_name(f, at) or at
+    return f"{name}{tree.keystr(path[2:])}"
 
 
 def _residuals(program: Program, names: list[str], consts: int) -> list[tuple[ShapedArray, str]]:

@@ -9,6 +9,7 @@ current then, so that a pullback can itself be recorded, differentiated, or carr
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,15 @@ from funcgrad.ir import Equation
 from funcgrad.ops.rules import full_cotangent, match_cotangent
 from funcgrad.record import Record, RecordTracer
 from funcgrad.source import of_rule
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value, plain_leaf, split_aux
+from funcgrad.transforms.boundary import (
+    argument_name,
+    boundary,
+    check_callable,
+    differentiable_leaf,
+    own_value,
+    plain_leaf,
+    split_aux,
+)
 from funcgrad.types import aval_of, dtype_of, float0, is_a, is_inexact, is_weak, shape_of, weak_type
 
 __all__ = ["Recording", "backward", "pullback_of", "record_function", "snapshot", "vjp", "zero_like"]
@@ -214,7 +223,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
     check_callable(fun, "vjp")
     paths, in_tree = tree.flatten_with_path(primals)
     for path, x in paths:
-        differentiable_leaf(x, f"argument {tree.keystr(path)}", "vjp")
+        differentiable_leaf(x, partial(argument_name, fun, path), "vjp")
     with record_function(fun, [x for _, x in paths], in_tree, has_aux) as recording:
         snapshot(recording)
     for x in recording.outputs:

@@ -6,7 +6,7 @@ A batched value keeps its batch axis first; each primitive's batching rule says 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from funcgrad.core import Primitive, Trace, Tracer, current_trace, on_behalf, un
 from funcgrad.errors import ConcretizationTypeError, InconclusiveRuleError, reraise
 from funcgrad.ir import crosses
 from funcgrad.source import Source, user_source
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, plain_leaf
+from funcgrad.transforms.boundary import argument_name, boundary, check_callable, differentiable_leaf, plain_leaf
 from funcgrad.types import ShapedArray, aval_of, float0, is_a, shape_of
 
 __all__ = ["BatchTrace", "BatchTracer", "vmap"]
@@ -135,8 +135,8 @@ def vmap(
     def vmap_fun(*args: Any, **kwargs: Any) -> Any:
         paths, in_tree = tree.flatten_with_path((args, kwargs))
         axes = tree.flatten_prefix((in_axes, 0), (args, kwargs), "vmap in_axes")
-        leaves = _leaves(paths, axes)
-        size = _batch_size(paths, leaves, axes, axis_size)
+        leaves = _leaves(fun, paths, axes)
+        size = _batch_size(fun, paths, leaves, axes, axis_size)
         trace = BatchTrace(current_trace(), size, axis_name)
         source = user_source()
         inputs = [
@@ -156,22 +156,22 @@ def vmap(
     return vmap_fun
 
 
-def _leaves(paths: Sequence[tuple[Any, Any]], axes: Sequence[Any]) -> list[Any]:
+def _leaves(fun: Callable[..., Any], paths: Sequence[tuple[Any, Any]], axes: Sequence[Any]) -> list[Any]:
     leaves: list[Any] = []
     for (path, x), axis in zip(paths, axes, strict=True):
-        name = f"argument {tree.keystr(path[1:])}"
+        name = partial(argument_name, fun, path[1:])
         if axis is not None:
             x = plain_leaf(x, name, "vmap")
             ndim = len(shape_of(x))
             if not is_a(axis, (int, np.integer)):
-                raise TypeError(f"vmap: in_axes must be integers or None, got {axis!r} for {name}")
+                raise TypeError(f"vmap: in_axes must be integers or None, got {axis!r} for {name()}")
             if not -ndim <= axis < ndim:
-                raise ValueError(f"vmap: {name} is {aval_of(x)}, which has no axis {axis}; give in_axes=None for it?")
+                raise ValueError(f"vmap: {name()} is {aval_of(x)}, which has no axis {axis}; give in_axes=None for it?")
         leaves.append(x)
     return leaves
 
 
-def _batch_size(paths: Any, leaves: Sequence[Any], axes: Sequence[Any], axis_size: int | None) -> int:
+def _batch_size(fun: Any, paths: Any, leaves: Sequence[Any], axes: Sequence[Any], axis_size: int | None) -> int:
     found = {shape_of(x)[axis] for x, axis in zip(leaves, axes, strict=True) if axis is not None}
     if axis_size is not None:
         found.add(axis_size)
@@ -181,7 +181,7 @@ def _batch_size(paths: Any, leaves: Sequence[Any], axes: Sequence[Any], axis_siz
         raise ValueError("vmap: no argument is mapped (all in_axes are None): give axis_size")
     sizes = [] if axis_size is None else [f"axis_size is {axis_size}"]
     sizes += [
-        f"argument {tree.keystr(path[1:])} has size {shape_of(x)[axis]} along axis {axis} of {shape_of(x)}"
+        f"{argument_name(fun, path[1:])} has size {shape_of(x)[axis]} along axis {axis} of {shape_of(x)}"
         for (path, _), x, axis in zip(paths, leaves, axes, strict=True)
         if axis is not None
     ]
