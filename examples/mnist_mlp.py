@@ -86,7 +86,10 @@ def minibatches(
 def train(
     data: Dataset, *, hidden: list[int], epochs: int, batch: int, rate: float, seed: int
 ) -> tuple[Params, list[float]]:
-    """Trains a network, reporting as it goes; returns its parameters and the loss of every step."""
+    """Trains a network, reporting as it goes; returns its parameters and the loss of every step.
+
+    Ctrl-C ends the training early, and what has been learned so far is returned.
+    """
     rng = np.random.default_rng(seed)
     params = init_params(rng, [data.train_images[0].size, *hidden, CLASSES])
     velocity = tree.map(np.zeros_like, params)
@@ -98,13 +101,19 @@ def train(
         started = time.perf_counter()
         batches = minibatches(data.train_images, data.train_labels, batch, rng)
         name = f"epoch {epoch:{len(str(epochs))}}/{epochs}"
-        with tqdm(batches, name, steps_per_epoch, leave=False, disable=None) as bar:
-            for images, labels in bar:
-                value, grads = value_and_grad(loss)(params, images, labels)
-                decayed = rate * (1 + math.cos(math.pi * len(losses) / steps)) / 2
-                params, velocity = update(params, velocity, grads, decayed)
-                losses.append(float(value))
-                bar.set_postfix_str(f"loss {losses[-1]:.4f}", refresh=False)
+        try:
+            with tqdm(batches, name, steps_per_epoch, leave=False, disable=None) as bar:
+                for images, labels in bar:
+                    value, grads = value_and_grad(loss)(params, images, labels)
+                    decayed = rate * (1 + math.cos(math.pi * len(losses) / steps)) / 2
+                    params, velocity = update(params, velocity, grads, decayed)
+                    losses.append(float(value))
+                    bar.set_postfix_str(f"loss {losses[-1]:.4f}", refresh=False)
+        except KeyboardInterrupt:
+            if not losses:
+                raise
+            print(f"interrupted after {len(losses)} of {steps} steps", flush=True)
+            break
 
         mean_loss = np.mean(losses[-steps_per_epoch:])
         if not np.isfinite(mean_loss):
