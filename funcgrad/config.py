@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import Any
 
-__all__ = ["Config", "config", "cpus"]
+__all__ = ["Config", "config", "cpus", "hooks"]
+
+
+hooks: dict[str, Callable[[Any], None]] = {}
+"""By the name of a setting what is told of its new value."""
 
 
 class Config:
@@ -12,6 +18,8 @@ class Config:
 
     Attributes:
         check_ir: run the IR checker on every program that is built (the tests do).
+        dtype_promotion: "standard" (NumPy's), or "strict": operands of different dtypes raise where they meet, so that
+            float32 does not become float64 unnoticed. Python's numbers stay weak, and booleans meet anything.
         flush_denormals: let compiled float32 programs take subnormal numbers (below 1.2e-38) for zeros while they run,
             as XLA does: arithmetic on them is many times slower. (On Linux with glibc, x86-64 and aarch64.)
         full_tracebacks: keep funcgrad's own frames in the tracebacks of errors.
@@ -30,6 +38,7 @@ class Config:
     __slots__ = (
         "check_ir",
         "check_purity",
+        "dtype_promotion",
         "flush_denormals",
         "full_tracebacks",
         "guard_leaves",
@@ -41,12 +50,21 @@ class Config:
 
     def __init__(self) -> None:
         self.check_ir = self.check_purity = False
+        self.dtype_promotion = "standard"
         self.guard_leaves, self.guard_length = 64, 100_000
         self.flush_denormals = True
         self.full_tracebacks = False
         self.slow_compile = 1.0
         self.source_lines = True
         self.threads = cpus()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "dtype_promotion":
+            if value not in ("standard", "strict"):
+                raise ValueError(f'config.dtype_promotion is "standard" or "strict", got {value!r}')
+        if name in hooks:
+            hooks[name](value)
+        object.__setattr__(self, name, value)
 
     def update(self, name: str, value: object) -> None:
         """Set a switch by name, as `jax.config.update` does; raises AttributeError for an unknown one."""

@@ -21,6 +21,7 @@ __all__ = [
     "CapturedArrayWriteError",
     "ConcretizationTypeError",
     "DTypeError",
+    "DTypePromotionError",
     "FuncgradWarning",
     "GuardError",
     "GuardLimitWarning",
@@ -52,6 +53,10 @@ class ShapeError(ValueError):
 
 class DTypeError(TypeError):
     """An operation is not defined for a dtype."""
+
+
+class DTypePromotionError(DTypeError):
+    """With `config.dtype_promotion = "strict"`: operands of different dtypes meet."""
 
 
 class ConcretizationTypeError(TypeError):

@@ -13,8 +13,10 @@ import numpy as np
 
 import funcgrad.conversions as conversions
 import funcgrad.numpy._dispatch as _dispatch
+import funcgrad.numpy._strict as _strict
 import funcgrad.numpy._writes as _writes
 from funcgrad.aliasing import alias, is_array
+from funcgrad.config import hooks
 from funcgrad.core import Primitive, Tracer
 from funcgrad.numpy._contract import matmul
 from funcgrad.numpy._dispatch import array_operand, foreign, operand
@@ -267,3 +269,7 @@ def install() -> None:
     _install_operators()
     _install_methods()
     _writes.install()
+    names = {f"__{side}{name}__": u.__name__ for name, u in _BINARY.items() for side in ("", "r", "i")}
+    names |= {f"__{name}__": ufunc.__name__ for name, ufunc in _COMPARE.items()}
+    _strict.install(names | dict.fromkeys(("__matmul__", "__rmatmul__", "__imatmul__", "dot"), "matmul"))
+    hooks["dtype_promotion"] = _strict.set_mode

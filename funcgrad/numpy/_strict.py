@@ -1,0 +1,124 @@
+"""`config.dtype_promotion = "strict"`: operands of different dtypes raise where they meet.
+
+NumPy promotes: `x / np.sqrt(8)` of a float32 array is float64, since `np.sqrt(8)` is no Python number, and from there
+on everything is. In strict mode every operator and function of traced values is checked. The checks are installed in
+place of the hooks that they wrap, so that nothing is paid for them otherwise. Python's numbers are weak, and booleans
+take on any dtype without a loss, so both are let through; and so is what funcgrad's own rules compute.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from funcgrad.core import Tracer
+from funcgrad.errors import DTypePromotionError, operands_text
+from funcgrad.source import describe, is_internal, user_source
+from funcgrad.types import PYTHON_SCALARS, dtype_of, is_a, is_weak
+
+__all__ = ["install", "set_mode"]
+
+_OPERATORS: dict[str, str] = {}
+"""The methods that are operators of two operands, and the operation that each stands for."""
+
+_plain: dict[str, Callable[..., Any]] = {}
+"""What strict mode has replaced."""
+
+
+def install(operators: dict[str, str]) -> None:
+    """Say which methods of tracers are operators of two operands."""
+    _OPERATORS.update(operators)
+
+
+def set_mode(mode: str) -> None:
+    """Check dtypes from now on (`"strict"`), or leave them to NumPy's promotion (`"standard"`)."""
+    for name, method in _plain.items():
+        setattr(Tracer, name, method)
+    _plain.clear()
+    if mode == "strict":
+        _plain.update((name, getattr(Tracer, name)) for name in (*_OPERATORS, "__array_ufunc__", "__array_function__"))
+        for name, operation in _OPERATORS.items():
+            setattr(Tracer, name, _operator(_plain[name], operation))
+        Tracer.__array_ufunc__ = _ufunc(_plain["__array_ufunc__"])  # type: ignore[attr-defined]
+        Tracer.__array_function__ = _function(_plain["__array_function__"])  # type: ignore[attr-defined]
+
+
+def _operator(method: Callable[[Any, Any], Any], operation: str) -> Callable[[Any, Any], Any]:
+    def checked(self: Any, other: Any, *rest: Any) -> Any:
+        _meet(operation, (self, other), sys._getframe(1))
+        return method(self, other, *rest)
+
+    return checked
+
+
+def _ufunc(hook: Callable[..., Any]) -> Callable[..., Any]:
+    def checked(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if kwargs.get("dtype") is None and method in ("__call__", "outer", "at"):
+            _meet(ufunc.__name__, (inputs[0], *inputs[2:]) if method == "at" else inputs, sys._getframe(1))
+        return hook(self, ufunc, method, *inputs, **kwargs)
+
+    return checked
+
+
+def _function(hook: Callable[..., Any]) -> Callable[..., Any]:
+    def checked(self: Any, func: Callable[..., Any], types: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        results = hook(self, func, types, args, kwargs)
+        if kwargs.get("dtype") is None:
+            operands = list(_arrays((args, tuple(kwargs.values()))))
+            if len(_dtypes(operands)) > 1 and any(_widened(operands, out) for out in _arrays(results)):
+                _refuse(getattr(func, "__name__", "function"), operands, sys._getframe(1))
+        return results
+
+    return checked
+
+
+def _arrays(x: Any) -> Iterator[Any]:
+    """The arrays, NumPy scalars and tracers in nested lists and tuples."""
+    if isinstance(x, Tracer) or is_a(x, (np.ndarray, np.generic)):
+        yield x
+    elif isinstance(x, (list, tuple)):
+        for item in x:
+            yield from _arrays(item)
+
+
+def _dtypes(operands: Sequence[Any]) -> set[np.dtype[Any]]:
+    """The dtypes that would be promoted to a common one: those of Python's numbers and booleans are not."""
+    return {d for x in operands if not is_weak(x) and (d := dtype_of(x)).kind in "iufc"}
+
+
+def _widened(operands: Sequence[Any], result: Any) -> bool:
+    """Whether a result is of a wider dtype than a floating or complex operand."""
+    real = np.zeros(0, dtype_of(result)).real.dtype
+    return any(d.kind in "fc" and np.zeros(0, d).real.dtype < real for d in _dtypes(operands)) and real.kind == "f"
+
+
+def _meet(operation: str, operands: Sequence[Any], caller: FrameType) -> None:
+    """Raise if operands of an operation of the user's differ in dtype."""
+    found = None
+    for x in operands:
+        if type(x) in PYTHON_SCALARS or (isinstance(x, Tracer) and x.weak):
+            continue
+        dtype = getattr(x, "dtype", None)
+        if isinstance(dtype, np.dtype) and dtype.kind in "iufc":
+            if found is not None and dtype != found:
+                _refuse(operation, operands, caller)
+                return
+            found = dtype
+
+
+def _refuse(operation: str, operands: Sequence[Any], caller: FrameType) -> None:
+    if is_internal(caller.f_code.co_filename):  # a rule for derivatives, or SciPy
+        return
+    given = [x for x in operands if isinstance(x, Tracer) or hasattr(x, "dtype")]
+    place = describe(user_source())
+    scalar = next((x for x in given if is_a(x, np.generic)), None)
+    remedy = f"float({scalar}) for the NumPy scalar, or .astype" if scalar is not None else ".astype for one of them"
+    raise DTypePromotionError(
+        f'{operation}: operands {operands_text(given)} differ in dtype, and config.dtype_promotion is "strict"'
+        + (f"\n  at {place}" if place else "")
+        + f"\n  write instead: {remedy}"
+    )

@@ -1,0 +1,116 @@
+"""`config.dtype_promotion = "strict"`: operands of different dtypes raise where they meet, in the user's code only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from funcgrad import config, grad, jit, jvp, lax, value_and_grad, vmap
+from funcgrad.core import Tracer
+from funcgrad.errors import DTypePromotionError
+
+X = np.array([0.5, 1.0, 2.0], np.float32)
+WIDE = np.ones(3)
+COUNTS = np.array([1, 2, 3])
+
+
+@pytest.fixture(autouse=True)
+def _strict() -> Iterator[None]:
+    config.dtype_promotion = "strict"
+    yield
+    config.dtype_promotion = "standard"
+
+
+def in_place(x: Any) -> Any:
+    y = x * 1
+    y += WIDE
+    return y
+
+
+MEETING: dict[str, Callable[[Any], Any]] = {
+    "a NumPy scalar": lambda x: x / np.sqrt(8),
+    "from the left": lambda x: np.float64(2) * x,
+    "an array": lambda x: x + WIDE,
+    "an array from the left": lambda x: WIDE - x,
+    "integers": lambda x: x * COUNTS,
+    "a ufunc": lambda x: np.arctan2(x, WIDE),
+    "a power": lambda x: x**COUNTS,
+    "a comparison": lambda x: np.where(x > WIDE, x, 0.0),
+    "where": lambda x: np.where(x > 1.0, x, WIDE),
+    "matmul": lambda x: x @ WIDE,
+    "dot": lambda x: x.dot(WIDE),
+    "concatenate": lambda x: np.concatenate([x, WIDE]),
+    "stack": lambda x: np.stack([x, WIDE]),
+    "einsum": lambda x: np.einsum("i,i->i", x, WIDE),
+    "outer": lambda x: np.multiply.outer(x, WIDE),
+    "in place": in_place,
+}
+
+APART: dict[str, Callable[[Any], Any]] = {
+    "Python's numbers": lambda x: (2 * x + 1.5) ** 2 / 3,
+    "booleans": lambda x: x * (x > 1.0),
+    "indices": lambda x: np.take(x, COUNTS - 1) + x[COUNTS - 1],
+    "a dtype that is asked for": lambda x: np.add(x, WIDE, dtype=np.float32),
+    "its own": lambda x: np.float32(2) * x + WIDE.astype(np.float32),
+    "means": lambda x: x - np.mean(x) / np.std(x),
+    "norms": lambda x: x / np.linalg.norm(x),
+    "repeat": lambda x: np.repeat(x, COUNTS),
+    "a loop": lambda x: lax.fori_loop(0, 3, lambda i, c: c * 0.5 + x, x),
+}
+
+TRANSFORMS: dict[str, Callable[[Any], Any]] = {
+    "grad": lambda f: grad(lambda x: np.sum(f(x))),
+    "jvp": lambda f: lambda x: jvp(f, (x,), (x,)),
+    "jit": jit,
+    "vmap": lambda f: lambda x: vmap(f)(x[None]),
+    "jit of grad": lambda f: jit(grad(lambda x: np.sum(f(x)))),
+    "grad of grad": lambda f: grad(lambda x: np.sum(grad(lambda x: np.sum(f(x)))(x))),
+}
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("name", MEETING)
+def test_where_they_meet(name: str, transform: str) -> None:
+    fun = MEETING[name]
+    with pytest.raises(DTypePromotionError, match="strict") as caught:
+        TRANSFORMS[transform](fun)(X)
+    text = str(caught.value)
+    assert "f32[3]" in text and "astype" in text
+    line = fun.__code__.co_firstlineno + (2 if fun is in_place else 0)
+    assert f"test_dtype_promotion.py:{line} " in text, text
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("name", APART)
+def test_what_does_not_meet(name: str, transform: str) -> None:
+    out = TRANSFORMS[transform](APART[name])(X)
+    for leaf in out if isinstance(out, tuple) else [out]:
+        assert leaf.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", MEETING)
+def test_standard_promotion_is_numpys(name: str) -> None:
+    config.dtype_promotion = "standard"
+    fun = MEETING[name]
+    assert jit(fun)(X).dtype == fun(X).dtype
+    assert value_and_grad(lambda x: np.sum(fun(x)))(X)[1].dtype == np.float32
+
+
+def test_the_remedy_works() -> None:
+    assert grad(lambda x: np.sum(x / float(np.sqrt(8))))(X).dtype == np.float32
+
+
+def test_switching_leaves_nothing_behind() -> None:
+    config.dtype_promotion = "standard"
+    before = {name: getattr(Tracer, name) for name in ("__add__", "__array_ufunc__", "__array_function__", "dot")}
+    config.dtype_promotion = "strict"
+    config.dtype_promotion = "strict"
+    assert all(getattr(Tracer, name) is not method for name, method in before.items())
+    config.dtype_promotion = "standard"
+    assert all(getattr(Tracer, name) is method for name, method in before.items())
+    with pytest.raises(ValueError, match="standard"):
+        config.dtype_promotion = "loose"
+    config.update("dtype_promotion", "standard")
