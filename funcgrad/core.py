@@ -98,14 +98,16 @@ class Primitive:
             0.5).
         flops: `flops(ins, out, **params)`, operations of arithmetic, given the avals; without it, one for each element
             of the results, and none for what moves.
+        calls: `calls(ins, out, **params)`, in how many calls of NumPy it is done at the least, and how many more there
+            are, for all parts of it together, since memory is worked on block by block.
         scalar: the `ops.scalar.ScalarForm` of an elementwise function.
         expansion: `expansion(*arrays, **params)`, the same by other operations; these take its place where arrays are
             large, and are fused with what is around them.
         shard: `shard(ins, out, at, **params)`, how it is done part by part (`ops.sharding`); pointwise operations, and
             those along axes, need none.
         programs: the parameters that are programs (or tuples of them) which it runs as they are.
-        called: `called(params, avals)`, the program that an equation may be replaced by when all derivatives and
-            batches have been taken; None if it may not.
+        called: `called(params)(avals)`, the program that an equation may be replaced by when all derivatives and
+            batches have been taken, given the avals of the operands; `called(params)` is None if it may not.
 
     Params are static: hashable, and passed by keyword.
     """
@@ -117,6 +119,7 @@ class Primitive:
         "backward",
         "batch",
         "called",
+        "calls",
         "carries",
         "collective",
         "commutative",
@@ -176,6 +179,7 @@ class Primitive:
         generic: bool = False,
         cost: tuple[float, float] = (0.25, 0.5),
         flops: Callable[..., int] | None = None,
+        calls: Callable[..., tuple[int, float]] | None = None,
         scalar: Any = None,
         expansion: Rule | None = None,
         shard: Rule | None = None,
@@ -192,7 +196,7 @@ class Primitive:
         self.pointwise, self.ufunc, self.commutative, self.idempotent = pointwise, ufunc, commutative, idempotent
         self.linear, self.total, self.moves, self.along = linear, total, moves, along
         self.reduces, self.accumulates, self.generic = reduces, accumulates, generic
-        self.cost, self.flops, self.scalar = cost, flops, scalar
+        self.cost, self.flops, self.calls, self.scalar = cost, flops, calls, scalar
         self.expansion, self.shard, self.programs, self.called = expansion, shard, programs, called
 
     def bind(self, *args: Any, **params: Any) -> Any:

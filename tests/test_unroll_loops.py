@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import funcgrad as fg
 from funcgrad import lax, tree
 from funcgrad.executor.compiled import executable
-from funcgrad.executor.scalar_code import program_source
+from funcgrad.executor.lower_scalar_code import program_source
 from funcgrad.executor.step import Bindings
 from funcgrad.executor.unrolled import UNROLLED
 from funcgrad.ir import eval_program

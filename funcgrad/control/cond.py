@@ -111,7 +111,7 @@ def _batch(args: Sequence[Any], batched: Sequence[bool], size: int, axis_name: A
     return tuple(outs)
 
 
-COND = declare("cond", _impl, _abstract, multiple=True, nested=True)
+COND = declare("cond", _impl, _abstract, multiple=True, nested=True, programs=("branches",))
 """Run `branches[index]` on the other operands."""
 COND.push, COND.forward, COND.backward, COND.batch = _push, _forward, _backward, _batch
 COND.jvp = lambda tangents, out, ins, **params: _push(ins, tangents, **params)[1]

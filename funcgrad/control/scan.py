@@ -216,7 +216,7 @@ def _batch(
     return (*results[: layout.carry], *(np.swapaxes(y, 0, 1) for y in results[layout.carry :]))
 
 
-SCAN: Primitive = declare("scan", _impl, _abstract, multiple=True, nested=True)
+SCAN: Primitive = declare("scan", _impl, _abstract, multiple=True, nested=True, programs=("program",))
 """Run `program` once per slice of the stacked operands, carrying values along."""
 SCAN.push, SCAN.forward, SCAN.backward, SCAN.batch = _push, _forward, _backward, _batch
 SCAN.jvp = lambda tangents, out, ins, **params: _push(ins, tangents, **params)[1]

@@ -148,7 +148,7 @@ def _batch(
     return bind_while(new_cond, new_body, new_counts, [*c, *c, *b, *spread(carry, bk, size)])
 
 
-WHILE = declare("while", _impl, _abstract, multiple=True, nested=True)
+WHILE = declare("while", _impl, _abstract, multiple=True, nested=True, programs=("cond", "body"))
 """Run `body` on the carried values as long as `cond` holds of them."""
 WHILE.push, WHILE.batch = push, _batch
 WHILE.jvp = lambda tangents, out, ins, **params: push(ins, tangents, **params)[1]

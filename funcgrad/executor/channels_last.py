@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.core import Primitive
-from funcgrad.ops.conv import CONV, conv_flops, conv_shard
+from funcgrad.ops.conv import CONV, conv_calls, conv_flops, conv_shard
 from funcgrad.ops.conv_kernels import convolve
 from funcgrad.types import ShapedArray
 
@@ -39,5 +39,7 @@ def _abstract(lhs: ShapedArray, rhs: ShapedArray, **params: Any) -> ShapedArray:
     return ShapedArray((n, *sizes, features), out.dtype)
 
 
-CONV_LAST = Primitive("conv_last", _impl, _abstract, linear="each", flops=conv_flops, shard=conv_shard)
+CONV_LAST = Primitive(
+    "conv_last", _impl, _abstract, linear="each", flops=conv_flops, calls=conv_calls, shard=conv_shard
+)
 """`conv_last[window_strides, padding, …]`: as `conv_general_dilated`, transposed to `(N, *sizes, O)`."""

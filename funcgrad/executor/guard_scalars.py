@@ -14,8 +14,8 @@ import numpy as np
 from funcgrad.executor.executable import Executable
 from funcgrad.executor.guard_nodes import Nodes, is_text, put_text, unlike_text
 from funcgrad.executor.guard_tree import Leaf, Node, Test
-from funcgrad.executor.scalar_code import ScalarCode, all_equations, constant
-from funcgrad.executor.scalars import counts
+from funcgrad.executor.lower_scalar_code import ScalarCode, all_equations, constant
+from funcgrad.executor.lower_scalars import counts
 from funcgrad.executor.step import Bindings, tuple_text
 from funcgrad.ir import Atom, Program
 from funcgrad.ops.guard import KEYS

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.executor.executable import Executable, compile_program
-from funcgrad.executor.scalar_code import program_source
+from funcgrad.executor.lower_scalar_code import program_source
 from funcgrad.executor.step import Bindings, Kernel, Step, calls, lowers
 from funcgrad.ir import Equation, Program
 from funcgrad.types import is_a

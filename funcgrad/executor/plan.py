@@ -14,7 +14,7 @@ import numpy as np
 
 from funcgrad.executor.denormals import unflushed
 from funcgrad.executor.lower_elementwise import lower_ufunc
-from funcgrad.executor.step import INTO, LOWERINGS, OWN, SCALAR, VIEW, Bindings, Step, tuple_text
+from funcgrad.executor.step import INTO, OWN, SCALAR, VIEW, Bindings, Step, lowering_of, tuple_text
 from funcgrad.ir import Atom, Equation, Program, Var
 from funcgrad.types import ShapedArray
 
@@ -69,7 +69,7 @@ class Plan:
 
 def lower(eqn: Equation, bindings: Bindings) -> Step:
     """The step for an equation; with no lowering of its own, a call of the primitive's `impl`."""
-    lowering = LOWERINGS.get(eqn.primitive.name)
+    lowering = lowering_of(eqn.primitive)
     if lowering is None and eqn.primitive.ufunc is not None:
         lowering = lower_ufunc
     step = None if lowering is None else lowering(eqn, bindings)

@@ -37,7 +37,20 @@ def _convolved_shard(ins: Avals, out: ShapedArray, at: Axes, low: Pair, sizes: P
     return Ruling((3, None), 3) if at[0] == 3 else Ruling((1, 1), SUM) if 1 in at else None
 
 
-CONV_ROWS = Primitive("conv_rows", _convolve, _convolved, linear="each", flops=conv_flops, shard=_convolved_shard)
+def _calls(columns: int, avals: Avals) -> tuple[int, float]:
+    """A product for each column of the kernel, and its sum with the others, in blocks of 256 KiB."""
+    return 4 + 2 * columns, sum(a.size * a.dtype.itemsize for a in avals) / (256 << 10)
+
+
+CONV_ROWS = Primitive(
+    "conv_rows",
+    _convolve,
+    _convolved,
+    linear="each",
+    flops=conv_flops,
+    calls=lambda ins, out, **params: _calls(ins[1].shape[-1], (*ins, out)),
+    shard=_convolved_shard,
+)
 """`conv_rows[low, sizes]`: of an image `(H, C, W, N)` with kernels `(O, C, kh, kw)`, `(h, O, w, N)`; strides are 1.
 `low` is how many rows and columns of zeros are put in front, `sizes` is `(h, w)`."""
 
@@ -60,7 +73,13 @@ def _kernel_shard(ins: Avals, out: ShapedArray, at: Axes, low: Pair, kernel: Pai
 
 
 CONV_ROWS_KERNEL = Primitive(
-    "conv_rows_kernel", _kernel, _kernel_aval, linear="each", flops=_kernel_flops, shard=_kernel_shard
+    "conv_rows_kernel",
+    _kernel,
+    _kernel_aval,
+    linear="each",
+    flops=_kernel_flops,
+    calls=lambda ins, out, **params: _calls(out.shape[-1], (*ins, out)),
+    shard=_kernel_shard,
 )
 """`conv_rows_kernel[low, kernel]`: of an image `(H, C, W, N)` and what weights the results of its convolution
 `(h, O, w, N)`, the sums `(C, O, kh, kw)` for each place in the kernel."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core import Primitive
 from funcgrad.ir import Atom, Equation
 from funcgrad.types import ShapedArray
 
@@ -30,6 +31,7 @@ __all__ = [
     "Step",
     "calls",
     "is_scalar",
+    "lowering_of",
     "lowers",
     "tuple_text",
 ]
@@ -166,6 +168,11 @@ class Bindings:
 Lowering = Callable[[Equation, Bindings], Step | None]
 LOWERINGS: dict[str, Lowering] = {}
 """By the primitive's name. A lowering may decline by returning None: then the primitive's own `impl` is called."""
+
+
+def lowering_of(primitive: Primitive) -> Lowering | None:
+    """The lowering of a primitive, if it has one."""
+    return LOWERINGS.get(primitive.name)
 
 
 def lowers(*names: str) -> Callable[[Lowering], Lowering]:

@@ -120,7 +120,8 @@ def _running(primitive: Any) -> Callable[..., Any]:
     return run
 
 
-_cumsum, _cumprod, _cummax, _cummin = map(_running, (CUMSUM, CUMPROD, CUMMAX, CUMMIN))
+_cumsum, _cumprod = _running(CUMSUM), _running(CUMPROD)
+_cummax, _cummin = _running(CUMMAX), _running(CUMMIN)
 
 
 def cumsum(operand: Any, axis: int = 0, reverse: bool = False) -> Any:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from funcgrad.core import Primitive
 from funcgrad.numpy._dispatch import UFUNC_METHODS, array_operand, implements, operand
 from funcgrad.numpy._index import take
 from funcgrad.numpy._shape import astype, axis_index, whole
-from funcgrad.ops.cumulative import CUMMAX, CUMMIN, CUMPROD, CUMSUM
-from funcgrad.ops.rules import WEAKEN
+from funcgrad.ops.cumulative import CUMPROD, CUMSUM
+from funcgrad.ops.rules import PRIMITIVES, WEAKEN
 from funcgrad.ops.sort import ARGMAX, ARGMIN, ARGSORT, SEARCHSORTED, SORT
 from funcgrad.types import is_weak
 
@@ -234,5 +236,11 @@ def percentile(
     return _quantile(a, operand(q), axis, method, keepdims, weights, percent=True)
 
 
-for _ufunc, _primitive in ((np.add, CUMSUM), (np.multiply, CUMPROD), (np.maximum, CUMMAX), (np.minimum, CUMMIN)):
-    UFUNC_METHODS[_ufunc, "accumulate"] = lambda a, axis=0, dtype=None, _p=_primitive: _cumulative(_p, a, axis, dtype)
+def _accumulate(primitive: Primitive, array: Any, axis: Any = 0, dtype: Any = None) -> Any:
+    """The method `accumulate` of a ufunc."""
+    return _cumulative(primitive, array, axis, dtype)
+
+
+for _primitive in PRIMITIVES.values():
+    if _primitive.accumulates is not None:
+        UFUNC_METHODS[_primitive.accumulates, "accumulate"] = partial(_accumulate, _primitive)

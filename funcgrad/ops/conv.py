@@ -19,7 +19,7 @@ from funcgrad.ops.rules import bilinear
 from funcgrad.ops.sharding import SUM, Avals, Axes, Ruling
 from funcgrad.types import ShapedArray, result_dtype, shape_of
 
-__all__ = ["CONV", "conv_flops", "conv_shard"]
+__all__ = ["CONV", "conv_calls", "conv_flops", "conv_shard"]
 
 Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -176,6 +176,12 @@ def conv_flops(ins: Avals, out: ShapedArray, **params: Any) -> int:
     return 2 * out.size * kernel.size // max(1, kernel.shape[0])
 
 
+def conv_calls(ins: Avals, out: ShapedArray, **params: Any) -> tuple[int, float]:
+    """Windows are written out in blocks of 64 KiB."""
+    windows = conv_flops(ins, out) * ins[0].dtype.itemsize / (2 * max(1, ins[1].shape[0]))
+    return 20, windows / (64 << 10)
+
+
 def conv_shard(ins: Avals, out: ShapedArray, at: Axes, **params: Any) -> Ruling | None:
     """Examples are for themselves; channels that are contracted give sums."""
     if params["batch_group_count"] != 1:
@@ -195,5 +201,6 @@ CONV = bilinear(
     _transpose_rhs,
     batch=_batch,
     flops=conv_flops,
+    calls=conv_calls,
     shard=conv_shard,
 )

@@ -1,7 +1,7 @@
 """An elementwise function over Python's own numbers: the text that generated code has for it.
 
 A call of NumPy on a few elements takes 0.5 to 1.5 µs, an operation between two Python floats 0.02 µs. Programs over few
-elements are therefore written out (`executor.scalars`), with these texts for elementwise functions.
+elements are therefore written out (`executor.lower_scalars`), with these texts for elementwise functions.
 """
 
 from __future__ import annotations

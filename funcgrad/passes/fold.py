@@ -14,7 +14,6 @@ import numpy as np
 from funcgrad.core import Tracer
 from funcgrad.ir import Atom, Equation, Literal, Program, Var
 from funcgrad.ops.math import POW, UFUNCS
-from funcgrad.ops.shape import BROADCAST_TO
 from funcgrad.passes.rewrite import Env
 from funcgrad.types import aval_of, is_a
 
@@ -62,7 +61,9 @@ def _foldable(eqn: Equation) -> bool:
     if primitive.multiple or primitive.nested or primitive.collective is not None or not eqn.inputs:
         return False
     out = eqn.outputs[0].aval
-    if out.size * out.dtype.itemsize > LARGEST or primitive is BROADCAST_TO:  # one number is best known as such
+    if out.size * out.dtype.itemsize > LARGEST:
+        return False
+    if primitive.moves == "alias" and out.size != eqn.inputs[0].aval.size:  # one number is best known as such
         return False
     grows = primitive in (POW, _SHIFT)  # Python's integers may become very large
     return not (grows and out.weak and out.dtype.kind == "i")

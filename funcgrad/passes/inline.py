@@ -15,18 +15,10 @@ from funcgrad.control.cond import COND
 from funcgrad.control.scan import SCAN
 from funcgrad.core import Tracer
 from funcgrad.ir import Atom, Equation, Literal, Program, Var
-from funcgrad.ops.name import NAME
-from funcgrad.ops.shape import BROADCAST_TO, RESHAPE, STOP_GRADIENT
+from funcgrad.ops.shape import BROADCAST_TO, RESHAPE
 from funcgrad.passes.rewrite import Env, adapted, copied, follow
-from funcgrad.transforms.call import CALL
-from funcgrad.transforms.custom_batching import CUSTOM_VMAP
-from funcgrad.transforms.custom_call import CUSTOM
-from funcgrad.transforms.make_ir import trace_to_program
-from funcgrad.transforms.remat import CHECKPOINT
 
 __all__ = ["inline"]
-
-_IDENTITIES = (STOP_GRADIENT, NAME)
 
 
 def inline(program: Program) -> Program:
@@ -43,13 +35,16 @@ def inline(program: Program) -> Program:
 
 def _goes(eqn: Equation) -> bool:
     primitive = eqn.primitive
-    if primitive in _IDENTITIES or primitive in (CHECKPOINT, CUSTOM, CUSTOM_VMAP):
-        return True
-    if primitive is CALL:
-        return eqn.params["name"] != "rematerialize" and "backend" not in eqn.params
+    if primitive.called is not None:
+        return primitive.called(eqn.params) is not None
     if primitive is COND:
         return eqn.inputs[0].is_literal
-    return primitive is SCAN and eqn.params["layout"].length < 2
+    return _is_identity(eqn) or (primitive is SCAN and eqn.params["layout"].length < 2)
+
+
+def _is_identity(eqn: Equation) -> bool:
+    """Whether the result is the operand as it is, with a name perhaps, or without a derivative."""
+    return eqn.primitive.moves == "alias" and eqn.primitive.pointwise and eqn.inputs[0].aval == eqn.outputs[0].aval
 
 
 class _Inliner:
@@ -81,7 +76,7 @@ class _Inliner:
 
     def _replaced(self, eqn: Equation) -> bool:
         primitive = eqn.primitive
-        if primitive in _IDENTITIES:
+        if _is_identity(eqn):
             self.env[eqn.outputs[0]] = eqn.inputs[0]
             return True
         if primitive is SCAN:
@@ -90,10 +85,9 @@ class _Inliner:
             index = eqn.inputs[0]
             assert isinstance(index, Literal)
             called, ins = eqn.params["branches"][int(index.value)], eqn.inputs[1:]
-        elif primitive is CUSTOM:
-            called, ins = _custom_program(eqn), eqn.inputs
         else:
-            called, ins = eqn.params["program"], eqn.inputs
+            assert primitive.called is not None
+            called, ins = primitive.called(eqn.params)([a.aval for a in eqn.inputs]), eqn.inputs
         outs = self.called(called, ins, eqn)
         return outs is not None and self._results(eqn, outs)
 
@@ -153,9 +147,3 @@ class _Inliner:
             self._emit(primitive, atom, v, {"shape": v.aval.shape}, eqn.source)
         kept = Equation(SCAN, eqn.inputs, eqn.outputs[: layout.carry], eqn.params, eqn.source)
         return self._results(kept, outs[: layout.carry])
-
-
-def _custom_program(eqn: Equation) -> Program:
-    """The program of a function with rules of its own: the rules are of no use any more."""
-    fun = eqn.params["rules"].fun
-    return trace_to_program(lambda *xs: list(fun(*xs)), [a.aval for a in eqn.inputs])

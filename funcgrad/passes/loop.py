@@ -7,7 +7,7 @@ from typing import Any
 
 from funcgrad.control.scan import SCAN, Layout
 from funcgrad.core import Tracer
-from funcgrad.executor.scalar_code import can_be_written, few
+from funcgrad.executor.lower_scalar_code import can_be_written, few
 from funcgrad.ir import Atom, Equation, Program, Var, has_effect
 from funcgrad.passes.builder import Builder
 from funcgrad.passes.unroll import unrolling

@@ -5,37 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from funcgrad.control.cond import COND
-from funcgrad.control.scan import SCAN
-from funcgrad.control.while_ import WHILE
-from funcgrad.executor.sharded import SHARDED
 from funcgrad.ir import Atom, Equation, Program, Var
 from funcgrad.ops.rules import WEAKEN
 from funcgrad.ops.shape import CONVERT
-from funcgrad.transforms.call import CALL, QUIET
 
-__all__ = ["Env", "adapted", "copied", "enclosed", "follow", "held", "remade", "with_programs"]
+__all__ = ["Env", "adapted", "copied", "enclosed", "follow", "remade", "with_programs"]
 
 Env = dict[Any, Atom]
-
-_HOLDERS = {
-    **dict.fromkeys((CALL, QUIET, SCAN, SHARDED), ("program",)),
-    WHILE: ("cond", "body"),
-    COND: ("branches",),
-}
-"""The parameters that are programs which are run as they are.
-
-`while_transpose` is not among them: it runs derivatives of its programs, so that calls with rules of their own must
-stay in these.
-"""
-
-
-def held(eqn: Equation) -> Sequence[Program]:
-    """The programs that an equation runs as they are."""
-    names = _HOLDERS.get(eqn.primitive, ())
-    if names == ("branches",):
-        return eqn.params["branches"]
-    return [eqn.params[name] for name in names]
 
 
 def with_programs(eqn: Equation, change: Callable[[Program], Program], lowered: bool = False) -> Equation:
@@ -43,8 +19,8 @@ def with_programs(eqn: Equation, change: Callable[[Program], Program], lowered: 
 
     With `lowered`, a program that another backend than NumPy's runs stays as it is.
     """
-    names = _HOLDERS.get(eqn.primitive)
-    if names is None or (lowered and eqn.params.get("backend") is not None):
+    names = eqn.primitive.programs
+    if not names or (lowered and eqn.params.get("backend") is not None):
         return eqn
     new: dict[str, Any] = {}
     for name in names:

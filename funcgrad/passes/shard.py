@@ -20,12 +20,10 @@ from typing import Any, NamedTuple
 
 from funcgrad.config import config, cpus
 from funcgrad.executor.cost import element_ns, flops, is_product
-from funcgrad.executor.rows_first import CONV_ROWS, CONV_ROWS_KERNEL
 from funcgrad.executor.sharded import SHARDED
 from funcgrad.executor.spaces import is_reduction
 from funcgrad.ir import Equation, Program, Var, has_effect
 from funcgrad.ir_check import check_program
-from funcgrad.ops.contract import DOT_GENERAL
 from funcgrad.ops.sharding import SUM, Ruling
 from funcgrad.passes.rewrite import remade
 from funcgrad.passes.shard_rules import ruling
@@ -258,21 +256,16 @@ def cost(eqn: Equation) -> Cost:
     if primitive.moves in ("alias", "view"):
         return Cost(0.0, True)
     avals = [x.aval for x in (*eqn.inputs, *eqn.outputs)]
-    size = max((a.size for a in avals), default=0)
     if primitive.pointwise or is_reduction(primitive):
-        return Cost(size * element_ns(eqn), True)
+        return Cost(max((a.size for a in avals), default=0) * element_ns(eqn), True)
     moved = sum(a.size * a.dtype.itemsize for a in avals)
-    if is_product(primitive):
-        operations = flops(eqn)
-        ns = _FLOP_NS * operations * (1 if eqn.outputs[0].aval.dtype.itemsize <= 4 else 2) + 0.1 * moved
-        if primitive is DOT_GENERAL:
-            return Cost(ns, False)
-        if primitive in (CONV_ROWS, CONV_ROWS_KERNEL):  # a product for each kernel column, and its sum with the others
-            kernel = eqn.inputs[1] if primitive is CONV_ROWS else eqn.outputs[0]
-            return Cost(ns, False, 4 + 2 * kernel.aval.shape[-1], moved / (256 << 10))
-        windows = operations * avals[0].dtype.itemsize / (2 * max(1, avals[1].shape[0]))  # bytes, if written out
-        return Cost(ns, False, 20, windows / (64 << 10))
-    return Cost(0.3 * moved, False, 8)
+    if not is_product(primitive):
+        return Cost(0.3 * moved, False, 8)
+    ns = _FLOP_NS * flops(eqn) * (1 if eqn.outputs[0].aval.dtype.itemsize <= 4 else 2) + 0.1 * moved
+    if primitive.calls is None:
+        return Cost(ns, False)
+    calls, blocks = primitive.calls(avals[: len(eqn.inputs)], avals[-1], **eqn.params)
+    return Cost(ns, False, calls, blocks)
 
 
 # ----------------------------------------------------------------------------------------------------- rewriting

@@ -15,7 +15,6 @@ from funcgrad.errors import IRError
 from funcgrad.ir import Atom, Equation, Literal
 from funcgrad.ops.contract import DOT_GENERAL
 from funcgrad.ops.index import SCATTER_ADD
-from funcgrad.ops.math import MUL
 from funcgrad.ops.reduce import REDUCE_SUM
 from funcgrad.ops.rules import aligned
 from funcgrad.passes.builder import Builder
@@ -111,7 +110,7 @@ class Stacked:
     def _total_of(self, eqn: Equation, depth: int) -> Any:
         """The sum over steps of the result of an equation, if that is easier to have than its results."""
         primitive, params, ins = eqn.primitive, eqn.params, eqn.inputs
-        if primitive is DOT_GENERAL:
+        if primitive.linear == "each":
             return self._total_product(eqn, depth)
         if primitive is SCATTER_ADD:
             return self._total_scattered(eqn)
@@ -125,9 +124,6 @@ class Stacked:
             if len(ins) == 1 or any(map(self._structured, ins)):
                 totals = [self.total(x, depth) for x in ins]
                 return self._at(eqn, lambda: primitive.bind(*totals, **params))
-        if primitive is MUL and any(map(self._structured, ins)) and not all(map(self.is_stacked, ins)):
-            a, b = (self.total(x, depth) if self.is_stacked(x) else self(x) for x in ins)
-            return self._at(eqn, lambda: MUL.bind(a, b)) if _of_one_dtype(eqn) else None
         return None
 
     def _structured(self, atom: Atom) -> bool:
@@ -136,19 +132,23 @@ class Stacked:
         return eqn is not None and eqn.primitive.linear != ""
 
     def _total_product(self, eqn: Equation, depth: int) -> Any:
-        (a, b), params = eqn.inputs, eqn.params
-        if self.is_stacked(a) and self.is_stacked(b):
+        primitive, (a, b), params = eqn.primitive, eqn.inputs, eqn.params
+        if primitive is DOT_GENERAL and self.is_stacked(a) and self.is_stacked(b):
             (ca, cb), (ba, bb) = (
                 tuple(tuple(i + 1 for i in axes) for axes in params[name]) for name in ("contract", "batch")
             )
             x, y = self(a), self(b)
             contract = ((0, *ca), (0, *cb))
             return self._at(eqn, lambda: DOT_GENERAL.bind(x, y, contract=contract, batch=(ba, bb)))
+        if self.is_stacked(a) and self.is_stacked(b):
+            return None
+        if primitive.pointwise and not (any(map(self._structured, eqn.inputs)) and _of_one_dtype(eqn)):
+            return None
         if a.aval.dtype != b.aval.dtype:  # sums in the smaller precision would lose something
             return None
         x = self.total(a, depth) if self.is_stacked(a) else self(a)
         y = self.total(b, depth) if self.is_stacked(b) else self(b)
-        return self._at(eqn, lambda: DOT_GENERAL.bind(x, y, **params))
+        return self._at(eqn, lambda: primitive.bind(x, y, **params))
 
     def _total_scattered(self, eqn: Equation) -> Any:
         """What the steps scatter, scattered at once."""

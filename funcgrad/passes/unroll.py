@@ -1,7 +1,7 @@
 """Unrolling: operations on few elements become one that runs on Python's own numbers.
 
 A network of two neurons, the state of an oscillator, the parameters of a fit: there NumPy's calls cost more than what
-they compute. Equations that can be written out element by element (`executor.scalars`), and of which that is not more
+they compute. Equations that can be written out element by element (`lower_scalars`), and of which that is not more
 work than the call, are brought together between those that cannot, each as early as it can be; a group becomes one
 `unrolled` equation where the estimates say that it pays.
 """
@@ -16,8 +16,8 @@ import numpy as np
 from funcgrad.config import config
 from funcgrad.control.scan import SCAN
 from funcgrad.control.while_ import WHILE
-from funcgrad.executor.scalar_code import LOOPS, can_be_written, few, programs
-from funcgrad.executor.scalars import FAR, moves, operations
+from funcgrad.executor.lower_scalar_code import LOOPS, can_be_written, few, programs
+from funcgrad.executor.lower_scalars import FAR, moves, operations
 from funcgrad.executor.unrolled import UNROLLED
 from funcgrad.ir import Equation, Program, Var
 from funcgrad.ir_check import check_program

@@ -383,9 +383,9 @@ def _reverse_rules(primitive: Primitive) -> tuple[Callable[..., Any], Callable[.
     return forward, backward
 
 
-def declare_call(name: str, impl: Callable[..., Any] = _impl) -> Primitive:
+def declare_call(name: str, impl: Callable[..., Any] = _impl, **known: Any) -> Primitive:
     """A primitive that runs `program`, with all rules but those of reverse mode."""
-    primitive = declare(name, impl, _abstract, multiple=True, nested=True)
+    primitive = declare(name, impl, _abstract, multiple=True, nested=True, **known)
     primitive.push = _push_rule(primitive)
     primitive.jvp = _jvp_rule(primitive.push)
     primitive.batch = _batch_rule(primitive)
@@ -397,10 +397,20 @@ def _quiet_impl(*args: Any, program: Program, name: str) -> tuple[Any, ...]:
         return CALL.impl(*args, program=program, name=name)
 
 
-CALL = declare_call("jit")
+def its_program(params: dict[str, Any]) -> Callable[[Sequence[ShapedArray]], Program]:
+    """The fact `called` of an operation that runs `program`."""
+    return lambda avals: params["program"]
+
+
+def _called(params: dict[str, Any]) -> Callable[[Sequence[ShapedArray]], Program] | None:
+    """What is to be computed again stays a call, and another backend's program is run there."""
+    return None if params["name"] == "rematerialize" or "backend" in params else its_program(params)
+
+
+CALL = declare_call("jit", programs=("program",), called=_called)
 """Run `program` on the operands; `name` is for the reader."""
 CALL.forward, CALL.backward = _reverse_rules(CALL)
 
-QUIET = declare_call("quiet", _quiet_impl)
+QUIET = declare_call("quiet", _quiet_impl, programs=("program",))
 """Run `program` without NumPy's floating-point warnings."""
 QUIET.forward, QUIET.backward = _reverse_rules(QUIET)

@@ -29,6 +29,7 @@ from funcgrad.transforms.call import (
     close,
     cotangents,
     interleave,
+    its_program,
     reverse_programs,
     tangent_program,
 )
@@ -133,7 +134,15 @@ def _backward(
     return [next(grads) if w else None for w in wanted]
 
 
-CUSTOM_VMAP: Primitive = declare("custom_vmap", _impl, _abstract, multiple=True, nested=True, batch=_batch)
+CUSTOM_VMAP: Primitive = declare(
+    "custom_vmap",
+    _impl,
+    _abstract,
+    multiple=True,
+    nested=True,
+    batch=_batch,
+    called=its_program,
+)
 """Run `program`; `rule` is what `vmap` does with it. The first `consts` operands are what the function closes over."""
 CUSTOM_VMAP.push, CUSTOM_VMAP.forward, CUSTOM_VMAP.backward = _push, _forward, _backward
 CUSTOM_VMAP.jvp = lambda tangents, out, ins, **params: _push(ins, tangents, **params)[1]

@@ -14,6 +14,7 @@ import numpy as np
 import funcgrad.tree as tree
 from funcgrad.core import current_trace, on_behalf
 from funcgrad.errors import UnexpectedTracerError
+from funcgrad.ir import Program
 from funcgrad.ops.rules import declare
 from funcgrad.transforms.linearity import record_linear
 from funcgrad.transforms.make_ir import trace_to_program
@@ -208,6 +209,12 @@ def _mapped_backward(backward: Fun, axes: Sequence[Any], batch: dict[str, Any]) 
     return mapped
 
 
-CUSTOM = declare("custom_call", _impl, _abstract, multiple=True, nested=True, jvp=_jvp)
+def _called(params: dict[str, Any]) -> Callable[[Sequence[ShapedArray]], Program]:
+    """The program of the function: its rules are of no use any more."""
+    fun = params["rules"].fun
+    return lambda avals: trace_to_program(lambda *xs: list(fun(*xs)), avals)
+
+
+CUSTOM = declare("custom_call", _impl, _abstract, multiple=True, nested=True, jvp=_jvp, called=_called)
 """A call of a function with rules of its own."""
 CUSTOM.push, CUSTOM.forward, CUSTOM.backward, CUSTOM.batch = _push, _forward, _backward, _batch

@@ -25,6 +25,7 @@ from funcgrad.transforms.call import (
     cotangents,
     declare_call,
     divide,
+    its_program,
     joint_program,
     needed,
 )
@@ -81,22 +82,26 @@ def _dissolve(equations: Sequence[Equation], env: Env, policy: Policy | None = N
     out: list[Equation] = []
     for eqn in equations:
         ins = [_follow(a, env) for a in eqn.inputs]
-        params = eqn.params
-        if eqn.primitive is CALL and "backend" not in params:
-            called: Program = params["program"]
+        if eqn.primitive is CALL and "backend" not in eqn.params:
+            called: Program = eqn.params["program"]
             inner: Env = dict(zip(called.inputs, ins, strict=True))
             out += _dissolve(called.equations, inner, policy)
             env.update(zip(eqn.outputs, (_follow(a, inner) for a in called.outputs), strict=True))
             continue
-        if policy is not None and eqn.primitive is CHECKPOINT:
-            own = params["policy"]
-            params = {**params, "policy": policy if own is None else save_from_both_policies(own, policy)}
-        elif eqn.primitive is SCAN:
-            params = {**params, "program": _body(params["program"], policy)}
+        params = _inside(eqn, policy)
         outs = [Var(v.aval) for v in eqn.outputs]
         env.update(zip(eqn.outputs, outs, strict=True))
         out.append(Equation(eqn.primitive, ins, outs, params, eqn.source))
     return out
+
+
+def _inside(eqn: Equation, policy: Policy | None) -> dict[str, Any]:
+    """The parameters of an equation whose program is run elsewhere, with the policy inside."""
+    params = eqn.params
+    if eqn.primitive is CHECKPOINT and policy is not None:
+        own = params["policy"]
+        return {**params, "policy": policy if own is None else save_from_both_policies(own, policy)}
+    return {**params, "program": _body(params["program"], policy)} if eqn.primitive is SCAN else params
 
 
 def _body(program: Program, policy: Policy | None) -> Program:
@@ -226,6 +231,6 @@ def _backward(
     return [next(grads) if w else None for w in wanted]
 
 
-CHECKPOINT = declare_call("checkpoint")
+CHECKPOINT = declare_call("checkpoint", called=its_program)
 """Run `program`; in reverse mode, keep its inputs and what `policy` accepts, and compute the rest again."""
 CHECKPOINT.forward, CHECKPOINT.backward = _forward, _backward

@@ -16,7 +16,7 @@ import numpy as np
 from funcgrad.control.cond import COND
 from funcgrad.control.scan import SCAN
 from funcgrad.control.while_ import WHILE
-from funcgrad.executor.scalars import (
+from funcgrad.executor.lower_scalars import (
     DTYPES,
     FAR,
     Scalar,
@@ -47,9 +47,8 @@ _NESTED = 8
 
 def programs(eqn: Equation) -> Sequence[Program]:
     """The programs that a loop or branch runs."""
-    if eqn.primitive is COND:
-        return eqn.params["branches"]
-    return [eqn.params[name] for name in (("program",) if eqn.primitive is SCAN else ("cond", "body"))]
+    found = [eqn.params[name] for name in eqn.primitive.programs]
+    return eqn.params["branches"] if eqn.primitive is COND else found
 
 
 def few(x: Atom, most: int) -> bool:

@@ -22,7 +22,7 @@ from funcgrad.executor.step import Bindings
 from funcgrad.ir import Atom, Equation, Literal
 from funcgrad.ops.math import ADD, SELECT, SUB
 from funcgrad.ops.rules import WEAKEN
-from funcgrad.ops.shape import CONVERT, PLACE
+from funcgrad.ops.shape import CONVERT
 from funcgrad.types import is_a
 
 __all__ = [
@@ -85,16 +85,14 @@ def can_be_scalars(eqn: Equation) -> bool:
         return False
     kinds = {x.aval.dtype.kind for x in eqn.outputs}
     if moves(primitive):
-        return primitive is not PLACE or kinds == {"f"}
+        return True
     if primitive is CONVERT:
         return "i" not in kinds or eqn.inputs[0].aval.dtype.kind != "f"
     if "i" in kinds:
         return counts(eqn)
     if not kinds <= set("f" if form is None else form.results):  # sums of truth values are such, in NumPy
         return False
-    if form is not None and form.truth:
-        return all(x.aval.dtype.kind == "b" for x in eqn.inputs)
-    return primitive is not SELECT or eqn.inputs[0].aval.dtype.kind == "b"
+    return form is None or not form.truth or all(x.aval.dtype.kind == "b" for x in eqn.inputs)
 
 
 def moves(primitive: Primitive) -> bool:
@@ -151,7 +149,8 @@ def apply(eqn: Equation, ins: list[np.ndarray], bindings: Bindings) -> list[np.n
     form = primitive.scalar
     if form is None:
         out = primitive.impl(*ins, **eqn.params)
-        return [_array(x) for x in (out if primitive.multiple else (out,))]
+        outs = out if primitive.multiple else (out,)
+        return [_array(x, v.aval.dtype) for x, v in zip(outs, eqn.outputs, strict=True)]
     if form.floats and computes_with(eqn) == "f":
         first = 1 if primitive is SELECT else 0
         ins = [
@@ -159,7 +158,7 @@ def apply(eqn: Equation, ins: list[np.ndarray], bindings: Bindings) -> list[np.n
             for k, (x, a) in enumerate(zip(ins, eqn.inputs, strict=True))
         ]
     if primitive is ADD and all(x.aval.dtype.kind == "f" or x.is_literal for x in eqn.inputs):
-        return [_array(np.frompyfunc(_sum, 2, 1)(*ins))]
+        return [_array(np.frompyfunc(_sum, 2, 1)(*ins), eqn.outputs[0].aval.dtype)]
     text = form.text
     if form.function is not None:
         text = bindings.name(form.function, form.function.__name__) + text
@@ -197,10 +196,10 @@ def _sum(x: Scalar, y: Scalar) -> Scalar:
     return y if x.text == "0.0" else x if y.text == "0.0" else x + y
 
 
-def _array(x: Any) -> np.ndarray:
-    """Objects as an array of expressions (the zeros that a primitive puts in are numbers)."""
+def _array(x: Any, dtype: np.dtype[Any]) -> np.ndarray:
+    """Objects as an array of expressions (the zeros that a primitive puts in are numbers, here of this dtype)."""
     given = np.asarray(x, object)
     out = np.empty(given.shape, object)
     for at in np.ndindex(out.shape):
-        out[at] = given[at] if isinstance(given[at], Scalar) else Scalar(repr(float(given[at])))
+        out[at] = given[at] if isinstance(given[at], Scalar) else Scalar(repr(dtype.type(given[at]).item()))
     return out
