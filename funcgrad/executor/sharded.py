@@ -50,7 +50,7 @@ def _abstract(*avals: ShapedArray, program: Program, count: int, ins: Axes, outs
     return tuple(map(whole, program.out_avals, outs))
 
 
-SHARDED = Primitive("sharded", _impl, _abstract, multiple=True, nested=True)
+SHARDED = Primitive("sharded", _impl, _abstract, multiple=True, nested=True, programs=("program",))
 """`sharded[program, count, ins, outs]`: `program`, which has no constants, for each of `count` parts.
 
 `ins` has for each operand the axis along which it is divided, or None where each part gets all of it; `outs` for each
