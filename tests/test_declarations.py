@@ -44,6 +44,7 @@ BY_RIGHT = {
     "lax/": (NAMES, "JAX's names"),
     "nn/": (NAMES, "JAX's names"),
     "conversions.py": (NAMES, "functions that the user's code calls"),
+    "replacements.py": (NAMES, "functions of SciPy and of the standard library"),
 }
 """By the beginning of a path: what is let be, and the reason."""
 
