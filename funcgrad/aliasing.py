@@ -18,6 +18,7 @@ from weakref import ref
 
 import numpy as np
 
+from funcgrad.capture import to_read
 from funcgrad.core import Trace, Tracer, current_trace, on_behalf
 from funcgrad.errors import TracerWriteError
 from funcgrad.source import Source, describe, user_source
@@ -245,8 +246,11 @@ def alias(x: Any) -> Any:
 
 
 def own_arguments(xs: Sequence[Any]) -> list[Any]:
-    """Arguments for a function that may write to them, where others still need their values."""
-    return [alias(x) if is_a(x, Tracer) and is_array(x) else x for x in xs]
+    """Arguments for a function that may write to them, where others still need their values.
+
+    A write to a tracer changes an array of the function's own, one to a plain array raises.
+    """
+    return [to_read(x) if not is_a(x, Tracer) else alias(x) if is_array(x) else x for x in xs]
 
 
 def fresh(array: np.ndarray) -> Any:

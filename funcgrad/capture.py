@@ -26,7 +26,7 @@ from funcgrad.errors import CapturedArrayWriteError
 from funcgrad.types import NUMBERS, ShapedArray, as_numbers, is_a
 from funcgrad.write_target import possible_targets
 
-__all__ = ["Captures", "is_write_error", "own_leaves", "owned"]
+__all__ = ["Captures", "is_write_error", "own_leaves", "owned", "to_read"]
 
 _COPY_LIMIT = 1 << 20
 """Views up to this many bytes are copied (about 0.1 ms for the largest); larger ones are locked with their bases."""
@@ -71,6 +71,23 @@ def owned(array: np.ndarray) -> np.ndarray:
     return copy
 
 
+_handed: WeakValueDictionary[int, np.ndarray] = WeakValueDictionary()
+"""Arrays that functions of users were given to read, by id."""
+
+
+def to_read(x: Any) -> Any:
+    """A value for a user's function to read, where others still need it: an array as one that cannot be written to.
+
+    It is a view, and a copy where that costs no more (`np.add.at` writes to read-only arrays as well).
+    """
+    if type(x) is not np.ndarray or id(x) in _handed:
+        return x
+    view = x.copy() if x.nbytes <= _COMPARE_LIMIT else x.view()
+    view.flags.writeable = False
+    _handed[id(view)] = view
+    return view
+
+
 def _holders(xs: list[Any], i: int) -> int:
     """How many references there are to an element of a list."""
     return sys.getrefcount(xs[i])
@@ -79,11 +96,14 @@ def _holders(xs: list[Any], i: int) -> int:
 _ALONE = _holders([object()], 0)
 
 
-def own_leaves(results: list[Any]) -> list[Any]:
+def own_leaves(results: list[Any], inside: bool = False) -> list[Any]:
     """Results that share no memory with anything else: the same list, with copies in place of arrays that are views,
-    or that anybody but this list holds."""
+    or that anybody but this list holds.
+
+    With `inside`, for results that stay in a recording: what the user's function was given `to_read` stays too.
+    """
     for i in range(len(results)):
-        if type(results[i]) is np.ndarray:
+        if type(results[i]) is np.ndarray and not (inside and id(results[i]) in _handed):
             free = results[i].base is None and results[i].flags.writeable
             if not free or _holders(results, i) > _ALONE:
                 results[i] = results[i].copy()
@@ -227,14 +247,15 @@ def _judge(error: BaseException) -> None:
     if type(error) is not ValueError or hasattr(error, "is_of_lock") or not str(error).endswith(_REFUSALS):
         return
     targets = possible_targets(error)
-    error.is_of_lock = bool(_locks) and (not targets or any(map(_is_locked, targets)))  # type: ignore[attr-defined]
+    known = bool(_locks or _handed)
+    error.is_of_lock = known and (not targets or any(map(_is_locked, targets)))  # type: ignore[attr-defined]
 
 
 def _is_locked(array: Any) -> bool:
     """Whether an array, or one that it is a view of, could be written to but for its lock."""
     while is_a(array, np.ndarray):
         lock = _locks.get(id(array))
-        if lock is not None and lock.writeable:
+        if (lock is not None and lock.writeable) or _handed.get(id(array)) is array:
             return True
         array = array.base
     return False

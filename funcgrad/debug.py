@@ -16,7 +16,7 @@ import numpy as np
 import funcgrad.tree as tree
 from funcgrad.core import Tracer
 from funcgrad.ops.rules import constant
-from funcgrad.types import PYTHON_SCALARS, is_a
+from funcgrad.types import PYTHON_SCALARS, is_a, no_numbers
 
 __all__ = ["Effects", "callback", "print"]
 
@@ -97,7 +97,8 @@ def callback(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
     Args:
         fun: is given NumPy values in place of tracers: primal values under derivatives, and under `vmap` those of one
             example after the other. What it returns is ignored.
-        *args, **kwargs: pytrees; leaves that are neither arrays nor numbers are passed on as they are.
+        *args, **kwargs: pytrees; leaves that are no numbers (text, dates) are passed on as they are. `fun` gets copies
+            of arrays.
 
     >>> seen = []
     >>> from funcgrad import jit
@@ -106,12 +107,14 @@ def callback(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
     (2.0, 4.0, [1.0, 2.0])
     """
     leaves, in_tree = tree.flatten((args, kwargs))
-    fixed = tuple((i, x) for i, x in enumerate(leaves) if not _is_array(x))
-    CALLBACK.bind(*(x for x in leaves if _is_array(x)), call=_Call(fun, in_tree, fixed))
+    fixed = tuple((i, x.copy() if is_a(x, np.ndarray) else x) for i, x in enumerate(leaves) if not _is_number(x))
+    CALLBACK.bind(*(x for x in leaves if _is_number(x)), call=_Call(fun, in_tree, fixed))
 
 
-def _is_array(x: Any) -> bool:
-    return is_a(x, (Tracer, np.ndarray, np.generic)) or type(x) in PYTHON_SCALARS
+def _is_number(x: Any) -> bool:
+    if is_a(x, (np.ndarray, np.generic)):
+        return no_numbers(x, "") is None
+    return is_a(x, Tracer) or type(x) in PYTHON_SCALARS
 
 
 def print(fmt: str, *args: Any, **kwargs: Any) -> None:

@@ -72,7 +72,11 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
 @implements(np.interp)
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
     """Piecewise linear interpolation, in double precision; differentiable in x, xp and fp."""
-    x, xp, fp = array_operand(x).astype(np.float64), array_operand(xp).astype(np.float64), array_operand(fp)
+    x, xp, fp = array_operand(x), array_operand(xp), array_operand(fp)
+    for name, given in (("x", x), ("xp", xp)):
+        if not np.can_cast(given.dtype, np.float64, "safe"):
+            raise TypeError(f"interp: {name} has dtype {given.dtype}, which cannot be cast safely to float64")
+    x, xp = x.astype(np.float64), xp.astype(np.float64)
     fp = fp.astype(np.complex128 if fp.dtype.kind == "c" else np.float64)
     if period is not None:
         x, xp = np.mod(x, period), np.mod(xp, period)
@@ -83,7 +87,8 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     i = np.clip(np.searchsorted(xp, x, side="right"), 1, xp.shape[0] - 1)
     left_x, left_f = take(xp, i - 1), take(fp, i - 1)
     width = take(xp, i) - left_x
-    inside = left_f + (x - left_x) * ((take(fp, i) - left_f) / np.where(width == 0, 1, width))
+    slope = (take(fp, i) - left_f) / np.where(width == 0, 1, width)
+    inside = left_f + (x - left_x) * slope if xp.shape[0] > 1 else left_f  # of one sample the same everywhere
     out = np.where(x > xp[-1], fp[-1] if right is None or period is not None else right, inside)
     return np.where(x < xp[0], fp[0] if left is None or period is not None else left, out)
 

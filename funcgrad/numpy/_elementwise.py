@@ -11,7 +11,7 @@ from funcgrad.core import Primitive, Tracer
 from funcgrad.numpy._dispatch import array_operand, call_ufunc, implements, operand
 from funcgrad.ops.math import COMPLEX, IMAG, REAL, SELECT, UFUNCS
 from funcgrad.ops.rules import WEAKEN
-from funcgrad.types import aval_of, dtype_of, is_weak, shape_of, ufunc_dtypes, weak_type
+from funcgrad.types import aval_of, dtype_of, is_a, is_weak, shape_of, ufunc_dtypes, weak_type
 
 __all__ = [
     "UFUNC_NAMES",
@@ -82,7 +82,10 @@ def real(val: Any) -> Any:
 def imag(val: Any) -> Any:
     """The imaginary part; zeros for a real array."""
     x = operand(val)
-    return IMAG.bind(x) if dtype_of(x).kind == "c" or is_weak(x) else np.zeros(shape_of(x), dtype_of(x))
+    if dtype_of(x).kind == "c" or is_weak(x):
+        return IMAG.bind(x)
+    out = np.zeros(shape_of(x), dtype_of(x))
+    return out if is_a(x, np.ndarray) or (is_a(x, Tracer) and x.stands_for is np.ndarray) else out[()]
 
 
 def complex_of(re: Any, im: Any) -> Any:
@@ -134,7 +137,7 @@ def round(a: Any, decimals: int = 0) -> Any:
     """Round to a number of decimals; the derivative is zero."""
     x = array_operand(a)
     if x.dtype.kind in "iu" and decimals >= 0:
-        return x
+        return np.positive(x)
     if decimals == 0:
         return np.rint(x)
     scale = 10.0 ** abs(decimals)

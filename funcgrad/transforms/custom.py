@@ -16,6 +16,7 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.aliasing import own_arguments, settle_all
+from funcgrad.capture import own_leaves, to_read
 from funcgrad.core import Tracer
 from funcgrad.errors import ConcretizationTypeError, UnexpectedTracerError
 from funcgrad.ops.shape import CONVERT
@@ -137,7 +138,7 @@ class _Call:
 
     def flat(self, *xs: Any) -> list[Any]:
         """The function of flat operands."""
-        return self.result.of_function(self.run(lambda given: self.custom.fun(*given), xs))
+        return own_leaves(self.result.of_function(self.run(lambda given: self.custom.fun(*given), xs)), inside=True)
 
     def rules(self) -> Rules:
         start = len(self.leaves) + len(self.traced)
@@ -326,7 +327,7 @@ class custom_jvp(_Custom):
         n = len(call.leaves)
 
         def jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-            moved = tuple(call.in_tree.unflatten(tangents[:n]))
+            moved = tuple(call.in_tree.unflatten(own_arguments(tangents[:n])))
 
             def both(given: Sequence[Any]) -> Any:
                 return rule(*(given[i] for i in call.fixed), tuple(given[i] for i in call.moving), moved)
@@ -337,7 +338,9 @@ class custom_jvp(_Custom):
             outs = call.result.of_rule(result[0], "JVP")
             for fault in tree.mismatch("output tangent", tree.map(tangent_aval, result[0]), result[1]):
                 raise TypeError(f"{self.name}: the JVP rule's tangent does not match its output: {fault}")
-            return outs, call.result.treedef.flatten_up_to(result[1])
+            moves = call.result.treedef.flatten_up_to(result[1])
+            del result  # what nobody else holds need not be copied
+            return own_leaves(outs, inside=True), own_leaves(moves, inside=True)
 
         rules.jvp = jvp
 
@@ -389,19 +392,20 @@ class custom_vjp(_Custom):
         def forward(xs: Sequence[Any], wanted: Sequence[bool]) -> tuple[list[Any], list[Any]]:
             seen = list(xs)
             if self.symbolic_zeros:
-                seen[:n] = [CustomVJPPrimal(x, bool(w)) for x, w in zip(xs[:n], wanted[:n], strict=True)]
+                seen[:n] = [CustomVJPPrimal(to_read(x), bool(w)) for x, w in zip(xs[:n], wanted[:n], strict=True)]
             result = call.run(lambda given: forward_rule(*given), seen)
             if not (isinstance(result, tuple) and len(result) == 2):
                 raise TypeError(f"{self.name}: the forward rule must return (output, residuals)")
             outs = call.result.of_rule(result[0], "forward")
             kept, kept_def = tree.flatten(result[1])
             kept_tree[:] = [kept_def]
-            return outs, [*settle_all(kept), *xs[n:]]
+            del result  # what nobody else holds need not be copied
+            return own_leaves(outs, inside=True), [*settle_all(own_leaves(kept, inside=True)), *xs[n:]]
 
         def backward(kept: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
             m = kept_tree[0].num_leaves
-            residuals = kept_tree[0].unflatten(list(kept[:m]))
-            ct = call.result.treedef.unflatten(list(cts))
+            residuals = kept_tree[0].unflatten(own_arguments(kept[:m]))
+            ct = call.result.treedef.unflatten(own_arguments(cts))
 
             def pull(given: Sequence[Any]) -> Any:
                 return backward_rule(*(given[i] for i in call.fixed), residuals, ct)
@@ -413,7 +417,9 @@ class custom_vjp(_Custom):
                 if found:
                     raise closed_over(self.name, found) from None
                 raise
-            return [*_flat_cotangents(self.name, call.in_tree, avals, grads), *[None] * (len(kept) - m)]
+            found = _flat_cotangents(self.name, call.in_tree, avals, grads)
+            del grads
+            return [*own_leaves(found, inside=True), *[None] * (len(kept) - m)]
 
         rules.forward, rules.backward = forward, backward
 
@@ -452,8 +458,6 @@ def _flat_cotangents(name: str, in_tree: Any, avals: Sequence[ShapedArray], grad
             )
         if isinstance(g, SymbolicZero):
             out[i] = None
-        elif type(g) is np.ndarray:
-            out[i] = g.view()  # the rule may keep the array: a view is not added to in place, and copied as a result
     return out
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad.aliasing import own_arguments
 from funcgrad.control.loops import map as map_slices
 from funcgrad.core import Primitive, Tracer, current_trace
 from funcgrad.ir import Program, eval_program
@@ -110,7 +111,7 @@ def _batch(
 ) -> Any:
     if any(batched[:consts]):
         raise TypeError("custom_vmap: the function closes over a value that is mapped over; pass it as an argument")
-    outs, flags = rule(size, list(batched[consts:]), list(args[consts:]))
+    outs, flags = rule(size, list(batched[consts:]), own_arguments(args[consts:]))
     return tuple(x if f else _spread(x, size) for x, f in zip(outs, flags, strict=True))
 
 
