@@ -25,6 +25,8 @@ class Config:
         full_tracebacks: keep funcgrad's own frames in the tracebacks of errors.
         guard_leaves: how many ways through a function that branches on values `jit` keeps; beyond that it runs eagerly.
         guard_length: how many operations one of these ways may have.
+        jit_programs: how many programs a function under `jit` (or `checkpoint`) keeps, one for each kind of arguments;
+            beyond that the one that was not used for the longest time is forgotten.
         check_purity: let `jit` record a function again at each call, and raise if it is not what it was: for debugging.
         slow_compile: after how many seconds of compiling `jit` warns of the Python loop that it has unrolled.
         source_lines: let each recorded equation remember the user's line.
@@ -43,6 +45,7 @@ class Config:
         "full_tracebacks",
         "guard_leaves",
         "guard_length",
+        "jit_programs",
         "slow_compile",
         "source_lines",
         "threads",
@@ -52,6 +55,7 @@ class Config:
         self.check_ir = self.check_purity = False
         self.dtype_promotion = "standard"
         self.guard_leaves, self.guard_length = 64, 100_000
+        self.jit_programs = 256
         self.flush_denormals = True
         self.full_tracebacks = False
         self.slow_compile = 1.0

@@ -21,7 +21,7 @@ import numpy as np
 
 from funcgrad.errors import DTypeError, ShapeError, UnexpectedTracerError, reraise
 from funcgrad.source import Source, describe, user_source
-from funcgrad.types import NUMBERS, PYTHON_SCALARS, ShapedArray, as_numbers, aval_of, is_a, weak_type
+from funcgrad.types import NUMBERS, PYTHON_SCALARS, ScalarArray, ShapedArray, as_numbers, aval_of, is_a, weak_type
 
 __all__ = [
     "Axes",
@@ -69,6 +69,8 @@ class Primitive:
             `backward(kept, ct, out, ins, wanted, **params)` the cotangents; they stand in for `vjp`.
         python: the operation on Python scalars, where Python has one: weak in, weak out.
         multiple: whether there is a tuple of results.
+        fails: whether it raises for some values of operands of the right kinds; where that depends on their avals,
+            `fails(*avals)`. (That Python's own numbers raise need not be said.)
         carries: for each operand, whether the derivative by it can be other than zero; None if all are, () if none is.
         effect: whether it does something besides giving results: it is run even if nobody reads these, and in order.
         nested: whether params hold programs or functions; `batch` then takes `axis_name` too, for collectives in them.
@@ -127,6 +129,7 @@ class Primitive:
         "doc",
         "effect",
         "expansion",
+        "fails",
         "flops",
         "forward",
         "generic",
@@ -165,6 +168,7 @@ class Primitive:
         effect: bool = False,
         collective: Rule | None = None,
         carries: tuple[bool, ...] | None = None,
+        fails: bool | Callable[..., bool] = False,
         doc: str = "",
         pointwise: bool = False,
         ufunc: np.ufunc | None = None,
@@ -189,7 +193,7 @@ class Primitive:
         self.name, self.impl, self.abstract = name, impl, abstract
         self.jvp, self.vjp, self.python, self.multiple, self.doc = jvp, vjp, python, multiple, doc
         self.batch, self.nested, self.collective = batch, nested, collective
-        self.effect, self.carries = effect, carries
+        self.effect, self.carries, self.fails = effect, carries, fails
         self.push: Rule | None = None
         self.forward: Rule | None = None
         self.backward: Rule | None = None
@@ -404,7 +408,7 @@ class Tracer:
         aval = self.aval
         if aval.weak:
             return weak_type(aval.dtype)
-        return np.ndarray if aval.shape else aval.dtype.type
+        return np.ndarray if aval.shape or type(aval) is ScalarArray else aval.dtype.type
 
     @property
     def weak(self) -> bool:

@@ -71,13 +71,13 @@ def _impl(*args: Any, call: Callable[..., None]) -> tuple[Any, ...]:
     if effects is None:
         call(*args)
         return ()
-    effects.done += 1
-    if effects.done > effects.skip:
+    if effects.done >= effects.skip:
         token = _effects.set(None)  # what the function calls in turn does not count
         try:
             call(*args)
         finally:
             _effects.reset(token)
+    effects.done += 1  # but not one that raised: it does so again when the run starts over
     return ()
 
 

@@ -1,7 +1,7 @@
 """NumPy's warnings of floating-point errors (`divide by zero encountered in log`), at the user's line.
 
 NumPy warns at the innermost Python frame, which here is one of funcgrad's, and Python then shows such a warning once
-for all of the user's lines. While funcgrad is at work, what NumPy would warn of is therefore handed to `_Log.write`,
+for all of the user's lines. While funcgrad is at work, what NumPy would warn of is therefore handed to `Log.write`,
 with NumPy's own words (the mode 'log' of `numpy.errstate`), and issued at the place of the operation that is being
 done: the user's line while his function runs; the line of the equation in the backward pass and in generated code.
 
@@ -28,7 +28,7 @@ try:
 except ImportError:  # a NumPy that keeps its settings elsewhere: its warnings stay where they are
     _extobj_contextvar, _make_extobj = ContextVar("extobj", default=None), None
 
-__all__ = ["OURS", "PLACES", "current", "enter", "leave", "put", "replaced"]
+__all__ = ["OURS", "PLACES", "Log", "current", "enter", "leave", "put", "replaced"]
 
 PLACES: dict[str, Sequence[Source]] = {}
 """For each file of generated code, the place in the user's code of each of its lines."""
@@ -65,13 +65,13 @@ def replaced() -> Any:
     modes: dict[str, Any] = {k: "log" for k, mode in np.geterr().items() if mode == "warn"}
     ours = None
     if modes and np.geterrcall() is None and _make_extobj is not None:
-        ours = _make_extobj(call=_Log(), **modes)
+        ours = _make_extobj(call=Log(), **modes)
         OURS[ours] = None
     OURS[state] = ours
     return ours
 
 
-class _Log:
+class Log:
     """What NumPy hands its words to."""
 
     __slots__ = ()

@@ -25,7 +25,7 @@ from funcgrad.errors import reraise
 from funcgrad.ir import Equation, Literal, Program, Var
 from funcgrad.ir_check import check_program
 from funcgrad.source import Source, user_source
-from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, is_a, is_inexact, is_weak
+from funcgrad.types import PYTHON_SCALARS, ShapedArray, argument_aval, aval_of, is_a, is_inexact, is_weak
 
 __all__ = ["Record", "RecordTracer"]
 
@@ -71,7 +71,11 @@ class RecordTracer(Tracer):
     @property
     def stands_for(self) -> type:
         value = self.value
-        return super().stands_for if value is None else value.__class__  # of a tracer, what that stands for
+        if value is not None:
+            return value.__class__  # of a tracer, what that stands for
+        if self.aval.shape == () and not self.aval.weak:
+            self.owner.class_asked()  # type: ignore[attr-defined]
+        return super().stands_for
 
     def concrete(self, how: str | None = None) -> Any:
         value = self.value
@@ -121,7 +125,7 @@ class Record(Trace):
     def input(self, value: Any) -> RecordTracer:
         """A new input: of this value, or (abstract) of this value's aval."""
         if self.abstract:
-            return RecordTracer(self, None, aval_of(value), self.source or user_source())
+            return RecordTracer(self, None, argument_aval(value), self.source or user_source())
         if is_a(value, np.ndarray):
             value = self.captures.lock(value)
         elif is_a(value, Mutable):
@@ -211,6 +215,9 @@ class Record(Trace):
                 if is_a(a, np.ndarray):
                     plain_operand(primitive, a, i)
             raise
+
+    def class_asked(self) -> None:
+        """Take note that the function has asked whether a value of shape () is an array or a NumPy scalar."""
 
     def _encloses(self, tracer: Tracer) -> bool:
         """Whether a tracer that is not ours belongs to a trace around this one."""

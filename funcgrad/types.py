@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 __all__ = [
     "NUMBERS",
     "PYTHON_SCALARS",
+    "ScalarArray",
     "ShapeDtypeStruct",
     "ShapedArray",
+    "argument_aval",
     "as_numbers",
     "aval_of",
     "broadcast_shapes",
@@ -192,10 +194,21 @@ def aval_of(x: Any) -> ShapedArray:
     """The abstract value of an array, a NumPy scalar, a Python scalar or a tracer."""
     if type(x) in PYTHON_SCALARS:
         return ShapedArray((), _WEAK_DTYPES[type(x)], True)
-    if isinstance(x, ShapedArray):
+    if is_a(x, ShapedArray):
         return x
     aval = getattr(x, "aval", None)
     return aval if aval is not None else ShapedArray(x.shape, x.dtype)
+
+
+class ScalarArray(ShapedArray):
+    """The abstract value of an array of shape (), where that is to be told from a NumPy scalar: of an argument."""
+
+    __slots__ = ()
+
+
+def argument_aval(x: Any) -> ShapedArray:
+    """The abstract value of an argument."""
+    return ScalarArray((), x.dtype) if type(x) is np.ndarray and x.ndim == 0 else aval_of(x)
 
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:

@@ -44,10 +44,11 @@ WITH_PROGRAMS = {
     "custom_vmap",
     "debug_callback",
     "guard",
+    "keep",
 }
 """Primitives without rows: they apply programs, not functions of arrays, and have test modules of their own."""
 
-NOT_FUNCTIONS = {"aval", "concrete", "differentiated", "owner", "source", "weak"}
+NOT_FUNCTIONS = {"aval", "concrete", "differentiated", "owner", "source", "stands_for", "unanswered", "weak"}
 """Attributes of tracers that no array has: they are the library's own."""
 
 ARRAYS_ONLY = {
@@ -60,7 +61,7 @@ ARRAYS_ONLY = {
 CONVERSIONS = {
     "__array__", "__array_function__", "__array_priority__", "__array_ufunc__", "__bool__", "__ceil__", "__complex__",
     "__contains__", "__copy__", "__deepcopy__", "__delitem__", "__float__", "__floor__", "__format__", "__index__",
-    "__int__", "__reduce__", "__reduce_ex__", "__repr__", "__round__", "__setitem__", "__str__", "__trunc__",
+    "__int__", "__len__", "__reduce__", "__reduce_ex__", "__repr__", "__round__", "__setitem__", "__str__", "__trunc__",
 }  # fmt: skip
 """Special methods that are no operations: conversions, writes and hooks; `test_conversions` has them."""
 

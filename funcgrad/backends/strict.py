@@ -15,6 +15,7 @@ import numpy as np
 from funcgrad.config import config
 from funcgrad.ir import Atom, Equation, Literal, Program, Var
 from funcgrad.ir_check import check_program
+from funcgrad.ops.attempt import Handled
 from funcgrad.ops.linalg import linalg_dtype, real_dtype
 from funcgrad.ops.rules import WEAKEN
 from funcgrad.ops.shape import CONVERT
@@ -129,6 +130,9 @@ class _Strict:
         return found
 
     def add(self, eqn: Equation) -> None:
+        if type(eqn.primitive) is Handled and not eqn.primitive.raises(eqn.params):  # a device does not warn
+            params = {k: v for k, v in eqn.params.items() if k != "handling"}
+            eqn = Equation(eqn.primitive.plain, eqn.inputs, eqn.outputs, params, eqn.source)
         if eqn.primitive is WEAKEN or eqn.primitive is CONVERT:
             self.env[eqn.outputs[0]] = self.atom(eqn.inputs[0], eqn.outputs[0].aval.dtype, eqn.source)
             return

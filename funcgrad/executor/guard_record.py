@@ -6,6 +6,7 @@ given. The library itself gets none (`concrete()` without a reason), so that `la
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
@@ -16,14 +17,15 @@ import numpy as np
 import funcgrad.tree as tree
 from funcgrad.aliasing import settle_all
 from funcgrad.config import config
-from funcgrad.core import Primitive, Tracer, escaped, under
+from funcgrad.core import Primitive, Trace, Tracer, escaped, under
 from funcgrad.ir import Equation, Program
 from funcgrad.ops.guard import GUARD, asked
-from funcgrad.record import Record, RecordTracer
+from funcgrad.record import RecordTracer
 from funcgrad.source import Source, user_source
 from funcgrad.transforms.boundary import differentiable_leaf
 from funcgrad.transforms.custom_call import CUSTOM
 from funcgrad.types import dtype_of, is_a
+from funcgrad.watched import Watched, depends_on_values
 
 __all__ = ["Path", "TooLong", "recorded_path"]
 
@@ -43,7 +45,7 @@ class _Questions:
 
     __slots__ = ("known", "open", "record")
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: _Recorder) -> None:
         self.record, self.open = record, True
         self.known: dict[tuple[int, str], RecordTracer] = {}
 
@@ -54,7 +56,11 @@ class _Questions:
         if not self.open:
             raise escaped(tracer, how)
         value, equations = tracer.value, self.record.equations
-        kind, key = asked(value, how)
+        try:
+            kind, key = asked(value, how)
+        except Exception:  # int(nan)
+            self.record.failed = True
+            raise
         if (id(tracer), "all") not in self.known and (id(tracer), kind) not in self.known:
             whole = dtype_of(value).kind in _EXACT[kind]
             self.known[id(tracer), "all" if whole else kind] = tracer
@@ -66,15 +72,28 @@ class _Questions:
         return value
 
 
-class _Recorder(Record):
-    """A concrete recording, in which functions with rules of their own are run as they are: they may branch too."""
+class _Recorder(Watched):
+    """A concrete recording, in which functions with rules of their own are run as they are: they may branch too.
 
-    __slots__ = ()
+    Attributes:
+        failed: whether an operation has raised because of values: if the function catches that, its way is one for
+            which there is no guard.
+    """
+
+    __slots__ = ("failed",)
+
+    def __init__(self, parent: Trace | None) -> None:
+        super().__init__(parent, frame=sys._getframe(1))
+        self.failed = False
 
     def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         if primitive is CUSTOM:  # no derivative is taken outside of this recording
             return tuple(params["rules"].fun(*args))
-        return super().process(primitive, args, params)
+        try:
+            return super().process(primitive, args, params)
+        except Exception:
+            self.failed = self.failed or depends_on_values(primitive, args, params)
+            raise
 
 
 class Path:
@@ -91,7 +110,7 @@ class Path:
     __slots__ = ("inputs", "out_tree", "outputs", "record", "seconds")
 
     def __init__(
-        self, record: Record, inputs: list[RecordTracer], outputs: list[Any], out_tree: Any, seconds: float
+        self, record: _Recorder, inputs: list[RecordTracer], outputs: list[Any], out_tree: Any, seconds: float
     ) -> None:
         self.record, self.inputs, self.outputs = record, inputs, outputs
         self.out_tree, self.seconds = out_tree, seconds
@@ -114,7 +133,7 @@ def _own(x: Any) -> Any:
 @contextmanager
 def recorded_path(fun: Callable[..., Any], leaves: Sequence[Any]) -> Iterator[Path]:
     """Record a function of flat arguments at these values; what it captured is locked until the end of the block."""
-    record = _Recorder(None, keeps=True)
+    record = _Recorder(None)
     record.ask = questions = _Questions(record)
     record.border = "error"
     start = perf_counter()

@@ -56,6 +56,8 @@ class Guarded:
         records: how often each was recorded.
         eager: why the function is run as it is; None while it is not.
         effects: whether a way has effects, such as `debug.print`.
+        catches: whether a way catches exceptions of operations: where compiled code raises, the function is then called
+            as it is.
     """
 
     __slots__ = (
@@ -63,6 +65,7 @@ class Guarded:
         "_cost",
         "_spent",
         "_ways",
+        "catches",
         "eager",
         "effects",
         "fun",
@@ -79,7 +82,7 @@ class Guarded:
         self.runs: list[int] = []
         self.records: list[int] = []
         self.eager: str | None = None
-        self.effects = False
+        self.effects = self.catches = False
         self.lock = allocate_lock()
         self._compiled: Executable | None = None
         self._ways = 0  # how many are compiled
@@ -107,11 +110,21 @@ class Guarded:
         """The result, where effects that were run are not to be run again."""
         compiled = self._compiled
         if compiled is not None:
-            out = compiled(*leaves)
+            out = self._attempt(compiled, leaves, effects)
             if out is not _MISSED:
                 return out
             effects.start_over()
         return self._elsewhere(leaves, effects)
+
+    def _attempt(self, compiled: Executable, leaves: Sequence[Any], effects: Effects) -> Any:
+        """What the compiled ways give, or `_MISSED`; where they raise what the function may catch, its own result."""
+        try:
+            return compiled(*leaves)
+        except Exception:
+            if not self.catches:
+                raise
+            effects.start_over()
+        return tree.map(own_value, self.fun(*leaves))
 
     def _elsewhere(self, leaves: Sequence[Any], effects: Effects) -> Any:
         """What the compiled ways do not cover."""
@@ -119,7 +132,7 @@ class Guarded:
             return tree.map(own_value, self.fun(*leaves))
         compiled = self._compile_if_due()
         if compiled is not None:
-            out = compiled(*leaves)
+            out = self._attempt(compiled, leaves, effects)
             if out is not _MISSED:
                 return out
             effects.start_over()
@@ -127,7 +140,8 @@ class Guarded:
         try:
             with recorded_path(self.fun, leaves) as path:
                 result = path.result()
-                self._keep(path)
+                if not path.record.failed:  # of a way that follows from an exception no guard is known
+                    self._keep(path)
             self._spent += perf_counter() - start
         except TooLong as error:
             self._give_up(GuardLimitWarning, f"does more than {config.guard_length} operations", error.source)
@@ -192,7 +206,8 @@ class Guarded:
                     self.records.append(1)
                     fork.graft()
                     eqns = (e for e in path.record.equations if e.primitive is not GUARD)
-                    self.effects = self.effects or any(has_effect(e.primitive, e.params) for e in eqns)
+                    self.catches = self.catches or path.record.around.catches
+                    self.effects = self.catches or self.effects or any(has_effect(e.primitive, e.params) for e in eqns)
                     test = self._restless(fork.node)
                     if test is not None:
                         give_up = GuardLimitWarning, f"asks for a {test.kind} that is another at each call", test.source

@@ -83,11 +83,12 @@ def jit(
     @wraps(fun, updated=())
     def jit_fun(*args: Any, **kwargs: Any) -> Any:
         if current_trace() is None and not config.check_purity:
-            for seen in recorded.seen:
-                leaves = seen.take((args, kwargs))
-                if leaves is not None and seen.fits(leaves):
+            for form in recorded.recent:
+                leaves: Any = form.take((args, kwargs))
+                kept: Any = None if leaves is None else form.find(leaves)
+                if kept is not None:
                     try:
-                        return seen.put(seen.run(*leaves))
+                        return kept.put(kept.run(*(form.moving(leaves) if form.fixed else leaves)))
                     except Exception as error:
                         new = leaving(error)
                         if new is error:
@@ -109,14 +110,14 @@ def _attach(
     def lower(*args: Any, **kwargs: Any) -> Lowered:
         """The function for these arguments (arrays, or ShapeDtypeStructs), on its way to NumPy."""
         static = recorded.static.split(args, kwargs)
-        program, leaves, _ = recorded.program("jit", *static)
+        program, leaves, in_tree = recorded.program("jit", *static)
         if not isinstance(program, Program):
             program = program.program(leaves)
-        return Lowered(program, donation(donate, recorded.spans(*static[1:])), call, device)
+        return Lowered(program, donation(donate, recorded.spans(in_tree)), call, device)
 
     def explain() -> str:
         """The ways that calls took through a function that branches on values: lines, values, how often, what cost."""
-        found = [p.explain() for p in tuple(recorded.programs.values()) if not isinstance(p, Program)]
+        found = [k.program.explain() for k in tuple(recorded.programs.values()) if not isinstance(k.program, Program)]
         return "\n\n".join(found) or f"{name}: no branch on values"
 
     jit_fun.lower, jit_fun.explain = lower, explain

@@ -114,6 +114,7 @@ EIGH = declare(
     jvp=_eigh_jvp,
     vjp=_eigh_vjp,
     multiple=True,
+    fails=True,
 )
 """(w, V) with A V = V diag(w), w ascending, of a Hermitian A.
 
@@ -137,6 +138,7 @@ EIGVALSH = declare(
     _eigvalsh_aval,
     jvp=_eigvalsh_jvp,
     vjp=_eigvalsh_vjp,
+    fails=True,
 )
 
 
@@ -189,6 +191,7 @@ EIG = declare(
     jvp=_eig_jvp,
     vjp=_eig_vjp,
     multiple=True,
+    fails=True,
 )
 """(w, V) with A V = V diag(w), of any square A.
 
@@ -207,7 +210,7 @@ def _eigvals_vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool]) 
     return [SOLVE.bind(vt, np.expand_dims(ct, -1) * vt)]
 
 
-EIGVALS = declare("eigvals", _eigvals_impl, _eigvals_aval, jvp=_eigvals_jvp, vjp=_eigvals_vjp)
+EIGVALS = declare("eigvals", _eigvals_impl, _eigvals_aval, jvp=_eigvals_jvp, vjp=_eigvals_vjp, fails=True)
 
 
 # ---------------------------------------------------------------------------------- singular values
@@ -306,6 +309,7 @@ SVD = declare(
     jvp=_svd_jvp,
     vjp=_svd_vjp,
     multiple=True,
+    fails=True,
 )
 """(U, s, Vᴴ) with A = U diag(s) Vᴴ, s descending; with `full`, U and V are square."""
 
@@ -326,6 +330,7 @@ SVDVALS = declare(
     _svdvals_aval,
     jvp=_svdvals_jvp,
     vjp=_svdvals_vjp,
+    fails=True,
 )
 
 
@@ -457,6 +462,7 @@ PINV = declare(
     _pinv_aval,
     jvp=_pinv_jvp,
     vjp=_pinv_vjp,
+    fails=True,
 )
 """The Moore-Penrose inverse; singular values up to `rcond` times the largest count as zero."""
 

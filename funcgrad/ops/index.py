@@ -87,6 +87,7 @@ GATHER = declare(
     vjp=_gather_vjp,
     linear="first",
     moves="copy",
+    fails=True,
     shard=_gather_shard,
 )
 
@@ -156,6 +157,7 @@ SCATTER_ADD = declare(
     linear="first",
     flops=lambda ins, out, axes, shape: ins[0].size,
     shard=_scatter_add_shard,
+    fails=True,
 )
 
 
@@ -200,6 +202,7 @@ SCATTER = declare(
     jvp=_scatter_jvp,
     vjp=_scatter_vjp,
     moves="copy",
+    fails=True,
 )
 
 

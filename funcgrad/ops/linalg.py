@@ -135,7 +135,7 @@ def _solve_vjp(ct: Any, x: Any, ins: Sequence[Any], wanted: Sequence[bool]) -> l
     return [-(ct_b @ transpose(x)) if wanted[0] else None, ct_b if wanted[1] else None]
 
 
-SOLVE = declare("solve", np.linalg.solve, _solve_aval, jvp=_solve_jvp, vjp=_solve_vjp)
+SOLVE = declare("solve", np.linalg.solve, _solve_aval, jvp=_solve_jvp, vjp=_solve_vjp, fails=True)
 """X in A X = B, where `B` is always a stack of matrices."""
 
 
@@ -150,6 +150,7 @@ INV = declare(
     _square_aval,
     jvp=lambda tangents, x, ins: -(x @ tangents[0] @ x),
     vjp=_inv_vjp,
+    fails=True,
 )
 
 
@@ -306,7 +307,7 @@ def _cholesky_vjp(ct: Any, low: Any, ins: Sequence[Any], wanted: Sequence[bool])
     return [conj(hermitian_part(transpose_conj(SOLVE.bind(adjoint, transpose_conj(half)))))]
 
 
-CHOLESKY = declare("cholesky", np.linalg.cholesky, _square_aval, jvp=_cholesky_jvp, vjp=_cholesky_vjp)
+CHOLESKY = declare("cholesky", np.linalg.cholesky, _square_aval, jvp=_cholesky_jvp, vjp=_cholesky_vjp, fails=True)
 """The lower triangular L with positive diagonal in A = L Lᴴ, for a Hermitian positive definite A.
 
 The value is computed from the lower triangle, as in NumPy. The derivative is the one among

@@ -163,6 +163,7 @@ DIV = elementwise(
 )
 DIV.vjp = _div_vjp
 POW = elementwise("pow", np.power, _power_base, _power_exponent, python=operator.pow, cost=(1.5, 4.3), scalar=math.pow)
+POW.fails = lambda x, y: result_dtype(x, y).kind in "iu"  # of a negative power
 REM = elementwise(
     "rem",
     np.remainder,

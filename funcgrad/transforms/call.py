@@ -121,10 +121,19 @@ def replay(program: Program, inputs: Sequence[Any]) -> list[Any]:
 
 
 def cached(program: Program, key: Any, make: Callable[[], Any]) -> Any:
-    """What `make` makes of the program, kept with it."""
-    if key not in program.derived:
-        program.derived[key] = make()
-    return program.derived[key]
+    """What `make` makes of the program, kept with it; at most `config.jit_programs` of such, those used last."""
+    derived = program.derived
+    many = len(derived) > config.jit_programs // 2
+    made = derived.pop(key, None) if many else derived.get(key)
+    if made is None:
+        made = make()
+    elif not many:
+        return made
+    if many:
+        for old in list(derived)[: len(derived) - max(config.jit_programs, 1) + 1]:
+            derived.pop(old, None)
+    derived[key] = made  # the last one in order
+    return made
 
 
 # ---------------------------------------------------------------------------------------------- derived programs

@@ -10,13 +10,13 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.aliasing import settle_all
-from funcgrad.core import Question, current_trace, under
+from funcgrad.core import Question, Tracer, current_trace, under
 from funcgrad.ir import Program
-from funcgrad.record import Record
 from funcgrad.transforms.boundary import argument_name, boundary, check_callable, differentiable_leaf, of_chosen
 from funcgrad.types import ShapedArray, aval_of, is_a
+from funcgrad.watched import Watched
 
-__all__ = ["eval_shape", "make_ir", "trace_to_program"]
+__all__ = ["eval_shape", "make_ir", "record_flat", "trace_to_program"]
 
 
 def trace_to_program(fun: Callable[..., Any], args: Sequence[Any], name: str = "make_ir", border: str = "") -> Program:
@@ -29,18 +29,28 @@ def trace_to_program(fun: Callable[..., Any], args: Sequence[Any], name: str = "
     for path, x in paths:
         if not isinstance(x, ShapedArray):
             differentiable_leaf(x, partial(argument_name, fun, path), name)
-    record = Record(current_trace(), abstract=True)
+    return record_flat(lambda *xs: fun(*in_tree.unflatten(xs)), [x for _, x in paths], name, border, in_tree)
+
+
+def record_flat(
+    fun: Callable[..., Any], args: Sequence[Any], name: str, border: str = "", in_tree: Any = None
+) -> Program:
+    """`trace_to_program` for a function of flat arguments, or their avals; `in_tree` is noted down in the program."""
+    record = Watched(current_trace(), abstract=True)
     record.border = border
     try:
-        inputs = [record.input(x) for _, x in paths]
+        inputs = [record.input(x) for x in args]
         with under(record):
-            out = fun(*in_tree.unflatten(inputs))
+            out = fun(*inputs)
             record.accept()
             leaves, out_tree = tree.flatten(out)
             outputs = settle_all(leaves)
-        for path, x in tree.leaves_with_path(out):
-            differentiable_leaf(x, f"output{tree.keystr(path)}", name)
-        return record.program(inputs, outputs, in_tree, out_tree)
+        for i, x in enumerate(leaves):
+            if not isinstance(x, Tracer):
+                differentiable_leaf(x, f"output{tree.keystr(tree.leaves_with_path(out)[i][0])}", name)
+        program = record.program(inputs, outputs, in_tree, out_tree)
+        program.derived.update(catches=record.around.catches, classes=record.around.classes)
+        return program
     except (Exception, SystemExit) as error:
         if border == "again" and record.refused is not None:  # it may follow from an error that the function caught
             raise Question(record.refused) from error

@@ -6,22 +6,24 @@ import inspect
 from _thread import allocate_lock
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad._tree_compile import NODE_LIMIT, compile_put, compile_take
-from funcgrad._tree_def import label_of
+from funcgrad._tree_compile import NODE_LIMIT, compile_put
+from funcgrad.config import config
 from funcgrad.core import Primitive, Question, Tracer, axes_in_scope, current_trace
+from funcgrad.debug import Effects
 from funcgrad.ir import Program
 from funcgrad.transforms.boundary import argument_name, own_value, plain_leaf
 from funcgrad.transforms.call import close
-from funcgrad.transforms.make_ir import trace_to_program
-from funcgrad.types import NUMBERS, PYTHON_SCALARS, ShapedArray, aval_of, is_a
+from funcgrad.transforms.forms import Form, Kept, full_structure, told_apart
+from funcgrad.transforms.make_ir import record_flat
+from funcgrad.types import NUMBERS, PYTHON_SCALARS, ShapedArray, argument_aval, is_a
+from funcgrad.watched import catches
 
-__all__ = ["Recorded", "Seen", "Static", "as_tuple"]
+__all__ = ["Recorded", "Static", "as_tuple"]
 
 
 def as_tuple(x: Any) -> tuple[Any, ...]:
@@ -62,13 +64,6 @@ class Static:
         return fixed, traced, {k: v for k, v in kwargs.items() if k not in self.names}
 
 
-def _told_apart(value: Any) -> Any:
-    """A static value with its type: 1, 1.0 and True are equal, as 0.0 and -0.0, and yet give different programs."""
-    if type(value) in (tuple, frozenset):
-        return type(value), type(value)(map(_told_apart, value))
-    return type(value), repr(value) if type(value) in (float, complex) else value, value
-
-
 def _argument(fun: Any, fixed: Iterable[Any], traced: Sequence[Any], named: dict[str, Any], i: int) -> str:
     """What leaf `i` of the traced arguments is called."""
     path = tree.leaves_with_path((tuple(traced), named))[i][0]
@@ -79,34 +74,22 @@ def _whole(result: Any) -> Any:
     return result
 
 
-_kind_of = attrgetter("shape", "dtype")
-_SEEN = 4  # so many kinds of arguments are recognised without a look into the table of programs
+def _or_as_it_is(run: Callable[..., Any], put: Callable[[Any], Any], fun: Callable[..., Any]) -> Callable[..., Any]:
+    """What runs a program, or where that raises, the function that it was made of: it may catch the exception."""
+
+    def attempt(*leaves: Any) -> Any:
+        with Effects() as effects:
+            try:
+                return put(run(*leaves))
+            except Exception:
+                effects.start_over()
+            return tree.map(own_value, fun(*leaves))
+
+    return attempt
 
 
-class Seen:
-    """Arguments of a kind that has been seen: how to take them apart and recognise them, and what they are run with.
-
-    Attributes:
-        take: the leaves of (args, kwargs), or None if their structure differs.
-        put: the result from its leaves.
-        run: from leaves to leaves; results are nobody else's.
-    """
-
-    __slots__ = ("_classes", "_kinds", "_plain", "put", "run", "take")
-
-    def __init__(self, leaves: list[Any], in_tree: Any, put: Callable[[Any], Any], run: Callable[..., Any]) -> None:
-        self._classes = list(map(type, leaves))
-        self._kinds = [_kind_of(x) for x in leaves if type(x) not in PYTHON_SCALARS]
-        self._plain = len(self._kinds) == len(leaves)
-        self.take, self.put, self.run = compile_take(in_tree, label_of), put, run
-
-    def fits(self, leaves: list[Any]) -> bool:
-        """Whether the leaves have the classes, shapes and dtypes that were seen."""
-        if self._classes != list(map(type, leaves)):
-            return False
-        if self._plain:
-            return self._kinds == list(map(_kind_of, leaves))
-        return self._kinds == [_kind_of(x) for x in leaves if type(x) not in PYTHON_SCALARS]
+_RECENT = 8
+"""So many structures of arguments are compared with those of a call, one after the other."""
 
 
 class Recorded:
@@ -123,10 +106,12 @@ class Recorded:
         guards: whether the function may branch on values.
 
     A function that branches on values has no program. Where it is called on tracers, it is called as it is: they have
-    the values, or raise.
+    the values, or raise. So is one that catches exceptions of operations.
+
+    At most `config.jit_programs` are kept: those that were used last.
     """
 
-    __slots__ = ("branching", "fun", "guards", "lock", "programs", "runner", "seen", "static")
+    __slots__ = ("_forms", "branching", "fun", "guards", "lock", "programs", "recent", "runner", "static")
 
     def __init__(
         self,
@@ -137,60 +122,98 @@ class Recorded:
         guards: bool = True,
     ) -> None:
         self.fun, self.static, self.runner, self.branching, self.guards = fun, static, runner, branching, guards
-        self.programs: dict[Any, Any] = {}  # Program, or what `branching` made
-        self.seen: tuple[Seen, ...] = ()  # the last one first; only where no argument is static
+        self.programs: dict[Any, Kept] = {}
+        self._forms: dict[Any, Form] = {}
+        self.recent: tuple[Form, ...] = ()  # of these, the last one first
         self.lock = allocate_lock()
 
     def call(self, primitive: Primitive, args: Sequence[Any], kwargs: dict[str, Any], **params: Any) -> Any:
         """The function, by its program."""
         fixed, traced, named = self.static.split(args, kwargs)
-        program, leaves, in_tree = self.program(primitive.name, fixed, traced, named)
+        kept, leaves, in_tree, given = self._kept(primitive.name, fixed, traced, named)
+        program = kept.program
+        tracing = current_trace() is not None or any(isinstance(x, Tracer) for x in leaves)
         if not isinstance(program, Program):
-            return self._branch(program, fixed, leaves, in_tree, args, kwargs)
-        traces = current_trace() is not None or any(isinstance(x, Tracer) for x in (*leaves, *program.consts))
-        if self.runner is None or traces:
+            if self.branching is None or tracing:
+                return self.fun(*args, **kwargs)
+        elif self.runner is None or tracing or any(isinstance(x, Tracer) for x in program.consts):
+            if catches(program):
+                return self.fun(*args, **kwargs)
             closed, consts = program.derived.get("closed") or program.derived.setdefault("closed", close(program))
             out = primitive.bind(*consts, *leaves, program=closed, **params)
             return program.out_tree.unflatten([x if isinstance(x, Tracer) else own_value(x) for x in out])
-        run = self.runner(program, self.spans(traced, named))
-        if not fixed and in_tree.num_leaves <= NODE_LIMIT:
-            self.seen = (Seen(leaves, in_tree, compile_put(program.out_tree), run), *self.seen)[:_SEEN]
-        return program.out_tree.unflatten(run(*leaves))
+        run, put = kept.run, kept.put
+        if run is None or put is None:
+            run, put = self._prepare(kept, fixed, in_tree)
+        if in_tree.num_leaves <= NODE_LIMIT:
+            self._note(given, fixed, in_tree, len(args), kept)
+        return put(run(*leaves))
 
-    def _branch(self, run: Any, fixed: Any, leaves: list[Any], in_tree: Any, args: Any, kwargs: Any) -> Any:
-        """Call a function that branches on values."""
-        if self.branching is None or current_trace() is not None or any(isinstance(x, Tracer) for x in leaves):
-            return self.fun(*args, **kwargs)
-        if not fixed and in_tree.num_leaves <= NODE_LIMIT:
-            self.seen = (Seen(leaves, in_tree, _whole, run), *self.seen)[:_SEEN]
-        return run(*leaves)
+    def _prepare(self, kept: Kept, fixed: dict[Any, Any], in_tree: Any) -> tuple[Any, Any]:
+        """How a call comes to its result where nothing is traced."""
+        program = kept.program
+        if not isinstance(program, Program):
+            run, put = program, _whole
+        else:
+            assert self.runner is not None
+            small = program.out_tree.num_leaves <= NODE_LIMIT
+            put = compile_put(program.out_tree) if small else program.out_tree.unflatten
+            if catches(program):  # what is given must still be there for another run
+                run, put = _or_as_it_is(self.runner(program, ()), put, self.flat(fixed, in_tree)), _whole
+            else:
+                run = self.runner(program, self.spans(in_tree))
+        kept.put, kept.run = put, run
+        return run, put
 
-    def spans(self, traced: Sequence[Any], named: dict[str, Any]) -> list[int]:
+    def _note(self, given: list[Any], fixed: dict[Any, Any], in_tree: Any, arguments: int, kept: Kept) -> None:
+        """Let arguments of this form and kind be recognised: the leaves that are `given`, and static ones."""
+        structure, places = full_structure(in_tree, fixed, arguments)
+        name = structure, tuple(places)
+        form = self._forms.get(name) or Form(structure, places)
+        rest, statics = iter(given), dict(zip(places, fixed.values(), strict=True))
+        leaves = [statics[i] if i in statics else next(rest) for i in range(structure.num_leaves)]
+        with self.lock:
+            if any(k is kept for k in self.programs.values()):
+                form = self._forms.setdefault(name, form)
+                form.add(leaves, kept)
+                if form not in self.recent:
+                    self.recent = (form, *self.recent)[:_RECENT]
+
+    @staticmethod
+    def spans(in_tree: Any) -> list[int]:
         """How many leaves each traced argument has, in order."""
-        return [tree.structure(x).num_leaves for x in (*traced, named)]
+        positional, named = in_tree.children()
+        return [child.num_leaves for child in (*positional.children(), named)]
 
     def program(
         self, name: str, fixed: dict[Any, Any], traced: Sequence[Any], named: dict[str, Any]
     ) -> tuple[Any, list[Any], Any]:
         """The program for these arguments, recorded if there is none yet, or what `branching` made of the function
         where it branches on values; the flat traced arguments; their tree."""
-        leaves, in_tree = tree.flatten((tuple(traced), named))
+        kept, leaves, in_tree, _ = self._kept(name, fixed, traced, named)
+        return kept.program, leaves, in_tree
+
+    def _kept(
+        self, name: str, fixed: dict[Any, Any], traced: Sequence[Any], named: dict[str, Any]
+    ) -> tuple[Kept, list[Any], Any, list[Any]]:
+        """What calls with these arguments need; their leaves, converted; their tree; their leaves as given."""
+        given, in_tree = tree.flatten((tuple(traced), named))
+        leaves = list(given)
         for i, x in enumerate(leaves):
             if (type(x) is np.ndarray and x.dtype in NUMBERS) or type(x) in PYTHON_SCALARS:
                 continue
             if not isinstance(x, (Tracer, ShapedArray)):
                 leaves[i] = plain_leaf(x, partial(_argument, self.fun, fixed, traced, named, i), name)
-        key = self.key(fixed, leaves, in_tree)
-        program = self.programs.get(key)
-        if program is None:
-            program = self._record(key, fixed, leaves, in_tree)
-        return program, leaves, in_tree
-
-    @staticmethod
-    def key(fixed: dict[Any, Any], leaves: list[Any], in_tree: Any) -> Any:
-        """By what programs are known: structure, static values, shapes and dtypes, named axes."""
-        statics = tuple((place, _told_apart(value)) for place, value in fixed.items())
-        return in_tree, statics, tuple(map(aval_of, leaves)), axes_in_scope()
+        avals = [argument_aval(x) for x in leaves]
+        statics = tuple((place, told_apart(value)) for place, value in fixed.items())
+        key: Any = in_tree, statics, tuple(avals), axes_in_scope()
+        by_class = key, tuple(map(type, avals))  # where the function asks whether a value is an array of shape ()
+        kept = self.programs.get(key) or self.programs.get(by_class)
+        if kept is None:
+            kept = self._record(key, by_class, fixed, avals, in_tree)
+        else:
+            kept.use()
+        return kept, leaves, in_tree, given
 
     def flat(self, fixed: dict[Any, Any], in_tree: Any) -> Callable[..., Any]:
         """The function as one of flat traced arguments."""
@@ -204,20 +227,34 @@ class Recorded:
 
         return flat
 
-    def _record(self, key: Any, fixed: dict[Any, Any], leaves: list[Any], in_tree: Any) -> Any:
+    def _record(self, key: Any, by_class: Any, fixed: dict[Any, Any], avals: list[ShapedArray], in_tree: Any) -> Kept:
         flat = self.flat(fixed, in_tree)
-        avals = [aval_of(x) for x in leaves]
         name, border = "checkpoint" if self.runner is None else "jit", "again" if self.guards else "error"
         try:
-            program = trace_to_program(flat, avals, name, border)
+            made: Any = record_flat(flat, avals, name, border)
         except Question as question:
             trace = current_trace()
             if trace is not None:
                 trace.forgive(question.error)
             made = _whole if self.branching is None else self.branching(flat, avals)
-            with self.lock:
-                return self.programs.setdefault(key, made)
-        if not any(isinstance(c, Tracer) for c in program.consts):  # those belong to this call alone
-            with self.lock:
-                program = self.programs.setdefault(key, program)
-        return program
+        if isinstance(made, Program) and any(isinstance(c, Tracer) for c in made.consts):
+            return Kept(made)  # those belong to this call alone
+        if not isinstance(made, Program) or made.derived["classes"]:
+            key = by_class
+        with self.lock:
+            kept = self.programs.get(key)
+            if kept is None:
+                kept = self.programs[key] = Kept(made)
+                if len(self.programs) > max(config.jit_programs, 1):
+                    self._forget()
+        return kept
+
+    def _forget(self) -> None:
+        """Forget what was not used for the longest time."""
+        oldest = min(self.programs, key=lambda key: self.programs[key].stamp)
+        kept = self.programs.pop(oldest)
+        for name, form in tuple(self._forms.items()):
+            form.drop(kept)
+            if not form.table:
+                del self._forms[name]
+                self.recent = tuple(f for f in self.recent if f is not form)

@@ -19,6 +19,7 @@ from funcgrad.ir import crosses
 from funcgrad.source import Source, user_source
 from funcgrad.transforms.boundary import argument_name, boundary, check_callable, differentiable_leaf, plain_leaf
 from funcgrad.types import ShapedArray, aval_of, float0, is_a, shape_of
+from funcgrad.watched import depends_on_values
 
 __all__ = ["BatchTrace", "BatchTracer", "vmap"]
 
@@ -93,8 +94,16 @@ class BatchTrace(Trace):
         more = {"axis_name": self.axis_name} if primitive.nested else {}
         try:
             return primitive.batch(values, mine, self.size, **more, **params)
-        except ConcretizationTypeError as error:  # of a function that is the operation's, as one with its own rule
-            raise self.refuse(error)  # noqa: B904
+        except Exception as error:
+            # One example's error is not that of all: a function that catches it goes on for none of them.
+            if isinstance(error, ConcretizationTypeError) or self._depends(primitive, values, mine, params):
+                self.refuse(error)
+            raise
+
+    def _depends(self, primitive: Primitive, values: list[Any], mine: list[bool], params: dict[str, Any]) -> bool:
+        """Whether an operation that has raised would not do so for other values."""
+        avals = [ShapedArray(v.shape[1:], v.dtype) if m else v for v, m in zip(values, mine, strict=True)]
+        return depends_on_values(primitive, avals, params)
 
 
 def vmap(

@@ -1,0 +1,154 @@
+"""Arguments that have been seen: recognised by one comparison, and what they are run with.
+
+A *form* is a structure of arguments, with static ones in certain places. It knows how to take arguments apart, compares
+them with those of the last call, and otherwise looks their kinds up in a table: so calls that take turns with several
+shapes cost little more than calls with one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import count
+from operator import attrgetter, is_
+from typing import Any
+
+from funcgrad._tree_compile import compile_take
+from funcgrad._tree_def import PyTreeDef, label_of
+from funcgrad.types import PYTHON_SCALARS
+
+__all__ = ["Form", "Kept", "full_structure", "told_apart"]
+
+_kind_of = attrgetter("shape", "dtype")
+_now = count().__next__
+
+
+def told_apart(value: Any) -> Any:
+    """A static value with its type: 1, 1.0 and True are equal, as 0.0 and -0.0, and yet give different programs."""
+    if type(value) in (tuple, frozenset):
+        return type(value), type(value)(map(told_apart, value))
+    return type(value), repr(value) if type(value) in (float, complex) else value, value
+
+
+class Kept:
+    """A program, or what runs a function that branches on values, and how a call comes to its result.
+
+    Attributes:
+        program: the one or the other.
+        run: from the flat traced arguments; None until it is called where nothing is traced.
+        put: the result, from what `run` returns.
+        stamp: when it was used last. (Uses one after the other count as one.)
+    """
+
+    __slots__ = ("program", "put", "run", "stamp")
+
+    def __init__(self, program: Any) -> None:
+        self.program = program
+        self.run: Callable[..., Any] | None = None
+        self.put: Callable[[Any], Any] | None = None
+        self.use()
+
+    def use(self) -> None:
+        self.stamp = _now()
+
+
+class _Known:
+    """Arguments of one kind: classes, shapes and dtypes, static values."""
+
+    __slots__ = ("classes", "fixed", "kept", "kinds", "plain")
+
+    def __init__(self, form: Form, leaves: list[Any], kept: Kept) -> None:
+        self.kept, self.classes = kept, list(map(type, leaves))
+        self.fixed = [leaves[i] for i in form.fixed]
+        moving = form.moving(leaves)
+        self.plain = not any(type(x) in PYTHON_SCALARS for x in moving)
+        self.kinds = _kinds(moving)
+
+
+def _kinds(leaves: list[Any]) -> list[Any]:
+    return [_kind_of(x) for x in leaves if type(x) not in PYTHON_SCALARS]
+
+
+class Form:
+    """A structure of arguments.
+
+    Attributes:
+        take: the leaves of (args, kwargs), static arguments among them, or None if their structure differs.
+        fixed: which of these are static.
+        last: the kind that was recognised last.
+        table: all kinds.
+    """
+
+    __slots__ = ("_rest", "fixed", "last", "table", "take")
+
+    def __init__(self, structure: PyTreeDef, fixed: Sequence[int]) -> None:
+        self.take, self.fixed = compile_take(structure, label_of), tuple(fixed)
+        self._rest = [i for i in range(structure.num_leaves) if i not in self.fixed]
+        self.table: dict[Any, _Known] = {}
+        self.last: _Known | None = None
+
+    def moving(self, leaves: list[Any]) -> list[Any]:
+        """The leaves that are not static."""
+        return [leaves[i] for i in self._rest] if self.fixed else leaves
+
+    def find(self, leaves: list[Any]) -> Kept | None:
+        """What arguments with these leaves are run with; None if their kind has not been seen."""
+        last = self.last
+        if last is not None and last.classes == list(map(type, leaves)):
+            moving = leaves
+            if self.fixed:
+                if not all(map(is_, last.fixed, [leaves[i] for i in self.fixed])):
+                    return self._look(leaves)
+                moving = [leaves[i] for i in self._rest]
+            if last.kinds == (list(map(_kind_of, moving)) if last.plain else _kinds(moving)):
+                return last.kept
+        return self._look(leaves)
+
+    def _look(self, leaves: list[Any]) -> Kept | None:
+        try:
+            known = self.table.get(self.key(leaves))
+        except (TypeError, AttributeError):  # not hashable, or no array: that is for others to say
+            return None
+        if known is None:
+            return None
+        self.last = known
+        known.kept.use()
+        return known.kept
+
+    def key(self, leaves: list[Any]) -> Any:
+        """By what the kind of leaves is known."""
+        fixed = tuple([told_apart(leaves[i]) for i in self.fixed])
+        return tuple(map(type, leaves)), tuple(_kinds(self.moving(leaves))), fixed
+
+    def add(self, leaves: list[Any], kept: Kept) -> None:
+        """Note what leaves of this kind are run with."""
+        known = _Known(self, leaves, kept)
+        self.table[self.key(leaves)] = known
+        self.last = known
+
+    def drop(self, kept: Kept) -> None:
+        """Forget what is run with this."""
+        self.table = {key: known for key, known in self.table.items() if known.kept is not kept}
+        if self.last is not None and self.last.kept is kept:
+            self.last = None
+
+
+def full_structure(in_tree: PyTreeDef, fixed: dict[Any, Any], arguments: int) -> tuple[PyTreeDef, list[int]]:
+    """The structure of all (args, kwargs), of which `in_tree` has those that are not static; where these are leaves."""
+    if not fixed:
+        return in_tree, []
+    leaf = PyTreeDef.from_node(None)
+    positional, named = in_tree.children()
+    rest = iter(positional.children())
+    args = [leaf if i in fixed else next(rest) for i in range(arguments)]
+    names = named.node_data()
+    kwargs: dict[str, PyTreeDef] = dict(zip(names[1] if names else (), named.children(), strict=True))
+    kwargs |= {k: leaf for k in fixed if isinstance(k, str)}
+    keys = sorted(kwargs)
+    every = [*zip(range(arguments), args, strict=True), *((k, kwargs[k]) for k in keys)]
+    at, starts = 0, {}
+    for place, structure in every:
+        starts[place] = at
+        at += structure.num_leaves
+    row = PyTreeDef.from_node((tuple, None), args)
+    whole = PyTreeDef.from_node((tuple, None), [row, PyTreeDef.from_node((dict, keys), [kwargs[k] for k in keys])])
+    return whole, [starts[place] for place in fixed]
