@@ -411,7 +411,7 @@ def test_what_warns_or_raises_is_left() -> None:
 def test_bodies_are_optimised_once() -> None:
     def f(x: Any) -> Any:
         def step(c: Any, _: Any) -> Any:
-            return lax.scan(lambda d, _: (fg.jit(np.sin)(d * 1.0) + 0, None), c, None, length=3)[0], None
+            return lax.scan(lambda d, _: (fg.jit(np.sin)(d * 1.0) + -0.0, None), c, None, length=3)[0], None
 
         return lax.scan(step, x, None, length=2)[0] + lax.while_loop(
             lambda s: fg.jit(np.sum)(s * 1.0) < 2, lambda s: s * 1.0 + fg.jit(np.cos)(s), x

@@ -14,7 +14,7 @@ import numpy as np
 from funcgrad.executor.executable import Executable
 from funcgrad.executor.guard_nodes import Nodes, is_text, put_text, unlike_text
 from funcgrad.executor.guard_tree import Leaf, Node, Test
-from funcgrad.executor.lower_scalar_code import ScalarCode, all_equations, constant
+from funcgrad.executor.lower_scalar_code import ScalarCode, all_equations, constant, few
 from funcgrad.executor.lower_scalars import counts
 from funcgrad.executor.step import Bindings, tuple_text
 from funcgrad.ir import Atom, Program
@@ -33,7 +33,7 @@ def write_tree(nodes: Nodes, runs: list[int], missed: Any, plain: Callable[..., 
     programs: dict[int, Program] = {}
     for node in nodes.tree.walk():
         program = programs[id(node)] = optimise(nodes.program(node)[0])
-        if not are_few(program) or (node.test is not None and node.test.kind not in ("bool", "int", "float")):
+        if not are_few(program) or (node.test is not None and not _can_ask(nodes, node.test)):
             return None
     if not pays(nodes.tree.inputs, list(programs.values())):
         return None
@@ -46,6 +46,11 @@ def write_tree(nodes: Nodes, runs: list[int], missed: Any, plain: Callable[..., 
     source = "\n".join([f"def run({arguments}):", "    try:", *code.lines, *failed]) + "\n"
     root = Program((), (), nodes.tree.inputs, (), ())
     return Executable(root, source, [None] * source.count("\n"), code.bindings, 0)
+
+
+def _can_ask(nodes: Nodes, test: Test) -> bool:
+    """Whether what a guard asks for is one of the numbers that are written out."""
+    return test.kind in ("bool", "int", "float") and few(nodes.shared.atom(test.var), 1)
 
 
 class _Writer:

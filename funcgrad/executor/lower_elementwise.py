@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.executor.step import INTO, OWN, SCALAR, Bindings, Step, is_scalar, lowers
+from funcgrad.executor.step import INTO, OWN, SCALAR, Bindings, Step, fits, is_scalar, lowers
 from funcgrad.ir import Atom, Equation, Literal
 from funcgrad.types import ShapedArray, loop_dtypes
 
@@ -47,10 +47,7 @@ def _arguments(eqn: Equation, bindings: Bindings, dtypes: Any) -> list[str | Non
     """The names of constant operands; None for the others, and for Python ints that only comparisons can do with."""
 
     def name(x: Atom, dtype: Any) -> str | None:
-        try:
-            return bindings.constant(x.value, dtype) if isinstance(x, Literal) else None
-        except OverflowError:
-            return None
+        return bindings.constant(x.value, dtype) if isinstance(x, Literal) and fits(x, dtype) else None
 
     return [name(x, dtype) for x, dtype in zip(eqn.inputs, dtypes, strict=False)]
 
@@ -91,7 +88,7 @@ def lower_ufunc(eqn: Equation, bindings: Bindings) -> Step | None:
     if ufunc in _BY_ARRAY and _LEAST <= out.aval.size <= _MOST and out.aval.dtype.kind in "iuf":
         shape = out.aval.shape
         constants = [
-            bindings.filled(x.value, shape, out.aval.dtype) if x.is_literal else name
+            bindings.filled(x.value, shape, out.aval.dtype) if name is not None else None
             for x, name in zip(eqn.inputs, constants, strict=True)
         ]
     function = bindings.name(ufunc, ufunc.__name__)

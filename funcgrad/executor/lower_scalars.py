@@ -72,6 +72,10 @@ class Scalar:
         return _scalar(other) * self
 
 
+_NOTHING = Scalar("0.0")
+"""The zeros beside what is placed somewhere (`PLACE`)."""
+
+
 def _scalar(x: Any) -> Scalar:
     return x if isinstance(x, Scalar) else Scalar(repr(x))
 
@@ -192,8 +196,8 @@ def _each(text: str, ins: list[np.ndarray]) -> np.ndarray:
 
 
 def _sum(x: Scalar, y: Scalar) -> Scalar:
-    """x + y; a sum with zero is not computed (it may have the other sign where it is zero, as in `passes.algebra`)."""
-    return y if x.text == "0.0" else x if y.text == "0.0" else x + y
+    """x + y; not where one is a zero that a primitive has put in, as if the other was written over it."""
+    return y if x is _NOTHING else x if y is _NOTHING else x + y
 
 
 def _array(x: Any, dtype: np.dtype[Any]) -> np.ndarray:
@@ -201,5 +205,7 @@ def _array(x: Any, dtype: np.dtype[Any]) -> np.ndarray:
     given = np.asarray(x, object)
     out = np.empty(given.shape, object)
     for at in np.ndindex(out.shape):
-        out[at] = given[at] if isinstance(given[at], Scalar) else Scalar(repr(dtype.type(given[at]).item()))
+        x = given[at]
+        nothing = dtype.kind == "f" and not isinstance(x, Scalar) and x == 0
+        out[at] = x if isinstance(x, Scalar) else _NOTHING if nothing else Scalar(repr(dtype.type(x).item()))
     return out

@@ -24,7 +24,7 @@ import numpy as np
 
 from funcgrad.executor.sincos import sincos
 from funcgrad.executor.spaces import WRITERS, Fit, Layout, is_reduction
-from funcgrad.executor.step import tuple_text
+from funcgrad.executor.step import fits, tuple_text
 from funcgrad.executor.tile_code import TileCode
 from funcgrad.ir import Atom, Equation, Literal, Var
 from funcgrad.ops.math import COMPLEX, IMAG, MUL, REAL, SELECT, TIE_SHARE, UFUNCS
@@ -55,8 +55,10 @@ def _ufunc(code: TileCode, eqn: Equation, fit: Fit) -> None:
     assert ufunc is not None
     given = [weak_type(x.aval.dtype) if x.aval.weak else x.aval.dtype for x in eqn.inputs]
     loop: Sequence[Any] = ufunc.resolve_dtypes((*(np.dtype(bool) if d is bool else d for d in given), None))
-    if ufunc in _COMPARE and loop[0].kind in "iu":  # a Python int may be out of range: the ufunc knows what to do
-        loop = [None if x.aval.weak and not x.is_literal else d for x, d in zip(eqn.inputs, loop, strict=False)]
+    loop = [d if fits(x, d) else None if x.aval.weak else x.aval.dtype for x, d in zip(eqn.inputs, loop, strict=False)]
+    if ufunc in _COMPARE and loop[0] is not None and loop[0].kind in "iu":
+        # A Python int may be out of range: the ufunc knows what to do.
+        loop = [None if x.aval.weak and not x.is_literal else d for x, d in zip(eqn.inputs, loop, strict=True)]
     ins = [code.operand(x, layout, d) for x, layout, d in zip(eqn.inputs, fit.operands, loop, strict=False)]
     (var,) = eqn.outputs
     power = _small_power(eqn)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.core import Primitive
-from funcgrad.ir import Atom, Equation
+from funcgrad.ir import Atom, Equation, Literal
 from funcgrad.types import ShapedArray
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Kernel",
     "Step",
     "calls",
+    "fits",
     "is_scalar",
     "lowering_of",
     "lowers",
@@ -190,6 +191,18 @@ def tuple_text(xs: Sequence[Any]) -> str:
     """A tuple as source text."""
     inner = ", ".join(map(str, xs))
     return f"({inner},)" if len(xs) == 1 else f"({inner})"
+
+
+def fits(atom: Atom, dtype: np.dtype[Any]) -> bool:
+    """Whether an operand may be brought to the dtype of a ufunc's loop beforehand.
+
+    Logical functions take any number for a truth value, and a Python int may be out of range: there the ufunc itself is
+    to convert it, or to raise.
+    """
+    if isinstance(atom, Literal) and type(atom.value) is int and dtype.kind in "biu":
+        info = np.iinfo(np.int64 if dtype.kind == "b" else dtype)
+        return info.min <= atom.value <= info.max
+    return atom.aval.weak or np.can_cast(atom.aval.dtype, dtype, "same_kind")
 
 
 def is_scalar(atom: Atom) -> bool:

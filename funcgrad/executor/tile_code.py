@@ -162,10 +162,9 @@ class TileCode:
             return name.replace("a", "x") if self.space.tiled(layout) else name
         if isinstance(root, Var):
             return self._env[root]
-        try:
-            return self.bindings.constant(root.value, dtype)
-        except OverflowError:  # a Python int that the dtype does not hold, which comparisons can do with
+        if dtype is None and type(root.value) is int:  # for the ufunc to convert
             return repr(root.value)
+        return self.bindings.constant(root.value, dtype)
 
     def extent(self, x: Atom, layout: Layout) -> tuple[int, ...]:
         """The shape that an operand has in a tile."""

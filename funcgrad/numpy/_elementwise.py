@@ -108,7 +108,18 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
         return np.nonzero(condition)
     if x is None or y is None:
         raise ValueError("where takes a condition alone, or a condition and both x and y")
-    return SELECT.bind(operand(condition), operand(x), operand(y))
+    x, y = operand(x), operand(y)
+    return SELECT.bind(operand(condition), _cast_int(x, y), _cast_int(y, x))
+
+
+def _cast_int(x: Any, other: Any) -> Any:
+    """A Python int beside an array of integers as one of these: `where` wraps it around, as a cast does."""
+    if not (type(x) is int or (is_a(x, Tracer) and x.weak and x.dtype.kind == "i")):
+        return x
+    dtype = dtype_of(other)
+    if dtype.kind not in "iu" or is_weak(other):
+        return x
+    return (array_operand(x) if is_a(x, Tracer) else np.asarray(x)).astype(dtype)[()]
 
 
 @implements(np.select)
@@ -125,11 +136,24 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
 @implements(np.clip)
 def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
     """Limit the elements to an interval; the derivative is 1 inside, 0 outside, and halves at an end."""
+    x = array_operand(a)
     low, high = (a_min if min is None else min), (a_max if max is None else max)
-    out = operand(a)
-    if low is not None:
-        out = np.maximum(out, low)
-    return out if high is None else np.minimum(out, high)
+    if x.dtype.kind in "iu":  # a Python int beyond the range is no limit
+        info = np.iinfo(x.dtype)
+        low = None if type(low) is int and low <= info.min else low
+        high = None if type(high) is int and high >= info.max else high
+    if low is None and high is None:
+        return np.positive(x)
+    if low is None or high is None:
+        return np.maximum(x, low) if high is None else np.minimum(x, high)
+    low, high = operand(low), operand(high)
+    dtype = ufunc_dtypes(_CLIP, tuple(map(aval_of, (x, low, high))))[0]
+    if x.dtype != dtype:
+        x = x.astype(dtype)
+    return np.minimum(np.maximum(x, low), high)
+
+
+_CLIP: np.ufunc = np._core.umath.clip  # type: ignore[attr-defined]  # decides about the dtype of all three together
 
 
 @implements(np.round, np.around)

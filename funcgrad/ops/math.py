@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.errors import DTypeError
 from funcgrad.ops.constant import CONSTANT
 from funcgrad.ops.rules import ZERO, elementwise
 from funcgrad.ops.scalar import ScalarForm
@@ -300,7 +301,7 @@ _UNARY = {
         "fabs", np.fabs, lambda g, o, x: g * np.sign(x), total=True, cost=(1.6, 1.9), scalar=math.fabs
     ),
     np.conjugate: elementwise("conj", np.conjugate, lambda g, o, x: np.conjugate(g), total=True, linear="all"),
-    np.square: elementwise("square", np.square, lambda g, o, x: g * (2 * x), total=True, scalar="{0} * {0}"),
+    np.square: elementwise("square", np.square, lambda g, o, x: (2 * g) * x, total=True, scalar="{0} * {0}"),
     np.reciprocal: elementwise("reciprocal", np.reciprocal, lambda g, o, x: -g * (o * o), scalar="1.0 / {}"),
     np.sqrt: elementwise("sqrt", np.sqrt, lambda g, o, x: g * (0.5 / o), scalar=math.sqrt),
     np.cbrt: elementwise("cbrt", np.cbrt, lambda g, o, x: g / (3 * (o * o)), cost=_DEAR),
@@ -347,11 +348,14 @@ def _real_dtype(x: ShapedArray) -> np.dtype[Any]:
 
 
 def _complex_dtype(re: ShapedArray, im: ShapedArray) -> np.dtype[Any]:
+    if "c" in (re.dtype.kind, im.dtype.kind):
+        raise DTypeError("the parts of a complex number are real; take numpy.real of the operands")
     return np.result_type(result_dtype(re, im), np.complex64)
 
 
 def _complex(re: Any, im: Any) -> Any:
-    out = np.empty(np.broadcast_shapes(np.shape(re), np.shape(im)), np.result_type(re, im, np.complex64))
+    dtype = _complex_dtype(aval_of(re), aval_of(im))
+    out = np.empty(np.broadcast_shapes(np.shape(re), np.shape(im)), dtype)
     out.real, out.imag = re, im
     return out
 

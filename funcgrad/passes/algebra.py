@@ -1,7 +1,8 @@
 """Algebra: operations that have cheaper equals, by a table of rewrite rules.
 
-The rules stand in `algebra_arithmetic`, `algebra_shape` and `algebra_sums`; each says its formula. Results are the same
-to rounding: NaN, infinities and the signs of zeros stay, save that a sum that is zero may have the other sign.
+The rules stand in `algebra_arithmetic`, `algebra_shape` and `algebra_sums`; each says its formula, and
+`exact` for which dtypes it holds. Results are the same bit for bit, with the exceptions that the rules for sums,
+products of matrices and small powers name.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from funcgrad.core import Primitive
 from funcgrad.ir import Atom, Equation, Literal
 from funcgrad.ops.math import ADD
 from funcgrad.ops.shape import BROADCAST_TO, CONCATENATE, PLACE, RESHAPE, SLICE, SPLIT, TRANSPOSE
+from funcgrad.passes.exact import passes_unchanged
 from funcgrad.passes.simplifier import Rule, Simplifier
 from funcgrad.types import broadcast_shapes
 
@@ -47,9 +48,9 @@ def _without_broadcast(s: Simplifier, eqn: Equation) -> Atom | None:
     if s.spread.isdisjoint(eqn.inputs):
         return None
     ins = [_unspread(s, a) for a in eqn.inputs]
-    if all(a is b for a, b in zip(ins, eqn.inputs, strict=True)):
-        return None
     out = eqn.outputs[0].aval
+    if not out.size or all(a is b for a, b in zip(ins, eqn.inputs, strict=True)):
+        return None  # of no elements nothing is computed, which might raise or warn
     kept = [_as_strong(a, b) for a, b in zip(ins, eqn.inputs, strict=True)]
     shape = broadcast_shapes(*(a.aval.shape for a in kept))
     found = s.emit(eqn.primitive, *kept, **eqn.params)
@@ -271,9 +272,15 @@ def _flat(s: Simplifier, eqn: Equation, axis: int) -> Atom | None:
     parts: list[Any] = []
     for a in eqn.inputs:
         made = s.maker(a, CONCATENATE)
-        inside = made is not None and made.params["axis"] == axis and s.once(a)
+        inside = made is not None and made.params["axis"] == axis and s.once(a) and _converts_alike(made, eqn)
         parts += made.inputs if made is not None and inside else (a,)
     return s.emit(CONCATENATE, *parts, axis=axis) if len(parts) > len(eqn.inputs) else None
+
+
+def _converts_alike(inner: Equation, outer: Equation) -> bool:
+    """Whether arrays that are joined by way of a dtype are what they are joined at once."""
+    via, dtype = inner.outputs[0].aval.dtype, outer.outputs[0].aval.dtype
+    return via == dtype or all(passes_unchanged(x.aval.dtype, via, dtype) for x in inner.inputs)
 
 
 SHAPE: dict[Primitive, tuple[Rule, ...]] = {

@@ -14,9 +14,10 @@ from funcgrad.core import Primitive
 from funcgrad.executor.tiles import tuning
 from funcgrad.ir import Atom, Equation
 from funcgrad.ops.contract import DOT_GENERAL
-from funcgrad.ops.math import MUL, UFUNCS
-from funcgrad.ops.reduce import REDUCE_SUM
+from funcgrad.ops.math import ADD, MUL, SUB, UFUNCS
+from funcgrad.ops.reduce import REDUCE_PROD, REDUCE_SUM
 from funcgrad.ops.shape import BROADCAST_TO, CONVERT, RESHAPE, TRANSPOSE
+from funcgrad.passes.exact import holds
 from funcgrad.passes.simplifier import Rule, Simplifier
 
 __all__ = ["REDUCTION", "SUMS"]
@@ -38,12 +39,16 @@ def _reduce(s: Simplifier, eqn: Equation, x: Atom, axes: Axes) -> Atom:
 
 
 def _over_single(s: Simplifier, eqn: Equation) -> Atom | None:
-    """Over axes of size 1, or none"""
+    """Over axes of size 1, or none; a sum begins with 0.0, to which -0.0 is added, a complex product with 1 + 0j"""
     (x,) = eqn.inputs
+    out = eqn.outputs[0].aval
     axes = eqn.params["axes"]
-    if x.aval.dtype != eqn.outputs[0].aval.dtype or any(x.aval.shape[i] != 1 for i in axes) or not x.aval.size:
+    if x.aval.dtype != out.dtype or any(x.aval.shape[i] != 1 for i in axes) or not x.aval.size:
         return None
-    return s.emit(RESHAPE, x, shape=eqn.outputs[0].aval.shape)
+    if eqn.primitive is REDUCE_PROD and out.dtype.kind == "c":
+        return None
+    x = s.emit(RESHAPE, x, shape=out.shape)
+    return s.emit(ADD, x, 0.0) if eqn.primitive is REDUCE_SUM and out.dtype.kind in "fc" else x
 
 
 def _of_reduction(s: Simplifier, eqn: Equation) -> Atom | None:
@@ -101,21 +106,23 @@ def _of_broadcast(s: Simplifier, eqn: Equation) -> Atom | None:
     inner = tuple(i - lead for i in axes if i >= lead)
     left = s.emit(eqn.primitive, source, axes=inner, keepdims=True) if inner else source
     if eqn.primitive is REDUCE_SUM:
-        if out.dtype.kind not in "fiu":
+        times = math.prod(x.aval.shape[i] for i in spread)
+        if out.dtype.kind not in "fiu" or not holds(out.dtype, times):
             return None
-        left = s.emit(MUL, left, math.prod(x.aval.shape[i] for i in spread))
+        left = s.emit(MUL, left, times)
     # What is left has size 1 along the reduced axes; other axes may still have to be broadcast.
     kept = tuple(1 if i in axes else n for i, n in enumerate(x.aval.shape))
     return s.emit(RESHAPE, s.emit(BROADCAST_TO, left, shape=kept), shape=out.shape)
 
 
 def _sum_of_negatives(s: Simplifier, eqn: Equation) -> Atom | None:
-    """Σ(-x) = -Σx"""
+    """Σ(-x) = 0 - Σx: a sum begins with 0.0, and is never -0.0"""
     (x,) = eqn.inputs
     made = s.maker(x, _NEG)
-    if made is None or not s.once(x) or x.aval.dtype != eqn.outputs[0].aval.dtype or x.aval.dtype.kind not in "fci":
+    if made is None or not s.once(x) or x.aval.dtype != eqn.outputs[0].aval.dtype or x.aval.dtype.kind not in "fciu":
         return None
-    return s.emit(_NEG, s.emit(REDUCE_SUM, made.inputs[0], **eqn.params))
+    total = s.emit(REDUCE_SUM, made.inputs[0], **eqn.params)
+    return s.emit(_NEG, total) if x.aval.dtype.kind in "iu" else s.emit(SUB, 0.0, total)
 
 
 def _sum_of_products(s: Simplifier, eqn: Equation) -> Atom | None:
