@@ -202,7 +202,9 @@ program_case(
     of(real, 2),
 )
 program_case("cond", lambda i, x: lax.switch(i, [np.sin, np.cos, lambda a: a**2], x), of(integer), of(real, 2))
-program_case("quiet", lambda ps, x: fg.vmap(lambda p: lax.cond(p, np.sin, np.cos, x))(ps), of(boolean, 3), of(real, 2))
+program_case(
+    "stand_in", lambda ps, x: fg.vmap(lambda p, x: lax.cond(p, np.sin, np.cos, x))(ps, x), of(boolean, 3), of(real, 3)
+)
 program_case("scan", _scan, of(real), of(real, 2), of(real, 3, 2))
 program_case("while", _while, lambda: np.array(5.0) + real(), of(real, 2), of(real, 2))
 

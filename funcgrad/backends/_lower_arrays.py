@@ -106,7 +106,7 @@ def _convert(xp: Any, x: Any, dtype: Any) -> Any:
     return xp.astype(x, getattr(xp, dtype.name))
 
 
-for _name in ("stop_gradient", "name"):
+for _name in ("stop_gradient", "name", "stand_in"):
     _lowers(_name)(lambda xp, x, **params: x)
 
 

@@ -178,16 +178,6 @@ def _elsewhere(backend: Backend, program: DeviceProgram) -> Run:
     return lambda *args: [backend.asarray(np.asarray(y)) for y in program(*map(backend.to_numpy, args))]
 
 
-def _quiet(compiler: _Compiler, eqn: Equation) -> tuple[Run, int]:
-    block = compiler.block(eqn.params["program"])
-
-    def run(*args: Any) -> Sequence[Any]:
-        with np.errstate(all="ignore"):  # for backends that compute with NumPy
-            return block(*args)
-
-    return run, block.peak
-
-
 def _cond(compiler: _Compiler, eqn: Equation) -> tuple[Run, int]:
     blocks = [compiler.block(p) for p in eqn.params["branches"]]
     to_numpy = compiler.backend.to_numpy
@@ -266,7 +256,6 @@ def _while_transpose(compiler: _Compiler, eqn: Equation) -> tuple[Run, int]:
 
 _CONTROL: dict[str, Callable[[_Compiler, Equation], tuple[Run, int]]] = {
     "jit": _call,
-    "quiet": _quiet,
     "cond": _cond,
     "scan": _scan,
     "while": _while,

@@ -1,31 +1,35 @@
 """`cond` and `switch`: one of several branches, chosen by a value.
 
 Where the value is known (also while a gradient is recorded) the branch is simply called. Otherwise the branches are
-recorded as programs, and `cond` is one operation; under `vmap` with a different choice for each example all branches
-run, and the results are selected.
+recorded as programs, and `cond` is one operation. Under `vmap` with a choice for each example, each branch that anyone
+takes is run for all examples, with stand-ins for those that do not take it (`stand_in.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.capture import own_leaves
 from funcgrad.control.programs import joint_programs
-from funcgrad.core import Tracer
+from funcgrad.control.stand_in import Axis, known, one_by_one, selected, stand_ins, taker
 from funcgrad.ir import Program, eval_program
 from funcgrad.ops.rules import declare
 from funcgrad.transforms.boundary import boundary, check_callable, plain_leaf
 from funcgrad.transforms.call import (
+    CALL,
     batch_program,
+    cached,
+    call_program,
     cotangents,
     interleave,
     lift_consts,
-    quietly,
     record_program,
+    replay,
     reverse_programs,
     tangent_program,
 )
@@ -62,18 +66,18 @@ def _forward(ins: Sequence[Any], wanted: Sequence[bool], branches: Branches) -> 
     splits = [reverse_programs(b, tuple(wanted[1:])) for b in branches]
     n = splits[0].outputs
     # Each branch returns room for the residuals of all, and fills its own.
-    kept_avals = [s.forward.out_avals[n:] for s in splits]
-    padded = [_pad(s.forward, n, kept_avals, i) for i, s in enumerate(splits)]
-    results = _bind(index, args, padded)
+    forward = [s.computing() for s in splits]
+    kept_avals = [p.out_avals[n:] for p in forward]
+    results = _bind(index, args, [_pad(p, n, kept_avals, i) for i, p in enumerate(forward)])
     return tuple(results[:n]), tuple(results[n:])
 
 
 def _pad(program: Program, n: int, kept: Sequence[Sequence[ShapedArray]], mine: int) -> Program:
     def fun(*xs: Any) -> list[Any]:
-        results = eval_program(program, xs)
+        results = replay(program, xs)
         out = results[:n]
         for i, avals in enumerate(kept):
-            out += results[n:] if i == mine else [np.broadcast_to(a.dtype.type(0), a.shape) for a in avals]
+            out += results[n:] if i == mine else map(_zeros, avals)
         return out
 
     return record_program(program.in_avals, fun)
@@ -82,44 +86,110 @@ def _pad(program: Program, n: int, kept: Sequence[Sequence[ShapedArray]], mine: 
 def _backward(
     kept: Any, ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], branches: Branches
 ) -> list[Any]:
+    """Residuals that are operands are not among those `kept`."""
     splits = [reverse_programs(b, tuple(wanted[1:])) for b in branches]
     cts = cotangents(ct, out)
-    sizes = [len(s.forward.outputs) - s.outputs for s in splits]
-    avals = [aval_of(x) for x in (*kept, *cts)]
-    chosen = [_choose(s.backward, sum(sizes[:i]), sizes[i], len(kept), avals) for i, s in enumerate(splits)]
-    grads = iter(_bind(ins[0], [*kept, *cts], chosen))
+    index, *args = ins
+    used = sorted({o for s in splits for o in s.origins() if o is not None})
+    operands = [*kept, *(args[o] for o in used), *cts]
+    avals = list(map(aval_of, operands))
+    chosen: list[Program] = []
+    start = 0
+    for s in splits:
+        places: list[int] = []
+        for o in s.origins():
+            places.append(start if o is None else len(kept) + used.index(o))
+            start += o is None
+        places += range(len(operands) - len(cts), len(operands))
+        chosen.append(_reading(s.backward, places, avals))
+    grads = iter(_bind(index, operands, chosen))
     return [None, *(next(grads) if w else None for w in wanted[1:])]
 
 
-def _choose(backward: Program, start: int, size: int, n: int, avals: Sequence[ShapedArray]) -> Program:
-    return record_program(avals, lambda *xs: eval_program(backward, [*xs[start : start + size], *xs[n:]]))
+def _reading(program: Program, places: Sequence[int], avals: Sequence[ShapedArray]) -> Program:
+    """The program as one that has more inputs, and reads those at these places."""
+    return record_program(avals, lambda *xs: replay(program, [xs[i] for i in places]))
 
 
 def _batch(args: Sequence[Any], batched: Sequence[bool], size: int, axis_name: Any, branches: Branches) -> Any:
     index, *rest = args
-    mapped = [batch_program(b, tuple(batched[1:]), size, axis_name) for b in branches]
     if not batched[0]:
-        return _bind(index, rest, mapped)
-    results = [quietly(b, rest) for b in mapped]  # of what an example did not choose nobody wants to be warned
-    outs: list[Any] = []
-    for options in zip(*results, strict=True):
-        out = options[-1]
-        where = np.reshape(index, (size, *(1,) * (len(shape_of(out)) - 1)))
-        for i in range(len(options) - 2, -1, -1):
-            out = np.where(where == i, options[i], out)
-        outs.append(out)
+        return _bind(index, rest, [batch_program(b, tuple(batched[1:]), size, axis_name) for b in branches])
+    if size == 0:
+        return tuple(_zeros(ShapedArray((0, *a.shape), a.dtype)) for a in branches[0].out_avals)
+    axis = Axis(size, axis_name)
+    if axis.separately(*branches):
+        return one_by_one(COND, args, batched, size, {"branches": branches})
+    is_bool = dtype_of(index).kind == "b"
+    takers = [np.logical_not(index), index] if is_bool else [np.equal(index, i) for i in range(len(branches))]
+    if axis.together(*branches):
+        outs: Any = None
+        for takes, branch in zip(takers, branches, strict=True):
+            new = _run(batch_program(branch, tuple(batched[1:]), size, axis_name), rest)
+            outs = new if outs is None else list(map(partial(selected, takes), new, outs))
+        return tuple(outs)
+    outs = ()
+    for takes, branch in zip(takers, branches, strict=True):
+        outs = _Taken(branch, tuple(batched[1:]), size, axis_name)(takes, rest, outs)
     return tuple(outs)
 
 
+def _run(program: Program, args: Sequence[Any]) -> Sequence[Any]:
+    return call_program(program, args, CALL, {"name": "branch"})
+
+
+def _zeros(aval: ShapedArray) -> Any:
+    return np.broadcast_to(aval.dtype.type(0), aval.shape)
+
+
+class _Taken(NamedTuple):
+    """A branch for a batch, some of whose examples may take it."""
+
+    branch: Program
+    batched: tuple[bool, ...]
+    size: int
+    axis_name: Any
+
+    def __call__(self, takes: Any, rest: Sequence[Any], outs: Sequence[Any]) -> Sequence[Any]:
+        """`outs` with the results of the examples that take the branch; without `outs` there is anything else."""
+        first, any_does = taker(takes)
+        is_known = known(any_does)
+        if is_known is None:
+            return _bind(any_does, [takes, first, *rest, *outs], self._branches(bool(outs)))
+        if not is_known:
+            return outs
+        if np.all(known(takes)):
+            return _run(self._mapped(), rest)
+        return self._for_takers(takes, first, rest, outs)
+
+    def _mapped(self) -> Program:
+        return batch_program(self.branch, self.batched, self.size, self.axis_name)
+
+    def _for_takers(self, takes: Any, first: Any, rest: Sequence[Any], outs: Sequence[Any]) -> Sequence[Any]:
+        new = _run(self._mapped(), stand_ins(rest, self.batched, takes, first))
+        return list(map(partial(selected, takes), new, outs)) if outs else new
+
+    def _branches(self, given: bool) -> Branches:
+        """Two programs for `takes`, `first`, `rest` and, if `given`, `outs`: nobody takes the branch, somebody does."""
+
+        def make() -> Branches:
+            mapped = self._mapped()
+            n = 2 + len(mapped.inputs)
+            avals = [ShapedArray((self.size,), np.dtype(bool)), ShapedArray((), np.dtype(np.intp)), *mapped.in_avals]
+            avals += mapped.out_avals if given else []
+            made = record_program(
+                avals, lambda takes, first, *xs: self._for_takers(takes, first, xs[: n - 2], xs[n - 2 :])
+            )
+            empty = list(map(_zeros, mapped.out_avals))
+            return record_program(avals, lambda *xs: xs[n:] if given else empty), made
+
+        return cached(self.branch, ("taken", *self[1:], given), make)
+
+
 COND = declare("cond", _impl, _abstract, multiple=True, nested=True, programs=("branches",))
-"""Run `branches[index]` on the other operands."""
+"""Run `branches[index]` on the other operands; the index of two may be a boolean."""
 COND.push, COND.forward, COND.backward, COND.batch = _push, _forward, _backward, _batch
 COND.jvp = lambda tangents, out, ins, **params: _push(ins, tangents, **params)[1]
-
-
-def _known(x: Any) -> Any:
-    """The value of an index or predicate; None if it is abstract."""
-    return x.concrete() if isinstance(x, Tracer) else x
 
 
 @boundary
@@ -138,7 +208,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
         check_callable(b, "switch")
     if shape_of(index) != () or dtype_of(index).kind not in "iu":
         raise TypeError(f"switch: the index must be an integer scalar, got {aval_of(index)}")
-    value = _known(index)
+    value = known(index)
     if value is not None:
         return _call(branches[min(max(int(value), 0), len(branches) - 1)], operands, "switch")
     return _traced(np.clip(index, 0, len(branches) - 1), list(branches), operands, "switch")
@@ -160,10 +230,11 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
         raise TypeError(
             f"cond: the predicate must be a scalar, got {aval_of(pred)}; use np.where for elementwise choice"
         )
-    value = _known(pred)
+    value = known(pred)
     if value is not None:
         return _call(true_fun if value else false_fun, operands, "cond")
-    return _traced(np.not_equal(pred, 0).astype(int), [false_fun, true_fun], operands, "cond")
+    chosen = pred if dtype_of(pred).kind == "b" else np.not_equal(pred, 0)
+    return _traced(chosen, [false_fun, true_fun], operands, "cond")
 
 
 def _call(branch: Callable[..., Any], operands: Sequence[Any], name: str) -> Any:

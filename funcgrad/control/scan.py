@@ -141,13 +141,8 @@ def _taken_apart(program: Program, layout: Layout, wanted: Sequence[bool]) -> tu
 
 def _origins(split: Split, layout: Layout) -> list[int | None]:
     """For each residual the operand that it is, if it is a constant or a slice of an input; else None."""
-    inputs = split.forward.inputs
-    out: list[int | None] = []
-    for atom in split.forward.outputs[split.outputs :]:
-        at = next((i for i, v in enumerate(inputs) if v is atom), None)
-        carried = at is not None and layout.consts <= at < layout.consts + layout.carry
-        out.append(None if carried else at)
-    return out
+    carried = range(layout.consts, layout.consts + layout.carry)
+    return [None if o in carried else o for o in split.origins()]
 
 
 def _forward(ins: Sequence[Any], wanted: Sequence[bool], program: Program, layout: Layout) -> Any:

@@ -11,13 +11,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad.control.programs import scalars
+from funcgrad.control.stand_in import Axis, one_by_one, selected, stand_ins
 from funcgrad.ir import Program, eval_program
 from funcgrad.ops.rules import declare
-from funcgrad.transforms.call import batch_program, cached, close, interleave, quietly, record_program, tangent_program
+from funcgrad.transforms.call import (
+    CALL,
+    batch_program,
+    cached,
+    call_program,
+    close,
+    interleave,
+    record_program,
+    replay,
+    tangent_program,
+)
 from funcgrad.transforms.vjp import zero_like
 from funcgrad.types import ShapedArray, dtype_of, is_inexact, shape_of
 
-__all__ = ["WHILE", "Counts", "batch_loop", "bind_while", "push", "spread", "tangent_loop"]
+__all__ = ["WHILE", "Batch", "Counts", "batch_loop", "bind_while", "push", "spread", "tangent_loop"]
 
 
 class Counts(NamedTuple):
@@ -93,6 +104,19 @@ def push(primals: Sequence[Any], tangents: Sequence[Any], cond: Program, body: P
     return tuple(results[:n]), [next(rest) if is_inexact(x) else None for x in carry]
 
 
+class Batch(NamedTuple):
+    """A loop over a batch: carried are which examples run on, and behind it the values of all; see `batch_loop`."""
+
+    test: Program
+    cond: Program
+    body: Program
+    counts: Counts
+
+    def start(self, of_test: Sequence[Any], carry: Sequence[Any]) -> list[Any]:
+        """The initial values: which examples run at all, and their values."""
+        return [_truth(call_program(self.test, [*of_test, *carry], CALL, {"name": "condition"})[0]), *carry]
+
+
 def batch_loop(
     cond: Program,
     body: Program,
@@ -100,32 +124,36 @@ def batch_loop(
     batched: tuple[Sequence[bool], Sequence[bool]],
     size: int,
     axis_name: Any,
-) -> tuple[Program, Program, Counts]:
+) -> Batch:
     """The loop over a batch: all carried values are batched, and of the constants those that `batched` says. It runs as
-    long as the condition holds of any example; an example whose condition has failed keeps its values. The constants
-    of the condition are constants of the new body too, before its own."""
+    long as the condition holds of any example; one whose condition has failed keeps its values, and the body runs on a
+    stand-in. Constants of the new body are those of the condition and then its own; the new condition has none."""
 
-    def make() -> tuple[Program, Program, Counts]:
+    def make() -> Batch:
         bc, bb = batched
         nc, nb, n = counts.cond, counts.body, len(body.outputs)
         test = batch_program(cond, (*bc, *[True] * n), size, axis_name)
         step = batch_program(body, (*bb, *[True] * n), size, axis_name)
-
-        def going(*xs: Any) -> list[Any]:
-            return [np.any(eval_program(test, xs)[0])]
+        together = Axis(size, axis_name).together(cond, body)  # then the body needs all examples
 
         def advance(*xs: Any) -> list[Any]:
-            tested, bs, ks = xs[:nc], xs[nc : nc + nb], xs[nc + nb :]
-            live = eval_program(test, [*tested, *ks])[0]
-            return [
-                np.where(np.reshape(live, (size, *(1,) * (len(shape_of(k)) - 1))), y, k).astype(dtype_of(k))
-                for y, k in zip(quietly(step, [*bs, *ks]), ks, strict=True)
-            ]
+            of_test, bs, live, ks = xs[:nc], xs[nc : nc + nb], xs[nc + nb], xs[nc + nb + 1 :]
+            flags = (*bb, *[True] * n)
+            used = [*bs, *ks] if together else stand_ins([*bs, *ks], flags, live, np.argmax(live))
+            new = [selected(live, y, k) for y, k in zip(replay(step, used), ks, strict=True)]
+            return [_truth(replay(test, [*of_test, *new])[0]), *new]
 
-        avals = [*test.in_avals[:nc], *step.in_avals]
-        return record_program(test.in_avals, going), record_program(avals, advance), Counts(nc, nc + nb)
+        running = ShapedArray((size,), np.dtype(bool))
+        carried = step.in_avals[nb:]
+        going = record_program([running, *carried], lambda live, *ks: [np.any(live)])
+        avals = [*test.in_avals[:nc], *step.in_avals[:nb], running, *carried]
+        return Batch(test, going, record_program(avals, advance), Counts(0, nc + nb))
 
     return cached(body, ("batch loop", cond, counts, tuple(map(tuple, batched)), size, axis_name), make)
+
+
+def _truth(x: Any) -> Any:
+    return x if dtype_of(x).kind == "b" else np.not_equal(x, 0)
 
 
 def spread(xs: Sequence[Any], batched: Sequence[bool], size: int) -> list[Any]:
@@ -142,10 +170,15 @@ def _batch(
     body: Program,
     counts: Counts,
 ) -> Any:
+    if size and Axis(size, axis_name).separately(cond, body):
+        return one_by_one(WHILE, args, batched, size, {"cond": cond, "body": body, "counts": counts})
     c, b, carry = counts.split(args)
     bc, bb, bk = counts.split(batched)
-    new_cond, new_body, new_counts = batch_loop(cond, body, counts, (bc, bb), size, axis_name)
-    return bind_while(new_cond, new_body, new_counts, [*c, *c, *b, *spread(carry, bk, size)])
+    carry = spread(carry, bk, size)
+    if size == 0:
+        return tuple(carry)
+    loop = batch_loop(cond, body, counts, (bc, bb), size, axis_name)
+    return bind_while(loop.cond, loop.body, loop.counts, [*c, *b, *loop.start(c, carry)])[1:]
 
 
 WHILE = declare("while", _impl, _abstract, multiple=True, nested=True, programs=("cond", "body"))

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from funcgrad.control.stand_in import Axis, one_by_one
 from funcgrad.control.while_ import WHILE, Counts, batch_loop, push, spread, tangent_loop
 from funcgrad.core import Tracer, axes_in_scope
 from funcgrad.ir import Program, crosses, eval_program
@@ -226,13 +229,20 @@ def _transpose_batch(
     counts: Counts,
     wanted: tuple[bool, ...],
 ) -> Any:
+    params = {"cond": cond, "body": body, "counts": counts, "wanted": wanted}
+    if size == 0:
+        outs = _transpose_abstract(*cond.in_avals, *body.in_avals, **params)
+        return tuple(np.zeros((0, *a.shape), a.dtype) for a in outs)
+    if Axis(size, axis_name).separately(cond, body):
+        return one_by_one(WHILE_TRANSPOSE, args, batched, size, params)
     xs, bs = _Operands.of(args, body, counts), _Operands.of(batched, body, counts)
     each = [b or w for b, w in zip(bs.body, wanted, strict=True)]  # every example has its own gradient
     consts = [spread([x], [b], size)[0] if e else x for x, b, e in zip(xs.body, bs.body, each, strict=True)]
-    new_cond, new_body, new_counts = batch_loop(cond, body, counts, (bs.cond, each), size, axis_name)
-    operands = [*xs.cond, *xs.cond, *consts, *spread(xs.carry, bs.carry, size), *spread(xs.cts, bs.cts, size)]
-    new_wanted = (*[False] * counts.cond, *wanted)
-    return _bind_transpose(operands, cond=new_cond, body=new_body, counts=new_counts, wanted=new_wanted)
+    loop = batch_loop(cond, body, counts, (bs.cond, each), size, axis_name)
+    carry = spread(xs.carry, bs.carry, size)
+    operands = [*xs.cond, *consts, *loop.start(xs.cond, carry), *spread(xs.cts, bs.cts, size)]
+    of_body = (*[False] * counts.cond, *wanted)
+    return _bind_transpose(operands, cond=loop.cond, body=loop.body, counts=loop.counts, wanted=of_body)
 
 
 WHILE_TRANSPOSE = declare(

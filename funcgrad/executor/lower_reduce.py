@@ -84,6 +84,13 @@ def _by_product(eqn: Equation, bindings: Bindings) -> Step | None:
     )
 
 
+@lowers("argmax", "argmin")
+def _arg(eqn: Equation, bindings: Bindings) -> Step | None:
+    if eqn.inputs[0].is_literal:
+        return None
+    return Step(eqn, (OWN,), expression=lambda ins, out: f"{ins[0]}.{eqn.primitive.name}({eqn.params['axis']})")
+
+
 def _by_search(eqn: Equation, bindings: Bindings) -> Step | None:
     """The maximum or minimum of each of many short rows: where it is, and then what it is."""
     (x,), (out,) = eqn.inputs, eqn.outputs

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.executor.step import INTO, OWN, VIEW, Bindings, Step, lowers, tuple_text
+from funcgrad.executor.step import INTO, OWN, VIEW, Bindings, Step, is_scalar, lowers, tuple_text
 from funcgrad.ir import Equation
 from funcgrad.ops.rules import PRIMITIVES
 
@@ -71,6 +71,17 @@ def slices_text(start: Any, size: Any, step: Any, shape: Any) -> str:
 def _slice(eqn: Equation, bindings: Bindings) -> Step | None:
     index = slices_text(**eqn.params, shape=eqn.inputs[0].aval.shape)
     return _view(eqn, lambda x: f"{x}[{index}]")
+
+
+@lowers("gather")
+def _row(eqn: Equation, bindings: Bindings) -> Step | None:
+    """One row, by a number that is known when the program runs."""
+    x, *indices = eqn.inputs
+    if eqn.params["axes"] != (0,) or not is_scalar(indices[0]):
+        return None
+    if x.aval.ndim == 1:
+        return Step(eqn, (OWN,), expression=lambda ins, out: f"{ins[0]}[{ins[1]}]")
+    return Step(eqn, (INTO,), lines=lambda ins, outs, temporaries: [f"{outs[0]}[...] = {ins[0]}[{ins[1]}]"])
 
 
 @lowers("place")

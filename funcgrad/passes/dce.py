@@ -15,7 +15,7 @@ from funcgrad.control.while_ import WHILE, Counts
 from funcgrad.core import Primitive
 from funcgrad.ir import Atom, Equation, Program, Var, has_effect
 from funcgrad.passes.rewrite import Env, remade
-from funcgrad.transforms.call import CALL, QUIET
+from funcgrad.transforms.call import CALL
 
 __all__ = ["dce"]
 
@@ -236,7 +236,6 @@ def _operands(
 
 _TRIMS: dict[Primitive, Callable[[Equation, set[Any], Env], Equation | None]] = {
     CALL: _trim_call,
-    QUIET: _trim_call,
     COND: _trim_cond,
     SCAN: _trim_scan,
     WHILE: _trim_while,

@@ -3,16 +3,12 @@
 `call` is a primitive that runs a program: what `jit` becomes in the IR. Its rules transform the program and call the
 result: a tangent program for forward mode, a pair of programs (forward with residuals, backward) for reverse mode, a
 batch program for `vmap`. Each is made once and kept with the program it came from.
-
-`quiet` is a call under which NumPy does not warn of floating-point errors: for results that a selection may discard.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from funcgrad.config import config
 from funcgrad.core import Primitive, axes_in_scope, current_trace, under
@@ -25,11 +21,10 @@ from funcgrad.transforms.jvp import jvp
 from funcgrad.transforms.vjp import record_function, zero_like
 from funcgrad.transforms.vmap import vmap
 from funcgrad.tree import structure
-from funcgrad.types import ShapedArray, aval_of, is_inexact
+from funcgrad.types import ShapedArray, aval_of, dtype_of, is_inexact
 
 __all__ = [
     "CALL",
-    "QUIET",
     "Joint",
     "Split",
     "batch_program",
@@ -45,7 +40,6 @@ __all__ = [
     "joint_program",
     "lift_consts",
     "needed",
-    "quietly",
     "record_program",
     "replay",
     "reverse_programs",
@@ -171,7 +165,13 @@ def batch_program(program: Program, batched: tuple[bool, ...], size: int, axis_n
         ]
         axes = tuple(0 if b else None for b in batched)
         mapped = vmap(lambda *ys: replay(program, ys), axes, axis_name=axis_name, axis_size=size)
-        return record_program(avals, lambda *xs: mapped(*xs))
+
+        def run(*xs: Any) -> list[Any]:
+            # Where a Python scalar was one number for each example, what came of it may have another dtype.
+            dtypes = [a.dtype for a in program.out_avals]
+            return [y if dtype_of(y) == d else y.astype(d) for y, d in zip(mapped(*xs), dtypes, strict=True)]
+
+        return record_program(avals, run)
 
     return cached(program, ("batch", batched, size, axis_name), make)
 
@@ -188,6 +188,17 @@ class Split(NamedTuple):
     forward: Program
     backward: Program
     outputs: int
+
+    def origins(self) -> list[int | None]:
+        """For each residual the number of the input that it is; None if it is computed."""
+        at: dict[Any, int] = {v: i for i, v in enumerate(self.forward.inputs)}
+        return [at.get(a) for a in self.forward.outputs[self.outputs :]]
+
+    def computing(self) -> Program:
+        """The forward program without the residuals that are inputs."""
+        f, n = self.forward, self.outputs
+        made = [a for a, o in zip(f.outputs[n:], self.origins(), strict=True) if o is None]
+        return Program(f.constvars, f.consts, f.inputs, f.equations, [*f.outputs[:n], *made])
 
 
 def reverse_programs(program: Program, wanted: tuple[bool, ...]) -> Split:
@@ -323,24 +334,11 @@ def call_program(program: Program, args: Sequence[Any], like: Primitive, params:
 
 def call_forward(split: Split, ins: Sequence[Any], like: Primitive, name: str, **params: Any) -> tuple[Any, Any]:
     """Call a forward program by a primitive; returns outputs and residuals. Inputs among the last pass by."""
-    forward, n = split.forward, split.outputs
-
-    def make() -> tuple[Program, list[int | None]]:
-        at: dict[Any, int] = {v: i for i, v in enumerate(forward.inputs)}
-        origins = [at.get(a) for a in forward.outputs[n:]]
-        made = [a for a, o in zip(forward.outputs[n:], origins, strict=True) if o is None]
-        outputs = [*forward.outputs[:n], *made]
-        return Program(forward.constvars, forward.consts, forward.inputs, forward.equations, outputs), origins
-
-    program, origins = cached(forward, "without inputs", make)
+    n = split.outputs
+    program, origins = cached(split.forward, "without inputs", lambda: (split.computing(), split.origins()))
     results = call_program(program, ins, like, {"name": name, **params})
     rest = iter(results[n:])
     return tuple(results[:n]), tuple(next(rest) if o is None else ins[o] for o in origins)
-
-
-def quietly(program: Program, args: Sequence[Any]) -> Sequence[Any]:
-    """Run a program whose results may be discarded: floating-point errors in it and in its derivatives do not count."""
-    return call_program(program, args, QUIET, {"name": "branch"})
 
 
 def _push_rule(primitive: Primitive) -> Callable[..., Any]:
@@ -401,11 +399,6 @@ def declare_call(name: str, impl: Callable[..., Any] = _impl, **known: Any) -> P
     return primitive
 
 
-def _quiet_impl(*args: Any, program: Program, name: str) -> tuple[Any, ...]:
-    with np.errstate(all="ignore"):
-        return CALL.impl(*args, program=program, name=name)
-
-
 def its_program(params: dict[str, Any]) -> Callable[[Sequence[ShapedArray]], Program]:
     """The fact `called` of an operation that runs `program`."""
     return lambda avals: params["program"]
@@ -419,7 +412,3 @@ def _called(params: dict[str, Any]) -> Callable[[Sequence[ShapedArray]], Program
 CALL = declare_call("jit", programs=("program",), called=_called)
 """Run `program` on the operands; `name` is for the reader."""
 CALL.forward, CALL.backward = _reverse_rules(CALL)
-
-QUIET = declare_call("quiet", _quiet_impl, programs=("program",))
-"""Run `program` without NumPy's floating-point warnings."""
-QUIET.forward, QUIET.backward = _reverse_rules(QUIET)
