@@ -145,7 +145,7 @@ class Captures:
         if array.base is None:
             self._lock(array)
             return array
-        if array.nbytes > _COPY_LIMIT:
+        if array.nbytes > _COPY_LIMIT and _can_be_freed(array):
             link: Any = array
             while is_a(link, np.ndarray) and id(link) not in self.locked:
                 self._lock(link)
@@ -190,6 +190,19 @@ class Captures:
             return
         if error is None or isinstance(error, (ValueError, TypeError, IndexError)):
             raise CapturedArrayWriteError(_changed(changed[0])) from error
+
+
+def _can_be_freed(array: np.ndarray) -> bool:
+    """Whether NumPy will let a view be made writeable again: not if its memory is that of something else than an array
+    or a buffer."""
+    link: Any = array
+    while is_a(link.base, np.ndarray):
+        link = link.base
+    try:
+        link.flags.writeable = link.flags.writeable
+    except ValueError:
+        return False
+    return True
 
 
 def _mark(array: np.ndarray) -> Any:

@@ -98,13 +98,13 @@ def _numeric(path: tree.KeyPath, x: Any) -> Any:
     traced = hasattr(x, "__array_ufunc__")  # or an ndarray; converting a traced value would fail
     if not traced and not is_a(x, np.generic) and hasattr(x, "__array__"):
         x = np.asarray(x)
-    dtype = getattr(x, "dtype", None) if traced or is_a(x, (np.ndarray, np.generic)) else None
-    if isinstance(dtype, np.dtype) and dtype.kind in "biufc":
-        return x if traced and not is_a(x, np.ndarray) else as_numbers(x, f"ravel_pytree: the leaf {tree.keystr(path)}")
-    got = f"an object of class {type(x).__name__}" if dtype is None else f"of dtype {dtype}"
+    name = f"ravel_pytree: the leaf{f' at {tree.keystr(path)}' if path else ''}"
+    if is_a(x, (np.ndarray, np.generic)):
+        return as_numbers(x, name)
+    if traced and isinstance(getattr(x, "dtype", None), np.dtype):
+        return x
     raise TypeError(
-        f"ravel_pytree: the leaf{f' at {tree.keystr(path)}' if path else ''} is {got}; "
-        "only arrays and scalars of numeric or bool dtype can be raveled"
+        f"{name} is an object of class {type(x).__name__}; only arrays and scalars of numbers and booleans are raveled"
     )
 
 

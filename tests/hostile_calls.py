@@ -57,7 +57,7 @@ BINARY: dict[str, Fun] = {
     "affine": lambda x, y: np.sum(np.tanh(x * y + 1) * y), "solve": lambda x, y: np.linalg.solve(x, y),
     "equal": lambda x, y: x == y, "and": lambda x, y: x & y, "shift": lambda x, y: x << y, "second": lambda x, y: y,
     "both": lambda x, y: {"x": x, "y": y}, "tensordot": lambda x, y: np.tensordot(x, y, 0), "copysign": np.copysign,
-    "interp": lambda x, y: np.interp(x, np.ravel(y), np.ravel(y)), "xlogy": special.xlogy,
+    "interp": lambda x, y: np.interp(x, np.arange(np.size(y)), np.ravel(y)), "xlogy": special.xlogy,
 }  # fmt: skip
 
 # ------------------------------------------------------------------------------------------------------- arguments
@@ -210,7 +210,7 @@ def is_refused(x: Any) -> bool:
         return True
     if isinstance(x, (np.ndarray, np.generic)):
         return x.dtype.kind not in "biufc"
-    if isinstance(x, (list, tuple)):
+    if isinstance(x, (list, tuple, type(None))):
         return any(map(is_refused, tree.leaves(x)))
     return type(x) not in (bool, int, float, complex)
 
@@ -400,7 +400,9 @@ def faults(call: Call) -> list[str]:
     elif error is None and not same(have, want) and call.door not in OPEN:
         found.append(f"gave {short(have)}, for plain arrays {short(want)}")
     if call.value:
-        if error is None and refusal is not None and not lenient(call, refusal):
+        if error is None and refusal is not None:
+            if lenient(call, refusal):
+                return found
             found.append(f"NumPy raises {refusal!r}; got {short(have)}")
         elif error is None and not same(have, value, types=call.door in TYPED):
             found.append(f"NumPy gives {short(value)}; got {short(have)}")

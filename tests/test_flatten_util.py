@@ -68,7 +68,7 @@ def test_ravel_errors() -> None:
             unravel(bad)
     with raises(TypeError, "ravel_pytree: the leaf at ['a'][1] is an object of class str"):
         ravel_pytree({"a": [1, "x"]})
-    with raises(TypeError, "of dtype object"):
+    with raises(TypeError, "has dtype object"):
         ravel_pytree(np.array([None]))
     with raises(TypeError, "does not fit into any NumPy dtype"):
         ravel_pytree([2**70])

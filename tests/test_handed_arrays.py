@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from funcgrad import (
+    at,
     custom_batching,
     custom_gradient,
     custom_jvp,
@@ -201,6 +202,15 @@ def test_nothing_is_copied_that_nobody_else_has() -> None:
     assert id(made[0]) == here and made[1] is not b and made[2] is not b and made[1] is not made[2]
     view = [np.ones(4)[::2]]
     assert own_leaves(view)[0].base is None
+
+
+def test_updates_are_new_arrays() -> None:
+    x, v = np.ones((1, 3)), np.arange(3.0)
+    for index in (0, slice(None), Ellipsis, (0, slice(0, 0)), (slice(None), [0, 1, 2])):
+        for y in (at(x)[index].set(1.0), at(x)[index].add(0.0), at(x)[index].get()):
+            assert y.flags.writeable and not np.shares_memory(x, y)
+    y = at(np.zeros(3))[:].set(v)
+    assert y is not v and not np.shares_memory(y, v)
 
 
 # ------------------------------------------------------------------------------------------------- results

@@ -154,6 +154,27 @@ def test_a_large_array_is_compared_by_samples() -> None:
     assert grad(lambda w: np.sum(w * a))(2.0) == 7e5
 
 
+@pytest.mark.parametrize("writeable", [True, False])
+def test_large_arrays_of_any_origin_are_as_they_were(writeable: bool) -> None:
+    """The lock is taken back: NumPy does not let some views be made writeable again, which are not locked then."""
+    base = np.ones(200_001)
+    arrays = [
+        np.lib.stride_tricks.sliding_window_view(base, 2, writeable=True),
+        np.lib.stride_tricks.as_strided(base, (100, 100_000), (8, 8)),
+        np.frombuffer(bytearray(8 * 200_000)),
+        np.asarray(memoryview(base)),
+        np.broadcast_to(base, (2, base.size)),
+        base[1:],
+        base.reshape(1, -1).T,
+    ]
+    for array in arrays:
+        if not writeable:
+            array.flags.writeable = False
+        before = array.flags.writeable
+        assert grad(lambda w, array=array: np.sum(w * array))(2.0) == np.sum(array)
+        assert array.flags.writeable == before and base.flags.writeable
+
+
 def test_rows_of_a_table() -> None:
     """A view made before its base is captured, and written to afterwards."""
 

@@ -16,6 +16,7 @@ import funcgrad.numpy._dispatch as _dispatch
 import funcgrad.numpy._strict as _strict
 import funcgrad.numpy._writes as _writes
 from funcgrad.aliasing import alias, is_array
+from funcgrad.capture import own_leaves
 from funcgrad.config import hooks
 from funcgrad.core import Primitive, Tracer
 from funcgrad.numpy._contract import matmul
@@ -218,11 +219,11 @@ class At:
 
     def get(self) -> Any:
         """The elements there."""
-        return getitem(self.array, self.index)
+        return own_leaves([getitem(self.array, self.index)])[0]
 
     def set(self, values: Any) -> Any:
         """With `values` there."""
-        return scatter_into(self.array, self.index, values, False)
+        return own_leaves([scatter_into(self.array, self.index, values, False)])[0]
 
     def add(self, values: Any) -> Any:
         """With `values` added there; an index that occurs twice is added to twice."""

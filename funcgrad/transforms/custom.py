@@ -336,6 +336,9 @@ class custom_jvp(_Custom):
             if not (isinstance(result, (tuple, list)) and len(result) == 2):
                 raise TypeError(f"{self.name}: the JVP rule must return (output, output tangent)")
             outs = call.result.of_rule(result[0], "JVP")
+            for x in tree.leaves(result[1]):
+                if not isinstance(x, SymbolicZero) and getattr(x, "dtype", None) != float0:
+                    differentiable_leaf(x, "an output tangent of the JVP rule", self.name)
             for fault in tree.mismatch("output tangent", tree.map(tangent_aval, result[0]), result[1]):
                 raise TypeError(f"{self.name}: the JVP rule's tangent does not match its output: {fault}")
             moves = call.result.treedef.flatten_up_to(result[1])
