@@ -45,7 +45,7 @@ from funcgrad.transforms.vmap import vmap
 from funcgrad.types import ShapedArray, ShapeDtypeStruct, float0
 
 if TYPE_CHECKING:
-    from funcgrad import backends
+    from funcgrad import backends, extend
 
 __version__ = "0.1.0"
 
@@ -73,6 +73,7 @@ __all__ = [
     "debug",
     "errors",
     "eval_shape",
+    "extend",
     "flatten_util",
     "float0",
     "grad",
@@ -103,7 +104,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`funcgrad.backends`, imported when it is asked for."""
-    if name == "backends":
-        return import_module("funcgrad.backends")
+    """`funcgrad.backends` and `funcgrad.extend`, imported when they are asked for."""
+    if name in ("backends", "extend"):
+        return import_module(f"funcgrad.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,23 +5,28 @@
 
 `check_jvp` compares a directional derivative with a central difference along a random direction. `check_vjp` compares
 the pullback with the same difference through the identity ⟨v̄, J v⟩ = ⟨Jᵀ v̄, v⟩. `check_grads` does both, and then the
-same for the derivatives themselves, up to the order asked for.
+same for the derivatives themselves, up to the order asked for. `check_operation` compares all transformations of a
+function with what they stand for: for operations of one's own (`extend`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad.executor.jit import jit
 from funcgrad.transforms.jvp import jvp
+from funcgrad.transforms.make_ir import make_ir
 from funcgrad.transforms.vjp import vjp
+from funcgrad.transforms.vmap import vmap
 from funcgrad.types import dtype_of, is_a, is_inexact, shape_of
 
-__all__ = ["check_grads", "check_jvp", "check_vjp", "tolerance"]
+__all__ = ["check_grads", "check_jvp", "check_operation", "check_vjp", "tolerance"]
 
 _STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
 """The step of the central difference that balances truncation and rounding in double precision."""
@@ -219,3 +224,78 @@ def _inexact_only(f: Callable[..., Any]) -> Callable[..., Any]:
         return [x for x in tree.leaves(f(*args)) if is_inexact(x)]
 
     return g
+
+
+def check_operation(
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    order: int = 2,
+    atol: float | None = None,
+    rtol: float | None = None,
+    seed: int = 0,
+) -> None:
+    """Check a function under all transformations: values, derivatives, batches, and compiled code.
+
+    While it is recorded, differentiated or compiled, `f` must give the values, shapes and dtypes that it gives by
+    itself; its derivatives must be those of differences, compiled ones the same; a batch must give what a loop over
+    its examples gives, whichever arguments have one.
+
+    Args:
+        f: a function of arrays, numbers and pytrees of these, such as an operation of `extend`.
+        args: where to check it; batches are of numbers near by. Try small arrays and large ones (`jit` compiles them
+            otherwise), and such that broadcast.
+        order: the highest order of derivatives.
+        atol, rtol: tolerances; by default they follow from the precision of inputs and outputs.
+        seed: of the random directions.
+
+    Raises:
+        AssertionError: they differ; the message says which.
+
+    >>> import numpy as np
+    >>> check_operation(lambda x, y: np.sin(x) * y, (np.array([0.3, 2.0]), np.array([[0.5], [1.5]])))
+    """
+    args = tuple(args)
+    want, leaves = f(*args), tree.leaves(args)
+    tol = tolerance(args, want)
+    tols = tol if atol is None else atol, tol if rtol is None else rtol
+    compiled = jit(f)
+    program = make_ir(f)(*args)
+    said = [np.zeros(a.shape, a.dtype) for a in program.out_avals]
+    _equal(said, tree.map(np.zeros_like, tree.leaves(want)), *tols, "shape rule")
+    _equal(program(*leaves), want, *tols, "recorded")
+    _equal(vjp(f, *args)[0], want, *tols, "recorded for reverse mode")
+    for call in ("compiled", "compiled, second call"):
+        _equal(compiled(*args), want, *tols, call)
+    if any(map(is_inexact, leaves)) and any(map(is_inexact, tree.leaves(want))):
+        check_grads(f, args, order, atol=atol, rtol=rtol, seed=seed)
+        pull = _pulling(f, args, seed)
+        _equal(jit(pull)(*args), pull(*args), *tols, "compiled pullback")
+    examples = [tree.map(lambda x, k=k: x * (1 + k / 64) if is_inexact(x) else x, args) for k in range(3)]
+    for batched in list(product((True, False), repeat=len(args)))[:-1]:
+        axes = tuple(0 if b else None for b in batched)
+        rows = [tuple(e if b else a for e, a, b in zip(ex, args, batched, strict=True)) for ex in examples]
+        given = [
+            tree.map(lambda *xs: np.stack(xs), *(row[i] for row in rows)) if b else args[i]
+            for i, b in enumerate(batched)
+        ]
+        looped = tree.map(lambda *xs: np.stack(xs), *(f(*row) for row in rows))
+        for fun, what in ((vmap(f, in_axes=axes), "batched"), (jit(vmap(f, in_axes=axes)), "batched and compiled")):
+            _equal(fun(*given), looped, *tols, f"{what} along {axes}")
+
+
+def _pulling(f: Callable[..., Any], args: tuple[Any, ...], seed: int) -> Callable[..., Any]:
+    """A function that gives the cotangents of all floating arguments for some cotangents of the results."""
+    rng = np.random.default_rng(seed)
+    out_leaves, out_tree = tree.flatten(f(*args))
+    cts = [_random_like(rng, x) for x in out_leaves]
+    filled = [np.zeros(shape_of(x), float) if c is None else c for c, x in zip(cts, out_leaves, strict=True)]
+    return _inexact_only(lambda *xs: vjp(f, *xs)[1](out_tree.unflatten(filled)))
+
+
+def _equal(have: Any, want: Any, atol: float, rtol: float, what: str) -> None:
+    have_leaves, want_leaves = tree.leaves(have), tree.leaves(want)
+    assert len(have_leaves) == len(want_leaves), f"{what}: {len(have_leaves)} results instead of {len(want_leaves)}"
+    for a, b in zip(have_leaves, want_leaves, strict=True):
+        kinds = (shape_of(a), dtype_of(a)), (shape_of(b), dtype_of(b))
+        assert kinds[0] == kinds[1], f"{what}: a result of shape and dtype {kinds[0]} instead of {kinds[1]}"
+        np.testing.assert_allclose(a, b, atol=atol, rtol=rtol, err_msg=what, equal_nan=True)

@@ -118,6 +118,10 @@ def constant(name: str, impl: Rule, abstract: Rule, **known: Any) -> Primitive:
 # ---------------------------------------------------------------------------------------------------- elementwise
 
 
+_FOREIGN = (15.0, 15.0)
+"""Nanoseconds for an element of a ufunc of another library: of SciPy's the median is 16 (4 to 800, but for a few)."""
+
+
 def elementwise(
     name: str,
     impl: Rule,
@@ -143,7 +147,11 @@ def elementwise(
 
     run = impl if python is None else _python_first(impl, python)
     known |= {"python": python, "doc": impl.__doc__ or "", "pointwise": True}
-    known |= {"ufunc": impl if isinstance(impl, np.ufunc) else None, "scalar": scalar_form(scalar, len(pushes))}
+    if isinstance(impl, np.ufunc):
+        known["ufunc"] = impl
+        if getattr(np, impl.__name__, None) is not impl:
+            known.setdefault("cost", _FOREIGN)
+    known |= {"scalar": scalar_form(scalar, len(pushes))}
     if all(push is ZERO for push in pushes):
         return constant(name, run, abstract, **known)
     jvp, vjp = elementwise_rules(pushes)

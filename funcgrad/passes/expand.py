@@ -71,10 +71,10 @@ def _expansion(eqn: Equation, builder: Builder, smallest: int, widest: int) -> C
         return None
     out = eqn.outputs[0].aval
     shape, dtype = (out if primitive.pointwise else eqn.inputs[0].aval).shape, out.dtype
-    if math.prod(shape) < smallest or dtype.kind not in "fiu" or dtype == np.float16:
+    if math.prod(shape) < smallest or dtype.kind not in "fiuc" or dtype == np.float16:
         return None
-    if primitive.pointwise:
-        return expansion
+    if primitive.pointwise or dtype.kind == "c":
+        return expansion if primitive.pointwise else None
     axes = eqn.params["contract"][0] if primitive is DOT_GENERAL else eqn.params[primitive.along]
     first = next((i for i, n in enumerate(shape) if n != 1), 0)
     goes = bool(axes) and first not in axes and math.prod(shape[min(axes) :]) <= widest
