@@ -176,7 +176,7 @@ def _of_arrays(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function for arrays and NumPy scalars: Python's own numbers would come out as such."""
 
     def impl(*args: Any) -> Any:
-        if all([a.__class__ in PYTHON_SCALARS for a in args]):
+        if all([type(a) in PYTHON_SCALARS for a in args]):
             args = (dtype_of(args[0]).type(args[0]), *args[1:])
         return function(*args)
 
