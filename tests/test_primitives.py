@@ -66,6 +66,10 @@ CONVERSIONS = {
 """Special methods that are no operations: conversions, writes and hooks; `test_conversions` has them."""
 
 
+MAKING = {"__init_subclass__", "__subclasshook__"}
+"""What Python calls on a class when others are made of it."""
+
+
 def names_of(tracer_type: type) -> set[str]:
     """What is defined on tracers beyond what every object has."""
     return {name for name in dir(tracer_type) if getattr(tracer_type, name) is not getattr(object, name, None)}
@@ -103,7 +107,7 @@ def watch(patch: pytest.MonkeyPatch, seen: Seen) -> None:
             patch.setitem(table, key, noting(fun, lambda args, k=key, found=found: found.add(k)))
     hook = Tracer.__array_ufunc__
     patch.setattr(Tracer, "__array_ufunc__", noting(hook, lambda args: seen.ufuncs.add(args[1].__name__), always=True))
-    for name in names_of(Tracer) - {"__array_ufunc__", "__class__", "__slots__", "__weakref__", "__hash__"}:
+    for name in names_of(Tracer) - {"__array_ufunc__", "__class__", "__slots__", "__weakref__", "__hash__", *MAKING}:
         value = inspect.getattr_static(Tracer, name)
         if isinstance(value, property) and value.fget is not None:
             patch.setattr(Tracer, name, property(noting(value.fget, lambda args, n=name: seen.attributes.add(n))))

@@ -1,4 +1,4 @@
-"""Linear algebra and softmax in the array API standard (and its extension `linalg`)."""
+"""Linear algebra, softmax and Fourier transforms in the array API standard and its extensions `linalg` and `fft`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from funcgrad.ir import Equation
 __all__ = ["LINALG"]
 
 LINALG = Table()
-"""Linear algebra, softmax."""
+"""Linear algebra, softmax, Fourier transforms."""
 
 _lowers = LINALG.lowers
 
@@ -129,3 +129,26 @@ def _logsumexp(xp: Any, x: Any, axes: Axes) -> Any:
     some = total > scalar(xp, 0, x)  # none where all elements are -inf
     out = xp.log(xp.where(some, total, scalar(xp, 1, x))) + high
     return xp.squeeze(xp.where(some, out, scalar(xp, -math.inf, x)), axis=axes)
+
+
+# ----------------------------------------------------------------------------------------------- Fourier transforms
+
+
+def _as_complex(xp: Any, x: Any) -> Any:
+    floating = xp.isdtype(x.dtype, ("real floating", "complex floating"))
+    return xp.astype(x, xp.result_type(x.dtype, xp.complex64) if floating else xp.complex128)
+
+
+@_lowers("fft", needs=("fft.fft", "fft.ifft"))
+def _fft(xp: Any, x: Any, axis: int, inverse: bool) -> Any:
+    return (xp.fft.ifft if inverse else xp.fft.fft)(_as_complex(xp, x), axis=axis)
+
+
+@_lowers("rfft", "biuf", ("fft.rfft",))
+def _rfft(xp: Any, x: Any, axis: int) -> Any:
+    return xp.fft.rfft(x if xp.isdtype(x.dtype, "real floating") else xp.astype(x, xp.float64), axis=axis)
+
+
+@_lowers("irfft", needs=("fft.irfft",))
+def _irfft(xp: Any, x: Any, axis: int, n: int) -> Any:
+    return xp.fft.irfft(_as_complex(xp, x), n=n, axis=axis)

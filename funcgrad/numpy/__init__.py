@@ -6,6 +6,7 @@ of traced values where NumPy cannot (`funcgrad.numpy.array([x, y])`). On plain a
 
 from __future__ import annotations
 
+from importlib import import_module as _import_module
 from typing import Any
 
 import numpy as _np
@@ -56,5 +57,16 @@ _SAME = (
 for _name in _SAME:
     globals()[_name] = getattr(_np, _name)
     __all__.append(_name)
+
+_LATE = ("fft",)
+"""Modules that are imported when they are first asked for."""
+__all__ += _LATE
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        return _import_module(f"funcgrad.numpy.{name}")
+    raise AttributeError(f"module 'funcgrad.numpy' has no attribute {name!r}")
+
 
 _methods.install()

@@ -8,6 +8,7 @@ of objects instead.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any, TypeVar
 
 import numpy as np
@@ -213,13 +214,28 @@ def array_function(
     if func in _WRITERS:
         raise write_error(f"{func.__module__}.{func.__name__}")
     if fun is None:
-        raise _unsupported(f"{func.__module__}.{func.__name__}")
+        fun = _late(func)
     if "out" in kwargs:
         out = kwargs["out"]
         kwargs = {k: v for k, v in kwargs.items() if k != "out"}
         if out is not None:
             return into(out, func(*args, **kwargs), f"{func.__module__}.{func.__name__}")
     return fun(*args, **kwargs)
+
+
+_LATE = {"numpy.fft": "funcgrad.numpy.fft"}
+"""Modules that are imported when a function of NumPy's module is first used on a tracer."""
+
+
+def _late(func: Callable[..., Any]) -> Callable[..., Any]:
+    """What stands for a function of a module that is imported late; raises where nothing does."""
+    module = _LATE.get(func.__module__)
+    if module is not None:
+        import_module(module)
+    fun = FUNCTIONS.get(func)
+    if fun is None:
+        raise _unsupported(f"{func.__module__}.{func.__name__}")
+    return fun
 
 
 def install() -> None:

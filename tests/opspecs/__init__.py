@@ -4,7 +4,7 @@ dtypes and shapes it is defined.
 `SPECS` is filled by importing the modules of this package; tests are parametrised by it.
 """
 
-from . import collectives, effects, elementwise, indexing, neural, products, reductions, shaping, special
+from . import collectives, effects, elementwise, fourier, indexing, neural, products, reductions, shaping, special
 from .base import SPECS, Case, OpSpec
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "collectives",
     "effects",
     "elementwise",
+    "fourier",
     "indexing",
     "neural",
     "products",
