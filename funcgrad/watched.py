@@ -131,7 +131,8 @@ class Watched(Record):
     def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         around = self.around
         handling = around.handling()
-        if handling is not None and not primitive.effect and type(primitive) is not Handled:
+        plain = primitive.effect or primitive.collective is not None or type(primitive) is Handled
+        if handling is not None and not plain:
             primitive, params = under(primitive), {**params, "handling": handling}
         out = super().process(primitive, args, params)
         if around.caught():

@@ -350,6 +350,15 @@ def test_warnings_are_those_of_the_function() -> None:
                 f(ZERO)
 
 
+def test_collectives_under_a_handling() -> None:
+    def f(x: Any) -> Any:
+        with np.errstate(divide="ignore"):
+            return lax.psum(np.log(x), "i") + jit(lambda y: lax.pmax(y, "i"))(x)
+
+    x = np.array([0.0, 1.0])
+    np.testing.assert_array_equal(jit(vmap(f, axis_name="i"))(x), [-np.inf, -np.inf])
+
+
 def test_an_uncaught_error_says_where() -> None:
     def f(a: Any) -> Any:
         with contextlib.suppress(ZeroDivisionError):

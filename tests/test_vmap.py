@@ -225,6 +225,7 @@ _WITH_FUNCTIONS = {
     "custom_vmap",
     "guard",
     "debug_callback",
+    "keep",
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from funcgrad.config import config
@@ -14,6 +13,7 @@ from funcgrad.ir import Program
 from funcgrad.transforms.boundary import boundary, check_callable, leaving
 from funcgrad.transforms.call import CALL
 from funcgrad.transforms.recorded import Recorded, Static, as_tuple
+from funcgrad.transforms.transformed import transformed
 
 if TYPE_CHECKING:
     from funcgrad.backends.base import Backend
@@ -55,15 +55,15 @@ def jit(
     >>> f(np.array([1.0, 2.0]), 3)
     array([1., 8.])
     """
+    options: dict[str, Any] = {
+        "static_argnums": static_argnums,
+        "static_argnames": static_argnames,
+        "donate_argnums": donate_argnums,
+        "guards": guards,
+        "backend": backend,
+    }
     if fun is None:
-        return lambda f: jit(
-            f,
-            static_argnums=static_argnums,
-            static_argnames=static_argnames,
-            donate_argnums=donate_argnums,
-            guards=guards,
-            backend=backend,
-        )
+        return lambda f: jit(f, **options)
     check_callable(fun, "jit")
     donate = as_tuple(donate_argnums)
     device = chosen(backend)
@@ -80,7 +80,7 @@ def jit(
             check_purity(recorded, args, kwargs)
         return recorded.call(CALL, args, kwargs, **params)
 
-    @wraps(fun, updated=())
+    @transformed(jit, fun, **options)
     def jit_fun(*args: Any, **kwargs: Any) -> Any:
         if current_trace() is None and not config.check_purity:
             for form in recorded.recent:
@@ -96,15 +96,14 @@ def jit(
                         raise new from None
         return call(*args, **kwargs)
 
-    _attach(jit_fun, recorded, donate, device, call)
+    _attach(jit_fun, name, recorded, donate, device, call)
     return jit_fun
 
 
 def _attach(
-    jit_fun: Any, recorded: Recorded, donate: Sequence[int], device: Backend | None, call: Callable[..., Any]
+    jit_fun: Any, name: str, recorded: Recorded, donate: Sequence[int], device: Backend | None, call: Callable[..., Any]
 ) -> None:
     """Give a function under `jit` its methods. None of them refers to it: that would be a cycle."""
-    name = jit_fun.__name__
 
     @boundary
     def lower(*args: Any, **kwargs: Any) -> Lowered:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
 from typing import Any
 
 from funcgrad.transforms.boundary import boundary, check_callable
 from funcgrad.transforms.recorded import Recorded, Static
 from funcgrad.transforms.remat import CHECKPOINT
+from funcgrad.transforms.transformed import transformed
 
 __all__ = ["checkpoint", "remat"]
 
@@ -40,7 +40,7 @@ def checkpoint(
     check_callable(fun, "checkpoint")
     recorded = Recorded(fun, Static(fun, static_argnums, ()))
 
-    @wraps(fun, updated=())
+    @transformed(checkpoint, fun, policy=policy, static_argnums=static_argnums)
     @boundary
     def checkpoint_fun(*args: Any, **kwargs: Any) -> Any:
         return recorded.call(CHECKPOINT, args, kwargs, policy=policy)

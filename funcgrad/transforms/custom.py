@@ -25,6 +25,7 @@ from funcgrad.transforms.boundary import boundary, check_callable, differentiabl
 from funcgrad.transforms.closure import Discovery, Substitution, hands_on, held_by, scope_of
 from funcgrad.transforms.custom_call import CUSTOM, Rules, closed_over
 from funcgrad.transforms.symbolic import CustomVJPPrimal, SymbolicZero, tangent_aval
+from funcgrad.transforms.transformed import name_of
 from funcgrad.types import ShapedArray, aval_of, dtype_of, float0, shape_of
 
 __all__ = ["custom_gradient", "custom_jvp", "custom_vjp"]
@@ -221,6 +222,7 @@ class _Custom:
     """What `custom_jvp` and `custom_vjp` share: arguments in order, and those that are not differentiated."""
 
     symbolic_zeros = False
+    made: Any = None  # how to make it again, where its functions are not the user's
 
     def __init__(
         self, fun: Fun, nondiff_argnums: Sequence[int] = (), nondiff_argnames: str | Sequence[str] = ()
@@ -238,6 +240,9 @@ class _Custom:
             self.nondiff += tuple(parameters.index(n) for n in names)
         wrapper: Any = self
         update_wrapper(wrapper, fun)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return name_of(self) or self.made or super().__reduce_ex__(protocol)
 
     def rule_functions(self) -> list[Fun]:
         """The rules, as they were given."""
@@ -491,4 +496,5 @@ def custom_gradient(fun: Fun) -> Fun:
         return tuple(grads) if isinstance(grads, (tuple, list)) else (grads,)
 
     wrapped.defvjp(forward, backward)
+    wrapped.made = custom_gradient, (fun,)
     return wrapped

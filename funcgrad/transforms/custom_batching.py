@@ -36,6 +36,7 @@ from funcgrad.transforms.call import (
 )
 from funcgrad.transforms.jvp import jvp
 from funcgrad.transforms.make_ir import trace_to_program
+from funcgrad.transforms.transformed import name_of
 from funcgrad.transforms.vmap import vmap
 from funcgrad.types import ShapedArray, aval_of, is_inexact, is_weak
 
@@ -174,6 +175,8 @@ class custom_vmap:
     array([2., 4.])
     """
 
+    made: Any = None  # how to make it again, where its rule is not the user's
+
     def __init__(self, fun: Callable[..., Any]) -> None:
         check_callable(fun, "custom_vmap")
         self.fun = fun
@@ -202,6 +205,9 @@ class custom_vmap:
         return program.out_tree.unflatten(
             list(CUSTOM_VMAP.bind(*consts, *leaves, program=closed, consts=len(consts), rule=rule))
         )
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return name_of(self) or self.made or super().__reduce_ex__(protocol)
 
     def __repr__(self) -> str:
         return f"custom_vmap({getattr(self.fun, '__name__', self.fun)})"
@@ -264,6 +270,7 @@ def sequential_vmap(fun: Callable[..., Any]) -> custom_vmap:
     array([2., 2., 2.])
     """
     mapped = custom_vmap(fun)
+    mapped.made = sequential_vmap, (fun,)
 
     @mapped.def_vmap
     def rule(size: int, in_batched: Any, *args: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from funcgrad.transforms.boundary import (
     of_chosen,
     own_value,
 )
+from funcgrad.transforms.transformed import transformed
 from funcgrad.transforms.vjp import Recording, record_function, zero_like
 from funcgrad.types import PYTHON_SCALARS, aval_of, dtype_of, is_a
 
@@ -59,7 +59,7 @@ def value_and_grad(
     """
     check_callable(fun, "grad")
 
-    @wraps(fun, updated=())
+    @transformed(value_and_grad, fun, **_options(argnums, has_aux, holomorphic, allow_int))
     @boundary
     def value_and_grad_fun(*args: Any, **kwargs: Any) -> Any:
         nums = positions(argnums, len(args), fun, "grad")
@@ -96,14 +96,18 @@ def grad(
     >>> grad(lambda p: p["w"] * p["b"])({"w": 2.0, "b": 3.0})
     {'b': 2.0, 'w': 3.0}
     """
-    both = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int)
+    both = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int).func  # type: ignore[attr-defined]
 
-    @wraps(fun, updated=())
+    @transformed(grad, fun, **_options(argnums, has_aux, holomorphic, allow_int))
     def grad_fun(*args: Any, **kwargs: Any) -> Any:
         value, gradient = both(*args, **kwargs)
         return (gradient, value[1]) if has_aux else gradient
 
     return grad_fun
+
+
+def _options(argnums: Argnums, has_aux: bool, holomorphic: bool, allow_int: bool) -> dict[str, Any]:
+    return {"argnums": argnums, "has_aux": has_aux, "holomorphic": holomorphic, "allow_int": allow_int}
 
 
 def _name(fun: Callable[..., Any]) -> str:

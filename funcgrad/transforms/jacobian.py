@@ -7,7 +7,6 @@ output back (`vmap` of the pullback): the first is cheaper for tall Jacobians, t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import funcgrad.tree as tree
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, of_chosen
 from funcgrad.transforms.grad import one_or_all, positions
 from funcgrad.transforms.jvp import jvp
+from funcgrad.transforms.transformed import transformed
 from funcgrad.transforms.vjp import vjp
 from funcgrad.transforms.vmap import vmap
 from funcgrad.types import aval_of, dtype_of, is_a, is_inexact, result_dtype, shape_of
@@ -104,7 +104,7 @@ def jacfwd(
     """
     check_callable(fun, "jacfwd")
 
-    @wraps(fun, updated=())
+    @transformed(jacfwd, fun, argnums=argnums, has_aux=has_aux, holomorphic=holomorphic)
     @boundary
     def jacfwd_fun(*args: Any, **kwargs: Any) -> Any:
         called, primals = of_chosen(fun, args, kwargs, positions(argnums, len(args), fun, "jacfwd"))
@@ -147,7 +147,7 @@ def jacrev(
     """
     check_callable(fun, "jacrev")
 
-    @wraps(fun, updated=())
+    @transformed(jacrev, fun, argnums=argnums, has_aux=has_aux, holomorphic=holomorphic, allow_int=allow_int)
     @boundary
     def jacrev_fun(*args: Any, **kwargs: Any) -> Any:
         called, primals = of_chosen(fun, args, kwargs, positions(argnums, len(args), fun, "jacrev"))

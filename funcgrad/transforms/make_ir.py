@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial, wraps
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from funcgrad.aliasing import settle_all
 from funcgrad.core import Question, Tracer, current_trace, under
 from funcgrad.ir import Program
 from funcgrad.transforms.boundary import argument_name, boundary, check_callable, differentiable_leaf, of_chosen
+from funcgrad.transforms.transformed import transformed
 from funcgrad.types import ShapedArray, aval_of, is_a
 from funcgrad.watched import Watched
 
@@ -82,7 +83,7 @@ def make_ir(fun: Callable[..., Any], static_argnums: int | Sequence[int] = ()) -
     check_callable(fun, "make_ir")
     static = {static_argnums} if is_a(static_argnums, (int, np.integer)) else set(static_argnums)
 
-    @wraps(fun, updated=())
+    @transformed(make_ir, fun, static_argnums=static_argnums)
     @boundary
     def make_ir_fun(*args: Any, **kwargs: Any) -> Program:
         fixed = {i % len(args) for i in static}

@@ -6,7 +6,7 @@ A batched value keeps its batch axis first; each primitive's batching rule says 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial, wraps
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from funcgrad.errors import ConcretizationTypeError, InconclusiveRuleError, rera
 from funcgrad.ir import crosses
 from funcgrad.source import Source, user_source
 from funcgrad.transforms.boundary import argument_name, boundary, check_callable, differentiable_leaf, plain_leaf
+from funcgrad.transforms.transformed import transformed
 from funcgrad.types import ShapedArray, aval_of, float0, is_a, shape_of
 from funcgrad.watched import depends_on_values
 
@@ -139,7 +140,7 @@ def vmap(
     if isinstance(in_axes, list):
         in_axes = tuple(in_axes)
 
-    @wraps(fun, updated=())
+    @transformed(vmap, fun, in_axes=in_axes, out_axes=out_axes, axis_name=axis_name, axis_size=axis_size)
     @boundary
     def vmap_fun(*args: Any, **kwargs: Any) -> Any:
         paths, in_tree = tree.flatten_with_path((args, kwargs))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import debug
+from funcgrad.ops.attempt import KEEP
 from funcgrad.ops.guard import GUARD
 
 from .base import add
@@ -23,5 +24,12 @@ def _watched(x: Any) -> Any:
     return 2.0 * x
 
 
+def _kept(x: Any) -> Any:
+    y = np.sin(x)
+    KEEP.bind(y)
+    return y * x
+
+
+add("keep", _kept, real, (), (2, 3), dtypes="df", values="i")
 add("guard", _guarded, real, (), (2, 3), dtypes="df", values="i")
 add("debug.callback", _watched, real, (), (2, 3), dtypes="df", values="i")
