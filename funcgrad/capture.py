@@ -18,7 +18,7 @@ from __future__ import annotations
 import sys
 from _thread import RLock
 from typing import Any
-from weakref import WeakValueDictionary, ref
+from weakref import ref
 
 import numpy as np
 
@@ -57,22 +57,43 @@ _waiting: list[_Lock] = []
 """Views that nobody needs any more, but whose base is still locked: NumPy frees a view only after its base."""
 _guard = RLock()  # reentrant: a finalizer may run a derivative while this thread is here
 
-_owned: WeakValueDictionary[int, np.ndarray] = WeakValueDictionary()
-"""The constants of programs, by id: read-only copies of which no user has the memory."""
+
+class _Known:
+    """Arrays that are known by their identity, and not kept alive. (A WeakValueDictionary takes ten times as long.)"""
+
+    __slots__ = ("limit", "refs")
+
+    def __init__(self) -> None:
+        self.refs: dict[int, ref[np.ndarray]] = {}
+        self.limit = 1024
+
+    def add(self, array: np.ndarray) -> None:
+        if len(self.refs) >= self.limit:
+            self.refs = {key: r for key, r in tuple(self.refs.items()) if r() is not None}
+            self.limit = max(1024, 2 * len(self.refs))
+        self.refs[id(array)] = ref(array)
+
+    def __contains__(self, array: Any) -> bool:
+        found = self.refs.get(id(array))
+        return found is not None and found() is array
+
+
+_owned = _Known()
+"""The constants of programs: read-only copies of which no user has the memory."""
 
 
 def owned(array: np.ndarray) -> np.ndarray:
     """An array of the same values that no user can write to: a read-only copy, or `array` itself if it is one."""
-    if _owned.get(id(array)) is array:
+    if array in _owned:
         return array
     copy = np.array(array, subok=False)
     copy.flags.writeable = False
-    _owned[id(copy)] = copy
+    _owned.add(copy)
     return copy
 
 
-_handed: WeakValueDictionary[int, np.ndarray] = WeakValueDictionary()
-"""Arrays that functions of users were given to read, by id."""
+_handed = _Known()
+"""Arrays that functions of users were given to read."""
 
 
 def to_read(x: Any) -> Any:
@@ -80,11 +101,11 @@ def to_read(x: Any) -> Any:
 
     It is a view, and a copy where that costs no more (`np.add.at` writes to read-only arrays as well).
     """
-    if type(x) is not np.ndarray or id(x) in _handed:
+    if type(x) is not np.ndarray or x in _handed:
         return x
     view = x.copy() if x.nbytes <= _COMPARE_LIMIT else x.view()
     view.flags.writeable = False
-    _handed[id(view)] = view
+    _handed.add(view)
     return view
 
 
@@ -103,7 +124,7 @@ def own_leaves(results: list[Any], inside: bool = False) -> list[Any]:
     With `inside`, for results that stay in a recording: what the user's function was given `to_read` stays too.
     """
     for i in range(len(results)):
-        if type(results[i]) is np.ndarray and not (inside and id(results[i]) in _handed):
+        if type(results[i]) is np.ndarray and not (inside and results[i] in _handed):
             free = results[i].base is None and results[i].flags.writeable
             if not free or _holders(results, i) > _ALONE:
                 results[i] = results[i].copy()
@@ -127,7 +148,7 @@ class Captures:
         """A read-only copy of an array as it is now; the same one for as long as the array does not change."""
         if type(array) is not np.ndarray or array.dtype not in NUMBERS:
             array = as_numbers(array, "an operand")
-        if _owned.get(id(array)) is array:
+        if array in _owned:
             return array
         known = self.copies.get(id(array))
         if known is not None and known[0]() is array and _same(known[1], array):
@@ -209,7 +230,12 @@ def _mark(array: np.ndarray) -> Any:
     """What shows that an array is as it was: its kind and its elements, or a sample of them."""
     if array.nbytes <= _COMPARE_LIMIT:
         return array.shape, array.dtype, array.tobytes()
-    return array.shape, array.dtype, array.flat[:: array.size // _SAMPLES].tobytes()
+    if array.flags.forc:
+        sample = array.ravel("K")[:: array.size // _SAMPLES]
+    else:  # a grid, without a copy
+        per_axis = max(int(_SAMPLES ** (1 / array.ndim)), 1)
+        sample = array[tuple(slice(None, None, max(n // per_axis, 1)) for n in array.shape)]
+    return array.shape, array.dtype, sample.tobytes()
 
 
 def _same(copy: np.ndarray, array: np.ndarray) -> bool:
@@ -260,7 +286,7 @@ def _judge(error: BaseException) -> None:
     if type(error) is not ValueError or hasattr(error, "is_of_lock") or not str(error).endswith(_REFUSALS):
         return
     targets = possible_targets(error)
-    known = bool(_locks or _handed)
+    known = bool(_locks or _handed.refs)
     error.is_of_lock = known and (not targets or any(map(_is_locked, targets)))  # type: ignore[attr-defined]
 
 
@@ -268,7 +294,7 @@ def _is_locked(array: Any) -> bool:
     """Whether an array, or one that it is a view of, could be written to but for its lock."""
     while is_a(array, np.ndarray):
         lock = _locks.get(id(array))
-        if (lock is not None and lock.writeable) or _handed.get(id(array)) is array:
+        if (lock is not None and lock.writeable) or array in _handed:
             return True
         array = array.base
     return False

@@ -161,6 +161,8 @@ def as_numbers(x: Any, name: str) -> Any:
 
     This is the one place where data that is not numbers is refused: TypeError, with what `x` is called and a remedy.
     """
+    if type(x) is np.ndarray and x.dtype in NUMBERS:
+        return x
     error = no_numbers(x, name)
     if error is not None and x.dtype != float0:
         raise error

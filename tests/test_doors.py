@@ -243,11 +243,19 @@ def test_other_arrays_are_plain_ones_inside(kind: str, door: str, tmp_path: Any)
 
 def test_other_arrays_beside_a_compiled_function() -> None:
     """Whatever the order of calls, each kind of argument is brought into order before it reaches compiled code."""
-    f = jit(lambda x: np.sin(x) * 2 + x)
-    for x in (BASE, BASE.astype(">f8"), BASE.view(Own), BASE, BASE.astype(">f8"), BASE.astype(">f4"), BASE):
-        y = f(x)
-        assert type(y) is np.ndarray and y.dtype.isnative
-        np.testing.assert_allclose(y, np.sin(BASE) * 2 + BASE, rtol=1e-6)
+    f = jit(lambda x: (np.sin(x) * 2 + x, x, x[::-1], np.sort(x)))
+    for x in (
+        BASE,
+        BASE.astype(">f8"),
+        BASE.view(Own),
+        BASE,
+        BASE.astype(">f8"),
+        BASE.view(Own),
+        BASE.astype(">f4"),
+    ) * 2:
+        for y, want in zip(f(x), (np.sin(BASE) * 2 + BASE, BASE, BASE[::-1], np.sort(BASE)), strict=True):
+            assert type(y) is np.ndarray and y.dtype.isnative
+            np.testing.assert_allclose(y, want, rtol=1e-6)
     for x in (np.array([1.0, 2.0], object), np.array(["1"]), DATES):
         with pytest.raises(TypeError):
             f(x)

@@ -73,9 +73,10 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
     """Piecewise linear interpolation, in double precision; differentiable in x, xp and fp."""
     x, xp, fp = array_operand(x), array_operand(xp), array_operand(fp)
-    for name, given in (("x", x), ("xp", xp)):
-        if not np.can_cast(given.dtype, np.float64, "safe"):
-            raise TypeError(f"interp: {name} has dtype {given.dtype}, which cannot be cast safely to float64")
+    for name, given in (("x", x), ("xp", xp), ("fp", fp)):
+        kind = np.complex128 if given is fp and fp.dtype.kind == "c" else np.float64
+        if not np.can_cast(given.dtype, kind, "safe"):
+            raise TypeError(f"interp: {name} has dtype {given.dtype}, which cannot be cast safely to {kind.__name__}")
     x, xp = x.astype(np.float64), xp.astype(np.float64)
     fp = fp.astype(np.complex128 if fp.dtype.kind == "c" else np.float64)
     if period is not None:
@@ -90,7 +91,8 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     slope = (take(fp, i) - left_f) / np.where(width == 0, 1, width)
     inside = left_f + (x - left_x) * slope if xp.shape[0] > 1 else left_f  # of one sample the same everywhere
     out = np.where(x > xp[-1], fp[-1] if right is None or period is not None else right, inside)
-    return np.where(x < xp[0], fp[0] if left is None or period is not None else left, out)
+    out = np.where(x < xp[0], fp[0] if left is None or period is not None else left, out)
+    return out if out.ndim else np.positive(out)  # a scalar, as the function's own
 
 
 @implements(np.polyval)

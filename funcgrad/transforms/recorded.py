@@ -130,7 +130,7 @@ class Recorded:
     def call(self, primitive: Primitive, args: Sequence[Any], kwargs: dict[str, Any], **params: Any) -> Any:
         """The function, by its program."""
         fixed, traced, named = self.static.split(args, kwargs)
-        kept, leaves, in_tree, given = self._kept(primitive.name, fixed, traced, named)
+        kept, leaves, in_tree = self._kept(primitive.name, fixed, traced, named)
         program = kept.program
         tracing = current_trace() is not None or any(isinstance(x, Tracer) for x in leaves)
         if not isinstance(program, Program):
@@ -146,7 +146,7 @@ class Recorded:
         if run is None or put is None:
             run, put = self._prepare(kept, fixed, in_tree)
         if in_tree.num_leaves <= NODE_LIMIT:
-            self._note(given, fixed, in_tree, len(args), kept)
+            self._note(leaves, fixed, in_tree, len(args), kept)
         return put(run(*leaves))
 
     def _prepare(self, kept: Kept, fixed: dict[Any, Any], in_tree: Any) -> tuple[Any, Any]:
@@ -165,12 +165,13 @@ class Recorded:
         kept.put, kept.run = put, run
         return run, put
 
-    def _note(self, given: list[Any], fixed: dict[Any, Any], in_tree: Any, arguments: int, kept: Kept) -> None:
-        """Let arguments of this form and kind be recognised: the leaves that are `given`, and static ones."""
+    def _note(self, traced: list[Any], fixed: dict[Any, Any], in_tree: Any, arguments: int, kept: Kept) -> None:
+        """Let arguments of this form and kind be recognised: the leaves that are traced, as programs take them (others
+        are converted at each call), and static ones."""
         structure, places = full_structure(in_tree, fixed, arguments)
         name = structure, tuple(places)
         form = self._forms.get(name) or Form(structure, places)
-        rest, statics = iter(given), dict(zip(places, fixed.values(), strict=True))
+        rest, statics = iter(traced), dict(zip(places, fixed.values(), strict=True))
         leaves = [statics[i] if i in statics else next(rest) for i in range(structure.num_leaves)]
         with self.lock:
             if any(k is kept for k in self.programs.values()):
@@ -190,15 +191,14 @@ class Recorded:
     ) -> tuple[Any, list[Any], Any]:
         """The program for these arguments, recorded if there is none yet, or what `branching` made of the function
         where it branches on values; the flat traced arguments; their tree."""
-        kept, leaves, in_tree, _ = self._kept(name, fixed, traced, named)
+        kept, leaves, in_tree = self._kept(name, fixed, traced, named)
         return kept.program, leaves, in_tree
 
     def _kept(
         self, name: str, fixed: dict[Any, Any], traced: Sequence[Any], named: dict[str, Any]
-    ) -> tuple[Kept, list[Any], Any, list[Any]]:
-        """What calls with these arguments need; their leaves, converted; their tree; their leaves as given."""
-        given, in_tree = tree.flatten((tuple(traced), named))
-        leaves = list(given)
+    ) -> tuple[Kept, list[Any], Any]:
+        """What calls with these arguments need; their leaves, converted; their tree."""
+        leaves, in_tree = tree.flatten((tuple(traced), named))
         for i, x in enumerate(leaves):
             if (type(x) is np.ndarray and x.dtype in NUMBERS) or type(x) in PYTHON_SCALARS:
                 continue
@@ -213,7 +213,7 @@ class Recorded:
             kept = self._record(key, by_class, fixed, avals, in_tree)
         else:
             kept.use()
-        return kept, leaves, in_tree, given
+        return kept, leaves, in_tree
 
     def flat(self, fixed: dict[Any, Any], in_tree: Any) -> Callable[..., Any]:
         """The function as one of flat traced arguments."""
