@@ -81,7 +81,7 @@ class Log:
         filename, line, namespace = _place(sys._getframe(1))
         module = namespace.get("__name__")
         registry = namespace.setdefault("__warningregistry__", {})
-        warnings.warn_explicit(message, RuntimeWarning, filename, line, module, registry, namespace)
+        warnings.warn_explicit(message, RuntimeWarning, filename, line, module, registry)
 
 
 _registries: dict[str, dict[str, Any]] = {}  # of code whose frame is gone

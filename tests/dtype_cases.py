@@ -86,8 +86,14 @@ def _kind(w: Any) -> str:
 # ------------------------------------------------------------------------------------------------------------ equality
 
 
-def differences(got: Outcome, want: Outcome, ulps: float = 0, types: bool = True) -> str:
-    """How an outcome differs from what it should be; empty if it does not."""
+def differences(got: Outcome, want: Outcome, ulps: float = 0, types: bool | None = True, sums: bool = False) -> str:
+    """How an outcome differs from what it should be; empty if it does not.
+
+    Args:
+        ulps: by how many units in the last place numbers may differ.
+        types: whether NumPy scalars and arrays without dimensions are told apart; None if only Python's numbers are.
+        sums: whether the units are those of the largest number, since sums may cancel.
+    """
     if (got.error is None) != (want.error is None):
         return f"{_say(got)} instead of {_say(want)}"
     if want.error is not None:
@@ -96,7 +102,7 @@ def differences(got: Outcome, want: Outcome, ulps: float = 0, types: bool = True
     a, b = fg.tree.flatten(got.value), fg.tree.flatten(want.value)
     if len(a[0]) != len(b[0]):
         return f"{len(a[0])} values instead of {len(b[0])}"
-    return next(filter(None, (_leaf(x, y, ulps, types) for x, y in zip(a[0], b[0], strict=True))), "")
+    return next(filter(None, (_leaf(x, y, ulps, types, sums) for x, y in zip(a[0], b[0], strict=True))), "")
 
 
 def _say(o: Outcome) -> str:
@@ -108,32 +114,43 @@ def _public(error: Exception) -> type:
     return next(c for c in type(error).__mro__ if c.__module__ in ("builtins", "numpy.linalg", "numpy.exceptions"))
 
 
-def _leaf(got: Any, want: Any, ulps: float, types: bool) -> str:
+def _leaf(got: Any, want: Any, ulps: float, types: bool | None, sums: bool) -> str:
     x, y = np.asarray(got), np.asarray(want)
     if x.dtype != y.dtype or x.shape != y.shape:
         return f"{x.dtype}{list(x.shape)} instead of {y.dtype}{list(y.shape)}"
-    if type(got) is not type(want) and (types or {type(got), type(want)} & PYTHON_SCALARS):
+    python = {type(got), type(want)} & PYTHON_SCALARS
+    if type(got) is not type(want) and (types or (types is None and python)):
         if not (isinstance(got, np.generic) and isinstance(want, np.ndarray)):  # jit has no arrays without dimensions
             return f"{type(got).__name__} instead of {type(want).__name__}"
-    wrong = ~_equal(x, y, ulps)
+    wrong = ~_equal(x, y, ulps, sums)
     if not wrong.any():
         return ""
     at = tuple(int(i) for i in np.argwhere(wrong)[0]) if wrong.ndim else ()
     return f"{x[at]!r} instead of {y[at]!r} at {at} ({wrong.sum()} of {wrong.size})"
 
 
-def _equal(x: Any, y: Any, ulps: float) -> Any:
+def _equal(x: Any, y: Any, ulps: float, sums: bool) -> Any:
     """Where two arrays are equal: bit by bit, NaN being all alike."""
     if x.dtype.kind == "c":
-        return _equal(x.real, y.real, ulps) & _equal(x.imag, y.imag, ulps)
+        if sums:
+            return _near(x, y, ulps, np.finfo(y.dtype).eps) | np.isnan(x) & np.isnan(y)
+        return _equal(x.real, y.real, ulps, sums) & _equal(x.imag, y.imag, ulps, sums)
     if x.dtype.kind != "f":
         return x == y
     same = (x == y) & (np.signbit(x) == np.signbit(y)) | (np.isnan(x) & np.isnan(y))
     if ulps:
+        if sums:
+            return same | _near(x, y, ulps, np.finfo(y.dtype).eps)
         with np.errstate(all="ignore"):
             near = np.abs(x - y) <= ulps * np.spacing(np.maximum(np.abs(x), np.abs(y)))
         same |= near & np.isfinite(x) & np.isfinite(y)
     return same
+
+
+def _near(x: Any, y: Any, ulps: float, eps: float) -> Any:
+    with np.errstate(all="ignore"):
+        largest = np.abs(y).max(initial=0, where=np.isfinite(y))
+        return np.abs(x - y) <= ulps * eps * largest
 
 
 # ----------------------------------------------------------------------------------------------------------------- ways

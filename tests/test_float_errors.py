@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from importlib.machinery import BuiltinImporter
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,13 @@ def test_the_users_own_operations_warn_where_they_stand() -> None:
         return np.sum(np.where(weight < 0, x, 0.0))
 
     assert told(grad(f), ZEROS) == {("test_float_errors.py", line(f), "divide by zero encountered in log")}
+
+
+def test_code_without_a_file_warns() -> None:
+    """Of a session, or of `python -c`, the loader has no source."""
+    names = {"__name__": "__main__", "__loader__": BuiltinImporter, "np": np, "grad": grad}
+    with pytest.warns(RuntimeWarning, match="divide by zero"):
+        exec("grad(np.log)(np.float64(0.0))", names)
 
 
 def test_two_lines_warn_twice_and_one_line_once() -> None:

@@ -27,34 +27,46 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
 
 
 def _slope(f: Any, h: Any, axis: int, edge_order: int) -> Any:
-    """Second-order differences inside and one-sided ones at the ends, for spacings h (one per interval, or one)."""
+    """Second-order differences inside, and ones of `edge_order` at the ends, for spacings h (one per interval, or one).
+
+    The formulas are NumPy's, so that the same samples count: between them, not the one in the middle, where there is
+    one spacing.
+    """
     n = f.shape[axis]
     if n < edge_order + 1:
         raise ValueError(f"gradient: axis {axis} of {f.shape} needs at least {edge_order + 1} elements")
     dims = [1] * f.ndim
     dims[axis] = -1
-    d = np.reshape(np.broadcast_to(h, (n - 1,)), tuple(dims))
 
-    def part(x: Any, start: int, size: int) -> Any:
-        return slice_axis(x, axis, start, size)
+    def part(start: int, size: int) -> Any:
+        return slice_axis(f, axis, start, size)
 
-    step = np.diff(f, axis=axis) / d
-    a, b = part(d, 0, n - 2), part(d, 1, n - 2)
-    inside = (b * part(step, 0, n - 2) + a * part(step, 1, n - 2)) / (a + b)
-    first, last = part(step, 0, 1), part(step, n - 2, 1)
-    if edge_order == 2:
-        a, b = part(d, 0, 1), part(d, 1, 1)
-        first = first - a * (part(step, 1, 1) - first) / (a + b)
-        a, b = part(d, n - 3, 1), part(d, n - 2, 1)
-        last = last + b * (last - part(step, n - 3, 1)) / (a + b)
+    low, middle, high = part(0, n - 2), part(1, n - 2), part(2, n - 2)
+    if h.ndim:
+        d = np.reshape(h, tuple(dims))
+        a, b = slice_axis(d, axis, 0, n - 2), slice_axis(d, axis, 1, n - 2)
+        inside = -b / (a * (a + b)) * low + (b - a) / (a * b) * middle + a / (b * (a + b)) * high
+    else:
+        inside = (high - low) / (2.0 * h)
+    at = (lambda i: h[i]) if h.ndim else lambda i: h
+    if edge_order == 1:
+        first, last = (part(1, 1) - part(0, 1)) / at(0), (part(n - 1, 1) - part(n - 2, 1)) / at(-1)
+    else:
+        first = _edge(at(0), at(1), part(0, 1), part(1, 1), part(2, 1))
+        last = -_edge(at(-1), at(-2), part(n - 1, 1), part(n - 2, 1), part(n - 3, 1))
     return np.concatenate([first, inside, last], axis=axis)
+
+
+def _edge(a: Any, b: Any, x: Any, y: Any, z: Any) -> Any:
+    """The slope at x of the parabola through x, y and z, the spacings being a and b."""
+    return -(2.0 * a + b) / (a * (a + b)) * x + (a + b) / (a * b) * y - a / (b * (a + b)) * z
 
 
 @implements(np.gradient)
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     """The gradient of samples by finite differences: an array for one axis, else a tuple of them."""
     f = array_operand(f)
-    f = f if f.dtype.kind in "fc" else f.astype(np.float64)
+    f = f.astype(np.float64) if f.dtype.kind in "iu" else f  # of truth values there is no difference
     given = range(f.ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
     axes = [axis_index(i, f.ndim) for i in given]
     spacings: Sequence[Any] = varargs if varargs else (1.0,)
@@ -65,6 +77,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     out: list[Any] = []
     for i, h in zip(axes, spacings, strict=True):
         h = array_operand(h)
+        h = h.astype(np.float64) if h.ndim == 1 and h.dtype.kind in "iu" else h
         out.append(_slope(f, np.diff(h) if h.ndim == 1 else h, i, edge_order).astype(f.dtype))
     return out[0] if len(out) == 1 else tuple(out)
 

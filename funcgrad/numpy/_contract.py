@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.errors import ShapeError
-from funcgrad.numpy._dispatch import array_operand, implements
+from funcgrad.numpy._dispatch import array_operand, conjugated, implements
 from funcgrad.numpy._shape import axis_index, broadcast_to, reshape, transpose
 from funcgrad.ops.contract import DOT_GENERAL
 from funcgrad.types import broadcast_shapes, is_a
@@ -83,7 +83,7 @@ def inner(a: Any, b: Any, /) -> Any:
 def vdot(a: Any, b: Any, /) -> Any:
     """The dot product of flattened arrays, the first conjugated."""
     x = np.ravel(array_operand(a))
-    return dot(np.conjugate(x) if x.dtype.kind == "c" else x, np.ravel(array_operand(b)))
+    return dot(conjugated(x), np.ravel(array_operand(b)))
 
 
 @implements(np.outer)
@@ -104,7 +104,7 @@ def _paired(a: Any, b: Any) -> Any:
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     """The dot product along an axis, the first conjugated; the others broadcast."""
     a, b = np.moveaxis(array_operand(x1), axis, -1), np.moveaxis(array_operand(x2), axis, -1)
-    return _paired(np.conjugate(a), b)
+    return _paired(conjugated(a), b)
 
 
 def matvec(x1: Any, x2: Any, /) -> Any:
@@ -114,7 +114,7 @@ def matvec(x1: Any, x2: Any, /) -> Any:
 
 def vecmat(x1: Any, x2: Any, /) -> Any:
     """Conjugated vector times matrix over the last axes; the others broadcast."""
-    return matmul(np.expand_dims(np.conjugate(array_operand(x1)), -2), x2)[..., 0, :]
+    return matmul(np.expand_dims(conjugated(array_operand(x1)), -2), x2)[..., 0, :]
 
 
 for _name, _fun in (("vecdot", vecdot), ("matvec", matvec), ("vecmat", vecmat)):
@@ -163,13 +163,13 @@ def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
     """The cross-correlation of two sequences: sum over n of a[n + k] · conj(v[n])."""
     a, v = array_operand(a), array_operand(v)
     if v.shape[0] > a.shape[0]:
-        return np.conjugate(np.flip(correlate(v, a, mode)))
+        return conjugated(np.flip(correlate(v, a, mode)))
     n, m = a.shape[0], v.shape[0]
     before = {"valid": 0, "same": m // 2, "full": m - 1}[mode]
     after = {"valid": 0, "same": m - 1 - m // 2, "full": m - 1}[mode]
     padded = np.pad(a, (before, after))
     windows = padded[np.arange(n + before + after - m + 1)[:, None] + np.arange(m)]
-    return dot(windows, np.conjugate(v))
+    return dot(windows, conjugated(v))
 
 
 @implements(np.convolve)
@@ -178,7 +178,7 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Any:
     a, v = array_operand(a), array_operand(v)
     if v.shape[0] > a.shape[0]:
         a, v = v, a
-    return correlate(a, np.conjugate(np.flip(v)), mode)
+    return correlate(a, conjugated(np.flip(v)), mode)
 
 
 # ---------------------------------------------------------------------------------------------------------- einsum

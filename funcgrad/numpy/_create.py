@@ -11,7 +11,7 @@ import numpy as np
 from funcgrad.aliasing import alias, fresh
 from funcgrad.core import Tracer
 from funcgrad.numpy._dispatch import array_operand, implements, operand
-from funcgrad.types import broadcast_shapes, result_dtype, shape_of
+from funcgrad.types import broadcast_shapes, is_a, result_dtype, shape_of
 
 __all__ = ["arange", "array", "asarray", "empty_like", "full", "full_like", "geomspace", "linspace", "logspace",
            "meshgrid", "ones_like", "zeros_like"]  # fmt: skip
@@ -59,6 +59,8 @@ def full_like(
 ) -> Any:
     """An array of one value, with the shape and dtype of `a`."""
     dims, kind = _like(a, dtype, shape)
+    if not is_a(fill_value, Tracer):
+        return np.full(dims, fill_value, kind)
     if not isinstance(fill_value, Tracer):
         return fresh(np.full(dims, fill_value, kind))
     return alias(np.broadcast_to(array_operand(fill_value).astype(kind), dims))
@@ -109,7 +111,9 @@ def linspace(
     num = operator.index(num)
     if num < 0:
         raise ValueError(f"linspace: the number of samples must not be negative, got {num}")
-    a, b = array_operand(start) * 1.0, array_operand(stop) * 1.0
+    a, b = array_operand(start), array_operand(stop)
+    inside = np.linspace(np.zeros((), a.dtype), np.zeros((), b.dtype), 2).dtype
+    a, b = a.astype(inside), b.astype(inside)
     span = b - a
     count = num - 1 if endpoint else num
     step = span / count if count > 0 else np.nan

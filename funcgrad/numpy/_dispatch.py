@@ -20,9 +20,19 @@ from funcgrad.numpy._out import into
 from funcgrad.ops.math import UFUNCS
 from funcgrad.ops.special import special_primitive
 from funcgrad.source import describe, user_source
-from funcgrad.types import NUMBERS, PYTHON_SCALARS, as_numbers, dtype_of, is_a
+from funcgrad.types import NUMBERS, PYTHON_SCALARS, as_numbers, dtype_of, is_a, shape_of
 
-__all__ = ["FUNCTIONS", "UFUNC_METHODS", "array_operand", "implements", "install", "operand", "strong"]
+__all__ = [
+    "FUNCTIONS",
+    "UFUNC_METHODS",
+    "array_operand",
+    "assigned",
+    "conjugated",
+    "implements",
+    "install",
+    "operand",
+    "strong",
+]
 
 _WRITERS = {np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis}
 
@@ -83,6 +93,21 @@ def strong(x: Any) -> Any:
     if isinstance(x, Tracer) and x.weak:
         return x.astype(x.dtype)  # type: ignore[attr-defined]
     return x
+
+
+def assigned(x: Any, dtype: Any) -> Any:
+    """A number in a dtype as an assignment converts it, which raises for a Python int out of range; or an array."""
+    x = operand(x)
+    if is_a(x, Tracer) or shape_of(x):
+        return array_operand(x).astype(dtype)
+    out = np.empty((), dtype)
+    out[()] = x
+    return out[()]
+
+
+def conjugated(x: Any) -> Any:
+    """The conjugate as the method of arrays gives it: a real array stays what it is, also one of truth values."""
+    return UFUNCS[np.conjugate].bind(x) if dtype_of(x).kind == "c" else x
 
 
 def array_operand(x: Any) -> Any:

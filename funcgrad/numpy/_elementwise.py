@@ -11,7 +11,7 @@ from funcgrad.core import Primitive, Tracer
 from funcgrad.numpy._dispatch import array_operand, call_ufunc, implements, operand
 from funcgrad.ops.math import COMPLEX, IMAG, REAL, SELECT, UFUNCS
 from funcgrad.ops.rules import WEAKEN
-from funcgrad.types import aval_of, dtype_of, is_a, is_weak, shape_of, ufunc_dtypes, weak_type
+from funcgrad.types import aval_of, dtype_of, is_a, is_weak, result_dtype, shape_of, ufunc_dtypes, weak_type
 
 __all__ = [
     "UFUNC_NAMES",
@@ -97,7 +97,7 @@ def complex_of(re: Any, im: Any) -> Any:
 def angle(z: Any, deg: bool = False) -> Any:
     """The argument of complex numbers, in radians (degrees with `deg`)."""
     z = array_operand(z)
-    a = np.arctan2(imag(z), real(z))
+    a = np.arctan2(imag(z) if z.dtype.kind == "c" else 0, real(z))
     return a * (180.0 / np.pi) if deg else a
 
 
@@ -114,7 +114,7 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
 
 def _cast_int(x: Any, other: Any) -> Any:
     """A Python int beside an array of integers as one of these: `where` wraps it around, as a cast does."""
-    if not (type(x) is int or (is_a(x, Tracer) and x.weak and x.dtype.kind == "i")):
+    if not (type(x) is int or (is_a(x, Tracer) and x.weak and x.aval.dtype.kind == "i")):
         return x
     dtype = dtype_of(other)
     if dtype.kind not in "iu" or is_weak(other):
@@ -127,17 +127,20 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     """For each element the choice whose condition is the first to hold, else `default`."""
     if len(condlist) != len(choicelist):
         raise ValueError(f"select: {len(condlist)} conditions for {len(choicelist)} choices")
-    out = default
-    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+    choices = [operand(x) for x in (*choicelist, default)]
+    dtype = result_dtype(*choices)
+    *choices, out = [_cast_int(x, np.empty(0, dtype)) for x in choices]
+    for condition, choice in zip(reversed(condlist), reversed(choices), strict=True):
         out = where(condition, choice, out)
-    return out
+    return array_operand(out).astype(dtype)
 
 
 @implements(np.clip)
 def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
     """Limit the elements to an interval; the derivative is 1 inside, 0 outside, and halves at an end."""
     x = array_operand(a)
-    low, high = (a_min if min is None else min), (a_max if max is None else max)
+    low: Any = a_min if min is None else min
+    high: Any = a_max if max is None else max
     if x.dtype.kind in "iu":  # a Python int beyond the range is no limit
         info = np.iinfo(x.dtype)
         low = None if type(low) is int and low <= info.min else low
@@ -164,6 +167,10 @@ def round(a: Any, decimals: int = 0) -> Any:
         return np.positive(x)
     if decimals == 0:
         return np.rint(x)
+    if x.dtype.kind == "b":
+        raise TypeError(f"round: truth values have no decimals; {decimals} asked for")
+    if x.dtype.kind == "c":
+        return complex_of(*(round(part, decimals) for part in (real(x), imag(x))))
     scale = 10.0 ** abs(decimals)
     out = np.rint(x * scale) / scale if decimals > 0 else np.rint(x / scale) * scale
     return out.astype(x.dtype) if x.dtype.kind in "iu" else out
@@ -205,7 +212,7 @@ def frexp(x: Any) -> tuple[Any, Any]:
     finite = np.isfinite(x) & (x != 0)
     exponent = np.where(finite, np.floor(np.log2(np.where(finite, np.abs(x), 1))) + 1, 0).astype(np.int32)
     mantissa = np.ldexp(x, -exponent)
-    over = np.abs(mantissa) >= 1  # log2 may round up to a power of two
+    over = finite & (np.abs(mantissa) >= 1)  # log2 may round up to a power of two
     under = finite & (np.abs(mantissa) < 0.5)
     exponent = exponent + over.astype(np.int32) - under.astype(np.int32)
     return np.ldexp(x, -exponent), exponent
@@ -235,8 +242,11 @@ def i0(x: Any) -> Any:
 def isclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
     """Elementwise |a - b| <= atol + rtol·|b|."""
     a, b = array_operand(a), array_operand(b)
-    close = np.abs(a - b) <= atol + rtol * np.abs(b)
-    out = (close & np.isfinite(b)) | (a == b)
+    if b.dtype.kind not in "fc":  # no integers: the least one has no absolute value
+        b = b.astype(result_dtype(b, 1.0))
+    finite = np.isfinite(b)
+    near = np.where(finite, b, 0)  # an infinity is close to itself alone, and is not subtracted from itself
+    out = ((np.abs(a - near) <= atol + rtol * np.abs(near)) & finite) | (a == b)
     return out | (np.isnan(a) & np.isnan(b)) if equal_nan else out
 
 
@@ -311,14 +321,21 @@ def _for_promotion(x: Any) -> Any:
 
 @implements(np.isposinf)
 def isposinf(x: Any) -> Any:
-    """Elementwise x == +inf."""
-    return operand(x) == np.inf
+    """Elementwise x == +inf; raises TypeError for complex numbers."""
+    return _of_real(x, "isposinf") == np.inf
 
 
 @implements(np.isneginf)
 def isneginf(x: Any) -> Any:
-    """Elementwise x == -inf."""
-    return operand(x) == -np.inf
+    """Elementwise x == -inf; raises TypeError for complex numbers."""
+    return _of_real(x, "isneginf") == -np.inf
+
+
+def _of_real(x: Any, name: str) -> Any:
+    x = operand(x)
+    if dtype_of(x).kind == "c":
+        raise TypeError(f"{name}: complex numbers have infinities in all directions; take np.isinf")
+    return x
 
 
 @implements(np.nan_to_num)

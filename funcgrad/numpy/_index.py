@@ -16,7 +16,7 @@ from funcgrad.numpy._shape import axis_index, broadcast_to, moveaxis, reshape, s
 from funcgrad.numpy._views import Window, reshaped
 from funcgrad.ops.index import GATHER, SCATTER, SCATTER_ADD
 from funcgrad.ops.shape import PLACE, SLICE, SPLIT
-from funcgrad.types import broadcast_shapes, dtype_of, is_a, result_dtype, shape_of
+from funcgrad.types import broadcast_shapes, dtype_of, is_a, is_weak, result_dtype, shape_of
 
 __all__ = [
     "argwhere", "array_split", "choose", "compress", "diag", "diag_indices_from", "diagonal", "diff", "dsplit",
@@ -106,6 +106,8 @@ def take(a: Any, indices: Any, axis: Any = None, out: None = None, mode: str = "
         x, axis = np.ravel(x), 0
     axis = axis_index(axis, x.ndim)
     i = operand(indices)
+    if not np.can_cast(dtype_of(i), np.intp, "same_kind") and not is_weak(i):
+        raise TypeError(f"take: indices of {dtype_of(i)} are no integers")
     if mode == "wrap":
         i = np.mod(i, x.shape[axis])
     elif mode == "clip":
@@ -370,7 +372,8 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
 @implements(np.ediff1d)
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     """Differences of neighbours of the flattened array, with ends."""
-    middle = diff(np.ravel(ary))
+    flat = np.ravel(array_operand(ary))
+    middle = flat[1:] - flat[:-1]
     parts = [None if p is None else np.ravel(operand(p)) for p in (to_begin, middle, to_end)]
     for p in parts:
         if p is not None and not np.can_cast(p.dtype, middle.dtype, "same_kind"):

@@ -143,8 +143,7 @@ def _install_operators() -> None:
 def _from_function(name: str) -> Callable[..., Any]:
     fun = _dispatch.FUNCTIONS.get(getattr(np, name, None), None)
     if fun is None:  # conj and conjugate are ufuncs
-        primitive = UFUNCS[np.conjugate]
-        return lambda self: primitive.bind(self)
+        return _dispatch.conjugated
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         return fun(self, *args, **kwargs)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.errors import TracerWriteError
-from funcgrad.numpy._dispatch import UFUNC_METHODS, array_operand, implements
+from funcgrad.numpy._dispatch import UFUNC_METHODS, array_operand, assigned, implements
 from funcgrad.numpy._shape import astype, axis_index, whole
 from funcgrad.ops.reduce import REDUCE_AND, REDUCE_MAX, REDUCE_MIN, REDUCE_OR, REDUCE_PROD, REDUCE_SUM
 
@@ -43,15 +43,15 @@ def _reduce(primitive: Any, a: Any, axis: Any, keepdims: Any, initial: Any, wher
     if given(where) and where is not True:
         if neutral is None and not given(initial):
             raise ValueError(f"{primitive.name} with where= needs initial=, as it has no neutral element")
-        x = np.where(where, x, array_operand(initial if neutral is None else neutral).astype(x.dtype))
+        x = np.where(where, x, assigned(initial if neutral is None else neutral, x.dtype))
     axes = reduction_axes(None if whole(axis, x.ndim) else axis, x.ndim)
     keep = given(keepdims) and bool(keepdims)
     if given(initial) and neutral is None and _any_empty(x.shape, axes):
         # nothing to reduce along some axis: the result is `initial` throughout
         shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape) if keep or i not in axes)
-        return np.broadcast_to(array_operand(initial).astype(x.dtype), shape)
+        return np.broadcast_to(assigned(initial, x.dtype), shape)
     out = primitive.bind(x, axes=axes, keepdims=keep)
-    return join(out, array_operand(initial).astype(out.dtype)) if given(initial) else out
+    return join(out, assigned(initial, out.dtype)) if given(initial) else out
 
 
 def _any_empty(shape: tuple[int, ...], axes: tuple[int, ...]) -> bool:

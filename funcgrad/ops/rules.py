@@ -30,6 +30,7 @@ from funcgrad.types import (
     aval_of,
     broadcast_shapes,
     dtype_of,
+    is_a,
     is_weak,
     shape_of,
     ufunc_dtypes,
@@ -154,7 +155,7 @@ def elementwise(
     known |= {"scalar": scalar_form(scalar, len(pushes))}
     if all(push is ZERO for push in pushes):
         return constant(name, run, abstract, **known)
-    jvp, vjp = elementwise_rules(pushes)
+    jvp, vjp = elementwise_rules(pushes, python is None)
     carries = tuple(push is not ZERO for push in pushes) if ZERO in pushes else None
     return declare(name, run, abstract, jvp=jvp, vjp=vjp, carries=carries, **known)
 
@@ -265,11 +266,16 @@ def _python_first(ufunc: Rule, python: Rule) -> Rule:
     return impl
 
 
-def elementwise_rules(pushes: Sequence[Push]) -> tuple[Rule, Rule]:
-    """The JVP and VJP rules of an elementwise function with these pushforwards."""
+def elementwise_rules(pushes: Sequence[Push], numpy: bool = False) -> tuple[Rule, Rule]:
+    """The JVP and VJP rules of an elementwise function with these pushforwards.
+
+    What is `numpy` only has its derivative in NumPy's numbers too: Python's raise where these are infinite.
+    """
 
     def jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any]) -> Any:
         total = None
+        if numpy and type(ins[0]) is not np.ndarray:
+            ins = list(map(_strong, ins))
         for push, t in zip(pushes, tangents, strict=True):
             if t is not None and push is not ZERO:
                 part = push(t, out, *ins)
@@ -278,11 +284,20 @@ def elementwise_rules(pushes: Sequence[Push]) -> tuple[Rule, Rule]:
 
     def vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
         cts: list[Any] = []
+        if numpy and type(ins[0]) is not np.ndarray:
+            ins = list(map(_strong, ins))
         for i, push in enumerate(pushes):
             cts.append(push(ct, out, *ins) if push is not ZERO and wanted[i] else None)
         return cts
 
     return jvp, vjp
+
+
+def _strong(x: Any) -> Any:
+    """A Python scalar as NumPy's."""
+    if type(x) in PYTHON_SCALARS:
+        return dtype_of(x).type(x)
+    return x.astype(x.dtype) if is_a(x, Tracer) and x.weak else x  # type: ignore[attr-defined]
 
 
 # --------------------------------------------------------------------------------------------- linear and bilinear
