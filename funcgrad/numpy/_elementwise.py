@@ -145,10 +145,10 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
         info = np.iinfo(x.dtype)
         low = None if type(low) is int and low <= info.min else low
         high = None if type(high) is int and high >= info.max else high
-    if low is None and high is None:
-        return np.positive(x)
-    if low is None or high is None:
-        return np.maximum(x, low) if high is None else np.minimum(x, high)
+    if high is None:
+        return np.positive(x) if low is None else np.maximum(x, low)
+    if low is None:
+        return np.minimum(x, high)
     low, high = operand(low), operand(high)
     dtype = ufunc_dtypes(_CLIP, tuple(map(aval_of, (x, low, high))))[0]
     if x.dtype != dtype:
