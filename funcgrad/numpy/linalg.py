@@ -37,7 +37,8 @@ from funcgrad.numpy._products import (
 )
 from funcgrad.numpy._shape import axis_index
 from funcgrad.ops.decompose import EIG, EIGH, EIGVALS, EIGVALSH, PINV, QR, SVD, SVDVALS
-from funcgrad.ops.linalg import CHOLESKY, DET, INV, SLOGDET, SOLVE, conj
+from funcgrad.ops.linalg import CHOLESKY, DET, INV, SLOGDET, SOLVE, check_matrix, conj
+from funcgrad.types import aval_of
 
 if TYPE_CHECKING:
     from numpy.linalg._linalg import EighResult, EigResult, QRResult, SlogdetResult, SVDResult
@@ -102,6 +103,7 @@ def solve(a: Any, b: Any) -> Any:
     array([1. , 0.5])
     """
     a, b = array_operand(a), array_operand(b)
+    check_matrix(aval_of(a))
     if b.ndim != 1:
         return SOLVE.bind(a, b)
     x = SOLVE.bind(a, np.reshape(b, (-1, 1)))
@@ -140,6 +142,7 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._
         raise ValueError("pinv: `rtol` and `rcond` cannot both be given")
     if rcond is None:
         rcond = 1e-15 if rtol is np._NoValue else _precision(a) if rtol is None else rtol
+    check_matrix(aval_of(a), square=False)
     return PINV.bind(a, array_operand(rcond))
 
 

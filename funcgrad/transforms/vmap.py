@@ -17,7 +17,7 @@ from funcgrad.core import Primitive, Trace, Tracer, current_trace, on_behalf, un
 from funcgrad.errors import ConcretizationTypeError, InconclusiveRuleError, reraise
 from funcgrad.ir import crosses
 from funcgrad.source import Source, user_source
-from funcgrad.transforms.boundary import argument_name, boundary, check_callable, differentiable_leaf, plain_leaf
+from funcgrad.transforms.boundary import argument_name, boundary, check_callable, plain_leaf
 from funcgrad.transforms.transformed import transformed
 from funcgrad.types import ShapedArray, aval_of, float0, is_a, shape_of
 from funcgrad.watched import depends_on_values
@@ -211,7 +211,7 @@ def _output(trace: BatchTrace, path_and_value: tuple[Any, Any], axis: Any) -> An
     if axis is None:
         return x
     if getattr(x, "dtype", None) != float0:
-        differentiable_leaf(x, name, "vmap")
+        x = plain_leaf(x, name, "vmap")
     same: Any = x if isinstance(x, Tracer) else np.asarray(x)
     ndim = len(shape_of(same)) + 1
     if not -ndim <= axis < ndim:
