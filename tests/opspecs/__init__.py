@@ -4,7 +4,19 @@ dtypes and shapes it is defined.
 `SPECS` is filled by importing the modules of this package; tests are parametrised by it.
 """
 
-from . import collectives, effects, elementwise, fourier, indexing, neural, products, reductions, shaping, special
+from . import (
+    collectives,
+    effects,
+    elementwise,
+    fourier,
+    indexing,
+    neural,
+    primitives,
+    products,
+    reductions,
+    shaping,
+    special,
+)
 from .base import SPECS, Case, OpSpec
 
 __all__ = [
@@ -17,6 +29,7 @@ __all__ = [
     "fourier",
     "indexing",
     "neural",
+    "primitives",
     "products",
     "reductions",
     "shaping",
