@@ -90,7 +90,8 @@ class RecordTracer(Tracer):
     @property
     def differentiated(self) -> bool:
         value = self.value
-        if value is not None and self.owner.ask is None:  # type: ignore[attr-defined]
+        record: Any = self.owner
+        if value is not None and record.ask is None and not record.abstract:
             return True
         return isinstance(value, Tracer) and value.differentiated
 
@@ -157,11 +158,7 @@ class Record(Trace):
             elif not self._encloses(a):
                 raise a.owner.escaped(a, primitive.name)
         source = self.source or user_source()
-        # Whether an operation across examples is the same for all of them is known to the owner of the axis alone.
-        later = (self.abstract and (primitive.effect or primitive.collective is not None)) or (
-            self.ask is not None and primitive.effect
-        )
-        if not mine and not later:
+        if not mine and not self.records(primitive, args):
             return made_in(self, self._in_parent(primitive, values, params, source))
         carries = primitive.carries
         if carries is not None:
@@ -192,6 +189,13 @@ class Record(Trace):
             tracer.active = False
         self.equations.append(Equation(primitive, args, tracers, params, source, values, wanted, kept))
         return tracers
+
+    def records(self, primitive: Primitive, args: Sequence[Any]) -> bool:
+        """Whether an operation is recorded though none of its operands is a value of this record."""
+        if self.abstract:
+            # Whether an operation across examples is the same for all of them is known to the owner of the axis alone.
+            return primitive.effect or primitive.collective is not None
+        return self.ask is not None and primitive.effect
 
     def _settled(
         self, primitive: Primitive, args: Sequence[Any], values: list[Any], wanted: list[bool]

@@ -256,7 +256,7 @@ def test_a_loop_without_running_examples_ends() -> None:
     """Also where it is run for nobody: the outer loop is over for those that would run the inner one forever."""
 
     def f(n: Any, m: Any) -> Any:
-        body = lambda s: (s[0] - 1, lax.while_loop(lambda k: k != 0, lambda k: k - 1, s[1]))  # noqa: E731
+        body = lambda s: (s[0] - 1, lax.while_loop(lambda k: k != 0, lambda k: k - 1, m))  # noqa: E731
         return lax.while_loop(lambda s: s[0] > 0, body, (n, m))[1]
 
     n, m = A(0, 2, 0), A(-1, 3, -5)
@@ -384,6 +384,82 @@ def test_infinite_slopes_stay_with_their_example() -> None:
         for batch in (fg.vmap(f), fg.jit(fg.vmap(f))):
             np.testing.assert_array_equal(fg.grad(total(batch), 1)(p, x), [np.inf, 3.0, 0.25])
             np.testing.assert_array_equal(along(lambda x, b=batch: b(p, x))(x), [np.inf, 3.0, 0.25])
+
+
+# ------------------------------------------------------------------------------------------------- values from outside
+
+
+def _written(x: Any) -> Any:
+    y = np.zeros(2) + x
+    y[0] += 1
+    y *= np.sqrt(x)
+    return np.sum(y)
+
+
+def _diagonal(x: Any) -> Any:
+    return np.linalg.inv(np.stack([np.stack([x, 0 * x]), np.stack([0 * x, x])]))[0, 0]
+
+
+OUTSIDE: dict[str, Fun] = {
+    "operation": np.log,
+    "call": fg.jit(np.log),
+    "checkpoint": fg.checkpoint(np.log),
+    "gradient": fg.grad(np.log),
+    "batch": lambda x: fg.vmap(np.log)(np.stack([x, x]))[0],
+    "tangent": lambda x: fg.jvp(np.log, (x,), (1.0,))[1],
+    "scan": lambda x: lax.scan(lambda c, t: (np.log(x) + c * t, None), 0.0, np.ones(2))[0],
+    "loop": lambda x: lax.while_loop(lambda s: s < np.log(x) + 2, lambda s: s + np.sqrt(x), 0.0),
+    "branch": lambda x: lax.cond(np.log(x) > 0, lambda: np.sqrt(x) * np.log(x), lambda: x),
+    "write in place": _written,
+    "matrix": _diagonal,
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_values_from_outside(name: str) -> None:
+    """What a branch does with values that it closes over is part of it."""
+    fun = OUTSIDE[name]
+    f = lambda x: lax.cond(x > 0, lambda: fun(x) * 1.0, lambda: x * 3.0)  # noqa: E731
+    each = lambda f: lambda x: loop(f, x)  # noqa: E731
+    xs = A(2.0, -1.0, 0.0)
+    want = loop(f, xs)
+    for batch in (fg.vmap(f), fg.jit(fg.vmap(f)), fg.vmap(fg.jit(f)), each(fg.jit(f))):
+        close(batch(xs), want, "value")
+    want = loop(fg.grad(f), xs)
+    for gradient in (
+        fg.vmap(fg.grad(f)),
+        fg.jit(fg.vmap(fg.grad(f))),
+        fg.grad(total(fg.vmap(f))),
+        fg.jit(fg.grad(total(fg.vmap(f)))),
+        each(fg.jit(fg.grad(f))),
+    ):
+        close(gradient(xs), want, "gradient")
+
+
+def test_values_from_outside_in_a_loop() -> None:
+    f = lambda n, a: lax.while_loop(lambda s: s[0] < n, lambda s: (s[0] + 1, s[1] + np.linalg.inv(a)), (0, a))[1]  # noqa: E731
+    n, a = A(2, 0), A(EYE, 0 * EYE)
+    want = A(3 * EYE, 0 * EYE)
+    for batch in (fg.vmap(f), fg.jit(fg.vmap(f)), lambda n, a: loop(fg.jit(f), n, a)):
+        np.testing.assert_array_equal(batch(n, a), want)
+
+
+def test_results_of_several_kinds_from_outside() -> None:
+    """One branch makes a Python number of a value from outside, and takes on the dtype of the other."""
+    f = fg.jit(lambda p, x: lax.cond(p, lambda: np.log(x), lambda: x * 3))
+    assert f(False, -1.0) == -3.0 and f(True, 1.0) == 0.0
+
+
+def test_questions_about_values_from_outside() -> None:
+    """`if` on a value that the branch closes over works where the value is known, as in `jit`."""
+    f = lambda p, n, x: lax.cond(p, lambda: x * 2 if n * 2 > 2 else x, lambda: x)  # noqa: E731
+    g = lambda n, x: lax.while_loop(lambda s: s < 10, lambda s: s * 2 if n + 1 > 2 else s + x, x)  # noqa: E731
+    jitted, looped = fg.jit(f), fg.jit(g)
+    assert [float(jitted(True, n, 1.0)) for n in (3, 0, 3)] == [2.0, 1.0, 2.0]
+    assert [float(looped(n, 1.0)) for n in (3, 0, 3)] == [16.0, 10.0, 16.0]
+    assert fg.grad(lambda x: np.sum(fg.vmap(lambda p: f(p, 3, x))(A(True, False))))(1.0) == 3.0
+    with pytest.raises(fg.errors.TracerBoolConversionError, match="test_branches_taken"):
+        fg.vmap(f, (0, 0, None))(A(True, False), A(1, 2), 1.0)
 
 
 # --------------------------------------------------------------------------------------- rules, callbacks, collectives

@@ -13,6 +13,7 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.capture import own_leaves
+from funcgrad.control.body import Body
 from funcgrad.control.programs import body_program, origins
 from funcgrad.control.scan import Layout, bind_scan
 from funcgrad.control.while_ import Counts, bind_while
@@ -172,7 +173,7 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
 
     def record(carry: list[Any]) -> Program:
         every = [aval_of(c) for c in carry]
-        return body_program(lambda *ys: body_fun(treedef.unflatten(ys)), tree.structure(tuple(every)), every)
+        return body_program(lambda *ys: body_fun(treedef.unflatten(ys)), tree.structure(tuple(every)), every, Body)
 
     if all(_concrete(x) for x in (*leaves, going)):
         value, done = _python_loop(cond_fun, body_fun, leaves, treedef, going)

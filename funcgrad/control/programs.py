@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad.control.body import Body
 from funcgrad.ir import Program, Var, eval_program
 from funcgrad.ops.shape import CONVERT
 from funcgrad.source import describe
 from funcgrad.transforms.call import lift_consts
 from funcgrad.transforms.make_ir import trace_to_program
 from funcgrad.types import ShapedArray, aval_of, result_dtype
+from funcgrad.watched import Watched
 
 __all__ = ["body_program", "joint_programs", "origins", "scalars"]
 
@@ -23,9 +25,11 @@ def scalars(xs: Sequence[Any]) -> tuple[Any, ...]:
     return tuple([x[()] if type(x) is np.ndarray and not x.shape else x for x in xs])
 
 
-def body_program(fun: Callable[..., Any], in_tree: Any, avals: Sequence[ShapedArray]) -> Program:
-    """Record a function of a pytree of arguments from the avals of its leaves."""
-    return trace_to_program(lambda *xs: fun(*in_tree.unflatten(xs)), avals)
+def body_program(
+    fun: Callable[..., Any], in_tree: Any, avals: Sequence[ShapedArray], kind: type[Watched] = Watched
+) -> Program:
+    """Record a function of a pytree of arguments from the avals of its leaves; what may never run as a `Body`."""
+    return trace_to_program(lambda *xs: fun(*in_tree.unflatten(xs)), avals, kind=kind)
 
 
 def joint_programs(
@@ -33,7 +37,7 @@ def joint_programs(
 ) -> tuple[tuple[Program, ...], list[Any], Any]:
     """The programs of branches that must agree in their results, with common constants first, and the result tree."""
     avals = [aval_of(x) for x in leaves]
-    programs = _promoted([body_program(b, in_tree, avals) for b in branches])
+    programs = _promoted([body_program(b, in_tree, avals, Body) for b in branches])
     first = programs[0]
     want = first.out_tree.unflatten(first.out_avals)
     for i, p in enumerate(programs[1:], 1):
@@ -77,5 +81,5 @@ def _converted(program: Program, targets: Sequence[Any]) -> Program:
         outs = zip(eval_program(program, xs), program.out_avals, targets, strict=True)
         return [CONVERT.bind(x, dtype=t) if t is not None and a.weak else x for x, a, t in outs]
 
-    new = trace_to_program(fun, program.in_avals)
+    new = trace_to_program(fun, program.in_avals, kind=Body)
     return Program(new.constvars, new.consts, new.inputs, new.equations, new.outputs, new.in_tree, program.out_tree)

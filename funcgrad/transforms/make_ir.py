@@ -20,24 +20,32 @@ from funcgrad.watched import Watched
 __all__ = ["eval_shape", "make_ir", "record_flat", "trace_to_program"]
 
 
-def trace_to_program(fun: Callable[..., Any], args: Sequence[Any], name: str = "make_ir", border: str = "") -> Program:
+def trace_to_program(
+    fun: Callable[..., Any], args: Sequence[Any], name: str = "make_ir", border: str = "", kind: type[Watched] = Watched
+) -> Program:
     """Record `fun` abstractly; a leaf of `args` is an array, a number, a tracer or a ShapeDtypeStruct.
 
     Raises TypeError for other leaves, and for what `fun` returns besides arrays and numbers, in the name of `name`.
     Where `fun` asks for values, whether or not it catches the error, what `border` says is raised (see `Trace`).
+    The recording is of this `kind`.
     """
     paths, in_tree = tree.flatten_with_path(tuple(args))
     for path, x in paths:
         if not isinstance(x, ShapedArray):
             differentiable_leaf(x, partial(argument_name, fun, path), name)
-    return record_flat(lambda *xs: fun(*in_tree.unflatten(xs)), [x for _, x in paths], name, border, in_tree)
+    return record_flat(lambda *xs: fun(*in_tree.unflatten(xs)), [x for _, x in paths], name, border, in_tree, kind)
 
 
 def record_flat(
-    fun: Callable[..., Any], args: Sequence[Any], name: str, border: str = "", in_tree: Any = None
+    fun: Callable[..., Any],
+    args: Sequence[Any],
+    name: str,
+    border: str = "",
+    in_tree: Any = None,
+    kind: type[Watched] = Watched,
 ) -> Program:
     """`trace_to_program` for a function of flat arguments, or their avals; `in_tree` is noted down in the program."""
-    record = Watched(current_trace(), abstract=True)
+    record = kind(current_trace(), abstract=True)
     record.border = border
     try:
         inputs = [record.input(x) for x in args]
