@@ -12,8 +12,9 @@ A tracer that nobody has written to is of its trace's own class, and costs nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from operator import is_
+from typing import Any, TypeVar
 from weakref import ref
 
 import numpy as np
@@ -21,24 +22,40 @@ import numpy as np
 from funcgrad.capture import to_read
 from funcgrad.core import Trace, Tracer, current_trace, on_behalf
 from funcgrad.errors import TracerWriteError
-from funcgrad.source import Source, describe, user_source
+from funcgrad.source import Source, describe, user_place, user_source
+from funcgrad.strides import Strides, contiguous, dense, is_contiguous, strides_of_array
 from funcgrad.types import ShapedArray, aval_of, dtype_of, is_a, shape_of
 
 __all__ = [
+    "Alias",
     "Mutable",
+    "Settled",
     "State",
+    "Storage",
     "View",
     "alias",
+    "aliased",
+    "as_array",
+    "doubtful",
+    "exchange_class",
     "fresh",
+    "in_order",
     "is_array",
+    "keep_layout",
+    "lies_in_order",
     "made_in",
+    "mutable",
     "operand_of",
     "own_arguments",
+    "scalar",
     "settle",
     "settle_all",
-    "store",
-    "viewed",
+    "state_of",
+    "strides_of",
+    "unordered",
 ]
+
+K = TypeVar("K", bound=type[Tracer])
 
 
 class View:
@@ -46,10 +63,12 @@ class View:
 
     Attributes:
         writable: whether NumPy lets one write to such a view.
+        copies: whether what basic indexing reads from it is a copy.
     """
 
     __slots__ = ()
     writable = True
+    copies = False
 
     def read(self, base: Any) -> Any:
         """The view, of these contents of its base."""
@@ -59,6 +78,10 @@ class View:
         """The contents of the base when the view has this value."""
         raise NotImplementedError
 
+    def shares(self, shape: tuple[int, ...], strides: Strides | None) -> tuple[bool | None, Strides | None]:
+        """Whether NumPy shares memory with a base of this layout here (None if that cannot be known); the strides."""
+        return True, None
+
 
 class Storage:
     """What arrays that share memory have in common.
@@ -67,14 +90,17 @@ class Storage:
         scope: the trace in which they were made: that of the function that may write to them.
         version: how many writes there were.
         pending: writes to views that have not reached the base yet: the view's state, its value, the user's place.
-        source: the place of the last write.
+        maybe: other storages that may be this one; which of the two NumPy has depends on a layout that is not known.
+        doubt: where one of these was written to: from then on, what is here is not known.
     """
 
-    __slots__ = ("pending", "scope", "source", "version")
+    __slots__ = ("__weakref__", "doubt", "maybe", "pending", "scope", "version")
 
     def __init__(self, scope: Trace | None) -> None:
-        self.scope, self.version, self.source = scope, 0, None
+        self.scope, self.version = scope, 0
         self.pending: list[tuple[State, Any, Source]] = []
+        self.maybe: list[ref[Storage]] = []
+        self.doubt: Source = None
 
 
 class State:
@@ -86,9 +112,10 @@ class State:
         storage: None as long as nothing was written.
         raw: the value at `version`: of a trace as it recorded it, or a plain array; None for the tracer itself.
         fixed: whether this is a scalar, to which nothing can be written.
+        layout: the strides, or False if nothing is known of them; None if the tracer itself says.
     """
 
-    __slots__ = ("base", "children", "fixed", "raw", "storage", "version", "view")
+    __slots__ = ("base", "children", "fixed", "layout", "raw", "storage", "version", "view")
 
     def __init__(self, base: Tracer | None = None, view: View | None = None) -> None:
         self.base, self.view = base, view
@@ -96,6 +123,7 @@ class State:
         self.storage: Storage | None = None
         self.raw: Any = None
         self.fixed = False
+        self.layout: Strides | bool | None = None
 
 
 class Mutable:
@@ -117,8 +145,7 @@ class Mutable:
 
     @property
     def stands_for(self) -> type:
-        state: State = self.state  # type: ignore[attr-defined]
-        return np.ndarray if not state.fixed else self.dtype.type  # type: ignore[attr-defined]
+        return self.dtype.type if self.state.fixed else np.ndarray  # type: ignore[attr-defined]
 
     @property
     def differentiated(self) -> bool:
@@ -145,23 +172,28 @@ class Alias(Mutable, Tracer):
     def dtype(self) -> np.dtype[Any]:
         return dtype_of(self.state.raw)
 
+    def layout(self) -> Strides | None:
+        return strides_of(self.state.raw)
+
 
 _kinds: dict[type, type] = {}
 _set_class = object.__dict__["__class__"].__set__  # `Tracer.__class__` says what a tracer stands for
 
 
-def _exchange_class(x: Tracer) -> None:
+def mutable(kind: K) -> K:
+    """A class decorator: tracers of this class can be written to."""
+    _kinds[kind] = type(f"Mutable{kind.__name__}", (Mutable, kind), {"__slots__": ()})
+    return kind
+
+
+def exchange_class(x: Tracer) -> None:
     """Let `x`, which is of its trace's own class, be resolved when it is used."""
-    kind = type(x)
-    if issubclass(kind, Mutable):
-        return
-    mutable = _kinds.get(kind)
-    if mutable is None:
-        mutable = _kinds[kind] = type(f"Mutable{kind.__name__}", (Mutable, kind), {"__slots__": ()})
-    _set_class(x, mutable)
+    if not is_a(x, Mutable):
+        _set_class(x, _kinds[type(x)])
 
 
-def _state(x: Tracer) -> State | None:
+def state_of(x: Tracer) -> State | None:
+    """The state of a tracer, if it has one."""
     try:
         return x.state
     except AttributeError:
@@ -177,15 +209,18 @@ def settle(x: Any) -> Any:
         return x
     state: State = x.state  # type: ignore[attr-defined]
     storage = state.storage
-    if storage is not None and (storage.pending if state.base is None else state.version != storage.version):
-        _refresh(x, state, storage)
+    if storage is not None:
+        if storage.doubt is not None:
+            raise TracerWriteError(doubtful(x, storage.doubt))
+        if storage.pending if state.base is None else state.version != storage.version:
+            _refresh(x, state, storage)
     return x if state.raw is None else state.raw
 
 
 def operand_of(x: Any) -> Any:
     """What `x` stands for now, as an operand that means the same whatever is written later."""
     raw = settle(x)
-    return _alias(raw) if is_a(raw, Mutable) else raw
+    return aliased(raw) if is_a(raw, Mutable) else raw
 
 
 def _refresh(x: Any, state: State, storage: Storage) -> None:
@@ -195,6 +230,7 @@ def _refresh(x: Any, state: State, storage: Storage) -> None:
     if scope is not None and (trace is None or not trace.descends_from(scope)):
         raise scope.escaped(x, "a view")
     if state.base is None:
+        keep_layout(x, state)
         pending, storage.pending = storage.pending, []
         for written, value, source in pending:
             with on_behalf(scope, source):
@@ -224,13 +260,14 @@ def _carried(written: State, root: State, value: Any) -> Any:
 
 
 def _as_operand(raw: Any) -> Any:
-    return _alias(raw) if is_a(raw, Mutable) else raw
+    return aliased(raw) if is_a(raw, Mutable) else raw
 
 
-# ------------------------------------------------------------------------------------------------ making and views
+# -------------------------------------------------------------------------------------------------------- making
 
 
-def _alias(raw: Any, scope: Trace | None = None) -> Alias:
+def aliased(raw: Any, scope: Trace | None = None) -> Alias:
+    """An array that begins as a value that is taken as it was recorded; `scope` is whose it is, if not its owner's."""
     out = Alias()
     out.owner = scope.scope if scope is not None else raw.owner
     out.source = raw.source if is_a(raw, Tracer) else None
@@ -240,9 +277,49 @@ def _alias(raw: Any, scope: Trace | None = None) -> Alias:
     return out
 
 
-def alias(x: Any) -> Any:
+def alias(x: Any, order: str = "C") -> Any:
     """An array of its own with the contents that `x` has now: what NumPy's `copy` is."""
-    return _alias(settle(x), current_trace())
+    out = aliased(settle(x), current_trace())
+    out.state.layout = _ordered(x, order)
+    return out
+
+
+def scalar(x: Any) -> Any:
+    """The contents of a 0-d array as a number, to which nothing can be written."""
+    if not is_a(x, Tracer) or not is_array(x):
+        return x
+    out = aliased(settle(x), current_trace())
+    out.state.fixed = True
+    return out
+
+
+def as_array(out: Any) -> Any:
+    """A result of shape () as an array: what some of NumPy's functions give instead of a number."""
+    if is_a(out, Tracer) and not shape_of(out) and state_of(out) is None:
+        out.state = State()
+    return out
+
+
+def unordered(out: Any) -> Any:
+    """A result of which nobody knows how NumPy would lay it out."""
+    if is_a(out, Tracer) and len(shape_of(out)) > 1:
+        state = state_of(out)
+        if state is None:
+            state = out.state = State()
+        if state.base is None:
+            state.layout = False
+    return out
+
+
+def _ordered(x: Any, order: str) -> Strides | bool | None:
+    """The strides of an array like `x` that is made in this order."""
+    shape = shape_of(x)
+    if len(shape) < 2 or order == "C":
+        return contiguous(shape)
+    if order == "F":
+        return contiguous(shape[::-1])[::-1]
+    strides = strides_of(x)
+    return False if strides is None else dense(shape, strides)
 
 
 def own_arguments(xs: Sequence[Any]) -> list[Any]:
@@ -250,128 +327,86 @@ def own_arguments(xs: Sequence[Any]) -> list[Any]:
 
     A write to a tracer changes an array of the function's own, one to a plain array raises.
     """
-    return [to_read(x) if not is_a(x, Tracer) else alias(x) if is_array(x) else x for x in xs]
+    return [to_read(x) if not is_a(x, Tracer) else alias(x, "K") if is_array(x) else x for x in xs]
 
 
-def fresh(array: np.ndarray) -> Any:
+def fresh(array: np.ndarray, like: Any = None, order: str = "C") -> Any:
     """A traced array of the function that is running, of these contents; `array` must be nobody else's."""
-    return _alias(array, current_trace())
+    out = aliased(array, current_trace())
+    same = like is not None and shape_of(like) == array.shape
+    out.state.layout = _ordered(like if same else array, order)
+    return out
 
 
-def made_in(trace: Trace, out: Any) -> Any:
-    """An array that an operation on values from outside `trace` gave to the function in `trace`: its own."""
-    if trace.parent is None:  # nothing encloses it: `out` is a plain array
+class Settled(list[Any]):
+    """Operands of which one had a state: what they stand for."""
+
+
+def made_in(trace: Trace, out: Any, args: Sequence[Any]) -> Any:
+    """What an operation on values from outside `trace`, or on constants that it holds, gave to its function: its own.
+
+    An array that the function has made of a traced one can be written to, whatever its values come from.
+    """
+    if trace.parent is None and type(args) is not Settled:  # all of them are plain arrays
         return out
     if type(out) is tuple:
-        return tuple(made_in(trace, x) for x in out)
-    return _alias(out, trace) if is_a(out, Tracer) and shape_of(out) else out
+        return tuple(made_in(trace, x, args) for x in out)
+    return aliased(out, trace) if is_a(out, (Tracer, np.ndarray)) and shape_of(out) else out
 
 
-def viewed(base: Any, out: Any, view: View) -> Any:
-    """`out`, which was read from `base` just now, as a view of it."""
-    if out is base or not is_a(base, Tracer) or not (is_a(out, Tracer) or is_a(base, Mutable)):
-        return out
-    above = _state(base)
-    if above is None:
-        above = base.state = State()
-    storage = above.storage
-    if not is_a(out, Tracer):
-        out = _alias(out, base.owner)
-    raw = out.state.raw if type(out) is Alias else None
-    state = out.state = State(base, view)
-    state.raw = raw
-    if above.children is None:
-        above.children = []
-    above.children.append(ref(out))
-    if storage is not None:
-        state.storage, state.version = storage, storage.version
-        _exchange_class(out)
-    return out
+def in_order(x: Any, contents: Any) -> bool:
+    """Whether contents for `x` are known to be contiguous."""
+    strides = strides_of(contents)
+    return strides is not None and is_contiguous(shape_of(x), strides)
+
+
+def lies_in_order(x: Any) -> bool:
+    """Whether a 1-D array is known to be contiguous; one that no view made is taken to be."""
+    state = state_of(x) if is_a(x, Tracer) else None
+    if state is None or state.base is None:
+        return True
+    return strides_of(x) == (1,)
+
+
+def strides_of(x: Any) -> Strides | None:
+    """How an array lies in memory, as NumPy has it where this program is run; None if that is not known."""
+    if not is_a(x, Tracer):
+        return strides_of_array(x) if is_a(x, np.ndarray) else ()
+    state = state_of(x)
+    if state is not None:
+        if state.base is not None:
+            return state.view.shares(shape_of(state.base), strides_of(state.base))[1]  # type: ignore[union-attr]
+        if state.layout is not None:
+            return state.layout or None  # type: ignore[return-value]
+    trace = x.owner.scope if is_a(x, Alias) else x.owner
+    return x.layout() if trace.faithful else None
 
 
 def is_array(x: Tracer) -> bool:
     """Whether a tracer stands for what NumPy would have as an array, and not as a scalar that nobody can write to."""
     if x.shape:  # type: ignore[attr-defined]
         return True
-    state = _state(x)
-    return state is not None and not state.fixed
+    state = state_of(x)
+    return x.stands_for is np.ndarray if state is None else not state.fixed
 
 
-# ------------------------------------------------------------------------------------------------------- writing
+def keep_layout(x: Tracer, state: State) -> None:
+    """Note how an array lies in memory before it is written to: it stays so, whatever its new contents come from."""
+    if state.layout is None and state.base is None and len(shape_of(x)) > 1:
+        state.layout = strides_of(x) or False
 
 
-def _spread(x: Tracer, storage: Storage) -> None:
-    """Give a tracer that was never written to, and its views, a storage."""
-    state = _state(x)
-    if state is None:
-        state = x.state = State()
-    if state.storage is None:
-        state.storage, state.version = storage, storage.version
-        _exchange_class(x)
-    for child in state.children or ():
-        view = child()
-        if view is not None:
-            _spread(view, storage)
-
-
-def _begin(x: Tracer, what: str) -> Storage:
-    """The storage of `x`, which is going to be written to; raises if that cannot be."""
-    root = x
-    state = _state(x)
-    while state is not None and state.base is not None:
-        if not state.view.writable:  # type: ignore[union-attr]
-            raise ValueError(
-                f"{what}: the array is read-only, as in NumPy: it is a view made by {state.view}; write into a copy of "
-                "it (.copy()), or into the array of which it is a view"
-            )
-        root = state.base
-        state = _state(root)
-    storage = state.storage if state is not None else None
-    if storage is None:
-        storage = Storage(root.owner)
-        _spread(root, storage)
-    here = current_trace()
-    if storage.scope is not (here.scope if here is not None else None):
-        raise TracerWriteError(_outside(what, x))
-    return storage
-
-
-def _outside(what: str, x: Tracer) -> str:
-    made = describe(x.source)
+def doubtful(x: Any, written: Source) -> str:
+    """Why it is not known what is in an array."""
     return (
-        f"{what} would write into a traced {x.aval} from outside of the function that runs here"
-        + (f" (it was made at {made})" if made else "")
-        + f"\n  at {describe(user_source())}\n"
-        "  write instead: into a copy, h = x.copy(), and return it; or pass x as an argument and return its new value"
+        f"a traced {x.aval} and an array that reshape or ravel made of it (or of which it was made) may share memory: "
+        f"that depends on a layout that is not known here, and one of them was written to\n"
+        f"  at {describe(written)}\n  and the other is used\n  at {user_place()}\n"
+        "  write instead: r = x.reshape(shape).copy() for a copy; or write into x itself, x[...] = r.reshape(x.shape)"
     )
 
 
-def store(x: Tracer, value: Any, what: str) -> None:
-    """Let `x`, and all that shares memory with it, have new contents, of the shape and dtype of `x`."""
-    storage = _begin(x, what)
-    state: State = x.state
-    raw = settle(value)
-    if is_a(raw, np.ndarray):
-        raw = raw.copy()  # the user's, perhaps
-    storage.version += 1
-    state.raw, state.version = raw, storage.version
-    if state.base is None:
-        storage.pending.clear()
-        return
-    pending = storage.pending
-    if pending and pending[-1][0] is state:
-        pending.pop()
-    pending.append((state, raw, user_source()))
-
-
 def settle_all(leaves: Sequence[Any]) -> list[Any]:
-    """`settle` for the leaves of what a function returned."""
-    return [settle(x) if is_a(x, Mutable) else x for x in leaves]
-
-
-def is_view_of(x: Tracer, base: Tracer, view: Callable[[], View | None]) -> bool:
-    """Whether `x` is such a view of `base`, and the last that was written to."""
-    state = _state(x)
-    if state is None or state.base is not base or state.storage is None or state.version != state.storage.version:
-        return False
-    return state.view == view()
+    """`settle` for the leaves of what a function returned, or for operands."""
+    found = list(map(settle, leaves))
+    return found if all(map(is_, found, leaves)) else Settled(found)

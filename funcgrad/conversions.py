@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from funcgrad._tree_kinds import rebuilding
+from funcgrad.aliasing import settle
 from funcgrad.call_sites import TEXT, UNKNOWN, Action, action, is_library, resolve
 from funcgrad.errors import (
     CapturedArrayWriteError,
@@ -295,6 +296,9 @@ def _contains(self: Any, x: Any) -> bool:
 
 
 def _array(self: Any, dtype: Any = None, copy: Any = None) -> Any:
+    value = settle(self)
+    if is_a(value, np.ndarray):  # a constant that a function may write to, and has not written anything traced to
+        return np.array(value, dtype)
     _not_rebuilding(self)
     raise _refused(self)
 
@@ -319,28 +323,6 @@ def _reduce_ex(self: Any, protocol: Any) -> Any:
 
 
 # --------------------------------------------------------------------------------------------------------- writes
-
-
-def _write(name: str, instead: str) -> Callable[..., Any]:
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        place = _place(user_frame())
-        raise TracerWriteError(
-            f"{name} would write into a traced {self.aval}, and traced functions are pure\n  at {place}\n"
-            f"  write instead: {instead}"
-        )
-
-    return method
-
-
-_WRITES = {
-    "__delitem__": ("del x[index]", "np.concatenate of what stays"),
-    "partition": ("x.partition()", "x = np.partition(x, kth)"),
-    "put": ("x.put()", "x = x.at[indices].set(values)"),
-    "itemset": ("x.itemset()", "x = x.at[index].set(value)"),
-    "resize": ("x.resize()", "x = np.resize(x, shape), or np.pad"),
-    "setfield": ("x.setfield()", "x.astype or x.at[index].set(value)"),
-    "setflags": ("x.setflags()", "nothing: traced values cannot be written to"),
-}
 
 
 def write_error(name: str) -> TracerWriteError:
@@ -382,5 +364,3 @@ def install(cls: Any) -> None:
     cls.__ceil__ = lambda self: _whole(self, np.ceil)
     cls.__trunc__ = _int
     cls.item, cls.tolist = _item, _tolist
-    for name, (what, instead) in _WRITES.items():
-        setattr(cls, name, _write(what, instead))

@@ -270,9 +270,10 @@ class Trace:
             that the user meets; "again" here, by a `Question`, since the function can be run again with values.
         refused: the error for the first question that had no answer. The user's code may catch it, but what it does
             then is not what it would do with values: nothing is made of such a run.
+        faithful: whether values lie in memory as NumPy has them where this function is run.
     """
 
-    __slots__ = ("axes", "border", "parent", "refused", "source")
+    __slots__ = ("axes", "border", "faithful", "parent", "refused", "source")
 
     def __init__(self, parent: Trace | None) -> None:
         self.parent = parent
@@ -280,6 +281,7 @@ class Trace:
         self.border = ""
         self.refused: Exception | None = None
         self.axes: Axes = () if parent is None else parent.axes
+        self.faithful = True
 
     @property
     def scope(self) -> Trace:
@@ -422,6 +424,10 @@ class Tracer:
         only then, and takes note.
         """
         raise NotImplementedError
+
+    def layout(self) -> tuple[int, ...] | None:
+        """The strides of the array in memory, in elements, where NumPy runs this program; None if not known."""
+        return None
 
     def unanswered(self, error: Exception) -> BaseException:
         """What to raise where Python asks for a value that this has not."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.aliasing import Mutable, made_in, operand_of, settle, settle_all
+from funcgrad.aliasing import Mutable, Settled, made_in, mutable, operand_of, settle, settle_all, strides_of
 from funcgrad.capture import Captures
 from funcgrad.config import config
 from funcgrad.core import Primitive, Trace, Tracer, evaluate, fail, on_behalf, plain_operand
@@ -25,11 +25,13 @@ from funcgrad.errors import reraise
 from funcgrad.ir import Equation, Literal, Program, Var
 from funcgrad.ir_check import check_program
 from funcgrad.source import Source, user_source
-from funcgrad.types import PYTHON_SCALARS, ShapedArray, argument_aval, aval_of, is_a, is_inexact, is_weak
+from funcgrad.strides import Strides, contiguous, in_order_of, is_contiguous
+from funcgrad.types import PYTHON_SCALARS, ShapedArray, argument_aval, aval_of, is_a, is_inexact, is_weak, shape_of
 
 __all__ = ["Record", "RecordTracer"]
 
 
+@mutable
 class RecordTracer(Tracer):
     """A value in a record: its `value` under the parent trace (concrete), or only its `aval` (abstract).
 
@@ -77,6 +79,9 @@ class RecordTracer(Tracer):
             self.owner.class_asked()  # type: ignore[attr-defined]
         return super().stands_for
 
+    def layout(self) -> Strides | None:
+        return self.owner.layout_of(self)  # type: ignore[attr-defined]
+
     def concrete(self, how: str | None = None) -> Any:
         value = self.value
         if isinstance(value, Tracer):
@@ -106,11 +111,13 @@ class Record(Trace):
             tracer where Python asks for it, and takes note.
         equations: what has been recorded; their atoms are tracers of this record and plain values.
         captures: the arrays locked or copied on the record's behalf.
+        layouts: what is known of the strides of values of which only the shape is known, by id: those of the results
+            of the first `laid` equations; `assumed` has the inputs that were taken to be contiguous for it.
         hold: `hold(array)` captures an array. What becomes a program (`keeps`) takes a copy as it is now, and so does
             what is recorded inside such a recording; any other recording locks it until it is closed.
     """
 
-    __slots__ = ("abstract", "ask", "captures", "equations", "hold", "keeper", "reverse")
+    __slots__ = ("abstract", "ask", "assumed", "captures", "equations", "hold", "keeper", "laid", "layouts", "reverse")
 
     def __init__(
         self, parent: Trace | None, abstract: bool = False, reverse: bool = False, keeps: bool = False
@@ -120,18 +127,22 @@ class Record(Trace):
         self.ask: Callable[[RecordTracer, str | None], Any] | None = None
         self.equations: list[Equation] = []
         self.captures = Captures()
+        self.layouts: dict[int, Strides | None] = {}
+        self.laid = 0
+        self.assumed: list[RecordTracer] = []
         self.keeper = _keeper(parent) or (self.captures if abstract or keeps else None)
         self.hold: Callable[[np.ndarray], np.ndarray] = self.captures.lock if self.keeper is None else self.keeper.copy
 
     def input(self, value: Any) -> RecordTracer:
         """A new input: of this value, or (abstract) of this value's aval."""
+        source = self.source or user_source()
         if self.abstract:
-            return RecordTracer(self, None, argument_aval(value), self.source or user_source())
+            return RecordTracer(self, None, argument_aval(value), source)
         if is_a(value, np.ndarray):
             value = self.captures.lock(value)
         elif is_a(value, Mutable):
             value = operand_of(value)
-        return RecordTracer(self, value, None, self.source or user_source())
+        return RecordTracer(self, value, None, source)
 
     def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         mine = captured = False
@@ -159,7 +170,7 @@ class Record(Trace):
                 raise a.owner.escaped(a, primitive.name)
         source = self.source or user_source()
         if not mine and not self.records(primitive, args):
-            return made_in(self, self._in_parent(primitive, values, params, source))
+            return made_in(self, self._in_parent(primitive, values, params, source), args)
         carries = primitive.carries
         if carries is not None:
             wanted = [w and c for w, c in zip(wanted, carries, strict=True)] if carries else [False] * len(wanted)
@@ -207,7 +218,7 @@ class Record(Trace):
             values[i], wanted[i] = a.value, a.active
         elif is_a(a, Tracer) and not self._encloses(a):
             raise a.owner.escaped(a, primitive.name)
-        return [*args[:i], a, *args[i + 1 :]]
+        return Settled([*args[:i], a, *args[i + 1 :]])
 
     def _captured(self, primitive: Primitive, args: Sequence[Any]) -> Sequence[Any]:
         """The operands with arrays that do not change, of numbers."""
@@ -222,6 +233,20 @@ class Record(Trace):
 
     def class_asked(self) -> None:
         """Take note that the function has asked whether a value of shape () is an array or a NumPy scalar."""
+
+    def layout_of(self, tracer: RecordTracer) -> Strides | None:
+        """The strides of a value, as far as the operations say that made it."""
+        layouts, recent = self.layouts, self.equations[self.laid :]
+        self.laid += len(recent)  # operands come before results: what is asked for in the loop is there
+        for eqn in recent:
+            for out in eqn.outputs:
+                layouts[id(out)] = _strides_of_result(eqn, out)
+        if id(tracer) not in layouts:  # an input
+            if not self.abstract:
+                return strides_of(tracer.value)
+            self.assumed.append(tracer)
+            return contiguous(tracer.shape)
+        return layouts[id(tracer)]
 
     def _encloses(self, tracer: Tracer) -> bool:
         """Whether a tracer that is not ours belongs to a trace around this one."""
@@ -284,6 +309,23 @@ def _keeper(trace: Trace | None) -> Captures | None:
             return trace.keeper
         trace = trace.parent
     return None
+
+
+def _strides_of_result(eqn: Equation, out: RecordTracer) -> Strides | None:
+    """The strides that NumPy gives to the result of an operation; None if that is not known."""
+    primitive = eqn.primitive
+    if primitive.nested or (primitive.moves in ("alias", "view") and not primitive.pointwise):
+        return None
+    operands = [(shape_of(x), strides_of(x)) for x in eqn.inputs]
+    if primitive.moves == "alias":
+        return operands[0][1]
+    if primitive.pointwise or primitive.ufunc is not None:
+        return in_order_of(out.shape, operands)
+    axes = eqn.params.get("axes", ())
+    if primitive.moves == "copy" and axes != tuple(range(len(axes))):
+        return None
+    known = all(strides is not None and is_contiguous(shape, strides) for shape, strides in operands)
+    return contiguous(out.shape) if known else None
 
 
 def _freeze(

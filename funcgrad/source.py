@@ -30,6 +30,7 @@ __all__ = [
     "of_rule",
     "rule_of",
     "user_frame",
+    "user_place",
     "user_source",
 ]
 
@@ -77,6 +78,12 @@ def calling_frame() -> FrameType | None:
             break
         frame = frame.f_back
     return frame
+
+
+def user_place() -> str:
+    """The line that the innermost frame of the user's code is at, for an error."""
+    frame = user_frame()
+    return describe((frame.f_code, frame.f_lasti)) if frame is not None else ""
 
 
 def user_source() -> Source:

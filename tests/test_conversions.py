@@ -67,7 +67,9 @@ FORBIDDEN: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "out=": (lambda t: np.add(A, t, out=np.zeros(3)).sum(), TracerWriteError, "result"),
     "np.sum(out=)": (lambda t: np.sum(t * A, out=np.zeros(())), TracerWriteError, "result"),
     "np.copyto": (lambda t: np.copyto(np.zeros(3), t), TracerWriteError, "funcgrad.at(a)"),
-    "x.put()": (lambda t: (t * A).put([0], 1.0), TracerWriteError, "x.at[indices]"),
+    "x.resize()": (lambda t: (t * A).resize(6), TracerWriteError, "np.resize"),
+    "x.setflags()": (lambda t: (t * A).setflags(write=False), TracerWriteError, "x.copy()"),
+    "del x[0]": (lambda t: (t * A).__delitem__(0), TracerWriteError, "np.delete"),
     "np.unique": (lambda t: np.unique(t * A), UnsupportedFunctionError, "numpy.unique"),
 }
 

@@ -48,12 +48,13 @@ WITH_PROGRAMS = {
 }
 """Primitives without rows: they apply programs, not functions of arrays, and have test modules of their own."""
 
-NOT_FUNCTIONS = {"aval", "concrete", "differentiated", "owner", "source", "stands_for", "unanswered", "weak"}
+NOT_FUNCTIONS = {"aval", "concrete", "differentiated", "layout", "owner", "source", "stands_for", "state", "unanswered",
+                 "weak"}  # fmt: skip
 """Attributes of tracers that no array has: they are the library's own."""
 
 ARRAYS_ONLY = {
-    "fill": "writes", "itemset": "writes", "partition": "writes", "put": "writes", "resize": "writes",
-    "setfield": "writes", "setflags": "writes", "sort": "writes",
+    "byteswap": "changes the array itself", "resize": "changes the array itself",
+    "setfield": "changes the array itself", "setflags": "changes the array itself",
     "item": "gives a Python number", "tolist": "gives Python numbers",
 }  # fmt: skip
 """Methods of tracers that raise, or need concrete values, and why; `test_conversions` has them."""
@@ -110,7 +111,8 @@ def watch(patch: pytest.MonkeyPatch, seen: Seen) -> None:
     for name in names_of(Tracer) - {"__array_ufunc__", "__class__", "__slots__", "__weakref__", "__hash__", *MAKING}:
         value = inspect.getattr_static(Tracer, name)
         if isinstance(value, property) and value.fget is not None:
-            patch.setattr(Tracer, name, property(noting(value.fget, lambda args, n=name: seen.attributes.add(n))))
+            get = noting(value.fget, lambda args, n=name: seen.attributes.add(n))
+            patch.setattr(Tracer, name, property(get, value.fset))
         elif callable(value):
             patch.setattr(Tracer, name, noting(value, lambda args, n=name: seen.attributes.add(n)))
     for name, value in list(vars(At).items()):

@@ -22,6 +22,7 @@ from funcgrad.numpy import (
     _shape,
     _sort,
     _statistics,
+    _writes,
     linalg,
 )
 from funcgrad.numpy._methods import at
@@ -29,12 +30,14 @@ from funcgrad.numpy._plain import either as _either
 
 __all__ = ["at", "linalg"]
 
-_PRIVATE = {"axis_index", "getitem", "given", "no_out", "place", "reduction_axes", "scatter_into", "slice_axis",
+_PRIVATE = {"along", "axis_index", "getitem", "given", "place", "reduction_axes", "scatter_into", "slice_axis",
             "ufunc_function", "UFUNC_NAMES", "complex_of"}  # fmt: skip
+
+_OWN = {"zeros", "ones", "empty", "full"}  # of arrays that a transformed function can write to
 
 
 def _own_or(name: str, fun: Any) -> Any:
-    plain = getattr(_np, name, None)
+    plain = None if name in _OWN else getattr(_np, name, None)
     return fun if plain is None else _either(plain, fun)
 
 
@@ -47,12 +50,16 @@ for _name, _fun in _elementwise.UFUNC_NAMES.items():
     globals()[_name] = _own_or(_name, _fun)
     __all__.append(_name)
 
+for _name, _fun in _writes.PUBLIC.items():
+    globals()[_name] = _fun
+    __all__.append(_name)
+
 # What takes no array is NumPy's own.
 _SAME = (
     "bool_", "complex64", "complex128", "diag_indices", "dtype", "e", "euler_gamma", "eye", "finfo", "float16",
     "float32", "float64", "hamming", "hanning", "identity", "iinfo", "indices", "inf", "int8", "int16", "int32",
-    "int64", "mask_indices", "mgrid", "nan", "ndarray", "newaxis", "ogrid", "ones", "pi", "promote_types",
-    "s_", "tri", "tril_indices", "triu_indices", "uint8", "uint16", "uint32", "uint64", "unravel_index", "zeros",
+    "int64", "mask_indices", "mgrid", "nan", "ndarray", "newaxis", "ogrid", "pi", "promote_types",
+    "s_", "tri", "tril_indices", "triu_indices", "uint8", "uint16", "uint32", "uint64", "unravel_index",
 )  # fmt: skip
 for _name in _SAME:
     globals()[_name] = getattr(_np, _name)

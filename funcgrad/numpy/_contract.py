@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.aliasing import as_array, unordered
 from funcgrad.errors import ShapeError
 from funcgrad.numpy._dispatch import array_operand, conjugated, implements
 from funcgrad.numpy._shape import axis_index, broadcast_to, reshape, transpose
+from funcgrad.numpy._views import Places
 from funcgrad.ops.contract import DOT_GENERAL
 from funcgrad.types import broadcast_shapes, is_a
+from funcgrad.writes import owned, viewed
 
 __all__ = [
     "convolve", "correlate", "cross", "dot", "einsum", "inner", "kron", "matmul", "matvec", "outer", "tensordot",
@@ -122,7 +125,7 @@ for _name, _fun in (("vecdot", vecdot), ("matvec", matvec), ("vecmat", vecmat)):
         implements(getattr(np, _name))(_fun)
 
 
-@implements(np.tensordot)
+@implements(np.tensordot, view=True)
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     """The sum over given axes of both: a number (the last of `a`, the first of `b`) or a pair of lists."""
     a, b = array_operand(a), array_operand(b)
@@ -132,7 +135,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     else:
         axes_a, axes_b = (x if isinstance(x, (tuple, list)) else (x,) for x in axes)
     pairs = [(axis_index(i, a.ndim), axis_index(j, b.ndim)) for i, j in zip(axes_a, axes_b, strict=True)]
-    return _contract(a, b, [i for i, _ in pairs], [j for _, j in pairs])
+    return as_array(_contract(a, b, [i for i, _ in pairs], [j for _, j in pairs]))
 
 
 @implements(np.kron)
@@ -184,9 +187,9 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Any:
 # ---------------------------------------------------------------------------------------------------------- einsum
 
 
-@implements(np.einsum)
+@implements(np.einsum, view=True)
 def einsum(
-    *operands: Any, out: None = None, optimize: Any = True, dtype: Any = None, order: str = "K", casting: Any = "safe"
+    *operands: Any, out: None = None, optimize: Any = False, dtype: Any = None, order: str = "K", casting: Any = "safe"
 ) -> Any:
     """Einstein's summation convention, as `numpy.einsum`; pairs are contracted in a good order."""
     inputs, result, arrays = _parse_einsum(operands)
@@ -203,7 +206,18 @@ def einsum(
         terms.append(_contract_terms(picked, keep))
     ((labels, x),) = terms
     labels, x = _sum_alone(*_diagonal(labels, x), set(result))
-    return transpose(x, [labels.index(c) for c in result])
+    out = transpose(x, [labels.index(c) for c in result])
+    if out is arrays[0]:
+        return out
+    if len(arrays) == 1 and set(inputs[0]) == set(result):  # nothing is summed: a view
+        places = np.arange(arrays[0].size).reshape(arrays[0].shape)
+        return viewed(arrays[0], owned(out, ()), Places(np.einsum(places, *_numbered(inputs[0], result))))
+    return as_array(out) if len(arrays) > 1 and optimize and not result else unordered(owned(out, arrays))
+
+
+def _numbered(*terms: str) -> list[list[int]]:
+    letters = sorted(set("".join(terms)))
+    return [[letters.index(c) for c in term] for term in terms]
 
 
 def _parse_einsum(operands: Sequence[Any]) -> tuple[list[str], str, list[Any]]:

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.aliasing import alias, fresh
-from funcgrad.core import Tracer
+from funcgrad.aliasing import fresh
+from funcgrad.core import Tracer, current_trace
 from funcgrad.numpy._dispatch import array_operand, implements, operand
 from funcgrad.types import broadcast_shapes, is_a, result_dtype, shape_of
 
-__all__ = ["arange", "array", "asarray", "empty_like", "full", "full_like", "geomspace", "linspace", "logspace",
-           "meshgrid", "ones_like", "zeros_like"]  # fmt: skip
+__all__ = ["arange", "array", "asarray", "empty", "empty_like", "full", "full_like", "geomspace", "linspace",
+           "logspace", "meshgrid", "ones", "ones_like", "zeros", "zeros_like"]  # fmt: skip
 
 
 def _like(a: Any, dtype: Any, shape: Any) -> tuple[Any, Any]:
@@ -22,31 +22,31 @@ def _like(a: Any, dtype: Any, shape: Any) -> tuple[Any, Any]:
     return (x.shape if shape is None else shape), (x.dtype if dtype is None else dtype)
 
 
-@implements(np.zeros_like)
+@implements(np.zeros_like, view=True)
 def zeros_like(
     a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
 ) -> Any:
     """Zeros of the shape and dtype of `a`."""
-    return fresh(np.zeros(*_like(a, dtype, shape)))
+    return fresh(np.zeros(*_like(a, dtype, shape)), a, order)
 
 
-@implements(np.ones_like)
+@implements(np.ones_like, view=True)
 def ones_like(
     a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
 ) -> Any:
     """Ones of the shape and dtype of `a`."""
-    return fresh(np.ones(*_like(a, dtype, shape)))
+    return fresh(np.ones(*_like(a, dtype, shape)), a, order)
 
 
-@implements(np.empty_like)
+@implements(np.empty_like, view=True)
 def empty_like(
     a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
 ) -> Any:
     """As `zeros_like`: what was not written to is never shown."""
-    return fresh(np.zeros(*_like(a, dtype, shape)))
+    return fresh(np.zeros(*_like(a, dtype, shape)), a, order)
 
 
-@implements(np.full_like)
+@implements(np.full_like, view=True)
 def full_like(
     a: Any,
     fill_value: Any,
@@ -60,18 +60,49 @@ def full_like(
     """An array of one value, with the shape and dtype of `a`."""
     dims, kind = _like(a, dtype, shape)
     if not is_a(fill_value, Tracer):
-        return np.full(dims, fill_value, kind)
-    if not isinstance(fill_value, Tracer):
-        return fresh(np.full(dims, fill_value, kind))
-    return alias(np.broadcast_to(array_operand(fill_value).astype(kind), dims))
+        return fresh(np.full(dims, fill_value, kind), a, order)
+    out = np.zeros_like(a, kind, order, shape=shape)
+    out[...] = fill_value
+    return out
+
+
+def _own(array: np.ndarray) -> Any:
+    """A new array, to which traced values can be written too where a function is transformed."""
+    return array if current_trace() is None else fresh(array)
+
+
+def zeros(shape: Any, dtype: Any = float, order: str = "C") -> Any:
+    """Zeros; where a function is transformed, an array to which traced values can be written.
+
+    >>> from funcgrad import grad
+    >>> def f(x):
+    ...     out = zeros(3)
+    ...     out[1] = x**2
+    ...     return out.sum()
+    >>> grad(f)(3.0)
+    6.0
+    """
+    return _own(np.zeros(shape, dtype, order))  # type: ignore[arg-type]
+
+
+def ones(shape: Any, dtype: Any = float, order: str = "C") -> Any:
+    """Ones; where a function is transformed, an array to which traced values can be written."""
+    return _own(np.ones(shape, dtype, order))  # type: ignore[arg-type]
+
+
+def empty(shape: Any, dtype: Any = float, order: str = "C") -> Any:
+    """As `zeros`: what was not written to is never shown."""
+    return zeros(shape, dtype, order)
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
-    """An array of one value, which may be traced."""
+    """An array of one value, which may be traced; a transformed function can write traced values to it."""
     if not isinstance(fill_value, Tracer):
-        return np.full(shape, fill_value, dtype)
+        return _own(np.full(shape, fill_value, dtype))
     x = array_operand(fill_value)
-    return np.broadcast_to(x if dtype is None else x.astype(dtype), shape)
+    out = zeros(shape, x.dtype if dtype is None else dtype)
+    out[...] = x
+    return out
 
 
 def array(object: Any, dtype: Any = None, copy: bool = True, ndmin: int = 0) -> Any:

@@ -8,11 +8,13 @@ of objects instead.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from funcgrad.aliasing import settle, unordered
 from funcgrad.conversions import write_error
 from funcgrad.core import Primitive, Tracer
 from funcgrad.errors import UnsupportedFunctionError
@@ -21,20 +23,23 @@ from funcgrad.ops.math import UFUNCS
 from funcgrad.ops.special import special_primitive
 from funcgrad.source import describe, user_source
 from funcgrad.types import NUMBERS, PYTHON_SCALARS, as_numbers, dtype_of, is_a, shape_of
+from funcgrad.writes import owned
 
 __all__ = [
     "FUNCTIONS",
+    "OF_EVERY_UFUNC",
     "UFUNC_METHODS",
+    "VIEWS",
     "array_operand",
     "assigned",
+    "call_function",
     "conjugated",
+    "foreign",
     "implements",
     "install",
     "operand",
     "strong",
 ]
-
-_WRITERS = {np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis}
 
 _REDUCTION_HINTS = {
     "numpy.logaddexp.reduce": "Use funcgrad.nn.logsumexp.",
@@ -46,21 +51,57 @@ F = TypeVar("F", bound=Callable[..., Any])
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 """What stands for each NumPy function that dispatches (and each ufunc that is no elementwise primitive)."""
 
+VIEWS: set[Any] = set()
+"""Those of them that give views."""
+
 UFUNC_METHODS: dict[tuple[Any, str], Callable[..., Any]] = {}
 """What stands for `np.add.reduce` and the like, by ufunc and method name."""
+
+_OUT_AT: dict[Any, int] = {}
+"""Where NumPy's functions take `out` by position."""
+_IN_DTYPE_OF_OUT = {np.sum, np.prod, np.cumsum, np.cumprod, np.mean}
+"""Functions that compute in the dtype of `out` where there is one."""
+
+OF_EVERY_UFUNC: dict[str, Callable[..., Any]] = {}
+"""What stands for `outer` and `at`, by name; the ufunc is the first argument."""
 
 _PLAIN = PYTHON_SCALARS | {np.ndarray}
 
 
-def implements(*functions: Any) -> Callable[[F], F]:
-    """Say that the decorated function stands for these NumPy functions when an argument is traced."""
+def _parameters(fun: Any) -> tuple[str, ...]:
+    """The names of a function's positional parameters, if it is written in Python."""
+    code = getattr(getattr(fun, "_implementation", fun), "__code__", None)
+    return () if code is None else code.co_varnames[: code.co_argcount]
+
+
+def implements(*functions: Any, view: bool = False) -> Callable[[F], F]:
+    """Say that the decorated function stands for these NumPy functions when an argument is traced.
+
+    With `view` their results may share memory with their arguments.
+    """
 
     def register(fun: F) -> F:
+        if view:
+            VIEWS.update(functions)
         for f in functions:
             FUNCTIONS[f] = fun
-        return fun
+            names = _parameters(f) or _parameters(fun)
+            if "out" in names:
+                _OUT_AT[f] = names.index("out")
+        return fun if functions[0] not in _OUT_AT else _taking_out(functions[0], fun)
 
     return register
+
+
+def _taking_out(func: Any, fun: F) -> F:
+    """A function for those who call it by name, with `out`."""
+    at = _OUT_AT[func]
+
+    @wraps(fun)
+    def public(*args: Any, **kwargs: Any) -> Any:
+        return call_function(func, args, kwargs) if "out" in kwargs or len(args) > at else fun(*args, **kwargs)
+
+    return cast(F, public)
 
 
 def foreign(x: Any) -> bool:
@@ -166,14 +207,17 @@ def _ufunc_slowly(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: d
         return _ufunc_into(ufunc, method, name, inputs, _as_tuple(out), kwargs)
     if method != "__call__":
         fun = UFUNC_METHODS.get((ufunc, method))
-        if fun is None and method == "outer":
-            return _outer(ufunc, *inputs, **kwargs)
+        if fun is None and method in OF_EVERY_UFUNC:
+            return OF_EVERY_UFUNC[method](ufunc, *inputs, **kwargs)
         if fun is None:
+            constant = _of_constants(getattr(ufunc, method), inputs, kwargs)
+            if constant is not None:
+                return constant
             raise _unsupported(name, _REDUCTION_HINTS.get(name, ""))
-        return fun(*inputs, **kwargs)
+        return owned(fun(*inputs, **kwargs), inputs)
     fun = FUNCTIONS.get(ufunc)
     if fun is not None:
-        return fun(*inputs, **kwargs)
+        return owned(fun(*inputs, **kwargs), inputs)
     primitive = UFUNCS.get(ufunc) or special_primitive(ufunc)
     if primitive is None:
         raise _unsupported(name)
@@ -223,7 +267,8 @@ def _with_options(
             casting=casting,
         )
         inputs = [x.astype(d) for x, d in zip(xs, loop[: ufunc.nin], strict=True)]
-    return call_ufunc(primitive, *inputs)
+    out = call_ufunc(primitive, *inputs)
+    return out if order == "K" else unordered(out)
 
 
 def _outer(ufunc: np.ufunc, a: Any, b: Any, **kwargs: Any) -> Any:
@@ -231,21 +276,54 @@ def _outer(ufunc: np.ufunc, a: Any, b: Any, **kwargs: Any) -> Any:
     return ufunc(np.reshape(a, a.shape + (1,) * b.ndim), b, **kwargs)
 
 
+OF_EVERY_UFUNC["outer"] = _outer
+
+
 def array_function(
     self: Tracer, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any], kwargs: dict[str, Any]
 ) -> Any:
     """`__array_function__` of every tracer."""
     fun = FUNCTIONS.get(func)
-    if func in _WRITERS:
-        raise write_error(f"{func.__module__}.{func.__name__}")
     if fun is None:
-        fun = _late(func)
+        constant = _of_constants(func, args, kwargs)
+        if constant is not None:
+            return constant
+        _late(func)
+    if "out" in kwargs or len(args) > 2:
+        return call_function(func, args, kwargs)
+    fun = FUNCTIONS[func]
+    return fun(*args, **kwargs) if func in VIEWS else owned(fun(*args, **kwargs), args)
+
+
+def _of_constants(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """A function without a rule, of traced arrays that hold constants and nothing else; None if one holds more."""
+    given = [*args, *kwargs.values()]
+    plain = [settle(x) if isinstance(x, Tracer) else x for x in given]
+    if any(isinstance(x, Tracer) for x in _flat(plain)):
+        return None
+    plain = [x.copy() if x is not y else x for x, y in zip(plain, given, strict=True)]
+    return func(*plain[: len(args)], **dict(zip(kwargs, plain[len(args) :], strict=True)))
+
+
+def call_function(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """What stands for a NumPy function, called with arguments of which one may be `out`."""
+    fun = FUNCTIONS[func]
+    out, at = kwargs.get("out"), _OUT_AT.get(func, len(args))
     if "out" in kwargs:
-        out = kwargs["out"]
         kwargs = {k: v for k, v in kwargs.items() if k != "out"}
-        if out is not None:
-            return into(out, func(*args, **kwargs), f"{func.__module__}.{func.__name__}")
-    return fun(*args, **kwargs)
+    elif at < len(args):
+        out, args = args[at], (*args[:at], None, *args[at + 1 :])
+    if out is None or out is np._NoValue:
+        return fun(*args, **kwargs) if func in VIEWS else owned(fun(*args, **kwargs), args)
+    name = f"{func.__module__}.{func.__name__}"
+    if not isinstance(out, Tracer):
+        if any(isinstance(x, Tracer) for x in (*_flat([*args]), *kwargs.values())):
+            raise write_error(name)
+        return func(*args, out=out, **kwargs)
+    given = kwargs.get("dtype", args[2] if len(args) > 2 else None)
+    if func in _IN_DTYPE_OF_OUT and given is None and np.can_cast(dtype_of(operand(args[0])), out.dtype, "same_kind"):
+        args, kwargs = args[:2], {**dict(zip(("keepdims",), args[4:5], strict=False)), **kwargs, "dtype": out.dtype}
+    return into(out, fun(*args, **kwargs), name, kwargs.get("casting", "same_kind"), exact=True)
 
 
 _LATE = {"numpy.fft": "funcgrad.numpy.fft"}

@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.aliasing import View, as_array, is_array, unordered
 from funcgrad.core import Primitive, Tracer
 from funcgrad.numpy._dispatch import array_operand, call_ufunc, implements, operand
+from funcgrad.numpy._out import into
+from funcgrad.numpy._views import Imag, Real
 from funcgrad.ops.math import COMPLEX, IMAG, REAL, SELECT, UFUNCS
 from funcgrad.ops.rules import WEAKEN
 from funcgrad.types import aval_of, dtype_of, is_a, is_weak, result_dtype, shape_of, ufunc_dtypes, weak_type
+from funcgrad.writes import viewed
 
 __all__ = [
     "UFUNC_NAMES",
@@ -71,21 +75,30 @@ UFUNC_NAMES: dict[str, Callable[..., Any]] = {
 """`funcgrad.numpy`'s elementwise functions, aliases included (`acos` is `arccos`)."""
 
 
-@implements(np.real)
+@implements(np.real, view=True)
 def real(val: Any) -> Any:
     """The real part; of a real array, the array itself."""
     x = operand(val)
-    return REAL.bind(x) if dtype_of(x).kind == "c" or is_weak(x) else x
+    if dtype_of(x).kind != "c":
+        return REAL.bind(x) if is_weak(x) else x
+    return part(x, REAL.bind(x), Real())
 
 
-@implements(np.imag)
+@implements(np.imag, view=True)
 def imag(val: Any) -> Any:
     """The imaginary part; zeros for a real array."""
     x = operand(val)
-    if dtype_of(x).kind == "c" or is_weak(x):
+    if dtype_of(x).kind == "c":
+        return part(x, IMAG.bind(x), Imag())
+    if is_weak(x):
         return IMAG.bind(x)
-    out = np.zeros(shape_of(x), dtype_of(x))
+    out = np.broadcast_to(dtype_of(x).type(0), shape_of(x))  # to be read only, as in NumPy
     return out if is_a(x, np.ndarray) or (is_a(x, Tracer) and x.stands_for is np.ndarray) else out[()]
+
+
+def part(x: Any, out: Any, view: View) -> Any:
+    """The real or imaginary parts of an array as a view of it."""
+    return viewed(x, out, view) if isinstance(x, Tracer) and is_array(x) else out
 
 
 def complex_of(re: Any, im: Any) -> Any:
@@ -101,7 +114,7 @@ def angle(z: Any, deg: bool = False) -> Any:
     return a * (180.0 / np.pi) if deg else a
 
 
-@implements(np.where)
+@implements(np.where, view=True)
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     """`x` where the condition holds, else `y`; derivatives flow into the chosen elements only."""
     if x is None and y is None:
@@ -109,7 +122,7 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     if x is None or y is None:
         raise ValueError("where takes a condition alone, or a condition and both x and y")
     x, y = operand(x), operand(y)
-    return SELECT.bind(operand(condition), _cast_int(x, y), _cast_int(y, x))
+    return as_array(SELECT.bind(operand(condition), _cast_int(x, y), _cast_int(y, x)))
 
 
 def _cast_int(x: Any, other: Any) -> Any:
@@ -122,7 +135,7 @@ def _cast_int(x: Any, other: Any) -> Any:
     return (array_operand(x) if is_a(x, Tracer) else np.asarray(x)).astype(dtype)[()]
 
 
-@implements(np.select)
+@implements(np.select, view=True)
 def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
     """For each element the choice whose condition is the first to hold, else `default`."""
     if len(condlist) != len(choicelist):
@@ -132,7 +145,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     *choices, out = [_cast_int(x, np.empty(0, dtype)) for x in choices]
     for condition, choice in zip(reversed(condlist), reversed(choices), strict=True):
         out = where(condition, choice, out)
-    return array_operand(out).astype(dtype)
+    return unordered(array_operand(out).astype(dtype))
 
 
 @implements(np.clip)
@@ -230,12 +243,12 @@ def sinc(x: Any) -> Any:
     return np.where(small, series, np.sin(z) / z)
 
 
-@implements(np.i0)
+@implements(np.i0, view=True)
 def i0(x: Any) -> Any:
     """The modified Bessel function of order 0; needs SciPy, whose ufunc has the derivative."""
     from scipy import special  # optional extra
 
-    return special.i0(x)
+    return as_array(special.i0(x))
 
 
 @implements(np.isclose)
@@ -341,6 +354,8 @@ def _of_real(x: Any, name: str) -> Any:
 @implements(np.nan_to_num)
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     """Replace NaN by `nan`, and infinities by large finite numbers (or `posinf`, `neginf`)."""
+    if not copy and isinstance(x, Tracer) and is_array(x):
+        return into(x, nan_to_num(x, True, nan, posinf, neginf), "numpy.nan_to_num")
     x = array_operand(x)
     if x.dtype.kind == "c":
         parts = (nan_to_num(p, copy, nan, posinf, neginf) for p in (real(x), imag(x)))
@@ -353,7 +368,7 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
     return np.where(isneginf(x), info.min if neginf is None else neginf, x)
 
 
-@implements(np.real_if_close)
+@implements(np.real_if_close, view=True)
 def real_if_close(a: Any, tol: float = 100) -> Any:
     """A traced array keeps its dtype: whether imaginary parts vanish is a question about values."""
     return array_operand(a)

@@ -9,18 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.aliasing import viewed
+from funcgrad.aliasing import scalar, unordered
 from funcgrad.numpy._dispatch import array_operand, implements, operand
 from funcgrad.numpy._plan import Plan, mask_indices, plan_index
 from funcgrad.numpy._shape import axis_index, broadcast_to, moveaxis, reshape, slice_axis, transpose, whole
-from funcgrad.numpy._views import Window, reshaped
+from funcgrad.numpy._views import Diagonal, Window, axis_window, reshaped
 from funcgrad.ops.index import GATHER, SCATTER, SCATTER_ADD
 from funcgrad.ops.shape import PLACE, SLICE, SPLIT
 from funcgrad.types import broadcast_shapes, dtype_of, is_a, is_weak, result_dtype, shape_of
+from funcgrad.writes import owned, viewed
 
 __all__ = [
-    "argwhere", "array_split", "choose", "compress", "diag", "diag_indices_from", "diagonal", "diff", "dsplit",
-    "ediff1d", "extract", "flatnonzero", "getitem", "hsplit", "ix_", "nonzero", "pad", "put_along_axis",
+    "along", "argwhere", "array_split", "choose", "compress", "diag", "diag_indices_from", "diagonal", "diff", "dsplit",
+    "ediff1d", "extract", "flatnonzero", "getitem", "hsplit", "ix_", "nonzero", "pad",
     "scatter_into", "split", "take", "take_along_axis", "trace", "tril", "triu", "vander", "vsplit",
 ]  # fmt: skip
 
@@ -31,13 +32,16 @@ def getitem(x: Any, index: Any) -> Any:
     if not plan.axes:
         window = Window(plan.start, plan.size, plan.step, plan.shape, plan.whole)
         out = window.read(x)
-        return viewed(x, out, window) if plan.shape or _has_ellipsis(index) else out
+        if plan.shape or _has_ellipsis(index):
+            return viewed(x, out, window)
+        return out if out is not x else scalar(x)
     if plan.whole != shape_of(x):
         x = reshape(x, plan.whole)
     if plan.size != plan.whole or any(s != 1 for s in plan.step):
         x = SLICE.bind(x, start=plan.start, size=plan.size, step=plan.step)
-    x = transpose(GATHER.bind(x, *plan.indices, axes=plan.axes), plan.order)
-    return reshape(x, plan.shape)
+    out = transpose(GATHER.bind(x, *plan.indices, axes=plan.axes), plan.order)
+    out = reshape(out, plan.shape)
+    return out if plan.axes == tuple(range(len(plan.axes))) else unordered(out)
 
 
 def window_of(x: Any, index: Any) -> Window | None:
@@ -115,7 +119,7 @@ def take(a: Any, indices: Any, axis: Any = None, out: None = None, mode: str = "
     return getitem(x, (slice(None),) * axis + (np.asarray(i) if is_a(i, (int, np.integer)) else i,))
 
 
-def _along(x: Any, indices: Any, axis: int) -> tuple[Any, ...]:
+def along(x: Any, indices: Any, axis: int) -> tuple[Any, ...]:
     """The joint index for `take_along_axis`."""
     grid: list[Any] = []
     for i, n in enumerate(x.shape):
@@ -138,16 +142,7 @@ def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
     axis = axis_index(axis, x.ndim)
     dims = list(broadcast_shapes(*((*s[:axis], 1, *s[axis + 1 :]) for s in (x.shape, i.shape))))
     x = broadcast_to(x, (*dims[:axis], x.shape[axis], *dims[axis + 1 :]))
-    return getitem(x, _along(x, broadcast_to(i, (*dims[:axis], i.shape[axis], *dims[axis + 1 :])), axis))
-
-
-def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any, inplace: bool = True) -> Any:
-    """A copy of `arr` with values written along an axis; `inplace=False` must be given, as nothing is written to."""
-    if inplace:
-        raise ValueError("put_along_axis returns a new array: pass inplace=False")
-    x, i = array_operand(arr), array_operand(indices)
-    axis = axis_index(axis, x.ndim)
-    return scatter_into(x, _along(x, i, axis), values, False)
+    return getitem(x, along(x, broadcast_to(i, (*dims[:axis], i.shape[axis], *dims[axis + 1 :])), axis))
 
 
 @implements(np.nonzero)
@@ -199,7 +194,7 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Any:
     return take_along_axis(options, index[None], 0)[0]
 
 
-@implements(np.ix_)
+@implements(np.ix_, view=True)
 def ix_(*args: Any) -> tuple[Any, ...]:
     """An open mesh of index arrays."""
     flat = [nonzero(x)[0] if dtype_of(x).kind == "b" else x for x in map(array_operand, args)]
@@ -215,14 +210,17 @@ def diag_indices_from(arr: Any) -> Any:
 # ------------------------------------------------------------------------------------------- diagonals, triangles
 
 
-@implements(np.diagonal)
+@implements(np.diagonal, view=True)
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The diagonals of two axes, as a new last axis."""
-    x = moveaxis(array_operand(a), (axis1, axis2), (-2, -1))
-    rows, cols = x.shape[-2:]
+    x = array_operand(a)
+    places = np.diagonal(np.arange(x.size).reshape(x.shape), offset, axis1, axis2)
+    moved = moveaxis(x, (axis1, axis2), (-2, -1))
+    rows, cols = moved.shape[-2:]
     n = max(min(rows + min(offset, 0), cols - max(offset, 0)), 0)
     i = np.arange(n)
-    return x[..., i - min(offset, 0), i + max(offset, 0)]
+    out = moved[..., i - min(offset, 0), i + max(offset, 0)]
+    return viewed(x, owned(out, ()), Diagonal(places)) if out is not x else out
 
 
 @implements(np.trace)
@@ -231,7 +229,7 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = 
     return np.sum(diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype)
 
 
-@implements(np.diag)
+@implements(np.diag, view=True)
 def diag(v: Any, k: int = 0) -> Any:
     """The k-th diagonal of a matrix, or the matrix with a vector as its k-th diagonal."""
     x = array_operand(v)
@@ -269,7 +267,7 @@ def vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
 # -------------------------------------------------------------------------------------------------- split and pad
 
 
-@implements(np.array_split)
+@implements(np.array_split, view=True)
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """Split along an axis into nearly equal parts, or at given indices."""
     x = array_operand(ary)
@@ -281,7 +279,8 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     else:
         bounds = [0, *map(operator.index, indices_or_sections), n]
     if bounds == sorted(bounds) and 0 <= bounds[-2] <= n and bounds[0] == 0:
-        return list(SPLIT.bind(x, sizes=tuple(b - a for a, b in itertools.pairwise(bounds)), axis=axis))
+        parts = SPLIT.bind(x, sizes=tuple(b - a for a, b in itertools.pairwise(bounds)), axis=axis)
+        return [viewed(x, part, axis_window(x, axis, a, part.shape)) for a, part in zip(bounds, parts, strict=False)]
     parts: list[Any] = []
     for a, b in itertools.pairwise(bounds):  # parts that overlap, or lie in another order
         start, stop, _ = slice(a, b).indices(n)
@@ -289,7 +288,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     return parts
 
 
-@implements(np.split)
+@implements(np.split, view=True)
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """Split along an axis into equal parts, or at given indices."""
     if is_a(indices_or_sections, (int, np.integer)) and np.shape(ary)[axis] % indices_or_sections:
@@ -299,19 +298,19 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     return array_split(ary, indices_or_sections, axis)
 
 
-@implements(np.vsplit)
+@implements(np.vsplit, view=True)
 def vsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     """Split along the first axis."""
     return split(ary, indices_or_sections, 0)
 
 
-@implements(np.hsplit)
+@implements(np.hsplit, view=True)
 def hsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     """Split along the second axis (the first of a 1-D array)."""
     return split(ary, indices_or_sections, 0 if np.ndim(ary) == 1 else 1)
 
 
-@implements(np.dsplit)
+@implements(np.dsplit, view=True)
 def dsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     """Split along the third axis."""
     return split(ary, indices_or_sections, 2)
@@ -354,10 +353,12 @@ def _pad_constant(x: Any, widths: Sequence[Sequence[int]], values: Any) -> Any:
     return out
 
 
-@implements(np.diff)
+@implements(np.diff, view=True)
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
     """The n-th differences along an axis."""
     x = array_operand(a)
+    if n == 0:
+        return x
     axis = axis_index(axis, x.ndim)
     ends = [None if e is None or e is np._NoValue else array_operand(e) for e in (prepend, append)]
     wide = [e if e is None or e.ndim else np.broadcast_to(e, (*x.shape[:axis], 1, *x.shape[axis + 1 :])) for e in ends]

@@ -15,7 +15,7 @@ import funcgrad.conversions as conversions
 import funcgrad.numpy._dispatch as _dispatch
 import funcgrad.numpy._strict as _strict
 import funcgrad.numpy._writes as _writes
-from funcgrad.aliasing import alias, is_array
+from funcgrad.aliasing import alias, is_array, operand_of
 from funcgrad.capture import own_leaves
 from funcgrad.config import hooks
 from funcgrad.core import Primitive, Tracer
@@ -23,9 +23,12 @@ from funcgrad.numpy._contract import matmul
 from funcgrad.numpy._dispatch import array_operand, foreign, operand
 from funcgrad.numpy._elementwise import imag, real
 from funcgrad.numpy._index import compress, getitem, scatter_into
+from funcgrad.numpy._selection import Selection
 from funcgrad.numpy._shape import astype, matrix_transpose, ravel, reshape, transpose
+from funcgrad.numpy._views import Flat, reshaped
 from funcgrad.ops.math import UFUNCS
-from funcgrad.types import PYTHON_SCALARS
+from funcgrad.types import PYTHON_SCALARS, is_a
+from funcgrad.writes import owned, viewed
 
 __all__ = ["At", "at", "install"]
 
@@ -121,6 +124,13 @@ def _unary(primitive: Primitive) -> Callable[[Any], Any]:
     return lambda self: primitive.bind(self)
 
 
+def _getitem(self: Any, index: Any) -> Any:
+    x = array_operand(self)
+    if is_a(index, Tracer) and index.dtype.kind == "b" and index.shape and index.concrete("bytes") is None:
+        return Selection(operand_of(x), index)
+    return getitem(x, index)
+
+
 def _install_operators() -> None:
     for name, ufunc in _BINARY.items():
         setattr(Tracer, f"__{name}__", _operator(UFUNCS[ufunc], False))
@@ -137,17 +147,22 @@ def _install_operators() -> None:
     Tracer.__rmatmul__ = lambda self, other: NotImplemented if foreign(other) else matmul(other, self)  # type: ignore[attr-defined]
     Tracer.__divmod__ = lambda self, other: (self // other, self % other)  # type: ignore[attr-defined]
     Tracer.__rdivmod__ = lambda self, other: (other // self, other % self)  # type: ignore[attr-defined]
-    Tracer.__getitem__ = lambda self, index: getitem(array_operand(self), index)  # type: ignore[attr-defined]
+    Tracer.__getitem__ = _getitem  # type: ignore[attr-defined]
 
 
 def _from_function(name: str) -> Callable[..., Any]:
-    fun = _dispatch.FUNCTIONS.get(getattr(np, name, None), None)
+    function = getattr(np, name, None)
+    fun = _dispatch.FUNCTIONS.get(function, None)
     if fun is None:  # conj and conjugate are ufuncs
         return _dispatch.conjugated
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return fun(self, *args, **kwargs)
+        if "out" in kwargs or len(args) > 1:
+            return _dispatch.call_function(function, (self, *args), kwargs)
+        out = fun(self, *args, **kwargs)
+        return out if views else owned(out, (self,))
 
+    views = function in _dispatch.VIEWS
     method.__name__, method.__doc__ = name, f"As `numpy.ndarray.{name}`."
     return method
 
@@ -166,7 +181,7 @@ def _astype(
     self: Any, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True
 ) -> Any:
     if np.dtype(dtype) == self.dtype and not self.weak:
-        return self if not copy or not is_array(self) else alias(self)
+        return self if not copy or not is_array(self) else alias(self, order)
     return astype(self, dtype)
 
 
@@ -179,7 +194,7 @@ def _install_methods() -> None:
         setattr(Tracer, name, _from_function(name))
     Tracer.reshape, Tracer.transpose, Tracer.astype = _reshape, _transpose, _astype  # type: ignore[attr-defined]
     Tracer.flatten = lambda self, order="C": alias(ravel(self, order))  # type: ignore[attr-defined]
-    Tracer.copy = lambda self, order="C": alias(self) if is_array(self) else self  # type: ignore[attr-defined]
+    Tracer.copy = lambda self, order="C": alias(self, order) if is_array(self) else self  # type: ignore[attr-defined]
     Tracer.compress = _compress  # type: ignore[attr-defined]
     Tracer.__array_priority__ = 100.0  # type: ignore[attr-defined]
     properties: dict[str, Callable[[Any], Any]] = {
@@ -192,7 +207,7 @@ def _install_methods() -> None:
         "real": real,
         "imag": imag,
         "at": lambda self: At(self),
-        "flat": ravel,  # to be read: nothing can be written to
+        "flat": lambda self: viewed(self, reshaped(self, (math.prod(self.shape),)), Flat((math.prod(self.shape),))),
     }
     for name, get in properties.items():
         setattr(Tracer, name, property(get))
@@ -222,11 +237,11 @@ class At:
 
     def set(self, values: Any) -> Any:
         """With `values` there."""
-        return own_leaves([scatter_into(self.array, self.index, values, False)])[0]
+        return own_leaves([owned(scatter_into(self.array, self.index, values, False), (self.array, values))])[0]
 
     def add(self, values: Any) -> Any:
         """With `values` added there; an index that occurs twice is added to twice."""
-        return scatter_into(self.array, self.index, values, True)
+        return owned(scatter_into(self.array, self.index, values, True), (self.array, values))
 
     def apply(self, fun: Callable[[Any], Any]) -> Any:
         """With `fun` applied to the elements there (once to each index)."""

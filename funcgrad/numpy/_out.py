@@ -6,17 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.aliasing import is_array, operand_of, store
+from funcgrad.aliasing import is_array, operand_of
 from funcgrad.conversions import write_error
 from funcgrad.core import Tracer
 from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.types import PYTHON_SCALARS, dtype_of, is_a, shape_of
+from funcgrad.writes import store
 
 __all__ = ["as_contents", "into"]
 
 
-def into(out: Any, value: Any, what: str, casting: str = "same_kind", where: Any = True) -> Any:
+def into(out: Any, value: Any, what: str, casting: str = "same_kind", where: Any = True, exact: bool = False) -> Any:
     """Write a result into `out`, as a ufunc with `out=` does; returns `out`.
+
+    With `exact` its shape must be that of `out`, as for other functions.
 
     Raises DTypeError where the rule for casting forbids it, ShapeError where the result would have to be broadcast to
     more than the shape of `out`, TracerWriteError where `out` cannot be written to.
@@ -35,6 +38,8 @@ def into(out: Any, value: Any, what: str, casting: str = "same_kind", where: Any
     if where is not True:
         value = np.where(where, value, operand_of(out))
     if shape_of(value) != shape:
+        if exact:
+            raise ShapeError(f"{what}: the output has shape {shape}, and the result {shape_of(value)}")
         value = _broadcast(value, shape, what)
     store(out, as_contents(value, dtype), what)
     return out

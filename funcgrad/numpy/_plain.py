@@ -6,8 +6,11 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
+import numpy as np
+
 from funcgrad.core import Tracer
-from funcgrad.numpy._dispatch import implements
+from funcgrad.numpy._dispatch import VIEWS, implements
+from funcgrad.writes import owned
 
 __all__ = ["either", "like"]
 
@@ -20,17 +23,19 @@ def either(plain: Any, fun: F) -> F:
     @wraps(fun)
     def chosen(*args: Any, **kwargs: Any) -> Any:
         if any(map(_traced, args)) or any(map(_traced, kwargs.values())):
-            return fun(*args, **kwargs)
+            if isinstance(plain, np.ufunc) and ("out" in kwargs or "where" in kwargs):
+                return plain(*args, **kwargs)
+            return fun(*args, **kwargs) if plain in VIEWS else owned(fun(*args, **kwargs), args)
         return plain(*args, **kwargs)
 
     return cast(F, chosen)
 
 
-def like(plain: Any) -> Callable[[F], F]:
+def like(plain: Any, view: bool = False) -> Callable[[F], F]:
     """Let the decorated function stand for NumPy's `plain`, where an argument is traced."""
 
     def decorate(fun: F) -> F:
-        implements(plain)(fun)
+        implements(plain, view=view)(fun)
         return either(plain, fun)
 
     return decorate

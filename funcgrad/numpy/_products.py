@@ -153,7 +153,7 @@ def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
     return np.trace(array_operand(x), offset, -2, -1, dtype)
 
 
-@like(np.linalg.diagonal)
+@like(np.linalg.diagonal, view=True)
 def diagonal(x: Any, /, *, offset: int = 0) -> Any:
     """The diagonals of the matrices in the last two dimensions.
 
@@ -163,7 +163,7 @@ def diagonal(x: Any, /, *, offset: int = 0) -> Any:
     return np.diagonal(array_operand(x), offset, -2, -1)
 
 
-@like(np.linalg.matrix_transpose)
+@like(np.linalg.matrix_transpose, view=True)
 def matrix_transpose(x: Any, /) -> Any:
     """The matrices in the last two dimensions, transposed.
 

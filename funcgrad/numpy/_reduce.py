@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.errors import TracerWriteError
 from funcgrad.numpy._dispatch import UFUNC_METHODS, array_operand, assigned, implements
 from funcgrad.numpy._shape import astype, axis_index, whole
 from funcgrad.ops.reduce import REDUCE_AND, REDUCE_MAX, REDUCE_MIN, REDUCE_OR, REDUCE_PROD, REDUCE_SUM
 
-__all__ = ["all", "amax", "amin", "any", "count_nonzero", "given", "max", "min", "no_out", "prod", "ptp",
+__all__ = ["all", "amax", "amin", "any", "count_nonzero", "given", "max", "min", "prod", "ptp",
            "reduction_axes", "sum"]  # fmt: skip
 
 _NONE: Any = np._NoValue  # what NumPy passes for an argument that was not given
@@ -30,12 +29,6 @@ def reduction_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     if len(set(axes)) != len(axes):
         raise ValueError(f"duplicate axes in {axis}")
     return tuple(sorted(axes))
-
-
-def no_out(out: Any) -> None:
-    """Raise TracerWriteError if there is an array to write to."""
-    if given(out):
-        raise TracerWriteError("a traced reduction cannot write to `out=`; use the result")
 
 
 def _reduce(primitive: Any, a: Any, axis: Any, keepdims: Any, initial: Any, where: Any, neutral: Any, join: Any) -> Any:
@@ -70,7 +63,6 @@ def sum(
     where: Any = True,
 ) -> Any:
     """The sum over axes (all of them by default)."""
-    no_out(out)
     if dtype is None:
         return _reduce(REDUCE_SUM, a, axis, keepdims, initial, where, 0, np.add)
     total = _reduce(REDUCE_SUM, astype(array_operand(a), dtype), axis, keepdims, initial, where, 0, np.add)
@@ -88,7 +80,6 @@ def prod(
     where: Any = True,
 ) -> Any:
     """The product over axes; the derivative is right where factors are zero."""
-    no_out(out)
     if dtype is None:
         return _reduce(REDUCE_PROD, a, axis, keepdims, initial, where, 1, np.multiply)
     total = _reduce(REDUCE_PROD, astype(array_operand(a), dtype), axis, keepdims, initial, where, 1, np.multiply)
@@ -100,7 +91,6 @@ def max(
     a: Any, axis: Any = None, out: None = None, keepdims: Any = False, initial: Any = None, where: Any = True
 ) -> Any:
     """The maximum over axes; the derivative is shared equally among ties."""
-    no_out(out)
     return _reduce(REDUCE_MAX, a, axis, keepdims, initial, where, None, np.maximum)
 
 
@@ -109,7 +99,6 @@ def min(
     a: Any, axis: Any = None, out: None = None, keepdims: Any = False, initial: Any = None, where: Any = True
 ) -> Any:
     """The minimum over axes; the derivative is shared equally among ties."""
-    no_out(out)
     return _reduce(REDUCE_MIN, a, axis, keepdims, initial, where, None, np.minimum)
 
 
@@ -119,14 +108,12 @@ amax, amin = max, min
 @implements(np.all)
 def all(a: Any, axis: Any = None, out: None = None, keepdims: Any = False, *, where: Any = True) -> Any:
     """Whether all elements are true."""
-    no_out(out)
     return _reduce(REDUCE_AND, np.not_equal(array_operand(a), 0), axis, keepdims, None, where, True, None)
 
 
 @implements(np.any)
 def any(a: Any, axis: Any = None, out: None = None, keepdims: Any = False, *, where: Any = True) -> Any:
     """Whether some element is true."""
-    no_out(out)
     return _reduce(REDUCE_OR, np.not_equal(array_operand(a), 0), axis, keepdims, None, where, False, None)
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.aliasing import alias, viewed
+from funcgrad.aliasing import alias, as_array, is_array, lies_in_order
 from funcgrad.core import Tracer
 from funcgrad.numpy._dispatch import array_operand, implements, operand
-from funcgrad.numpy._views import Reshaped, Transposed, Window
+from funcgrad.numpy._views import Broadcast, Raveled, Reshaped, Transposed, Window
 from funcgrad.ops.shape import BROADCAST_TO, CONCATENATE, CONVERT, PLACE, RESHAPE, TRANSPOSE
 from funcgrad.types import broadcast_shapes, is_a, shape_of
+from funcgrad.writes import viewed
 
 __all__ = [
     "append",
@@ -99,22 +100,23 @@ def size(a: Any, axis: Any = None) -> int:
     return math.prod(dims) if axis is None else math.prod(dims[i] for i in _axes(axis, len(dims)))
 
 
-@implements(np.copy)
+@implements(np.copy, view=True)
 def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
     """A copy, to which one can write."""
     x = array_operand(a)
-    return alias(x) if isinstance(x, Tracer) else x.copy()
+    return alias(x, order) if isinstance(x, Tracer) else x.copy()
 
 
-@implements(np.astype)
+@implements(np.astype, view=True)
 def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
     """Convert to a dtype; integers and booleans have no derivative."""
     dtype = np.dtype(dtype)
     x = operand(x)
-    return CONVERT.bind(x, dtype=dtype)
+    out = CONVERT.bind(x, dtype=dtype)
+    return as_array(out) if not shape_of(x) and isinstance(x, Tracer) and is_array(x) else out
 
 
-@implements(np.reshape)
+@implements(np.reshape, view=True)
 def reshape(a: Any, /, shape: Any = None, order: str = "C", *, newshape: Any = None, copy: Any = None) -> Any:
     """Give the elements a new shape; one dimension may be -1. Orders "C" and "F"."""
     x = array_operand(a)
@@ -132,13 +134,21 @@ def reshape(a: Any, /, shape: Any = None, order: str = "C", *, newshape: Any = N
     return x if dims == x.shape else viewed(x, RESHAPE.bind(x, shape=dims), Reshaped(dims))
 
 
-@implements(np.ravel)
+@implements(np.ravel, view=True)
 def ravel(a: Any, order: str = "C") -> Any:
     """One dimension of all elements, in order "C" or "F"."""
-    return reshape(a, -1, order)
+    x = array_operand(a)
+    if order == "F" and x.ndim > 1:
+        x = transpose(x)
+    elif order != "C" and x.ndim > 1:
+        return reshape(x, -1, order)  # says why not
+    size = math.prod(x.shape)
+    if x.ndim == 1:
+        return x if lies_in_order(x) else viewed(x, RESHAPE.bind(x, shape=(size,)), Raveled((size,)))
+    return viewed(x, RESHAPE.bind(x, shape=(size,)), Raveled((size,)))
 
 
-@implements(np.transpose, np.permute_dims)
+@implements(np.transpose, np.permute_dims, view=True)
 def transpose(a: Any, axes: Any = None) -> Any:
     """Permute the axes; without `axes`, reverse them."""
     x = array_operand(a)
@@ -151,13 +161,13 @@ def transpose(a: Any, axes: Any = None) -> Any:
 permute_dims = transpose
 
 
-@implements(np.matrix_transpose)
+@implements(np.matrix_transpose, view=True)
 def matrix_transpose(x: Any, /) -> Any:
     """Swap the last two axes."""
     return np.swapaxes(x, -1, -2)
 
 
-@implements(np.swapaxes)
+@implements(np.swapaxes, view=True)
 def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
     """Exchange two axes."""
     x = array_operand(a)
@@ -167,7 +177,7 @@ def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
     return transpose(x, order)
 
 
-@implements(np.moveaxis)
+@implements(np.moveaxis, view=True)
 def moveaxis(a: Any, source: Any, destination: Any) -> Any:
     """Move axes to new places; the others keep their order."""
     x = array_operand(a)
@@ -178,7 +188,7 @@ def moveaxis(a: Any, source: Any, destination: Any) -> Any:
     return transpose(x, order)
 
 
-@implements(np.rollaxis)
+@implements(np.rollaxis, view=True)
 def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
     """Move an axis back until it stands before `start`."""
     x = array_operand(a)
@@ -189,7 +199,7 @@ def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
     return transpose(x, order)
 
 
-@implements(np.expand_dims)
+@implements(np.expand_dims, view=True)
 def expand_dims(a: Any, axis: Any) -> Any:
     """Insert axes of size 1."""
     x = array_operand(a)
@@ -199,7 +209,7 @@ def expand_dims(a: Any, axis: Any) -> Any:
     return reshape(x, tuple(1 if i in new else next(rest) for i in range(x.ndim + count)))
 
 
-@implements(np.squeeze)
+@implements(np.squeeze, view=True)
 def squeeze(a: Any, axis: Any = None) -> Any:
     """Remove axes of size 1."""
     x = array_operand(a)
@@ -209,15 +219,15 @@ def squeeze(a: Any, axis: Any = None) -> Any:
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in gone))
 
 
-@implements(np.broadcast_to)
+@implements(np.broadcast_to, view=True)
 def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     """Broadcast to a shape."""
     x = array_operand(array)
     dims = (shape,) if is_a(shape, (int, np.integer)) else tuple(map(operator.index, shape))
-    return x if x.shape == dims else BROADCAST_TO.bind(x, shape=dims)
+    return x if x.shape == dims else viewed(x, BROADCAST_TO.bind(x, shape=dims), Broadcast(dims))
 
 
-@implements(np.broadcast_arrays)
+@implements(np.broadcast_arrays, view=True)
 def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Any, ...]:
     """Broadcast arrays against each other."""
     xs = [array_operand(a) for a in args]
@@ -225,21 +235,21 @@ def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Any, ...]:
     return tuple(broadcast_to(x, dims) for x in xs)
 
 
-@implements(np.atleast_1d)
+@implements(np.atleast_1d, view=True)
 def atleast_1d(*arys: Any) -> Any:
     """Arrays of at least one dimension."""
     out = tuple(reshape(x, 1) if not shape_of(operand(x)) else array_operand(x) for x in arys)
     return out[0] if len(out) == 1 else out
 
 
-@implements(np.atleast_2d)
+@implements(np.atleast_2d, view=True)
 def atleast_2d(*arys: Any) -> Any:
     """Arrays of at least two dimensions, new ones in front."""
     out = tuple(reshape(x, (1,) * (2 - x.ndim) + x.shape) if x.ndim < 2 else x for x in map(array_operand, arys))
     return out[0] if len(out) == 1 else out
 
 
-@implements(np.atleast_3d)
+@implements(np.atleast_3d, view=True)
 def atleast_3d(*arys: Any) -> Any:
     """Arrays of at least three dimensions: (n,) becomes (1, n, 1), (m, n) becomes (m, n, 1)."""
     shapes = {0: lambda s: (1, 1, 1), 1: lambda s: (1, *s, 1), 2: lambda s: (*s, 1)}
@@ -278,7 +288,7 @@ def stack(
     return concatenate([expand_dims(x, axis) for x in xs], axis, dtype=dtype)
 
 
-@implements(np.unstack)
+@implements(np.unstack, view=True)
 def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
     """The slices along an axis."""
     x = moveaxis(x, axis, 0)
@@ -325,7 +335,7 @@ def slice_axis(x: Any, axis: int, start: int, size: int, step: int = 1) -> Any:
     return viewed(x, window.read(x), window)
 
 
-@implements(np.flip)
+@implements(np.flip, view=True)
 def flip(m: Any, axis: Any = None) -> Any:
     """Reverse the order along axes (all of them by default)."""
     x = array_operand(m)
@@ -334,19 +344,19 @@ def flip(m: Any, axis: Any = None) -> Any:
     return x
 
 
-@implements(np.flipud)
+@implements(np.flipud, view=True)
 def flipud(m: Any) -> Any:
     """Reverse the first axis."""
     return flip(m, 0)
 
 
-@implements(np.fliplr)
+@implements(np.fliplr, view=True)
 def fliplr(m: Any) -> Any:
     """Reverse the second axis."""
     return flip(m, 1)
 
 
-@implements(np.rot90)
+@implements(np.rot90, view=True)
 def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
     """Rotate by k quarter turns in the plane of two axes."""
     x = array_operand(m)

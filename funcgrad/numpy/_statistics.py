@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 import funcgrad.numpy._reduce as _reduce
+from funcgrad.aliasing import as_array
 from funcgrad.numpy._dispatch import array_operand, implements
 from funcgrad.numpy._elementwise import complex_of
-from funcgrad.numpy._reduce import given, no_out, reduction_axes
+from funcgrad.numpy._reduce import given, reduction_axes
 from funcgrad.numpy._shape import astype, reshape
 from funcgrad.types import is_a
+from funcgrad.writes import owned
 
 __all__ = [
     "average", "corrcoef", "cov", "mean", "median", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum",
@@ -56,7 +58,6 @@ def mean(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: Any = False, *, where: Any = True
 ) -> Any:
     """The arithmetic mean over axes."""
-    no_out(out)
     x = array_operand(a)
     half = dtype is None and x.dtype == np.float16  # is added up in single precision
     total = _reduce.sum(x, axis, np.float32 if half else _sum_dtype(x, dtype), keepdims=True, where=where)
@@ -78,7 +79,6 @@ def var(
     correction: Any = None,
 ) -> Any:
     """The variance over axes: the mean of |x - mean|², with `ddof` taken from the count."""
-    no_out(out)
     x = array_operand(a)
     ddof = correction if given(correction) else ddof
     dtype, count = _sum_dtype(x, dtype), _count(x.shape, axis, where)
@@ -140,7 +140,6 @@ def _fitting_weights(w: Any, shape: tuple[int, ...], axis: Any) -> Any:
 @implements(np.median)
 def median(a: Any, axis: Any = None, out: None = None, overwrite_input: bool = False, keepdims: Any = False) -> Any:
     """The middle of the sorted values, or the mean of the middle two; NaN where there is one."""
-    no_out(out)
     x = array_operand(a)
     axes = reduction_axes(axis, x.ndim)
     kept = tuple(i for i in range(x.ndim) if i not in axes)
@@ -220,7 +219,6 @@ def nanmean(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: Any = False, *, where: Any = True
 ) -> Any:
     """The mean of what is not NaN."""
-    no_out(out)
     x, missing = _without_nan(a, 0)
     if x.dtype.kind not in "fc":
         return mean(x, axis, dtype, keepdims=keepdims, where=where)
@@ -264,7 +262,7 @@ def nanstd(
     return np.sqrt(nanvar(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction))
 
 
-@implements(np.cov)
+@implements(np.cov, view=True)
 def cov(
     m: Any,
     y: Any = None,
@@ -293,7 +291,9 @@ def cov(
     centred = x - average(x, 1, w, keepdims=True)
     ddof = (0 if bias else 1) if ddof is None else ddof
     correction = total - (ddof if aweights is None else ddof * np.sum(w * aweights) / total)
-    return np.squeeze((centred if w is None else centred * w) @ np.conjugate(centred).T / correction)
+    return as_array(
+        owned(np.squeeze((centred if w is None else centred * w) @ np.conjugate(centred).T / correction), ())
+    )
 
 
 @implements(np.corrcoef)

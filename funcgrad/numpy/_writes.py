@@ -5,30 +5,41 @@ Each computes the new contents as a value, by NumPy's rules, and stores it (`ali
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
+from typing import Any, NoReturn
 
 import numpy as np
 
-from funcgrad.aliasing import is_array, is_view_of, operand_of, store
+from funcgrad.aliasing import alias, fresh, is_array, operand_of
+from funcgrad.conversions import write_error
 from funcgrad.core import Tracer
+from funcgrad.errors import ConcretizationTypeError, DTypeError, TracerWriteError
 from funcgrad.numpy._contract import matmul
-from funcgrad.numpy._dispatch import array_operand, foreign
-from funcgrad.numpy._index import scatter_into, window_of
+from funcgrad.numpy._dispatch import OF_EVERY_UFUNC, array_operand, foreign, implements, operand
+from funcgrad.numpy._elementwise import imag, real
+from funcgrad.numpy._index import along, getitem, scatter_into, window_of
 from funcgrad.numpy._out import as_contents, into
-from funcgrad.types import PYTHON_SCALARS, is_a
+from funcgrad.numpy._selection import Selection
+from funcgrad.numpy._shape import broadcast_to, ravel
+from funcgrad.numpy._views import Flat, reshaped
+from funcgrad.source import user_place
+from funcgrad.types import PYTHON_SCALARS, dtype_of, is_a, shape_of
+from funcgrad.writes import is_view_of, store, view_of
 
-__all__ = ["in_place", "install"]
+__all__ = ["PUBLIC", "in_place", "install"]
 
 
 def in_place(symbol: str, compute: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """The method for `x op= y`: of an array a write, and of a scalar nothing but a new one."""
+    what = f"`x {symbol}= y`"
 
     def method(self: Any, other: Any) -> Any:
         if not is_array(self):
             return NotImplemented  # Python takes `x = x op y`
         value = compute(self, other)
-        return value if value is NotImplemented else into(self, value, f"`x {symbol}= y`")
+        return value if value is NotImplemented else into(self, value, what)
 
     return method
 
@@ -45,13 +56,32 @@ def _matmul(self: Any, other: Any) -> Any:
     return matmul(self, other)
 
 
+# --------------------------------------------------------------------------------------------------- x[index] = y
+
+
 def setitem(self: Any, index: Any, value: Any) -> None:
     """`x[index] = value`."""
+    what = "`x[index] = value`"
     if not is_array(self):
         raise TypeError("a scalar does not support item assignment: make it an array of shape (1,), x.reshape(1)")
     if is_a(value, Tracer) and is_view_of(value, self, lambda: window_of(self, index)):
         return  # the second half of `x[index] op= value`
-    store(self, scatter_into(operand_of(self), index, _assignable(value, self.dtype), False), "`x[index] = value`")
+    if is_a(value, Selection) and value.mask is index and shape_of(value.values) == self.shape:
+        mask = reshaped(index, index.shape + (1,) * (self.ndim - index.ndim))
+        return store(self, np.where(mask, as_contents(value.values, self.dtype), operand_of(self)), what)
+    value = _assignable(value, self.dtype)
+    if is_a(view_of(self), Flat):
+        return put(self, np.arange(self.size)[index], value)
+    if is_a(index, Tracer) and index.dtype.kind == "b" and index.shape and not value.shape:  # no matter how many
+        _same_leading(self.shape, index.shape)
+        mask = reshaped(index, index.shape + (1,) * (self.ndim - index.ndim))
+        return store(self, np.where(mask, value, operand_of(self)), what)
+    store(self, scatter_into(operand_of(self), index, value, False), what)
+
+
+def _same_leading(shape: tuple[int, ...], mask: tuple[int, ...]) -> None:
+    if shape[: len(mask)] != mask:
+        raise IndexError(f"a boolean mask of shape {mask} does not fit the leading dimensions of {shape}")
 
 
 def _assignable(value: Any, dtype: np.dtype[Any]) -> Any:
@@ -63,15 +93,240 @@ def _assignable(value: Any, dtype: np.dtype[Any]) -> Any:
 
 def fill(self: Any, value: Any) -> None:
     """`x.fill(value)`."""
+    if shape_of(operand(value)):
+        raise ValueError(f"x.fill takes a scalar, got an array of shape {shape_of(operand(value))}")
     setitem(self, Ellipsis, value)
 
 
 def sort(self: Any, axis: int = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> None:
-    """`x.sort()`: sort in place."""
+    """`x.sort()`."""
     store(self, np.sort(operand_of(self), axis), "x.sort()")
+
+
+def partition(self: Any, kth: Any, axis: int = -1, kind: str = "introselect", order: Any = None) -> None:
+    """`x.partition(kth)`."""
+    store(self, np.partition(operand_of(self), kth, axis), "x.partition()")
+
+
+# ------------------------------------------------------------------------------------------------------ functions
+
+
+def _target(x: Any, name: str) -> Any:
+    """The array to write to, which must be a traced one if what is written is."""
+    if not isinstance(x, Tracer):
+        raise write_error(name)
+    if not is_array(x):
+        raise TypeError(f"{name}: the array to write to is a scalar of type {x.aval}")
+    return x
+
+
+@implements(np.copyto)
+def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
+    """Copy values from one array to another, where `where` is true."""
+    name = "numpy.copyto"
+    x, value = _target(dst, name), operand(src)
+    if type(value) in PYTHON_SCALARS:
+        if casting != "unsafe" and not np.can_cast(np.result_type(x.dtype, value), x.dtype, casting):  # type: ignore[arg-type]
+            raise DTypeError(f"{name}: cannot cast {value!r} to {x.dtype} with casting rule {casting!r}")
+        value = np.asarray(value, x.dtype)
+    extra = len(shape_of(value)) - x.ndim
+    if extra > 0 and shape_of(value)[:extra] == (1,) * extra:
+        value = reshaped(value, shape_of(value)[extra:])
+    mask = where if where is True else operand(where)
+    into(x, broadcast_to(value, x.shape), name, casting, mask)
+
+
+@implements(np.put)
+def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
+    """`a.flat[ind] = v`, with as many repetitions of `v` as there are indices."""
+    x = _target(a, "numpy.put")
+    i, values = ravel(array_operand(ind)), ravel(_assignable(v, x.dtype))
+    if not shape_of(i)[0]:
+        return
+    if mode == "wrap":
+        i = np.mod(i, x.size)
+    elif mode == "clip":
+        i = np.clip(i, 0, x.size - 1)
+    flat = scatter_into(reshaped(operand_of(x), (x.size,)), i, _recycled(values, shape_of(i)[0]), False)
+    store(x, reshaped(flat, x.shape), "numpy.put")
+
+
+def _recycled(values: Any, n: int) -> Any:
+    """`values` over and over, n in all."""
+    have = shape_of(values)[0]
+    if not have:
+        raise ValueError("there are no values to write")
+    return values if have == n else getitem(values, np.arange(n) % have)
+
+
+@implements(np.place)
+def place(arr: Any, mask: Any, vals: Any) -> None:
+    """Write values, one after the other and over again, where the mask is true."""
+    x = _target(arr, "numpy.place")
+    values = ravel(_assignable(vals, x.dtype))
+    if not shape_of(values)[0]:
+        raise ValueError("numpy.place: there are no values to write")
+    chosen = np.not_equal(reshaped(array_operand(mask), (x.size,)), 0)
+    count = np.cumsum(chosen) - 1  # which of the values an element gets
+    flat = np.where(chosen, getitem(values, np.mod(count, shape_of(values)[0])), reshaped(operand_of(x), (x.size,)))
+    store(x, reshaped(flat, x.shape), "numpy.place")
+
+
+@implements(np.putmask)
+def putmask(a: Any, mask: Any, values: Any) -> None:
+    """Write `values`, repeated to the size of `a`, where the mask is true."""
+    x = _target(a, "numpy.putmask")
+    value = _assignable(values, x.dtype)
+    if value.shape != x.shape:
+        value = reshaped(_recycled(ravel(value), x.size), x.shape)
+    store(x, np.where(reshaped(array_operand(mask), x.shape), value, operand_of(x)), "numpy.putmask")
+
+
+@implements(np.put_along_axis)
+def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
+    """Write values at indices along an axis, each position with an index of its own."""
+    x, i = _target(arr, "numpy.put_along_axis"), array_operand(indices)
+    base = operand_of(x)
+    if axis is None:
+        flat = scatter_into(reshaped(base, (x.size,)), i, _assignable(values, x.dtype), False)
+        return store(x, reshaped(flat, x.shape), "numpy.put_along_axis")
+    value = scatter_into(base, along(base, i, axis), _assignable(values, x.dtype), False)
+    store(x, value, "numpy.put_along_axis")
+
+
+@implements(np.fill_diagonal)
+def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
+    """Write into the main diagonal, of an array whose dimensions are equal if there are more than two."""
+    x = _target(a, "numpy.fill_diagonal")
+    probe = np.zeros(x.shape, bool)
+    np.fill_diagonal(probe, True, wrap)
+    put(x, np.flatnonzero(probe), val)
+
+
+def _ufunc_at(ufunc: np.ufunc, a: Any, indices: Any, *operands: Any) -> None:
+    """`ufunc.at`: an index that occurs twice is operated on twice."""
+    name = f"numpy.{ufunc.__name__}.at"
+    x = _target(a, name)
+    try:
+        known = np.arange(x.size).reshape(x.shape)[_known(indices)]
+    except ConcretizationTypeError:
+        return _add_at(ufunc, x, indices, *operands)
+    positions = np.ravel(known)
+    others = [ravel(broadcast_to(array_operand(b), np.shape(known))) for b in operands]
+    flat = reshaped(operand_of(x), (x.size,))
+    for chosen in _rounds(positions):
+        part = ufunc(getitem(flat, positions[chosen]), *(getitem(b, chosen) for b in others))
+        if not np.can_cast(part.dtype, x.dtype, "same_kind"):
+            raise DTypeError(f"{name}: cannot cast the result from {part.dtype!r} to {x.dtype!r}")
+        flat = scatter_into(flat, positions[chosen], part.astype(x.dtype), False)
+    store(x, reshaped(flat, x.shape), name)
+
+
+def _known(index: Any) -> Any:
+    """An index whose arrays are plain; raises ConcretizationTypeError where one has no value here."""
+    if isinstance(index, tuple):
+        return tuple(map(_known, index))
+    if not isinstance(index, Tracer):
+        return index
+    value = index.concrete("bytes")
+    if value is None:
+        raise ConcretizationTypeError("an index without a value")
+    return np.asarray(value)
+
+
+def _rounds(positions: np.ndarray) -> list[np.ndarray]:
+    """Places among positions such that none has one twice; the k-th has the k-th occurrences."""
+    order = np.argsort(positions, kind="stable")
+    ordered = positions[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+    occurrence = np.arange(len(ordered)) - np.repeat(starts, np.diff(starts, append=len(ordered)))
+    return [order[occurrence == k] for k in range(occurrence.max(initial=-1) + 1)]
+
+
+def _add_at(ufunc: np.ufunc, x: Any, indices: Any, *operands: Any) -> None:
+    """`np.add.at` and `np.subtract.at` at indices without values."""
+    if ufunc not in (np.add, np.subtract):
+        raise ConcretizationTypeError(
+            f"numpy.{ufunc.__name__}.at needs to know which indices occur twice, and they have no values here\n"
+            f"  at {user_place()}\n  Use np.add.at or np.subtract.at, or pass them as static arguments."
+        )
+    b = array_operand(operands[0])
+    if not np.can_cast(np.result_type(x.dtype, b.dtype), x.dtype, "same_kind"):
+        raise DTypeError(f"numpy.{ufunc.__name__}.at: cannot cast {b.dtype!r} to {x.dtype!r}")
+    value = b if ufunc is np.add else np.negative(b)
+    store(x, scatter_into(operand_of(x), indices, value, True), f"numpy.{ufunc.__name__}.at")
+
+
+def _public(plain: Any, traced: Callable[..., None]) -> Callable[..., Any]:
+    """The function of `funcgrad.numpy`; with `inplace=False` it gives a new array, as that of `jax.numpy` does."""
+
+    @wraps(traced)
+    def public(a: Any, *args: Any, inplace: bool = True, **kwargs: Any) -> Any:
+        is_traced = any(isinstance(x, Tracer) for x in (a, *args, *kwargs.values()))
+        if not inplace:
+            a = alias(a) if isinstance(a, Tracer) else fresh(np.array(a)) if is_traced else np.array(a)
+        (traced if is_traced else plain)(a, *args, **kwargs)
+        return None if inplace else a
+
+    return public
+
+
+PUBLIC: dict[str, Callable[..., Any]] = {
+    f.__name__: _public(getattr(np, f.__name__), f)
+    for f in (copyto, put, place, putmask, put_along_axis, fill_diagonal)
+}
+"""Functions of `funcgrad.numpy`, by name."""
+
+
+# --------------------------------------------------------------------------------------------------- attributes
+
+
+def _set_real(self: Any, value: Any) -> None:
+    setitem(real(self), Ellipsis, value)
+
+
+def _set_imag(self: Any, value: Any) -> None:
+    if dtype_of(self).kind != "c":
+        raise TypeError(f"an array of {self.dtype} has no imaginary part to be set")
+    setitem(imag(self), Ellipsis, value)
+
+
+def _set_flat(self: Any, value: Any) -> None:
+    put(self, np.arange(math.prod(self.shape)), value)
+
+
+def _refuse(what: str, instead: str) -> Callable[..., NoReturn]:
+    def method(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TracerWriteError(
+            f"{what} changes the array itself, and not its elements, which a traced {self.aval} does not allow\n"
+            f"  at {user_place()}\n  write instead: {instead}"
+        )
+
+    return method
+
+
+_REFUSED = {
+    "__delitem__": ("del x[index]", "np.delete, or np.concatenate of what stays"),
+    "resize": ("x.resize()", "x = np.resize(x, shape), or np.pad"),
+    "setfield": ("x.setfield()", "x.astype or x[index] = value"),
+    "setflags": ("x.setflags()", "nothing, or x.copy() where others must not see what is written"),
+    "byteswap": ("x.byteswap()", "x.astype"),
+}
+_ATTRIBUTES = {
+    "shape": ("x.shape = shape", "x = x.reshape(shape)"),
+    "dtype": ("x.dtype = dtype", "x = x.astype(dtype)"),
+    "T": ("x.T = value", "x.T[...] = value"),
+}
 
 
 def install() -> None:
     """Give tracers the methods that write."""
-    Tracer.__setitem__, Tracer.fill, Tracer.sort = setitem, fill, sort  # type: ignore[attr-defined]
-    Tracer.__imatmul__ = in_place("@", _matmul)  # type: ignore[attr-defined]
+    cls: Any = Tracer
+    cls.__setitem__, cls.fill, cls.sort, cls.partition = setitem, fill, sort, partition
+    cls.put = lambda self, indices, values, mode="raise": put(self, indices, values, mode)
+    cls.__imatmul__ = in_place("@", _matmul)
+    for name, (what, instead) in _REFUSED.items():
+        setattr(cls, name, _refuse(what, instead))
+    for name, write in {"real": _set_real, "imag": _set_imag, "flat": _set_flat}.items():
+        setattr(cls, name, property(getattr(cls, name).fget, write))
+    OF_EVERY_UFUNC["at"] = _ufunc_at

@@ -14,17 +14,19 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad.aliasing import Mutable, made_in, operand_of, settle, settle_all
+from funcgrad.aliasing import made_in, mutable, operand_of, settle, settle_all, strides_of
 from funcgrad.core import Primitive, Trace, Tracer, current_trace, on_behalf, under
 from funcgrad.errors import InconclusiveRuleError, reraise, rule_failed
 from funcgrad.ops.rules import match_tangent
 from funcgrad.source import Source, of_rule, user_source
+from funcgrad.strides import Strides, is_contiguous
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value, plain_leaf, split_aux
-from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, dtype_of, float0, is_a, is_inexact, shape_of, weak_type
+from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, dtype_of, float0, is_inexact, shape_of, weak_type
 
 __all__ = ["JVPTrace", "JVPTracer", "jvp"]
 
 
+@mutable
 class JVPTracer(Tracer):
     """A primal and its tangent, both values of the parent trace."""
 
@@ -49,6 +51,10 @@ class JVPTracer(Tracer):
     def stands_for(self) -> type:
         return self.primal.__class__  # of a tracer, what that stands for
 
+    def layout(self) -> Strides | None:
+        strides = strides_of(self.primal)
+        return strides if strides is not None and is_contiguous(self.shape, strides) else None
+
     def concrete(self, how: str | None = None) -> Any:
         return self.primal.concrete(how) if isinstance(self.primal, Tracer) else self.primal
 
@@ -64,9 +70,8 @@ class JVPTrace(Trace):
     def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         primals: list[Any] = []
         tangents: list[Any] = []
+        args = settle_all(args)
         for a in args:
-            if is_a(a, Mutable):
-                a = settle(a)
             if isinstance(a, JVPTracer) and a.owner is self:
                 primals.append(a.primal)
                 tangents.append(a.tangent)
@@ -76,7 +81,7 @@ class JVPTrace(Trace):
         source = self.source or user_source()
         with on_behalf(self.parent, source):
             if all(t is None for t in tangents):
-                return made_in(self, primitive.bind(*primals, **params))
+                return made_in(self, primitive.bind(*primals, **params), args)
             return self._push(primitive, primals, tangents, params, source)
 
     def _push(

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad.aliasing import made_in, operand_of, settle, settle_all
+from funcgrad.aliasing import made_in, mutable, operand_of, settle, settle_all, strides_of
 from funcgrad.core import Primitive, Trace, Tracer, current_trace, on_behalf, under
 from funcgrad.errors import ConcretizationTypeError, InconclusiveRuleError, reraise
 from funcgrad.ir import crosses
 from funcgrad.source import Source, user_source
+from funcgrad.strides import Strides, is_contiguous
 from funcgrad.transforms.boundary import argument_name, boundary, check_callable, plain_leaf
 from funcgrad.transforms.transformed import transformed
 from funcgrad.types import ShapedArray, aval_of, float0, is_a, shape_of
@@ -25,6 +26,7 @@ from funcgrad.watched import depends_on_values
 __all__ = ["BatchTrace", "BatchTracer", "vmap"]
 
 
+@mutable
 class BatchTracer(Tracer):
     """One example of a batch: `value`, of the parent trace, has the batch as its first axis."""
 
@@ -44,6 +46,12 @@ class BatchTracer(Tracer):
     @property
     def dtype(self) -> np.dtype[Any]:
         return self.value.dtype
+
+    def layout(self) -> Strides | None:
+        strides = strides_of(self.value)
+        if strides is None or not is_contiguous(self.shape, strides[1:]):
+            return None  # a batching rule may leave its result in another order than that of each example
+        return strides[1:]
 
     def concrete(self, how: str | None = None) -> None:
         return None  # it stands for every example at once
@@ -77,7 +85,7 @@ class BatchTrace(Trace):
         with on_behalf(self.parent, source):
             crossing = self.axis_name is not None and crosses(primitive, params, self.axis_name)
             if True not in mine and not crossing:
-                return made_in(self, primitive.bind(*values, **params))
+                return made_in(self, primitive.bind(*values, **params), args)
             if crossing and primitive.collective is not None:
                 out, batched = primitive.collective(values, mine, self.size, **params)
                 return BatchTracer(self, out, source) if batched else out

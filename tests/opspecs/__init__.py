@@ -16,6 +16,7 @@ from . import (
     reductions,
     shaping,
     special,
+    writing,
 )
 from .base import SPECS, Case, OpSpec
 
@@ -34,4 +35,5 @@ __all__ = [
     "reductions",
     "shaping",
     "special",
+    "writing",
 ]
