@@ -64,6 +64,8 @@ class Primitive:
             that are `batched` have one more axis, the first; so has each result.
         push: `push(primals, tangents, **params)`, results and their tangents together, where that is less work than one
             after the other; it stands in for `jvp`.
+        again: the primitive that takes its place where its result is differentiated, for what an outer trace makes of
+            that: at a kink it has the derivatives (as a slope, the value) of one branch.
         forward, backward: for an operation that keeps something of its own for the reverse pass:
             `forward(ins, wanted, **params)` gives the results and what to keep,
             `backward(kept, ct, out, ins, wanted, **params)` the cotangents; they stand in for `vjp`.
@@ -117,6 +119,7 @@ class Primitive:
     __slots__ = (
         "abstract",
         "accumulates",
+        "again",
         "along",
         "backward",
         "batch",
@@ -195,6 +198,7 @@ class Primitive:
         self.batch, self.nested, self.collective = batch, nested, collective
         self.effect, self.carries, self.fails = effect, carries, fails
         self.push: Rule | None = None
+        self.again: Primitive | None = None
         self.forward: Rule | None = None
         self.backward: Rule | None = None
         self.pointwise, self.ufunc, self.commutative, self.idempotent = pointwise, ufunc, commutative, idempotent

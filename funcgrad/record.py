@@ -184,11 +184,11 @@ class Record(Trace):
             outs, kept = self._in_parent(primitive, values, params, source, wanted)
         elif self.parent is None:
             try:
-                outs = primitive.impl(*values, **params)
+                outs = (primitive.again or primitive).impl(*values, **params)
             except Exception as error:
                 fail(primitive, values, params, error, source)
         else:
-            outs = self._in_parent(primitive, values, params, source)
+            outs = self._in_parent(primitive.again or primitive, values, params, source)
         if not primitive.multiple:
             tracer = self._output(outs, source)
             if True not in wanted:

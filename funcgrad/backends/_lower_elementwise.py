@@ -21,14 +21,15 @@ _lowers = ELEMENTWISE.lowers
 
 _STANDARD = {
     "iufc": {"add": "add", "sub": "subtract", "mul": "multiply", "pow": "pow", "float_power": "pow", "neg": "negative",
-             "pos": "positive", "square": "square", "sign": "sign"},
+             "pos": "positive", "square": "square", "sign": "sign", "pow_inside": "pow"},
     "fc": {"div": "divide", "sqrt": "sqrt", "exp": "exp", "expm1": "expm1", "log": "log", "log2": "log2",
            "log10": "log10", "log1p": "log1p", "sin": "sin", "cos": "cos", "tan": "tan", "asin": "asin", "acos": "acos",
            "atan": "atan", "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "asinh": "asinh", "acosh": "acosh",
            "atanh": "atanh", "rint": "round"},
     "iuf": {"rem": "remainder", "floor_div": "floor_divide"},
     "f": {"atan2": "atan2", "hypot": "hypot", "logaddexp": "logaddexp", "copysign": "copysign",
-          "nextafter": "nextafter", "signbit": "signbit", "fabs": "abs"},
+          "nextafter": "nextafter", "signbit": "signbit", "fabs": "abs", "fabs_again": "abs", "root": "pow",
+          "abs_slope": "sign"},
     "biufc": {"eq": "equal", "ne": "not_equal"},
     "biu": {"and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor", "not": "bitwise_invert"},
 }  # fmt: skip
@@ -149,6 +150,40 @@ def _tie_share(xp: Any, x: Any, y: Any) -> Any:
     dtype = x.dtype if is_kind(xp, x, "real floating") else xp.float64
     more, least = (ELEMENTWISE[name].function(xp, x, y) for name in ("gt", "ge"))
     return (xp.astype(more, dtype) + xp.astype(least, dtype)) * 0.5
+
+
+ELEMENTWISE["abs_again"] = ELEMENTWISE["abs"]
+
+
+@_lowers("branch_sign", "f")
+def _branch_sign(xp: Any, x: Any) -> Any:
+    return xp.copysign(scalar(xp, 1, x), x)
+
+
+@_lowers("div_or_zero", "fc", when=same_dtypes)
+def _div_or_zero(xp: Any, x: Any, y: Any) -> Any:
+    zero = y == scalar(xp, 0, y)
+    return xp.where(zero, scalar(xp, 0, x) * x, x / xp.where(zero, scalar(xp, 1, y), y))
+
+
+@_lowers("exponent_less_one", "fc", when=same_dtypes)
+def _exponent_less_one(xp: Any, x: Any, y: Any) -> Any:
+    zero, one = scalar(xp, 0, y), scalar(xp, 1, y)
+    return xp.where((x == zero) & (y == zero), one, y - one)
+
+
+@_lowers("log_of_base", "fc", when=same_dtypes)
+def _log_of_base(xp: Any, x: Any, y: Any) -> Any:
+    real = xp.real(y) if is_kind(xp, y, "complex floating") else y
+    vanishes = (x == scalar(xp, 0, x)) & (real >= scalar(xp, 0, real))
+    return xp.log(xp.where(vanishes, scalar(xp, 1, x), x))
+
+
+@_lowers("over_gap")
+def _over_gap(xp: Any, x: Any, gap: Any, x_noise: Any, gap_noise: Any) -> Any:
+    closed = xp.abs(gap) <= gap_noise
+    known = xp.where(xp.abs(x) <= x_noise, scalar(xp, 0, x), scalar(xp, np.nan, x))
+    return xp.where(closed, known, x / xp.where(closed, scalar(xp, 1, gap), gap))
 
 
 @_lowers("select")

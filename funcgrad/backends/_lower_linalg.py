@@ -63,6 +63,22 @@ def _svd(xp: Any, x: Any, full: bool) -> Any:
     return tuple(xp.linalg.svd(x, full_matrices=full))
 
 
+def _conj(xp: Any, x: Any) -> Any:
+    return xp.conj(x) if xp.isdtype(x.dtype, "complex floating") else x
+
+
+@_lowers("eigen_sum", "fc", ("linalg.eigh",))
+def _eigen_sum(xp: Any, a: Any, c: Any, uplo: str) -> Any:
+    v = xp.linalg.eigh(_hermitian(xp, a, uplo)).eigenvectors
+    return _conj(xp, (v * c) @ _adjoint(xp, v))
+
+
+@_lowers("singular_sum", "fc", ("linalg.svd",))
+def _singular_sum(xp: Any, a: Any, c: Any) -> Any:
+    u, _, vh = xp.linalg.svd(a, full_matrices=False)
+    return _conj(xp, (u * c) @ vh)
+
+
 @_lowers("qr", "fc", ("linalg.qr",))
 def _qr(xp: Any, x: Any, complete: bool) -> Any:
     return tuple(xp.linalg.qr(x, mode="complete" if complete else "reduced"))

@@ -77,6 +77,8 @@ _RULES: dict[str, Callable[[Sequence[ShapedArray], np.dtype[Any]], DTypes]] = {
     "scatter": _as_scatter,
     "searchsorted": _joint,
     "tie_share": _joint,
+    **dict.fromkeys(("div_or_zero", "exponent_less_one", "log_of_base"), _joint),
+    "over_gap": lambda avals, out: (out, out, real_dtype(out), real_dtype(out)),
     "pinv": _as_pinv,
     **dict.fromkeys(
         ("concatenate", "dot_general", "linear_recurrence", "conv_general_dilated", "relu", "logistic", "gelu_tanh",
@@ -85,7 +87,7 @@ _RULES: dict[str, Callable[[Sequence[ShapedArray], np.dtype[Any]], DTypes]] = {
     ),
     **dict.fromkeys(
         ("solve", "inv", "det", "det_derivative", "slogdet", "cholesky", "eigh", "eigvalsh", "eig", "eigvals", "svd",
-         "svdvals", "qr"),
+         "svdvals", "qr", "eigen_sum", "singular_sum"),
         _as_linalg,
     ),
 }  # fmt: skip

@@ -11,8 +11,9 @@ from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._plain import like
 from funcgrad.numpy._reduce import reduction_axes
 from funcgrad.numpy._shape import axis_index
-from funcgrad.ops.decompose import SVDVALS
 from funcgrad.ops.linalg import INV, NORM2
+from funcgrad.ops.quotients import ROOT
+from funcgrad.ops.spectral import SVDVALS
 
 __all__ = ["cond", "matrix_norm", "matrix_rank", "norm", "vector_norm"]
 
@@ -36,7 +37,8 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
         keepdims: keep the axes of the norm as size 1.
 
     Returns:
-        A real array. The gradient of a 2-norm at the zero vector is 0.
+        A real array. The gradient of a norm at the zero vector is 0, a subgradient; there is no second derivative
+        there, and that of a 2-norm is NaN.
 
     Raises:
         ValueError: an `ord` that the number of axes has no norm for, or more than two axes with an
@@ -99,8 +101,7 @@ def _vector_norm(x: Any, axes: tuple[int, ...], ord: Any, keepdims: bool) -> Any
     total = np.sum(size**ord, axis=axes, keepdims=keepdims)
     if ord < 0:
         return total ** (1 / ord)
-    zero = total == 0  # where the root has no derivative
-    return np.where(zero, 0, np.where(zero, 1, total) ** (1 / ord))
+    return ROOT.bind(total, 1 / ord)
 
 
 def _largest(size: Any, axes: tuple[int, ...], keepdims: bool) -> Any:

@@ -36,8 +36,9 @@ from funcgrad.numpy._products import (
     vecdot,
 )
 from funcgrad.numpy._shape import axis_index
-from funcgrad.ops.decompose import EIG, EIGH, EIGVALS, EIGVALSH, PINV, QR, SVD, SVDVALS
+from funcgrad.ops.decompose import EIG, EIGVALS, PINV, QR
 from funcgrad.ops.linalg import CHOLESKY, DET, INV, SLOGDET, SOLVE, check_matrix, conj
+from funcgrad.ops.spectral import EIGH, EIGVALSH, SVD, SVDVALS
 from funcgrad.types import aval_of
 
 if TYPE_CHECKING:
@@ -326,7 +327,8 @@ def eigh(a: Any, UPLO: str = "L") -> EighResult:
     """The eigenvalues (ascending) and eigenvectors (columns) of Hermitian matrices.
 
     The value depends on one triangle only; the derivative is taken among Hermitian matrices.
-    Eigenvectors of equal eigenvalues have no derivative: it is nan, while `eigvalsh` is fine.
+    Eigenvectors of equal eigenvalues have no derivative: it is nan. Other vectors have theirs beside them, gradients of
+    the subspace that they span are right, and so is `eigvalsh`.
 
     >>> eigh(np.array([[3.0, 0.0], [0.0, 2.0]])).eigenvalues
     array([2., 3.])

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.linalg import LinAlgError
 
 from funcgrad.errors import DTypeError, ShapeError
+from funcgrad.ops.quotients import DIV_OR_ZERO
 from funcgrad.ops.reduce import keep_axes
 from funcgrad.ops.rules import batch_pointwise, declare
 from funcgrad.types import ShapedArray, broadcast_shapes, dtype_of, shape_of
@@ -184,7 +185,8 @@ def _det_derivative_impl(a: Any, *xs: Any) -> Any:
     """With A = U S Vᴴ, the coefficients of det(S + Σ tᵢ Uᴴ Xᵢ V), expanded over the diagonal S."""
     if a.shape[-1] == 0:
         return np.zeros(np.broadcast_shapes(a.shape, *(x.shape for x in xs)), linalg_dtype(a))
-    u, s, vh = np.linalg.svd(a)
+    finite = np.isfinite(a).all(axis=(-2, -1), keepdims=True)
+    u, s, vh = np.linalg.svd(a if finite.all() else np.where(finite, a, 0).astype(a.dtype))
     rotated = [transpose_conj(u) @ x @ transpose_conj(vh) for x in xs]
     m = len(xs)
     weights = _others(s, m + 1)
@@ -198,7 +200,8 @@ def _det_derivative_impl(a: Any, *xs: Any) -> Any:
         term = np.einsum(f"...{letters}{',' * (m > 0)}{factors}->...{result}", weights, *rotated)
         total = total + _sign(order) * (term[..., None] * eye if fixed else term)
     phase = np.linalg.det(u) * np.linalg.det(vh)
-    return phase[..., None, None] * (np.conjugate(u) @ total @ np.conjugate(vh))
+    out = phase[..., None, None] * (np.conjugate(u) @ total @ np.conjugate(vh))
+    return out if finite.all() else np.where(finite, out, out.dtype.type(np.nan))
 
 
 def _det_derivative_aval(*operands: ShapedArray) -> ShapedArray:
@@ -334,14 +337,9 @@ def _norm_aval(x: ShapedArray, axes: tuple[int, ...], keepdims: bool) -> ShapedA
     return ShapedArray(kept, real_dtype(x.dtype))
 
 
-def _reciprocal_norm(out: Any) -> Any:
-    zero = out == 0
-    return np.where(zero, 0, 1 / np.where(zero, 1, out))
-
-
 def _norm_jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any], axes: tuple[int, ...], keepdims: bool) -> Any:
     along = np.sum(conj(ins[0]) * tangents[0], axis=axes, keepdims=keepdims)
-    return np.real(along) * _reciprocal_norm(out)
+    return DIV_OR_ZERO.bind(np.real(along), out)
 
 
 def _norm_vjp(
@@ -352,15 +350,15 @@ def _norm_vjp(
     axes: tuple[int, ...],
     keepdims: bool,
 ) -> list[Any]:
-    weight = keep_axes(ct * _reciprocal_norm(out), shape_of(ins[0]), axes)
+    weight = keep_axes(DIV_OR_ZERO.bind(ct, out), shape_of(ins[0]), axes)
     return [weight * conj(ins[0])]
 
 
 NORM2 = declare("norm2", _norm_impl, _norm_aval, jvp=_norm_jvp, vjp=_norm_vjp, along="axes")
 """The square root of the sum of squares over `axes` (sorted, not negative).
 
-Its derivatives at the zero vector are 0: the subgradient that optimisation wants, where the formula
-x/|x| gives NaN.
+Its derivative at the zero vector is 0: the subgradient that optimisation wants, where the formula
+x/|x| gives NaN. There is no second one there: it is NaN.
 """
 
 for _primitive in (SOLVE, INV, DET_DERIVATIVE, DET, SLOGDET, CHOLESKY):

@@ -15,8 +15,10 @@ import numpy as np
 
 from funcgrad.errors import DTypeError
 from funcgrad.ops.constant import CONSTANT
+from funcgrad.ops.quotients import DIV_OR_ZERO, EXPONENT_LESS_ONE, LOG_OF_BASE
 from funcgrad.ops.rules import ZERO, elementwise
 from funcgrad.ops.scalar import ScalarForm
+from funcgrad.ops.softmax import LOGISTIC
 from funcgrad.types import ShapedArray, aval_of, dtype_of, is_a, result_dtype
 
 __all__ = ["COMPLEX", "IMAG", "REAL", "SELECT", "TIE_SHARE", "UFUNCS"]
@@ -65,29 +67,104 @@ def _wins_over_nan(g: Any, x: Any, y: Any, nan: Any) -> Any:
 
 def _power_base(g: Any, out: Any, x: Any, y: Any) -> Any:
     if is_a(y, (bool, int, float, complex)):
-        return g * (y * x ** (y - 1)) if y != 0 else g * 0.0
+        if y == 0:
+            return g * 0.0
+        if not is_a(y, complex) and 0 < y < 1:  # where Python's numbers raise at 0, the derivative is infinite
+            return g * (y * np.power(x, y - 1))
+        return g * (y * x ** (y - 1))
+    if dtype_of(y).kind in "fc":
+        return g * (y * POW_INSIDE.bind(x, EXPONENT_LESS_ONE.bind(x, y)))
     zero = y == 0
     return g * np.where(zero, 0, y * np.power(x, np.where(zero, 1, y - 1)))
 
 
 def _power_exponent(g: Any, out: Any, x: Any, y: Any) -> Any:
-    return g * (out * np.log(np.where(x == 0, 1, x)))
+    return g * (out * LOG_OF_BASE.bind(x, y))
 
 
-def _softmax_weight(exp: np.ufunc, x: Any, out: Any) -> Any:
-    same = x == out  # also where both are infinite
-    return exp(np.where(same, 0, x) - np.where(same, 0, out))
+def _power_exponent_inside(g: Any, out: Any, x: Any, y: Any) -> Any:
+    """Without the convention for 0**0, which is one for the first derivative."""
+    return g * (out * LOG_OF_BASE.bind(x, np.where(y == 0, -1, y)))
+
+
+POW_INSIDE = elementwise("pow_inside", np.power, _power_base, _power_exponent_inside, cost=(1.5, 4.3), scalar=math.pow)
+"""The power in the derivative of a power."""
+
+
+def _softmax_weight(x: Any, y: Any, out: Any, scale: float = 1.0) -> Any:
+    """exp(x) / (exp(x) + exp(y)), of the difference, which is rounded less than the result.
+
+    Where both are -inf it is 0, as in `logsumexp`: what is made of the result has no share in either. Where both are
+    inf there is no limit, and it is NaN.
+    """
+    lost = out == -np.inf
+    apart = np.where(lost, -np.inf, x - np.where(lost, 0, y))
+    return LOGISTIC.bind(apart if scale == 1.0 else scale * apart)
 
 
 def _abs_slope(o: Any, x: Any) -> Any:
-    """sign(x); for complex x its conjugate, of which the tangent and the cotangent rule both are multiples."""
-    return np.conjugate(x) / np.where(o == 0, 1, o) if dtype_of(x).kind == "c" else np.sign(x)
+    """Of a complex x: conj(x)/|x|, of which the tangent and the cotangent rule both are multiples."""
+    return DIV_OR_ZERO.bind(np.conjugate(x), o)
+
+
+def _abs_push(g: Any, o: Any, x: Any) -> Any:
+    return g * (_abs_slope(o, x) if dtype_of(x).kind == "c" else ABS_SLOPE.bind(x))
+
+
+def _abs_again(g: Any, o: Any, x: Any) -> Any:
+    return g * (_abs_slope(o, x) if dtype_of(x).kind == "c" else BRANCH_SIGN.bind(x))
+
+
+ABS_SLOPE = elementwise(
+    "abs_slope",
+    np.sign,
+    ZERO,
+    total=True,
+    cost=(0.75, 1.0),
+    scalar=ScalarForm("1.0 if {0} > 0.0 else -1.0 if {0} < 0.0 else {0} + 0.0", 2),
+)
+"""The slope of |x|, 0 at 0. Where it is differentiated in turn, it is that of the branch on which x is."""
+
+
+def _by_sign_bit(x: float) -> float:
+    return math.copysign(1.0, x)
+
+
+BRANCH_SIGN = ABS_SLOPE.again = elementwise(
+    "branch_sign",
+    lambda x: np.copysign(np.ones((), x.dtype) if is_a(x, (np.ndarray, np.generic)) else 1.0, x),
+    ZERO,
+    dtype=lambda x: x.dtype,
+    total=True,
+    cost=(0.75, 1.0),
+    scalar=_by_sign_bit,
+    expansion=lambda x: np.copysign(1.0, x),
+)
+"""The sign by the sign bit, also of 0. With it |x| is x or -x to all orders, so that the second derivatives of |x|², of
+log(1 + exp(-|x|)), of whatever is smooth, are right at 0; with a slope of 0 they would be 0."""
+
+
+def _leg_slope(x: Any, y: Any, r: Any) -> Any:
+    """x/r with r = hypot(x, y): 0 at the origin, and ±1 where x alone is infinite."""
+    alone = np.isinf(x) & np.isfinite(y)
+    return np.where(alone, np.sign(x), DIV_OR_ZERO.bind(np.where(alone, 0, x), r))
+
+
+def _beside_one(x: Any) -> Any:
+    """√(x² + 1), without overflow where there is a function for that."""
+    return np.sqrt(x * x + 1) if dtype_of(x).kind == "c" else np.hypot(x, 1)
+
+
+def _angle_slope(x: Any, y: Any) -> Any:
+    """x/(x² + y²), without overflow."""
+    r = np.hypot(x, y)
+    alone = np.isinf(x) & np.isfinite(y)
+    return np.where(alone, 0, np.where(alone, 0, x) / r / r)
 
 
 def _sign_parts(s: Any, x: Any) -> tuple[Any, Any]:
     """z/|z| has the differential a·dz + b·conj(dz), with these a and b."""
-    modulus = np.abs(x)
-    a = 0.5 / np.where(modulus == 0, np.inf, modulus)
+    a = DIV_OR_ZERO.bind(0.5, np.abs(x))
     return a, -a * s * s
 
 
@@ -237,16 +314,16 @@ _BINARY = {
     np.arctan2: elementwise(
         "atan2",
         np.arctan2,
-        lambda g, o, y, x: g * (x / (x * x + y * y)),
-        lambda g, o, y, x: -g * (y / (x * x + y * y)),
+        lambda g, o, y, x: g * _angle_slope(x, y),
+        lambda g, o, y, x: -g * _angle_slope(y, x),
         cost=(1.0, 3.6),
         scalar=math.atan2,
     ),
     np.hypot: elementwise(
         "hypot",
         np.hypot,
-        lambda g, o, x, y: g * (x / o),
-        lambda g, o, x, y: g * (y / o),
+        lambda g, o, x, y: g * _leg_slope(x, y, o),
+        lambda g, o, x, y: g * _leg_slope(y, x, o),
         commutative=True,
         cost=(5.3, 21.0),
         scalar=math.hypot,
@@ -254,16 +331,16 @@ _BINARY = {
     np.logaddexp: elementwise(
         "logaddexp",
         np.logaddexp,
-        lambda g, o, x, y: g * _softmax_weight(np.exp, x, o),
-        lambda g, o, x, y: g * _softmax_weight(np.exp, y, o),
+        lambda g, o, x, y: g * _softmax_weight(x, y, o),
+        lambda g, o, x, y: g * _softmax_weight(y, x, o),
         commutative=True,
         cost=(26.0, 27.0),
     ),
     np.logaddexp2: elementwise(
         "logaddexp2",
         np.logaddexp2,
-        lambda g, o, x, y: g * _softmax_weight(np.exp2, x, o),
-        lambda g, o, x, y: g * _softmax_weight(np.exp2, y, o),
+        lambda g, o, x, y: g * _softmax_weight(x, y, o, _LN2),
+        lambda g, o, x, y: g * _softmax_weight(y, x, o, _LN2),
         commutative=True,
         cost=(19.0, 20.0),
     ),
@@ -292,13 +369,13 @@ _UNARY = {
     np.absolute: elementwise(
         "abs",
         np.absolute,
-        lambda g, o, x: g * _abs_slope(o, x),
+        _abs_push,
         python=operator.abs,
         total=True,
         scalar=ScalarForm("abs({})", 3),
     ),
     np.fabs: elementwise(
-        "fabs", np.fabs, lambda g, o, x: g * np.sign(x), total=True, cost=(1.6, 1.9), scalar=math.fabs
+        "fabs", np.fabs, lambda g, o, x: g * ABS_SLOPE.bind(x), total=True, cost=(1.6, 1.9), scalar=math.fabs
     ),
     np.conjugate: elementwise("conj", np.conjugate, lambda g, o, x: np.conjugate(g), total=True, linear="all"),
     np.square: elementwise("square", np.square, lambda g, o, x: (2 * g) * x, total=True, scalar="{0} * {0}"),
@@ -325,7 +402,7 @@ _UNARY = {
     np.sinh: elementwise("sinh", np.sinh, lambda g, o, x: g * np.cosh(x), cost=_DEAR, scalar=math.sinh),
     np.cosh: elementwise("cosh", np.cosh, lambda g, o, x: g * np.sinh(x), cost=_DEAR, scalar=math.cosh),
     np.tanh: elementwise("tanh", np.tanh, lambda g, o, x: g * (1 - o * o), cost=_DEAR, scalar=math.tanh),
-    np.arcsinh: elementwise("asinh", np.arcsinh, lambda g, o, x: g / np.sqrt(x * x + 1), cost=_DEAR, scalar=math.asinh),
+    np.arcsinh: elementwise("asinh", np.arcsinh, lambda g, o, x: g / _beside_one(x), cost=_DEAR, scalar=math.asinh),
     np.arccosh: elementwise(
         "acosh", np.arccosh, lambda g, o, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)), cost=_DEAR, scalar=math.acosh
     ),
@@ -335,6 +412,11 @@ _UNARY = {
     np.deg2rad: elementwise("deg2rad", np.deg2rad, lambda g, o, x: g * _DEG, total=True, linear="all", cost=(2.0, 2.0)),
     np.rad2deg: elementwise("rad2deg", np.rad2deg, lambda g, o, x: g / _DEG, total=True, linear="all", cost=(2.0, 2.0)),
 }
+
+_UNARY[np.absolute].again = elementwise(
+    "abs_again", np.absolute, _abs_again, python=operator.abs, total=True, scalar=ScalarForm("abs({})", 3)
+)
+_UNARY[np.fabs].again = elementwise("fabs_again", np.fabs, _abs_again, total=True, cost=(1.6, 1.9), scalar=math.fabs)
 
 UFUNCS = {**_BINARY, **_UNARY, **CONSTANT}
 """The primitive of each elementwise ufunc with one result."""

@@ -95,7 +95,7 @@ class JVPTrace(Trace):
         if primitive.push is not None:
             out, dout = primitive.push(primals, tangents, **params)
         elif primitive.jvp is not None:
-            out = primitive.bind(*primals, **params)
+            out = (primitive.again or primitive).bind(*primals, **params)
             if self.parent is not None:
                 self.parent.source = of_rule(source, primitive.name)
             try:
