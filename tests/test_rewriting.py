@@ -23,9 +23,11 @@ import funcgrad as fg
 from funcgrad.core import Primitive
 from funcgrad.ir import Program
 from funcgrad.ir_check import check_program
+from funcgrad.ops.math import UFUNCS
 from funcgrad.ops.rules import PRIMITIVES
 from funcgrad.passes import algebra as algebra_pass
 from funcgrad.passes.algebra import RULES, algebra
+from funcgrad.passes.cse import cse
 from funcgrad.passes.dce import dce
 from funcgrad.passes.pipeline import optimise
 
@@ -178,3 +180,76 @@ def test_random_programs_through_all_passes(monkeypatch: pytest.MonkeyPatch) -> 
             found = differences(outcome(WAYS[way](f), *args), want)
             assert not found, f"{way}: {found}\n{old}\n{new}"
     assert len(fired) > 25, fired
+
+
+# ---------------------------------------------------------------------------------------------------------------- loops
+
+Body = Callable[[Any, Any, Any], tuple[Any, Any]]
+
+BODIES: dict[str, Body] = {
+    "sum": lambda c, x, w: (c + x, None),
+    "sum, the other way round": lambda c, x, w: (x + c, c),
+    "difference": lambda c, x, w: (c - x, None),
+    "sum of products": lambda c, x, w: (c + x * w, x * w),
+    "sum of constants": lambda c, x, w: (c + w, None),
+    "sum of numbers": lambda c, x, w: (c + 100, None),
+    "sum of squares": lambda c, x, w: (c + x * x - w, x + 1),
+    "product": lambda c, x, w: (c * x, c + w),
+    "of a number": lambda c, x, w: (c + x.sum().astype(x.dtype), x.sum()),
+    "matrices": lambda c, x, w: (c + np.outer(x, w)[0] + w, x @ w),
+    "maximum": lambda c, x, w: (np.maximum(c, x), np.where(x > w, x, w)),
+    "invariant": lambda c, x, w: (c + w * w, np.negative(w) + x),
+    "index": lambda c, x, w: (c + fg.at(w)[x.astype(np.int8)[0] % 2].get(), None),
+    "compared": lambda c, x, w: (c + (x > w), c == x),
+    "stacked": lambda c, x, w: (c, (x + w, x - w, np.abs(x))),
+    "shifted": lambda c, x, w: (x + w, c),
+}
+
+
+def scanned(body: Body) -> Callable[..., Any]:
+    return lambda c, xs, w: fg.lax.scan(lambda c, x: body(c, x, w), c, xs)
+
+
+def small(dtype: np.dtype[Any], rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers whose sums wrap around in narrow integers, but need no rounding in floating dtypes."""
+    if dtype.kind == "b":
+        return rng.random(shape) < 0.5
+    x = rng.integers(0 if dtype.kind == "u" else -100, 100, shape)
+    return x.astype(dtype) if dtype.kind in "iu" else (x / 4).astype(dtype)
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_loops_for_all_dtypes(name: str) -> None:
+    """A compiled loop gives what the steps give one after the other, although sums are taken out of it."""
+    f, rng = scanned(BODIES[name]), np.random.default_rng(len(name))
+    tried = 0
+    for d in DTYPES:
+        for e in DTYPES:
+            if d != e and rng.random() > 0.3 * MORE:
+                continue
+            args = small(d, rng, (2,)), small(e, rng, (30, 2)), small(e, rng, (2,))
+            want = outcome(f, *args)
+            if want.error is not None:
+                continue
+            tried += 1
+            found = differences(outcome(fg.jit(f), *args), want, 64, None, sums=True)
+            assert not found, f"{d}, {e}: {found}"
+    assert tried > 5
+
+
+# ----------------------------------------------------------------------------------------------- common subexpressions
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_operands_that_are_exchanged(dtype: np.dtype[Any]) -> None:
+    """What is computed once for both orders is the same in both: a complex product is not."""
+    rng = np.random.default_rng(0)
+    x, y = (np.concatenate([values(dtype), small(dtype, rng, (50,))]) for _ in range(2))
+    if dtype.kind in "fc":
+        x, y = (z + (rng.normal(size=z.shape) * (1 + 2j if dtype.kind == "c" else 1)).astype(dtype) for z in (x, y))
+    for u in UFUNCS:
+        if u.nin == 2 and UFUNCS[u].commutative and u not in (np.maximum, np.minimum, np.fmax, np.fmin):
+            f = lambda x, y, u=u: (u(x, y), u(y, x))  # noqa: E731
+            old = recorded(f, (x, y))
+            if old is not None:
+                compare(old, dce(cse(old)), (x, y), 0, False, u.__name__)

@@ -115,7 +115,7 @@ def _small_power(eqn: Equation) -> int:
     if eqn.primitive.ufunc is not np.power:
         return 0
     base, exponent = eqn.inputs
-    same = base.aval.dtype == eqn.outputs[0].aval.dtype and base.aval.dtype.kind in "fc"
+    same = base.aval.dtype == eqn.outputs[0].aval.dtype and base.aval.dtype.kind == "f"
     if not same or not isinstance(exponent, Literal):
         return 0
     return int(exponent.value) if np.isrealobj(exponent.value) and exponent.value in (2, 3, 4) else 0

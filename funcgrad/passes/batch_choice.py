@@ -19,6 +19,7 @@ from funcgrad.ir import Atom, Equation, Var
 from funcgrad.ops.math import ADD, SUB
 from funcgrad.ops.rules import WEAKEN
 from funcgrad.passes.batch_cost import BY_NUMPY, LIMIT, WRITTEN_OUT
+from funcgrad.passes.exact import adds_up
 from funcgrad.passes.loop import Carried, Loop
 from funcgrad.types import ShapedArray
 
@@ -48,7 +49,7 @@ def _sum_of(c: Carried, readers: dict[Atom, list[Equation | None]]) -> Sum | Non
             return None
         (other,) = [a for a in eqn.inputs if a is not at]
         (out,) = eqn.outputs
-        if (out.aval.shape, out.aval.dtype) != (aval.shape, aval.dtype):
+        if (out.aval.shape, out.aval.dtype) != (aval.shape, aval.dtype) or not adds_up(other, aval):
             return None
         parts.append((other, -1 if eqn.primitive is SUB else 1))
         equations.append(eqn)

@@ -1,7 +1,9 @@
 """Common subexpressions: an operation on the same operands is done once.
 
-Operands of commutative operations may come in any order. That `maximum(0.0, -0.0)` may differ from
-`maximum(-0.0, 0.0)` in the sign of the result is not told apart: NumPy leaves it to the length of the arrays.
+Operands of commutative operations may come in any order, save those of complex products: NumPy rounds a product and
+the sum that it is part of together, and which product that is depends on the order. That `maximum(0.0, -0.0)` may
+differ from `maximum(-0.0, 0.0)` in the sign of the result is not told apart: NumPy leaves it to the length of the
+arrays.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import numpy as np
 
 from funcgrad.ir import Atom, Equation, Literal, Program, has_effect
 from funcgrad.ops.guard import GUARD
+from funcgrad.passes.exact import commutes
 from funcgrad.passes.rewrite import Env
 from funcgrad.types import is_a
 
@@ -56,7 +59,7 @@ def _key(eqn: Equation, numbers: dict[Atom, int]) -> Any:
     ins: list[Any] = [
         literal_key(a) if isinstance(a, Literal) else numbers.setdefault(a, len(numbers)) for a in eqn.inputs
     ]
-    if len(ins) == 2 and eqn.primitive.commutative:
+    if len(ins) == 2 and commutes(eqn):
         a, b = ins
         if isinstance(b, tuple) or (not isinstance(a, tuple) and b < a):
             ins = [b, a]

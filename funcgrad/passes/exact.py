@@ -11,9 +11,21 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.ir import Atom, Equation, Literal
+from funcgrad.ops.math import MUL
 from funcgrad.types import ShapedArray
 
-__all__ = ["holds", "is_lossless", "is_power_of_two", "is_real", "joined_factor", "negation_moves", "passes_unchanged"]
+__all__ = [
+    "adds_up",
+    "commutes",
+    "holds",
+    "is_lossless",
+    "is_power_of_two",
+    "is_real",
+    "joined_factor",
+    "negation_moves",
+    "passes_unchanged",
+]
 
 DType = np.dtype[Any]
 
@@ -59,6 +71,28 @@ def negation_moves(operand: ShapedArray, result: ShapedArray) -> bool:
     if operand.dtype == result.dtype:
         return operand.dtype.kind in "iufc"
     return operand.dtype.kind == result.dtype.kind == "f"
+
+
+def adds_up(term: Atom, total: ShapedArray) -> bool:
+    """Whether terms that are added to a total one by one may be added up by themselves.
+
+    They may in the dtype of the total: narrower integers would wrap around earlier. In float16 each step rounds so much
+    that another order is another result; and a Python int beyond the range is for the addition to refuse.
+    """
+    aval = term.aval
+    if total.dtype == np.float16:
+        return False
+    if not aval.weak or total.dtype.kind not in "iu":
+        return aval.weak or aval.dtype == total.dtype
+    if isinstance(term, Literal) and type(term.value) is int:
+        info = np.iinfo(total.dtype)
+        return info.min <= term.value <= info.max
+    return aval.dtype == total.dtype
+
+
+def commutes(eqn: Equation) -> bool:
+    """Whether the operands of an equation may be exchanged, bit for bit."""
+    return eqn.primitive.commutative and not (eqn.primitive is MUL and eqn.outputs[0].aval.dtype.kind == "c")
 
 
 def is_power_of_two(number: float, dtype: DType) -> bool:
