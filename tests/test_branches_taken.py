@@ -567,6 +567,25 @@ def test_collectives_in_branches_take_all_examples() -> None:
     close(fg.vmap(h, axis_name="i")(xs), loop(h, xs), "value")
 
 
+def test_the_number_of_the_example(seen: list[float]) -> None:
+    """An example that stands in for another has its own number, not the other's."""
+
+    def f(x: Any) -> Any:
+        i = lax.axis_index("i")
+        inside = lambda x: np.log(x) * fg.at(A(1.0, 2.0))[lax.axis_index("i")].get()  # noqa: E731
+        return lax.cond(i < 2, inside, lambda x: x * 3.0, x)
+
+    xs = A(1.0, 2.0, 0.0, -1.0)
+    for batch in (fg.vmap(f, axis_name="i"), fg.jit(fg.vmap(f, axis_name="i"))):
+        close(batch(xs), A(0.0, 2 * np.log(2), 0.0, -3.0), "value")
+        close(fg.grad(total(batch))(xs), A(1.0, 1.0, 3.0, 3.0), "gradient")
+    g = lambda x: lax.cond(x > 0, lambda: _noting(seen, lambda i: i)(lax.axis_index("i")), lambda: -1)  # noqa: E731
+    np.testing.assert_array_equal(fg.vmap(g, axis_name="i")(xs), [0, 1, -1, -1])
+    assert seen == [0.0, 1.0]
+    n = lambda x: lax.while_loop(lambda k: k < lax.axis_index("i"), lambda k: k + fg.at(A(1, 1))[k].get(), x)  # noqa: E731
+    np.testing.assert_array_equal(fg.vmap(n, axis_name="i")(A(5, 0, 0)), [5, 1, 2])
+
+
 # ------------------------------------------------------------------------------------------------------- the program
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from funcgrad.control.scan import Layout, bind_scan
 from funcgrad.core import Primitive, Tracer, current_trace, under
 from funcgrad.ir import Equation, Program
+from funcgrad.ops.collective import AXIS_INDEX
 from funcgrad.ops.index import GATHER
 from funcgrad.ops.rules import batch_pointwise, declare
 from funcgrad.transforms.call import cached, record_program
@@ -74,12 +75,14 @@ class Axis(NamedTuple):
 
     def together(self, *programs: Program) -> bool:
         """Whether programs combine examples, of this batch or of one around it, so that all must take part."""
-        return any(self._does(p, "collective", lambda primitive: primitive.collective is not None) for p in programs)
+        combine = lambda p: p.collective is not None and p is not AXIS_INDEX  # noqa: E731
+        return any(self._does(p, "combine", combine) for p in programs)
 
     def separately(self, *programs: Program) -> bool:
         """Whether programs have an effect, so that they must run for one example after the other."""
         effect = any(self._does(p, "effect", lambda primitive: primitive.effect) for p in programs)
-        return effect and not self.together(*programs)
+        # Outside of the batch the axis has no name.
+        return effect and not any(self._does(p, "collective", lambda q: q.collective is not None) for p in programs)
 
     def _does(self, program: Program, what: str, test: Callable[[Primitive], bool]) -> bool:
         """Whether a test holds of an operation in a program, or in what its operations run."""
