@@ -444,6 +444,20 @@ def test_values_from_outside_in_a_loop() -> None:
         np.testing.assert_array_equal(batch(n, a), want)
 
 
+def test_plain_arrays_from_outside() -> None:
+    """NumPy works on them while the branch is recorded; where it is known that nobody takes it, that may fail."""
+    singular = np.zeros((2, 2))
+    f = lambda p: lax.cond(p, lambda: np.linalg.inv(singular), lambda: singular + 1)  # noqa: E731
+    g = lambda p, x: lax.cond(p, lambda: x * np.log(np.float64(-1.0)), lambda: x)  # noqa: E731
+    nobody = A(False, False)
+    np.testing.assert_array_equal(fg.vmap(f)(nobody), np.ones((2, 2, 2)))
+    np.testing.assert_array_equal(fg.vmap(fg.vmap(f))(nobody[None]), np.ones((1, 2, 2, 2)))
+    np.testing.assert_array_equal(fg.vmap(fg.grad(g, 1), (0, None))(nobody, 2.0), [1.0, 1.0])
+    assert fg.grad(lambda x: np.sum(fg.vmap(g, (0, None))(nobody, x)))(2.0) == 2.0
+    with pytest.raises(np.linalg.LinAlgError):
+        fg.vmap(f)(~nobody)
+
+
 def test_results_of_several_kinds_from_outside() -> None:
     """One branch makes a Python number of a value from outside, and takes on the dtype of the other."""
     f = fg.jit(lambda p, x: lax.cond(p, lambda: np.log(x), lambda: x * 3))

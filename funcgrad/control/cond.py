@@ -16,7 +16,7 @@ import numpy as np
 import funcgrad.tree as tree
 from funcgrad.capture import own_leaves
 from funcgrad.control.programs import joint_programs
-from funcgrad.control.stand_in import Axis, known, one_by_one, selected, stand_ins, taker
+from funcgrad.control.stand_in import Axis, known, of_examples, one_by_one, selected, stand_ins, taker
 from funcgrad.ir import Program, eval_program
 from funcgrad.ops.rules import declare
 from funcgrad.transforms.boundary import boundary, check_callable, plain_leaf
@@ -252,6 +252,10 @@ def _operands(operands: Sequence[Any], name: str) -> tuple[list[Any], Any]:
 
 def _traced(index: Any, branches: list[Callable[..., Any]], operands: Sequence[Any], name: str) -> Any:
     leaves, in_tree = _operands(operands, name)
-    programs, consts, out_tree = joint_programs(branches, leaves, in_tree, name)
+    taken = of_examples(index)
+    nobody = (
+        () if taken is None or not np.size(taken) else set(range(len(branches))) - {int(i) for i in np.ravel(taken)}
+    )
+    programs, consts, out_tree = joint_programs(branches, nobody, leaves, in_tree, name)
     out = COND.bind(index, *consts, *leaves, branches=programs)
     return out_tree.unflatten(list(out))

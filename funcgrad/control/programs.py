@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,11 +33,26 @@ def body_program(
 
 
 def joint_programs(
-    branches: Sequence[Callable[..., Any]], leaves: Sequence[Any], in_tree: Any, name: str
+    branches: Sequence[Callable[..., Any]], nobody: Collection[int], leaves: Sequence[Any], in_tree: Any, name: str
 ) -> tuple[tuple[Program, ...], list[Any], Any]:
-    """The programs of branches that must agree in their results, with common constants first, and the result tree."""
+    """The programs of branches that must agree in their results, with common constants first, and the result tree.
+
+    `nobody` takes the branches of these numbers: they may warn or fail of plain arrays, on which NumPy works at once.
+    """
     avals = [aval_of(x) for x in leaves]
-    programs = _promoted([body_program(b, in_tree, avals, Body) for b in branches])
+    found: list[Program | None] = []
+    for i, b in enumerate(branches):
+        if i not in nobody:
+            found.append(body_program(b, in_tree, avals, Body))
+            continue
+        try:
+            with np.errstate(all="ignore"):
+                found.append(body_program(b, in_tree, avals, Body))
+        except (ArithmeticError, LookupError, ValueError):
+            found.append(None)
+    other = next(p for i, p in enumerate(found) if i not in nobody)
+    assert other is not None
+    programs = _promoted([other if p is None else p for p in found])
     first = programs[0]
     want = first.out_tree.unflatten(first.out_avals)
     for i, p in enumerate(programs[1:], 1):

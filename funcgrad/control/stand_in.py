@@ -21,11 +21,13 @@ from funcgrad.ir import Equation, Program
 from funcgrad.ops.collective import AXIS_INDEX
 from funcgrad.ops.index import GATHER
 from funcgrad.ops.rules import batch_pointwise, declare
+from funcgrad.record import RecordTracer
 from funcgrad.transforms.call import cached, record_program
-from funcgrad.transforms.vmap import BatchTrace
-from funcgrad.types import ShapedArray, aval_of, shape_of
+from funcgrad.transforms.jvp import JVPTracer
+from funcgrad.transforms.vmap import BatchTrace, BatchTracer
+from funcgrad.types import ShapedArray, aval_of, is_a, shape_of
 
-__all__ = ["STAND_IN", "Axis", "known", "one_by_one", "selected", "stand_ins", "taker"]
+__all__ = ["STAND_IN", "Axis", "known", "of_examples", "one_by_one", "selected", "stand_ins", "taker"]
 
 
 STAND_IN = declare(
@@ -45,6 +47,14 @@ STAND_IN.batch = batch_pointwise(STAND_IN)
 def known(x: Any) -> Any:
     """The value; None if it is abstract."""
     return x.concrete() if isinstance(x, Tracer) else x
+
+
+def of_examples(x: Any) -> Any:
+    """The values that a traced one stands for, of all examples of all batches around; None if they are not known."""
+    if is_a(x, BatchTracer):
+        return of_examples(x.value)
+    inner = x.value if is_a(x, RecordTracer) else x.primal if is_a(x, JVPTracer) else None
+    return of_examples(inner) if is_a(inner, Tracer) else known(x)
 
 
 def taker(takes: Any) -> tuple[Any, Any]:
