@@ -1,4 +1,4 @@
-"""The whole way of a program: passes, fusion, plan, source, function."""
+"""The path of a program: passes, fusion, plan, source, function."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ import numpy as np
 from funcgrad.config import config
 from funcgrad.executor.cost import element_ns
 from funcgrad.executor.lower_tiles import folded_products, sines_and_cosines, write_both, write_equation
-from funcgrad.executor.spaces import Fit, Space, is_alias, is_reduction
+from funcgrad.executor.spaces import Fit, Space, is_alias
 from funcgrad.executor.step import Kernel, tuple_text
 from funcgrad.executor.threads import share
 from funcgrad.executor.tile_code import TileCode
@@ -341,7 +341,7 @@ class _Writer:
     def _results(self, arrays: Sequence[int]) -> list[str]:
         """Bring partial results together."""
         code, lines, scalars = self.code, [], []
-        where = {eqn.outputs[0]: eqn.primitive.reduces for eqn in self.program.equations if is_reduction(eqn.primitive)}
+        where: dict[Var, Any] = {e.outputs[0]: e.primitive.reduces for e in self.program.equations}
         for k, (var, fit) in sorted(self.partial.items()):  # as the outputs are, which equations need not be
             reduce = code.reduce(where[var])
             if k not in arrays:
