@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -338,7 +339,7 @@ CONVENTIONS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], tuple[Any, ...
     "where: the branch not taken": (lambda x: np.where(x > 0, x * x, -x), (-2.0,), (-1.0,)),
     "nan_to_num: NaN": (np.nan_to_num, (np.nan,), (0.0,)),
     "logaddexp: -inf": (np.logaddexp, (-np.inf, 1.0), (0.0, 1.0)),
-    "xlogy: 0 log 0": (special.xlogy, (0.0, 0.0), (0.0, 0.0)),
+    "xlogy: 0 log 2": (special.xlogy, (0.0, 2.0), (math.log(2.0), 0.0)),
     "heaviside: at 0": (np.heaviside, (0.0, 0.5), (0.0, 1.0)),
     "std: through a constant": (lambda x: np.sum(np.std(np.stack([x, x + 1.0]))), (2.0,), (0.0,)),
     "sort: equal elements": (lambda x: np.sort(x)[0], (np.array([1.0, 1.0]),), (np.array([1.0, 0.0]),)),

@@ -384,7 +384,7 @@ _UNARY = {
     np.cbrt: elementwise("cbrt", np.cbrt, lambda g, o, x: g / (3 * (o * o)), cost=_DEAR),
     np.exp: elementwise("exp", np.exp, lambda g, o, x: g * o, cost=(0.9, 1.2), scalar=math.exp),
     np.exp2: elementwise("exp2", np.exp2, lambda g, o, x: g * (o * _LN2), cost=(0.5, 1.1)),
-    np.expm1: elementwise("expm1", np.expm1, lambda g, o, x: g * (o + 1), cost=_DEAR, scalar=math.expm1),
+    np.expm1: elementwise("expm1", np.expm1, lambda g, o, x: g * np.exp(x), cost=_DEAR, scalar=math.expm1),
     np.log: elementwise("log", np.log, lambda g, o, x: g / x, cost=(0.8, 1.8), scalar=math.log),
     np.log2: elementwise("log2", np.log2, lambda g, o, x: g / (x * _LN2), cost=(0.5, 1.8), scalar=math.log2),
     np.log10: elementwise("log10", np.log10, lambda g, o, x: g / (x * _LN10), cost=(0.5, 1.8), scalar=math.log10),
