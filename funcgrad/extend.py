@@ -48,7 +48,7 @@ from funcgrad.ops import rules
 from funcgrad.ops.math import UFUNCS
 from funcgrad.ops.rules import PRIMITIVES, ZERO, Push, Unknown
 from funcgrad.ops.scalar import Scalar, ScalarForm, scalar_form
-from funcgrad.ops.special import SPECIAL
+from funcgrad.ops.special import special_names
 from funcgrad.transforms.make_ir import trace_to_program
 from funcgrad.types import PYTHON_SCALARS, ShapedArray, broadcast_shapes, dtype_of, is_weak
 
@@ -68,7 +68,7 @@ __all__ = [
 
 Rule = Callable[..., Any]
 
-_RESERVED = frozenset((*PRIMITIVES, *LOWERINGS, *SPECIAL))
+_RESERVED = frozenset((*PRIMITIVES, *LOWERINGS))
 _OWNERS: dict[str, str] = {}
 """The module that declared a primitive from outside, by the primitive's name."""
 _SAMPLES = (0.4375, -1.3125, 2.75)
@@ -103,7 +103,7 @@ def _claim(name: str, depth: int = 2) -> None:
     if not name.isidentifier():
         raise ValueError(f"a primitive's name must be an identifier, got {name!r}")
     module = sys._getframe(depth).f_globals.get("__name__", "?")
-    owner = "funcgrad" if name in _RESERVED else _OWNERS.get(name, module)
+    owner = "funcgrad" if name in _RESERVED or name in special_names() else _OWNERS.get(name, module)
     if owner != module:
         raise ValueError(f"{owner} has a primitive {name!r} already: choose another name")
     _OWNERS[name] = module

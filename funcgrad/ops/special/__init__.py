@@ -21,7 +21,7 @@ import numpy as np
 from funcgrad.core import Primitive
 from funcgrad.ops.math import UFUNCS
 
-__all__ = ["special_primitive"]
+__all__ = ["special_names", "special_primitive"]
 
 _made: dict[Any, Primitive | None] = {}
 
@@ -30,5 +30,14 @@ def special_primitive(ufunc: Any) -> Primitive | None:
     """The primitive of a ufunc of `scipy.special`; None if there is no rule for it."""
     if ufunc not in _made:
         same = UFUNCS.get(getattr(np, ufunc.__name__, None))  # expm1, log1p, cbrt, exp2: NumPy has them as well
-        _made[ufunc] = same if same is not None else importlib.import_module("funcgrad.ops.special.table").make(ufunc)
+        _made[ufunc] = same if same is not None else _table().make(ufunc)
     return _made[ufunc]
+
+
+def special_names() -> frozenset[str]:
+    """The names of all functions that have a rule here, and so a primitive when they are first met."""
+    return _table().NAMES
+
+
+def _table() -> Any:
+    return importlib.import_module("funcgrad.ops.special.table")

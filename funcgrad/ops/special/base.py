@@ -11,9 +11,11 @@ import numpy as np
 
 from funcgrad.core import Primitive
 from funcgrad.ops.rules import ZERO, Push, Unknown, elementwise
-from funcgrad.types import ShapedArray, result_dtype
+from funcgrad.types import ShapedArray, is_a, result_dtype
 
-__all__ = ["Chain", "Pushes", "by", "function", "horner", "is_said", "limit", "of_order", "rules_of", "sp"]
+__all__ = ["OWN", "Chain", "Pushes", "by", "function", "horner", "is_said", "limit", "of_order", "rules_of", "sp"]
+
+_COST = (100.0, 100.0)  # nanoseconds for an element, roughly
 
 Pushes = tuple[Push, ...]
 """One pushforward per operand of a function."""
@@ -67,9 +69,14 @@ def in_double(compute: Callable[..., Any]) -> Callable[..., Any]:
     return impl
 
 
+OWN: set[str] = set()
+"""The names of primitives that are no functions of SciPy, but derivatives of such or parts of these."""
+
+
 def function(name: str, compute: Callable[..., Any], *slopes: Any) -> Primitive:
     """A function that SciPy lacks, from what computes it for arrays of one shape in double precision."""
-    return elementwise(name, in_double(compute), *rules_of(*slopes), dtype=_dtype)
+    OWN.add(name)
+    return elementwise(name, in_double(compute), *rules_of(*slopes), dtype=_dtype, cost=_COST)
 
 
 class _OfOrder:
@@ -115,10 +122,11 @@ class Chain:
         order: Any = key[0] if len(key) == 1 else key
         name = f"{self.name}_d{'_'.join(map(str, key))}"
         impl = in_double(lambda *ins: self.compute(order, *ins))
-        return elementwise(name, impl, *(self._push(rule, key) for rule in self.rules), dtype=_dtype)
+        OWN.add(name)
+        return elementwise(name, impl, *(self._push(rule, key) for rule in self.rules), dtype=_dtype, cost=_COST)
 
     def _push(self, rule: Any, key: tuple[int, ...]) -> Push:
-        if isinstance(rule, int):
+        if is_a(rule, int):
             raised = tuple(n + (i == rule) for i, n in enumerate(key))
             return lambda g, o, *ins: g * self[raised](*ins)
         if isinstance(rule, _OfOrder):
@@ -130,6 +138,7 @@ def _nan_where_asked(g: Any, o: Any, x: Any) -> Any:
     return np.where(g == 0, 0.0, np.nan)
 
 
+OWN.add("special_limit")
 _NOTHING = elementwise("special_limit", in_double(np.zeros_like), _nan_where_asked, dtype=_dtype)
 
 

@@ -3,7 +3,7 @@
 >>> from scipy import special
 >>> from funcgrad import grad
 >>> float(grad(lambda a: special.gammainc(a, 1.5))(2.0))
--0.31351...
+-0.31348...
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from funcgrad.ops.special import (
 )
 from funcgrad.ops.special.base import Pushes
 
-__all__ = ["REFUSED", "RULES", "TUPLES", "make"]
+__all__ = ["NAMES", "REFUSED", "RULES", "TUPLES", "make"]
 
 RULES: dict[str, Pushes] = {
     **elementary.PUSHES,
@@ -73,6 +73,9 @@ REFUSED: dict[str, str] = {
 
 Of the spheroidal functions of the second kind SciPy computes slopes that are not those of its values.
 """
+
+NAMES = frozenset((*RULES, *TUPLES, *REFUSED))
+"""All of them."""
 
 
 def make(ufunc: Any) -> Primitive | None:
