@@ -31,6 +31,7 @@ POINTS = int(os.environ.get("FUNCGRAD_SPECIAL_POINTS", "0"))
 PUBLIC = {u.__name__: u for n in dir(special) if isinstance(u := getattr(special, n), np.ufunc)}
 PRIVATE = {n: u for n in (*RULES, *TUPLES) if n not in PUBLIC and (u := getattr(special._ufuncs, n, None)) is not None}
 ALL: dict[str, Any] = {**PUBLIC, **PRIVATE}
+NUMPYS = {n for n in PUBLIC if getattr(np, n, None) in UFUNCS}
 
 # Arguments at which a function is smooth: one or two points. Integers stay integers.
 SAMPLES: dict[str, tuple[Any, ...]] = {
@@ -112,9 +113,11 @@ COARSE = {
 """Functions that SciPy computes to some ten digits only, so that differences need a longer step."""
 
 
+BROKEN = ("obl_", "pro_", "mathieu_", "bdtr")
+"""Functions whose loops for single precision hang, give NaN, or warn (SciPy 1.17)."""
 HEAVY = {
-    "bdtrik", "bdtrin", "betainccinv", "betaincinv", "elliprj", "fdtr", "fdtrc", "fdtri", "fdtridfd", "nbdtrik",
-    "nbdtrin",
+    "_beta_ppf", "bdtrik", "bdtrin", "betaincc", "betainccinv", "betaincinv", "btdtria", "btdtrib", "elliprg",
+    "elliprj", "fdtr", "fdtrc", "fdtri", "fdtridfd", "nbdtrik", "nbdtrin",
 }  # fmt: skip
 """Functions whose second derivatives take long; the comparison with mpmath has them."""
 
@@ -129,7 +132,7 @@ def rules_of(name: str) -> list[list[Any]]:
     if name in TUPLES:
         return [list(column) for column in zip(*TUPLES[name], strict=True)]
     if name in REFUSED:
-        return [[Unknown(argument)] for argument in REFUSED[name].split()]
+        return [[Unknown(argument)] * ALL[name].nout for argument in REFUSED[name].split()]
     if name not in RULES:  # NumPy's
         return [[None]]
     return [[push] for push in RULES[name]]
@@ -140,8 +143,7 @@ def rules_of(name: str) -> list[list[Any]]:
 
 def test_every_ufunc_is_in_a_class() -> None:
     """Each has rules, or is refused by name, or is NumPy's own."""
-    numpys = {n for n in PUBLIC if getattr(np, n, None) in UFUNCS}
-    assert sorted(set(PUBLIC) - set(RULES) - set(TUPLES) - set(REFUSED) - numpys) == []
+    assert sorted(set(PUBLIC) - set(RULES) - set(TUPLES) - set(REFUSED) - NUMPYS) == []
     assert [n for n, u in ALL.items() if special_primitive(u) is None] == []
 
 
@@ -231,7 +233,8 @@ def test_all_transformations_agree(name: str) -> None:
     gradient = fg.grad(lambda *ys: np.sum(np.real(total(*ys))), argnums=tuple(range(len(free))))
     with np.errstate(all="ignore"):
         value, _ = fg.vjp(lambda *ys: total(*ys), *args)
-        np.testing.assert_array_equal(value, total(*args))
+        ulps = 4e-16 if name in NUMPYS else 0  # which may round otherwise
+        np.testing.assert_allclose(value, total(*args), rtol=ulps)
         eager = gradient(*args)
         for have, want in zip(fg.jit(gradient)(*args), eager, strict=True):
             np.testing.assert_allclose(have, want, rtol=1e-12, atol=1e-15)
@@ -240,7 +243,7 @@ def test_all_transformations_agree(name: str) -> None:
             if not others:
                 for have, want in zip(fg.vmap(gradient)(*args), eager, strict=True):
                     np.testing.assert_allclose(have, want, rtol=1e-12, atol=1e-15)
-        if name[:3] not in ("obl", "pro") and any("->f" in t or "->F" in t for t in u.types):  # SciPy hangs in those
+        if not name.startswith(BROKEN) and any("->f" in t or "->F" in t for t in u.types):
             narrow = [a.astype(np.float32 if a.dtype.kind == "f" else np.complex64) for a in args]
             fixed = [x.astype(np.float32) if np.ndim(x) and x.dtype.kind == "f" else x for x in xs]
             grads = fg.grad(
@@ -409,8 +412,8 @@ def test_what_is_not_known_at_a_limit_is_nan() -> None:
 # ------------------------------------------------------------------------------------------------------------- mpmath
 
 SLOW = (
-    "betainc", "dtr", "ellipeinc", "ellipj", "ellipkinc", "elliprj", "gammainc", "hankel", "hyp", "inv", "kolmogi",
-    "owens", "smirnov", "tklmbda", "tri", "voigt", "zeta",
+    "betainc", "dtr", "ellipeinc", "ellipj", "ellipkinc", "elliprd", "elliprg", "elliprj", "gammainc", "hankel", "hyp",
+    "inv", "kolmogi", "owens", "smirnov", "tklmbda", "tri", "voigt", "zeta",
 )  # fmt: skip
 
 
