@@ -193,6 +193,8 @@ class Primitive:
         programs: tuple[str, ...] = (),
         called: Rule | None = None,
     ) -> None:
+        if linear not in ("", "all", "each", "first") or moves not in ("", "alias", "view", "copy"):
+            raise ValueError(f"{name}: linear={linear!r} or moves={moves!r} is not among what there is")
         self.name, self.impl, self.abstract = name, impl, abstract
         self.jvp, self.vjp, self.python, self.multiple, self.doc = jvp, vjp, python, multiple, doc
         self.batch, self.nested, self.collective = batch, nested, collective

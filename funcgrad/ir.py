@@ -18,7 +18,7 @@ from funcgrad.ir_print import print_program
 from funcgrad.source import Source
 from funcgrad.types import ShapedArray, as_numbers, aval_of, is_a
 
-__all__ = ["Atom", "Equation", "Literal", "Program", "Var", "crosses", "eval_program", "has_effect"]
+__all__ = ["Atom", "Equation", "Literal", "Program", "Var", "crosses", "eval_program", "has_effect", "held"]
 
 
 class Var:
@@ -147,6 +147,12 @@ def eval_program(program: Program, inputs: Iterable[Any]) -> list[Any]:
         out = eqn.primitive.bind(*map(read, eqn.inputs), **eqn.params)
         env.update(zip(eqn.outputs, out if eqn.primitive.multiple else (out,), strict=True))
     return [read(atom) for atom in program.outputs]
+
+
+def held(eqn: Equation) -> Sequence[Program]:
+    """The programs that an equation runs as they are (see `Primitive.programs`)."""
+    found = [eqn.params[name] for name in eqn.primitive.programs]
+    return found[0] if found and isinstance(found[0], tuple) else found
 
 
 def has_effect(primitive: Primitive, params: dict[str, Any]) -> bool:

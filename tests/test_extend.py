@@ -234,6 +234,8 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "not linear": (wrong(function=np.exp2.__call__, linear="all"), ValueError, "said to be linear"),
     "not commutative": (wrong(function=two, pushes=(rules.ZERO,) * 2, commutative=True), ValueError, "commutative"),
     "not idempotent": (wrong(function=two, pushes=(rules.ZERO,) * 2, idempotent=True), ValueError, "idempotent"),
+    "no such fact": (wrong(comutative=True), TypeError, "comutative"),
+    "no such kind": (wrong(linear="every"), ValueError, "linear='every'"),
     "ufunc that has a primitive": (wrong(function=np.sin), ValueError, "sin is the primitive sin already"),
     "ufunc of objects": (wrong(function=np.frompyfunc(abs, 1, 1)), TypeError, "objects"),
     "ufunc of two results": (wrong(function=np.modf), TypeError, "one result"),

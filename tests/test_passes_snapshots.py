@@ -11,9 +11,8 @@ import pytest
 
 import funcgrad as fg
 from funcgrad import lax, nn
-from funcgrad.ir import Program
+from funcgrad.ir import Program, held
 from funcgrad.passes.pipeline import optimise
-from funcgrad.passes.rewrite import held
 
 Made = tuple[Callable[..., Any], tuple[Any, ...]]
 

@@ -28,11 +28,11 @@ from funcgrad.executor.lower_scalars import (
     literal,
 )
 from funcgrad.executor.step import Bindings
-from funcgrad.ir import Atom, Equation, Program, Var
+from funcgrad.ir import Atom, Equation, Program, Var, held
 from funcgrad.ir_print import Names
 from funcgrad.source import describe
 
-__all__ = ["LOOPS", "ScalarCode", "all_equations", "can_be_written", "constant", "few", "program_source", "programs"]
+__all__ = ["LOOPS", "ScalarCode", "all_equations", "can_be_written", "constant", "few", "program_source"]
 
 LOOPS = frozenset((SCAN, WHILE, COND))
 
@@ -43,12 +43,6 @@ _TERMS = 50
 """So many are added up in one expression: the compiler of Python takes them apart recursively."""
 _NESTED = 8
 """Loops in loops: Python allows 20 blocks in each other."""
-
-
-def programs(eqn: Equation) -> Sequence[Program]:
-    """The programs that a loop or branch runs."""
-    found = [eqn.params[name] for name in eqn.primitive.programs]
-    return eqn.params["branches"] if eqn.primitive is COND else found
 
 
 def few(x: Atom, most: int) -> bool:
@@ -66,7 +60,7 @@ def can_be_written(eqn: Equation, most: int, depth: int = 0) -> bool:
         not p.constvars
         and all(few(x, most) for x in (*p.inputs, *p.outputs))
         and all(can_be_written(e, most, depth + 1) for e in p.equations)
-        for p in programs(eqn)
+        for p in held(eqn)
     )
 
 
@@ -74,7 +68,7 @@ def all_equations(program: Program) -> Iterator[Equation]:
     for eqn in program.equations:
         yield eqn
         if eqn.primitive in LOOPS:
-            for p in programs(eqn):
+            for p in held(eqn):
                 yield from all_equations(p)
 
 

@@ -30,7 +30,6 @@ from funcgrad.types import (
     aval_of,
     broadcast_shapes,
     dtype_of,
-    is_a,
     is_weak,
     shape_of,
     ufunc_dtypes,
@@ -275,7 +274,7 @@ def elementwise_rules(pushes: Sequence[Push], numpy: bool = False) -> tuple[Rule
     def jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any]) -> Any:
         total = None
         if numpy and type(ins[0]) is not np.ndarray:
-            ins = list(map(_strong, ins))
+            ins = _strong(ins)
         for push, t in zip(pushes, tangents, strict=True):
             if t is not None and push is not ZERO:
                 part = push(t, out, *ins)
@@ -285,7 +284,7 @@ def elementwise_rules(pushes: Sequence[Push], numpy: bool = False) -> tuple[Rule
     def vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
         cts: list[Any] = []
         if numpy and type(ins[0]) is not np.ndarray:
-            ins = list(map(_strong, ins))
+            ins = _strong(ins)
         for i, push in enumerate(pushes):
             cts.append(push(ct, out, *ins) if push is not ZERO and wanted[i] else None)
         return cts
@@ -293,11 +292,11 @@ def elementwise_rules(pushes: Sequence[Push], numpy: bool = False) -> tuple[Rule
     return jvp, vjp
 
 
-def _strong(x: Any) -> Any:
-    """A Python scalar as NumPy's."""
-    if type(x) in PYTHON_SCALARS:
-        return dtype_of(x).type(x)
-    return x.astype(x.dtype) if is_a(x, Tracer) and x.weak else x  # type: ignore[attr-defined]
+def _strong(ins: Sequence[Any]) -> Sequence[Any]:
+    """Operands that are all Python scalars as NumPy's; beside an array such a scalar keeps giving way."""
+    if not all(map(is_weak, ins)):
+        return ins
+    return [dtype_of(x).type(x) if type(x) in PYTHON_SCALARS else x.astype(x.dtype) for x in ins]
 
 
 # --------------------------------------------------------------------------------------------- linear and bilinear

@@ -16,10 +16,10 @@ import numpy as np
 from funcgrad.config import config
 from funcgrad.control.scan import SCAN
 from funcgrad.control.while_ import WHILE
-from funcgrad.executor.lower_scalar_code import LOOPS, can_be_written, few, programs
+from funcgrad.executor.lower_scalar_code import LOOPS, can_be_written, few
 from funcgrad.executor.lower_scalars import FAR, moves, operations
 from funcgrad.executor.unrolled import UNROLLED
-from funcgrad.ir import Equation, Program, Var
+from funcgrad.ir import Equation, Program, Var, held
 from funcgrad.ir_check import check_program
 from funcgrad.passes.pack_rows import pack_rows
 from funcgrad.passes.rewrite import enclosed, remade, with_programs
@@ -136,7 +136,7 @@ def _bounded(group: Sequence[Equation]) -> list[list[Equation]]:
 def _length(eqn: Equation) -> int:
     """About how many operations are written for an equation."""
     if eqn.primitive in LOOPS:
-        return sum(_length(e) for p in programs(eqn) for e in p.equations)
+        return sum(_length(e) for p in held(eqn) for e in p.equations)
     return operations(eqn)
 
 
@@ -159,7 +159,7 @@ def written_ns(eqn: Equation) -> float:
     """What an equation costs written out."""
     if eqn.primitive in LOOPS:
         rows = unrolling.element * sum(2 + v.aval.size for v in _rows(eqn))
-        return _steps(eqn) * (rows + sum(written_ns(e) for p in programs(eqn) for e in p.equations))
+        return _steps(eqn) * (rows + sum(written_ns(e) for p in held(eqn) for e in p.equations))
     return unrolling.operation * operations(eqn)
 
 
@@ -167,7 +167,7 @@ def _numpy_ns(eqn: Equation) -> float:
     """What an equation costs as a call of NumPy."""
     if eqn.primitive in LOOPS:
         rows = _ROW_NS * len(_rows(eqn))
-        return _steps(eqn) * (rows + sum(_numpy_ns(e) for p in programs(eqn) for e in p.equations))
+        return _steps(eqn) * (rows + sum(_numpy_ns(e) for p in held(eqn) for e in p.equations))
     if moves(eqn.primitive):
         return _MOVE_NS
     if eqn.primitive.generic:
