@@ -180,12 +180,14 @@ class Captures:
         return copy
 
     def _lock(self, array: np.ndarray) -> None:
+        key = id(array)
         with _guard:
-            lock = _locks.get(id(array))
+            lock = _locks.get(key)
             if lock is None:
-                lock = _locks[id(array)] = _Lock(array)
-            lock.holders += 1
-            self.locked[id(array)] = lock, _mark(array)
+                lock = _locks[key] = _Lock(array)
+            mark = _mark(array)
+            lock.holders += 1  # no interrupt comes between these two
+            self.locked[key] = lock, mark
             if lock.writeable:
                 array.flags.writeable = False
 
@@ -194,18 +196,19 @@ class Captures:
 
         Raises CapturedArrayWriteError for an array that has changed in spite of its lock.
         """
-        locked, self.locked, self.copies = self.locked, {}, {}
-        if not locked:
+        locked, self.copies = dict(self.locked), {}
+        if not locked and not _waiting:
             return
         error = sys.exception()
         if error is not None:
             _judge(error)
         changed = [lock.array for lock, mark in locked.values() if _mark(lock.array) != mark]
         with _guard:
-            for lock, _ in locked.values():
-                lock.holders -= 1
-                if not lock.holders and lock not in _waiting:
+            for key, (lock, _) in locked.items():  # so that it can be done again after an interrupt
+                if lock not in _waiting:
                     _waiting.append(lock)
+                lock.holders -= 1
+                del self.locked[key]
             _free()
         if not changed:
             return
@@ -263,13 +266,13 @@ def _free() -> None:
         _waiting.remove(lock)  # somebody needs it again
     while ready := [k for k in _waiting if not (is_a(k.array.base, np.ndarray) and id(k.array.base) in _locks)]:
         for lock in ready:
-            _waiting.remove(lock)
-            del _locks[id(lock.array)]
             if lock.writeable:
                 try:
                     lock.array.flags.writeable = True
                 except ValueError:  # the user made its base read-only meanwhile
-                    continue
+                    pass
+            _locks.pop(id(lock.array), None)
+            _waiting.remove(lock)  # last, so that it is not forgotten where an interrupt comes in between
 
 
 _REFUSALS = ("array is read-only", "destination is read-only", "base is read-only", "flag set is read-only")

@@ -36,6 +36,7 @@ __all__ = [
     "fail",
     "on_behalf",
     "plain_operand",
+    "put_trace",
     "under",
 ]
 
@@ -43,6 +44,9 @@ _current: ContextVar[Trace | None] = ContextVar("funcgrad_trace", default=None)
 
 current_trace = _current.get
 """The trace that interprets operations now; None where they are simply evaluated."""
+
+put_trace = _current.set
+"""Make a trace the current one, where `under` will not do: after an interrupt."""
 
 Rule = Callable[..., Any]
 

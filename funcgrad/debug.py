@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from funcgrad.core import Tracer
 from funcgrad.ops.rules import constant
 from funcgrad.types import PYTHON_SCALARS, is_a, no_numbers
 
-__all__ = ["Effects", "callback", "print"]
+__all__ = ["Effects", "callback", "current_effects", "print", "put_effects"]
 
 
 class _Call:
@@ -42,12 +42,12 @@ class _Call:
 
 
 class Effects:
-    """What a run that may have to start over has done: `with Effects() as effects:` counts the calls inside.
+    """What a run that may have to start over has done: it counts the calls while it is the current one (`put_effects`).
 
     After `start_over()` as many calls as were made before are left out.
     """
 
-    __slots__ = ("done", "skip", "token")
+    __slots__ = ("done", "skip")
 
     def __init__(self) -> None:
         self.done = self.skip = 0
@@ -55,15 +55,9 @@ class Effects:
     def start_over(self) -> None:
         self.skip, self.done = max(self.done, self.skip), 0
 
-    def __enter__(self) -> Effects:
-        self.token: Token[Effects | None] = _effects.set(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        _effects.reset(self.token)
-
 
 _effects: ContextVar[Effects | None] = ContextVar("funcgrad_effects", default=None)
+current_effects, put_effects = _effects.get, _effects.set
 
 
 def _impl(*args: Any, call: Callable[..., None]) -> tuple[Any, ...]:
@@ -72,11 +66,11 @@ def _impl(*args: Any, call: Callable[..., None]) -> tuple[Any, ...]:
         call(*args)
         return ()
     if effects.done >= effects.skip:
-        token = _effects.set(None)  # what the function calls in turn does not count
         try:
+            put_effects(None)  # what the function calls in turn does not count
             call(*args)
         finally:
-            _effects.reset(token)
+            put_effects(effects)
     effects.done += 1  # but not one that raised: it does so again when the run starts over
     return ()
 

@@ -12,12 +12,15 @@ met is kept.
 
 from __future__ import annotations
 
+import linecache
 import sys
 import warnings
 from collections.abc import Sequence
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
+from functools import partial
 from types import CodeType, FrameType
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -28,7 +31,7 @@ try:
 except ImportError:  # a NumPy that keeps its settings elsewhere: its warnings stay where they are
     _extobj_contextvar, _make_extobj = ContextVar("extobj", default=None), None
 
-__all__ = ["OURS", "PLACES", "Log", "current", "enter", "leave", "put", "replaced"]
+__all__ = ["OURS", "PLACES", "Log", "current", "enter", "put", "replaced", "shown"]
 
 PLACES: dict[str, Sequence[Source]] = {}
 """For each file of generated code, the place in the user's code of each of its lines."""
@@ -37,10 +40,7 @@ current = _extobj_contextvar.get
 """NumPy's state for floating-point errors."""
 
 put = _extobj_contextvar.set
-"""Make a state the current one; returns a token."""
-
-leave = _extobj_contextvar.reset
-"""Undo what `put` or `enter` did, given its token."""
+"""Make a state the current one. (A call of C's: what was there before is put back even if an interrupt comes.)"""
 
 OURS: dict[Any, Any] = {}
 """By the states that were met, those with the warnings replaced; None where there is nothing to do."""
@@ -48,13 +48,23 @@ OURS: dict[Any, Any] = {}
 _MOST = 64
 
 
-def enter() -> Token[Any] | None:
-    """Have NumPy's warnings told at the user's line from now on; returns what `leave` takes (None: nothing to do)."""
+def shown(owner: Any, filename: str, source: str, places: Sequence[Source] | None = None) -> list[Any]:
+    """Let generated code be seen in tracebacks, and its places be known, until its owner dies, who is to keep what is
+    returned. (In a `__del__` of Python's an interrupt would be lost.)"""
+    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
+    if places is not None:
+        PLACES[filename] = places
+    return [ref(owner, partial(table.pop, filename)) for table in (linecache.cache, PLACES)]
+
+
+def enter() -> None:
+    """Have NumPy's warnings told at the user's line from now on, until the state that was there is `put` back."""
     try:
         ours = OURS[current()]
     except KeyError:
         ours = replaced()
-    return None if ours is None else put(ours)
+    if ours is not None:
+        put(ours)
 
 
 def replaced() -> Any:

@@ -22,23 +22,31 @@ from funcgrad.config import config
 from funcgrad.ir import Program
 from funcgrad.types import ShapedArray
 
-__all__ = ["available", "flush", "flushed", "is_flushing", "restore", "switch", "unflushed"]
+__all__ = ["available", "flush", "flushed", "is_flushing", "restore", "spare", "switch", "unflushed"]
 
 _LAYOUTS = {"x86_64": (7, 1 << 15 | 1 << 6), "aarch64": (0, 1 << 24)}
 """For each architecture which 32-bit word of glibc's `fenv_t` has the bits, and the bits."""
 
 
 class _Environment:
-    """A place for a floating-point environment: its memory, the address of that, and its control word."""
+    """A place for a floating-point environment: its memory, the address of that, and its control word.
 
-    __slots__ = ("address", "memory", "words")
+    `env.put(env.address)` makes it the current one. That is a call of C's function itself: no interrupt (Ctrl-C) comes
+    before it, as one may where a function of Python's is entered.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("address", "memory", "put", "words")
+
+    def __init__(self, put: Callable[[int], object]) -> None:
+        self.put = put
         self.memory = (ctypes.c_uint32 * 16)()
         self.address, self.words = ctypes.addressof(self.memory), memoryview(self.memory).cast("B").cast("I")
 
 
 _spare: list[_Environment] = []
+
+spare = _spare.append
+"""Keep a place for a floating-point environment, to be used again."""
 
 
 @cache
@@ -71,15 +79,20 @@ def switch(flushing: bool) -> _Environment | None:
     try:
         env = _spare.pop()
     except IndexError:
-        env = _Environment()
+        env = _Environment(put)
     get(env.address)
     before = env.words[word]
     after = before | mask if flushing else before & ~mask
     if after == before:
         _spare.append(env)
         return None
-    env.words[word] = after
-    put(env.address)
+    try:
+        env.words[word] = after
+        put(env.address)
+    except BaseException:  # an interrupt, after which nobody would know of what was done
+        env.words[word] = before
+        put(env.address)
+        raise
     env.words[word] = before
     return env
 
@@ -90,11 +103,10 @@ def flush() -> _Environment | None:
 
 
 def restore(before: _Environment | None) -> None:
-    """Undo what `flush` or `switch` did."""
-    library = _library()
-    if before is not None and library is not None:
-        library[1](before.address)
-        _spare.append(before)
+    """Undo what `flush` or `switch` did. (Where an interrupt may come, write that in place of a call.)"""
+    if before is not None:
+        before.put(before.address)
+        spare(before)
 
 
 def is_flushing() -> bool:
@@ -112,7 +124,9 @@ def unflushed(fun: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return fun(*args, **kwargs)
         finally:
-            restore(before)
+            if before is not None:
+                before.put(before.address)
+                spare(before)
 
     return call
 
@@ -127,7 +141,9 @@ def flushed(run: Callable[..., Any], program: Program) -> Callable[..., Any]:
         try:
             return run(*args)
         finally:
-            restore(before)
+            if before is not None:
+                before.put(before.address)
+                spare(before)
 
     return run_flushed
 

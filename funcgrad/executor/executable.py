@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import linecache
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -17,7 +16,7 @@ from funcgrad.executor.plan import Plan, make_plan
 from funcgrad.executor.sharded import SHARDED
 from funcgrad.executor.step import OWN, SCALAR, VIEW, Bindings, Kernel
 from funcgrad.executor.unrolled import UNROLLED
-from funcgrad.float_errors import OURS, PLACES, current, leave, put, replaced
+from funcgrad.float_errors import OURS, current, put, replaced, shown
 from funcgrad.ir import Program, Var
 from funcgrad.scratch import aligned, lined
 
@@ -47,8 +46,10 @@ class Executable:
     """
 
     __slots__ = (
+        "__weakref__",
         "_equations",
         "_pool",
+        "_shown",
         "filename",
         "kernels",
         "program",
@@ -68,8 +69,8 @@ class Executable:
         self.filename = f"<funcgrad jit {next(_numbers)}>"
         self._pool: deque[Any] = deque()
         self.run = flushed(self._compile(bindings), program)
-        linecache.cache[self.filename] = (len(source), None, source.splitlines(True), self.filename)
-        PLACES[self.filename] = [None if eqn is None else eqn.source for eqn in equations]
+        places = [None if eqn is None else eqn.source for eqn in equations]
+        self._shown = shown(self, self.filename, source, places)
 
     def _compile(self, bindings: Bindings) -> Callable[..., Any]:
         """Execute the source. No function stands in its own namespace: nothing here is left to the cycle collector."""
@@ -84,20 +85,22 @@ class Executable:
     def __call__(self, *args: Any) -> tuple[Any, ...]:
         """The outputs for these inputs, as fresh arrays."""
         before = None
-        if self.warns:  # what `enter` does, without a call
-            try:
-                ours = OURS[current()]
-            except KeyError:
-                ours = replaced()
-            if ours is not None:
-                before = put(ours)
         try:
+            if self.warns:  # what `enter` does, without a call
+                state = current()
+                try:
+                    ours = OURS[state]
+                except KeyError:
+                    ours = replaced()
+                if ours is not None:
+                    before = state
+                    put(ours)
             return self.run(*args)
         except Exception as error:
             self.explain(error)
         finally:
             if before is not None:
-                leave(before)
+                put(before)
 
     def explain(self, error: Exception) -> NoReturn:
         """Raise with the user's line for the generated one."""
@@ -122,10 +125,6 @@ class Executable:
     def release(self) -> None:
         """Give the scratch memory back; the next call makes it anew."""
         self._pool.clear()
-
-    def __del__(self) -> None:
-        linecache.cache.pop(self.filename, None)
-        PLACES.pop(self.filename, None)
 
 
 def compile_program(program: Program, donated: Sequence[bool] = (), into: bool = False) -> Executable:

@@ -15,14 +15,14 @@ from typing import Any
 
 import funcgrad.tree as tree
 from funcgrad.config import config
-from funcgrad.debug import Effects
+from funcgrad.debug import Effects, current_effects, put_effects
 from funcgrad.errors import FuncgradWarning, GuardLimitWarning, ImpureFunctionWarning
 from funcgrad.executor.executable import Executable
 from funcgrad.executor.guard_emit import compile_tree
 from funcgrad.executor.guard_record import Path, TooLong, recorded_path
 from funcgrad.executor.guard_text import describe_tree
 from funcgrad.executor.guard_tree import Mismatch, Node, Test, Tree
-from funcgrad.float_errors import enter, leave
+from funcgrad.float_errors import current, enter, put
 from funcgrad.ir import Program, has_effect
 from funcgrad.ops.guard import GUARD
 from funcgrad.source import Source, describe, line_of
@@ -91,20 +91,24 @@ class Guarded:
 
     def __call__(self, *leaves: Any) -> Any:
         """The function's result, whole."""
-        before = enter()
+        state, counted = current(), current_effects()
         try:
+            enter()
             compiled = self._compiled
             if compiled is None or self.effects:
-                with Effects() as effects:
-                    return self._carefully(leaves, effects)
+                effects = Effects()
+                put_effects(effects)
+                return self._carefully(leaves, effects)
             try:
                 out = compiled.run(*leaves)
             except Exception as error:
                 compiled.explain(error)
             return out if out is not _MISSED else self._elsewhere(leaves, Effects())
         finally:
-            if before is not None:
-                leave(before)
+            try:  # an interrupt may come between the two
+                put(state)
+            finally:
+                put_effects(counted)
 
     def _carefully(self, leaves: Sequence[Any], effects: Effects) -> Any:
         """The result, where effects that were run are not to be run again."""

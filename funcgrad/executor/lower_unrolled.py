@@ -6,7 +6,6 @@ Arrays are taken apart by `tolist` and put together by `struct`: a 2×2 array ta
 
 from __future__ import annotations
 
-import linecache
 from itertools import count
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from funcgrad.executor.executable import Executable, compile_program
 from funcgrad.executor.lower_scalar_code import program_source
 from funcgrad.executor.step import Bindings, Kernel, Step, calls, lowers
+from funcgrad.float_errors import shown
 from funcgrad.ir import Equation, Program
 from funcgrad.types import is_a
 
@@ -52,19 +52,16 @@ class Unrolled(Kernel):
         source: its code.
     """
 
-    __slots__ = ("_filename", "run", "source")
+    __slots__ = ("__weakref__", "_shown", "run", "source")
 
     def __init__(self, program: Program) -> None:
         bindings = Bindings()
         self.source = program_source(program, bindings)
-        self._filename = f"<funcgrad unrolled {next(_numbers)}>"
-        linecache.cache[self._filename] = (len(self.source), None, self.source.splitlines(True), self._filename)
+        filename = f"<funcgrad unrolled {next(_numbers)}>"
+        self._shown = shown(self, filename, self.source)
         given = {**bindings.values, "plain": _Plain(program)}
-        exec(compile(self.source, self._filename, "exec"), given)
+        exec(compile(self.source, filename, "exec"), given)
         self.run = given.pop("run")
-
-    def __del__(self) -> None:
-        linecache.cache.pop(self._filename, None)
 
 
 @lowers("unrolled")

@@ -15,15 +15,17 @@ from __future__ import annotations
 import _thread
 import ctypes
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context, copy_context
+from types import FrameType
 from typing import Any
 
 from funcgrad.config import config
-from funcgrad.executor.denormals import is_flushing, restore, switch
+from funcgrad.executor.denormals import is_flushing, spare, switch
 
 __all__ = ["is_sharing", "share", "single_blas"]
 
@@ -51,7 +53,9 @@ class _Job:
                 self.error = error
             self.left.clear()
         finally:
-            restore(before)
+            if before is not None:
+                before.put(before.address)
+                spare(before)
 
     def _claims(self) -> Iterator[int]:
         """An iterator for one thread. (Not even an iterator over a range may be shared by threads without a GIL.)"""
@@ -80,27 +84,44 @@ class _Worker:
     """A thread that waits for a job, runs it in the context of the caller, and says when it is done.
 
     Attributes:
+        job: what it does, or is to do; None when that is done.
+        wake, done: locks, open when there may be something to do, or something may be done.
+        ended: whether it is to end.
         avoided: the processor that it does not run on.
     """
 
-    __slots__ = ("avoided", "context", "done", "ident", "job", "wake")
+    __slots__ = ("avoided", "context", "done", "ended", "ident", "job", "wake")
 
     def __init__(self) -> None:
         self.job: _Job | None = None
         self.context: Context | None = None
+        self.ended = False
         self.ident = self.avoided = -1
         self.wake, self.done = _thread.allocate_lock(), _thread.allocate_lock()
         self.wake.acquire()
         self.done.acquire()
-        threading.Thread(target=self._loop, name="funcgrad", daemon=True).start()
+        try:
+            threading.Thread(target=self._loop, name="funcgrad", daemon=True).start()
+        except BaseException:  # an interrupt: it may have been started, and nobody will know of it
+            self.ended = True
+            _open(self.wake)
+            raise
 
     def start(self, job: _Job) -> None:
-        self.job, self.context = job, copy_context()
         if _getcpu is not None and self.ident >= 0:
             here = _getcpu()
             if here != self.avoided:
                 self._avoid(here)
-        self.wake.release()
+        self.context = copy_context()
+        self.job = job
+        _open(self.wake)
+
+    def wait(self, job: _Job, started: bool) -> None:
+        """Wait until a job is done. After an interrupt it can be called again: maybe the thread was not woken yet."""
+        while self.job is job:
+            if not started:
+                _open(self.wake)
+            self.done.acquire()
 
     def _avoid(self, processor: int) -> None:
         others = os.sched_getaffinity(0) - {processor}
@@ -112,21 +133,31 @@ class _Worker:
         self.avoided = processor
 
     def _loop(self) -> None:
-        _busy.add(_thread.get_ident())
+        _busy[_thread.get_ident()] = None
         self.ident = threading.get_native_id()
-        while True:
+        while not self.ended:
             self.wake.acquire()
             job, context = self.job, self.context
-            assert job is not None and context is not None
-            self.job = self.context = None
+            if job is None or context is None:
+                continue
             context.run(job.run)
+            self.context = None
             del job, context  # what the job holds must not live on until the next one
-            self.done.release()
+            self.job = None
+            _open(self.done)
 
 
-_idle: deque[_Worker] = deque()
-_busy: set[int] = set()  # threads that are at work: what they call in turn does not share
-_started = 0
+def _open(lock: Any) -> None:
+    """Release a lock if it is held: whoever waits for it goes on, and looks what there is."""
+    try:
+        lock.release()
+    except RuntimeError:
+        pass
+
+
+_workers: list[_Worker] = []
+_claims: dict[int, _Job] = {}  # which of these work for whom: what an interrupt lets pass can be found here
+_busy: dict[int, Any] = {}  # threads that are at work, and the frame of `share`: what they call in turn does not share
 
 
 def share(work: Work, count: int, *args: Any) -> None:
@@ -135,22 +166,35 @@ def share(work: Work, count: int, *args: Any) -> None:
     Between them the threads take each number of `range(count)` from their `claims`. Context variables, `np.errstate`
     among them, are those of the caller. The first exception is raised here, when all threads have stopped. Within
     `work` nothing more is shared: an inner call runs in its own thread.
+
+    An interrupt (Ctrl-C) may come between any two steps, but only at a call or at the end of a loop's round. So what is
+    claimed and what is started is written down where it can be found again, and the end is tried more than once.
     """
     me = _thread.get_ident()
-    helpers: list[_Worker] = []
     job = _Job(work, count, args)
-    if me in _busy:
+    if is_sharing():
         job.run()
     else:
+        interrupted: BaseException | None = None
+        started = False
         try:
-            _busy.add(me)
-            for helper in _helpers(min(config.threads, count) - 1):
-                helper.start(job)
-                helpers.append(helper)
+            _busy[me] = sys._getframe()
+            _start(job, min(config.threads, count) - 1)
+            started = True
             job.run()
         finally:
-            _wait(helpers)
-            _busy.discard(me)
+            try:
+                _end(job, started)
+            except BaseException as error:
+                interrupted = error
+                try:
+                    _end(job, False)
+                except BaseException:
+                    _end(job, False)
+            finally:
+                _busy.pop(me, None)
+        if interrupted is not None:
+            raise interrupted
     if job.error is not None:
         try:
             raise job.error
@@ -160,41 +204,46 @@ def share(work: Work, count: int, *args: Any) -> None:
 
 def is_sharing() -> bool:
     """Whether this thread does a share of some work; what it calls in turn does not share."""
-    return _thread.get_ident() in _busy
+    me = _thread.get_ident()
+    if me not in _busy:
+        return False
+    theirs = _busy[me]
+    if theirs is None:  # one of ours
+        return True
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame is theirs:
+            return True
+        frame = frame.f_back
+    _busy.pop(me, None)  # an interrupt kept it from leaving
+    return False
 
 
-def _helpers(wanted: int) -> list[_Worker]:
-    """Free threads, started if there are not enough yet; fewer where other callers have them."""
-    global _started
-    found: list[_Worker] = []
-    while len(found) < wanted:
-        try:
-            found.append(_idle.pop())
-        except IndexError:
+def _start(job: _Job, wanted: int) -> None:
+    """Let up to `wanted` threads work for a job, started if there are not enough yet; others may have them."""
+    at = 0
+    while wanted > 0:
+        if at == len(_workers):
             with _lock:
-                if _started >= config.threads - 1:
-                    break
-                try:
-                    found.append(_Worker())
-                except RuntimeError:  # the system has no more threads, or the interpreter is about to end
-                    break
-                _started += 1
-    return found
+                if at == len(_workers):
+                    if at >= config.threads - 1:
+                        return
+                    try:
+                        _workers.append(_Worker())
+                    except RuntimeError:  # the system has no more threads, or the interpreter is about to end
+                        return
+        if _claims.setdefault(at, job) is job:
+            _workers[at].start(job)
+            wanted -= 1
+        at += 1
 
 
-def _wait(helpers: list[_Worker]) -> None:
-    """Wait until these threads have stopped, whatever interrupts the waiting, and give them back."""
-    interrupted: BaseException | None = None
-    for helper in helpers:
-        while True:
-            try:
-                helper.done.acquire()
-                break
-            except BaseException as error:  # KeyboardInterrupt: they still write to the caller's arrays
-                interrupted = error
-        _idle.append(helper)
-    if interrupted is not None:
-        raise interrupted
+def _end(job: _Job, started: bool) -> None:
+    """Wait until the threads that work for a job have stopped (they write to the caller's arrays), and free them."""
+    for at, worker in enumerate(_workers):
+        if _claims.get(at) is job:
+            worker.wait(job, started)
+            del _claims[at]
 
 
 _lock = _thread.allocate_lock()
@@ -271,10 +320,11 @@ def single_blas() -> Iterator[None]:
 
 def _forget() -> None:
     """In the child of a fork there are no threads but one."""
-    global _started, _lock
-    _idle.clear()
+    global _lock
+    _workers.clear()
+    _claims.clear()
     _busy.clear()
-    _started, _lock = 0, _thread.allocate_lock()
+    _lock = _thread.allocate_lock()
     _blas.lock = _thread.allocate_lock()
     if _blas.owner is not None:
         _blas.restore()

@@ -15,7 +15,6 @@ The division into tiles and slots depends on shapes alone, never on the number o
 
 from __future__ import annotations
 
-import linecache
 import math
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -30,7 +29,7 @@ from funcgrad.executor.spaces import Fit, Space, is_alias
 from funcgrad.executor.step import Kernel, tuple_text
 from funcgrad.executor.threads import share
 from funcgrad.executor.tile_code import TileCode
-from funcgrad.float_errors import PLACES
+from funcgrad.float_errors import shown
 from funcgrad.ir import Program, Var, eval_program
 from funcgrad.scratch import give, take
 from funcgrad.source import Source
@@ -90,12 +89,23 @@ class FusedKernel(Kernel):
     Raises ValueError for a program with an equation that does not lie in the space.
     """
 
-    __slots__ = ("_compiled", "_files", "_fits", "_space", "arrays", "overwrites", "program", "run", "source")
+    __slots__ = (
+        "__weakref__",
+        "_compiled",
+        "_fits",
+        "_shown",
+        "_space",
+        "arrays",
+        "overwrites",
+        "program",
+        "run",
+        "source",
+    )
 
     def __init__(self, program: Program, shape: tuple[int, ...] | None = None) -> None:
         self.program = program
         self.arrays = [k for k, out in enumerate(program.outputs) if out.aval.shape]
-        self._files: list[str] = []
+        self._shown: list[Any] = []
         self._compiled: dict[bool, Callable[..., Any]] = {}
         self.overwrites: dict[int, tuple[int, ...]] = {k: () for k in self.arrays}
         space = Space(_largest(program) if shape is None else shape)
@@ -116,11 +126,6 @@ class FusedKernel(Kernel):
 
     def __call__(self, *args: Any) -> tuple[Any, ...]:
         return self.run(*args)
-
-    def __del__(self) -> None:
-        for filename in self._files:
-            linecache.cache.pop(filename, None)
-            PLACES.pop(filename, None)
 
     def _plainly(self, *args: Any) -> tuple[Any, ...]:
         """Run without tiles what has one element or none."""
@@ -157,9 +162,7 @@ class FusedKernel(Kernel):
             "strided": self._strided,
         }
         exec(compile(source, filename, "exec"), namespace)
-        linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
-        PLACES[filename] = writer.places()
-        self._files.append(filename)
+        self._shown += shown(self, filename, source, writer.places())
         return source, namespace["run"]
 
 

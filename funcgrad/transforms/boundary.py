@@ -13,9 +13,11 @@ import funcgrad.tree as tree
 from funcgrad.aliasing import alias, is_array, settle
 from funcgrad.capture import is_write_error
 from funcgrad.conversions import captured_write_error
-from funcgrad.core import Tracer
-from funcgrad.errors import TracerArrayConversionError, fold_traceback, locate
-from funcgrad.float_errors import enter, leave
+from funcgrad.core import Tracer, current_trace, put_trace
+from funcgrad.errors import CapturedArrayWriteError, TracerArrayConversionError, fold_traceback, locate
+from funcgrad.float_errors import current, enter, put
+from funcgrad.record import Record
+from funcgrad.source import is_internal
 from funcgrad.types import NUMBERS, PYTHON_SCALARS, as_numbers, is_a, no_numbers
 
 __all__ = [
@@ -36,27 +38,50 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def boundary(fun: F) -> F:
     """Fold funcgrad's own frames out of whatever error leaves `fun`, and explain writes to locked arrays; have NumPy's
-    warnings told at the user's line."""
+    warnings told at the user's line.
+
+    An interrupt may keep any `with` from being left. So what was set is put back here, and recordings are closed.
+    """
 
     @wraps(fun)
     def at_boundary(*args: Any, **kwargs: Any) -> Any:
-        before = enter()
+        state, trace = current(), current_trace()
         try:
+            enter()
             return fun(*args, **kwargs)
         except Exception as error:
             new = leaving(error)
             if new is error:
                 raise
             raise new from None
+        except BaseException as error:
+            put_trace(trace)
+            _abandon(error)
+            raise
         finally:
-            if before is not None:
-                leave(before)
+            put(state)
 
     return at_boundary  # type: ignore[return-value]
 
 
-def leaving(error: Exception) -> Exception:
+def _abandon(error: BaseException) -> None:
+    """Close the recordings in whose midst an interrupt has come: they keep the user's arrays locked."""
+    tb = error.__traceback__
+    while tb is not None:
+        if is_internal(tb.tb_frame.f_code.co_filename):
+            for value in tb.tb_frame.f_locals.values():
+                if is_a(value, Record):
+                    try:
+                        value.close()
+                    except (CapturedArrayWriteError, AttributeError):
+                        continue  # there is no result that could be wrong; it was not even begun
+        tb = tb.tb_next
+
+
+def leaving(error: Exception) -> Any:
     """What to raise for an error that leaves funcgrad."""
+    if type(error) is SystemError and isinstance(error.__cause__, KeyboardInterrupt):
+        return error.__cause__  # NumPy's C code asks for an argument's class, and goes on where that was interrupted
     new = captured_write_error(error) if is_write_error(error) else _unwrapped(error)
     locate(new)
     fold_traceback(new)

@@ -14,7 +14,9 @@ import funcgrad.tree as tree
 from funcgrad._tree_compile import NODE_LIMIT, compile_put
 from funcgrad.config import config
 from funcgrad.core import Primitive, Question, Tracer, axes_in_scope, current_trace
-from funcgrad.debug import Effects
+from funcgrad.debug import Effects, current_effects, put_effects
+from funcgrad.float_errors import current
+from funcgrad.float_errors import put as put_state
 from funcgrad.ir import Program
 from funcgrad.transforms.boundary import argument_name, own_value, plain_leaf
 from funcgrad.transforms.call import close
@@ -78,12 +80,19 @@ def _or_as_it_is(run: Callable[..., Any], put: Callable[[Any], Any], fun: Callab
     """What runs a program, or where that raises, the function that it was made of: it may catch the exception."""
 
     def attempt(*leaves: Any) -> Any:
-        with Effects() as effects:
+        counted, state, effects = current_effects(), current(), Effects()
+        try:
+            put_effects(effects)
             try:
                 return put(run(*leaves))
             except Exception:
                 effects.start_over()
             return tree.map(own_value, fun(*leaves))
+        finally:
+            try:  # an interrupt may have kept the function from leaving its own `errstate`
+                put_state(state)
+            finally:
+                put_effects(counted)
 
     return attempt
 
