@@ -65,15 +65,25 @@ for _name in _SAME:
     globals()[_name] = getattr(_np, _name)
     __all__.append(_name)
 
-_LATE = ("fft",)
-"""Modules that are imported when they are first asked for."""
-__all__ += _LATE
+_LATE = (
+    "apply_along_axis", "apply_over_axes", "bincount", "block", "delete", "diagflat", "digitize", "histogram",
+    "histogram2d", "histogram_bin_edges", "histogramdd", "insert", "intersect1d", "isin", "piecewise", "poly",
+    "polyadd", "polyder", "polydiv", "polyfit", "polyint", "polymul", "polysub", "resize", "roots", "setdiff1d",
+    "setxor1d", "trim_zeros", "union1d", "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values",
+    "vectorize",
+)  # fmt: skip
+"""Names that are imported when they are first asked for."""
+__all__ += ("fft", *_LATE)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LATE:
-        return _import_module(f"funcgrad.numpy.{name}")
-    raise AttributeError(f"module 'funcgrad.numpy' has no attribute {name!r}")
+    if name == "fft":
+        return _import_module("funcgrad.numpy.fft")
+    if name not in _LATE:
+        raise AttributeError(f"module 'funcgrad.numpy' has no attribute {name!r}")
+    fun = getattr(_import_module("funcgrad.numpy._late"), name)
+    fun = globals()[name] = fun if name == "vectorize" else _own_or(name, fun)  # NumPy's is a class
+    return fun
 
 
 _methods.install()
