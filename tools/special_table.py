@@ -36,6 +36,7 @@ class Row:
     Attributes:
         name, order: which one; `order` lists the arguments by which it is taken.
         points: how many were compared, and `well` how many of them are well conditioned.
+        zeros: at how many more the derivative is zero, and is found to be.
         worst: the worst relative error at these, `at` their arguments.
         excess: at all points, the worst error over (1 + condition number) · ε.
     """
@@ -44,6 +45,7 @@ class Row:
     order: tuple[int, ...]
     points: int = 0
     well: int = 0
+    zeros: int = 0
     worst: float = 0.0
     at: tuple[float, ...] = ()
     excess: float = 0.0
@@ -121,10 +123,17 @@ def _row(case: Case, order: tuple[int, ...], xs: Sequence[np.ndarray], free: Seq
             ]
             try:
                 want = theirs(case, order, point)
-                noise = abs(theirs(case, (), point)) * mp.mpf(10) ** (10 - case.digits)
+                scale = abs(theirs(case, (), point))
+                noise = scale * mp.mpf(10) ** (10 - case.digits)
                 for i in order:
                     noise /= _size(point[i])
-                if not mp.mpf(10) ** -280 < abs(want) < mp.mpf(10) ** 280 or noise * mp.mpf(10) ** 13 > abs(want):
+                    scale /= abs(point[i]) or 1
+                if noise * mp.mpf(10) ** 13 > abs(want):  # zero, as far as mpmath's digits tell
+                    row.zeros += 1
+                    if not abs(have[k]) <= case.limit * scale:
+                        row.worst, row.at = np.inf, tuple(float(x[k]) for x in xs)
+                    continue
+                if not mp.mpf(10) ** -280 < abs(want) < mp.mpf(10) ** 280:
                     continue
                 condition = mp.mpf(0)
                 for i in free:
@@ -154,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     bad, compared, start = 0, 0, time.time()
     for case in chosen:
         for row in rows_of(case, options.points):
-            wrong = row.worst > case.limit or row.points == 0
+            wrong = row.worst > case.limit or row.points + row.zeros == 0
             bad += wrong
             compared += row.points
             print(row, " <-- " if wrong else "", flush=True)

@@ -54,7 +54,7 @@ def _far(v: Any, z: Any) -> Any:
     return np.abs(z) > np.maximum(25.0, 0.6 * v * v)
 
 
-def _by_recurrence(order: int, value: Callable[[Any], Any], v: Any, sign: float, scale: float) -> Any:
+def _by_recurrence(order: int, value: Callable[[Any], Any], v: Any, sign: float, scale: Any) -> Any:
     """d/dx of e^(∓x) Cᵥ(x): half the sum of the neighbours, less the function itself, `order` times."""
     total: Any = 0.0
     for k in range(order + 1):  # C⁽ᵏ⁾ = 2^-k times the binomial sum of C with v - k, v - k + 2, …

@@ -26,8 +26,7 @@ from funcgrad.ops.special.jets import bell
 
 __all__ = ["beta_by_parameters", "beta_slopes", "gamma_by_parameter", "gamma_slopes", "integral", "reach"]
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(40)
-_NODES, _WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2
+_NODES, _WEIGHTS = (half / 2 for half in np.polynomial.legendre.leggauss(40))  # on an interval of length 1 about 0
 
 _DROP = 39.0  # e^-39 is half a rounding
 _CHUNK = 2048
@@ -65,7 +64,7 @@ def integral(reach: Any, integrand: Callable[[Any, Any], Any], panel: Any = 10.0
         for start in range(0, len(rows), _CHUNK):
             some = rows[start : start + _CHUNK]
             length = (reach[some] / panels[some])[:, None]
-            s = (p + _NODES) * length
+            s = (p + 0.5 + _NODES) * length
             out[some] += (integrand(s, some) @ _WEIGHTS) * length[:, 0]
     return out
 
