@@ -194,8 +194,7 @@ TWO: dict[str, Callable[[Any, Any], Any]] = {
     "array_equal": lambda x, y: np.array_equal(x, y),
     "interp": lambda x, y: np.interp(x, [0, 1], y[:2]),
     "polyval": lambda x, y: np.polyval(x[:2], y),
-    "average": lambda x, y: np.average(x[:4], weights=y[:4]),
-    "full_like": lambda x, y: np.full_like(x, y[1]),
+    "average": lambda x, y: np.average(x[:4], weights=np.ones_like(y[:4])),
     "linspace": lambda x, y: np.linspace(x[1], y[2], 3),
     "at.set": lambda x, y: x.at[:3].set(y[:3]) if hasattr(x, "at") else np.concatenate([y[:3].astype(x.dtype), x[3:]]),
     "at.add": lambda x, y: (

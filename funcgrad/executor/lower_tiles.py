@@ -55,10 +55,11 @@ def _ufunc(code: TileCode, eqn: Equation, fit: Fit) -> None:
     assert ufunc is not None
     given = [weak_type(x.aval.dtype) if x.aval.weak else x.aval.dtype for x in eqn.inputs]
     loop: Sequence[Any] = ufunc.resolve_dtypes((*(np.dtype(bool) if d is bool else d for d in given), None))
-    loop = [d if fits(x, d) else None if x.aval.weak else x.aval.dtype for x, d in zip(eqn.inputs, loop, strict=False)]
+    if not all(fits(x, d) for x, d in zip(eqn.inputs, loop, strict=False)):  # the ufunc itself converts, or raises
+        loop = [None if x.aval.weak else x.aval.dtype for x in eqn.inputs]
     if ufunc in _COMPARE and loop[0] is not None and loop[0].kind in "iu":
         # A Python int may be out of range: the ufunc knows what to do.
-        loop = [None if x.aval.weak and not x.is_literal else d for x, d in zip(eqn.inputs, loop, strict=True)]
+        loop = [None if x.aval.weak and not x.is_literal else d for x, d in zip(eqn.inputs, loop, strict=False)]
     ins = [code.operand(x, layout, d) for x, layout, d in zip(eqn.inputs, fit.operands, loop, strict=False)]
     (var,) = eqn.outputs
     power = _small_power(eqn)

@@ -13,7 +13,7 @@ import numpy as np
 
 from funcgrad.errors import ShapeError
 from funcgrad.ops.rules import constant, declare
-from funcgrad.types import ShapedArray, shape_of
+from funcgrad.types import ShapedArray, dtype_of, result_dtype, shape_of
 
 __all__ = ["ARGMAX", "ARGMIN", "ARGSORT", "SEARCHSORTED", "SORT"]
 
@@ -88,7 +88,22 @@ def _searchsorted_batch(args: Sequence[Any], batched: Sequence[bool], size: int,
     v = v if batched[1] else np.broadcast_to(v, (size, *shape_of(v)))
     row = np.reshape(a, (size, *(1,) * (len(shape_of(v)) - 1), shape_of(a)[-1]))
     value = np.expand_dims(v, -1)
-    return np.sum(row < value if side == "left" else row <= value, axis=-1)
+    dtype = result_dtype(row, value)
+    row, value = row.astype(dtype), value.astype(dtype)
+    return np.sum(_before(row, value) if side == "left" else np.logical_not(_before(value, row)), axis=-1)
+
+
+def _before(a: Any, b: Any) -> Any:
+    """Where `a` comes before `b` in NumPy's order: NaN after numbers, complex numbers by their parts.
+
+    (Of complex numbers those come last whose real part is NaN, and before them those whose imaginary part is.)
+    """
+    if dtype_of(a).kind != "c":
+        return (a < b) | ((b != b) & (a == a)) if dtype_of(a).kind == "f" else a < b
+    x, y, u, v = np.real(a), np.imag(a), np.real(b), np.imag(b)
+    later, alike = (v != v) & (y == y), (x == u) | ((x != x) & (u != u))
+    less = np.where(x < u, (y == y) | (v != v), later)
+    return np.where((x < u) | (x > u), less, np.where(alike, (y < v) | later, u != u))
 
 
 SEARCHSORTED.batch = _searchsorted_batch
