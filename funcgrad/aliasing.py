@@ -12,8 +12,7 @@ A tracer that nobody has written to is of its trace's own class, and costs nothi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from operator import is_
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from weakref import ref
 
@@ -180,8 +179,20 @@ _kinds: dict[type, type] = {}
 _set_class = object.__dict__["__class__"].__set__  # `Tracer.__class__` says what a tracer stands for
 
 
+def _refusal(name: str, instead: str) -> Callable[[Any, Any], None]:
+    def refuse(self: Any, value: Any) -> None:
+        raise TracerWriteError(
+            f"x.{name} = {name} changes the array itself, and not its elements, which a traced {self.aval} does not "
+            f"allow\n  at {user_place()}\n  write instead: {instead}"
+        )
+
+    return refuse
+
+
 def mutable(kind: K) -> K:
     """A class decorator: tracers of this class can be written to."""
+    for name, instead in (("shape", "x = x.reshape(shape)"), ("dtype", "x = x.astype(dtype)")):
+        setattr(kind, name, getattr(kind, name).setter(_refusal(name, instead)))
     _kinds[kind] = type(f"Mutable{kind.__name__}", (Mutable, kind), {"__slots__": ()})
     return kind
 
@@ -205,7 +216,7 @@ def state_of(x: Tracer) -> State | None:
 
 def settle(x: Any) -> Any:
     """What `x` stands for now, as traces record it: a tracer that is taken as it was made, or a plain value."""
-    if not is_a(x, Mutable):
+    if not issubclass(type(x), Mutable):
         return x
     state: State = x.state  # type: ignore[attr-defined]
     storage = state.storage
@@ -408,5 +419,7 @@ def doubtful(x: Any, written: Source) -> str:
 
 def settle_all(leaves: Sequence[Any]) -> list[Any]:
     """`settle` for the leaves of what a function returned, or for operands."""
-    found = list(map(settle, leaves))
-    return found if all(map(is_, found, leaves)) else Settled(found)
+    for x in leaves:
+        if issubclass(type(x), Mutable):
+            return Settled(map(settle, leaves))
+    return leaves if type(leaves) is list else list(leaves)

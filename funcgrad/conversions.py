@@ -52,7 +52,10 @@ def _advice(frame: FrameType, number: bool) -> tuple[str, str]:
     kind, subject = act if act is not None else ("", None)
     fun = resolve(subject, frame)
     if isinstance(node, ast.Assign | ast.AugAssign) or kind == "store" or (number and kind == "subscript"):
-        return text, "funcgrad.at(a)[i].set(x), or build the array with np.stack, np.concatenate or np.where"
+        return text, (
+            "make the array by a = np.zeros_like(x) or funcgrad.numpy.zeros(shape), which can be written to; or "
+            "a = funcgrad.at(a)[i].set(x), or build it with np.stack, np.concatenate or np.where"
+        )
     if kind == "subscript":
         if fun is np.c_ or fun is np.r_:
             return text, "np.column_stack or np.concatenate"
@@ -329,8 +332,9 @@ def write_error(name: str) -> TracerWriteError:
     """The error for a NumPy call that would write a traced value into a plain array."""
     place = _place(user_frame())
     return TracerWriteError(
-        f"{name} would write a traced value into an array that exists already (`a += x`, `out=a`, np.copyto)\n"
-        f"  at {place}\n  write instead: a = a + x, the function's result, or funcgrad.at(a)[index].set(x)"
+        f"{name} would write a traced value into a plain array (`a += x`, `out=a`, np.copyto)\n"
+        f"  at {place}\n  write instead: make it by a = np.zeros_like(x) or funcgrad.numpy.zeros(shape), which can be "
+        "written to; or a = a + x, the function's result, or funcgrad.at(a)[index].set(x)"
     )
 
 
@@ -345,7 +349,8 @@ def captured_write_error(error: Exception) -> Exception:
         tb = tb.tb_next
     place = f"\n  at {frame_line[0]}:{frame_line[1]} ({frame_line[2]})" if frame_line else ""
     return CapturedArrayWriteError(
-        f"{error}: the array takes part in a derivative that is being recorded, so its values are still needed{place}\n"
+        f"{error}: the array is the caller's, or takes part in a derivative that is being recorded"
+        f"{place}\n"
         "  write instead: a = a + x (a new array), or write into a copy, a.copy()"
     )
 

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from funcgrad.capture import to_read
 from funcgrad.errors import DTypeError, ShapeError, UnexpectedTracerError, reraise
 from funcgrad.source import Source, describe, user_source
 from funcgrad.types import NUMBERS, PYTHON_SCALARS, ScalarArray, ShapedArray, as_numbers, aval_of, is_a, weak_type
@@ -301,6 +302,10 @@ class Trace:
     def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         """Interpret one operation on `args`, some of which may be tracers of this trace."""
         raise NotImplementedError
+
+    def to_read(self, array: np.ndarray) -> np.ndarray:
+        """An array of the caller's, which the function that runs here is to read and not to write to."""
+        return to_read(array)
 
     def escaped(self, tracer: Tracer, name: str) -> Exception:
         """The error for a tracer of this trace that an operation meets outside it."""

@@ -231,6 +231,9 @@ class Record(Trace):
                     plain_operand(primitive, a, i)
             raise
 
+    def to_read(self, array: np.ndarray) -> np.ndarray:
+        return super().to_read(array) if self.abstract else self.captures.lock(array)
+
     def class_asked(self) -> None:
         """Take note that the function has asked whether a value of shape () is an array or a NumPy scalar."""
 

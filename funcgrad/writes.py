@@ -81,9 +81,10 @@ def owned(out: Any, args: Sequence[Any]) -> Any:
     kind = type(out)
     if not issubclass(kind, Tracer):
         return kind([owned(x, args) for x in out]) if kind is tuple or kind is list else out
+    for a in args:
+        if a is out:
+            return alias(out) if is_array(out) else out
     state = getattr(out, "state", None)
-    if any([out is a for a in args]):
-        return alias(out) if is_array(out) else out
     if state is None or state.fixed:
         return out
     if issubclass(kind, Mutable):

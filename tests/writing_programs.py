@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -117,13 +118,15 @@ class Writer:
         saved = {k: v for k, v in self.names.items()}
         memory = {id(v): (v, v.copy()) for v in self.names.values() if isinstance(v, np.ndarray)}
         try:
-            exec("\n".join(block), self.names)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", RuntimeWarning)
+                exec("\n".join(block), self.names)
             fine = all(
                 np.all(np.isfinite(v)) and np.max(np.abs(v), initial=0) < 50
                 for k, v in self.names.items()
                 if isinstance(v, (np.ndarray, float, np.floating)) and k != "__builtins__"
             )
-        except (ValueError, TypeError, IndexError):
+        except (ValueError, TypeError, IndexError, RuntimeWarning):
             fine = False
         if not fine:
             for k in set(self.names) - set(saved):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad.aliasing import own_arguments
 from funcgrad.capture import own_leaves
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._shape import axis_index, slice_axis
@@ -42,7 +43,7 @@ def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = 
         raise ValueError(f"associative_scan: the leaves differ in size along axis {axis}: {sorted(sizes)}")
 
     def combine(a: Leaves, b: Leaves) -> Leaves:
-        return tree.leaves(fn(treedef.unflatten(a), treedef.unflatten(b)))
+        return tree.leaves(fn(treedef.unflatten(own_arguments(a)), treedef.unflatten(own_arguments(b))))
 
     def flipped(ys: Leaves) -> Leaves:
         return [np.flip(y, i) for y, i in zip(ys, axes, strict=True)]

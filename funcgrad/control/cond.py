@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad.aliasing import own_arguments
 from funcgrad.capture import own_leaves
 from funcgrad.control.programs import joint_programs
 from funcgrad.control.stand_in import Axis, known, of_examples, one_by_one, selected, stand_ins, taker
@@ -240,7 +241,7 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
 def _call(branch: Callable[..., Any], operands: Sequence[Any], name: str) -> Any:
     """The result of the one branch that is run."""
     given, in_tree = _operands(operands, name)
-    leaves, treedef = tree.flatten(branch(*in_tree.unflatten(given)))
+    leaves, treedef = tree.flatten(branch(*in_tree.unflatten(own_arguments(given))))
     return treedef.unflatten(own_leaves(leaves))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad.aliasing import own_arguments
 from funcgrad.capture import own_leaves
 from funcgrad.control.body import Body
 from funcgrad.control.programs import body_program, origins
@@ -213,6 +214,8 @@ def _python_loop(
     Returns the value it has come to, and whether it is the last one.
     """
     value, settled = leaves, False
+    if going:  # the body may write to its carry
+        value = [np.array(x) if type(x) is np.ndarray else x for x in own_arguments(leaves)]
     while going:
         value, settled = _next("while_loop", value, treedef, body_fun(treedef.unflatten(value)), settled)
         going = cond_fun(treedef.unflatten(value))

@@ -11,7 +11,7 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.aliasing import alias, is_array, settle
-from funcgrad.capture import is_write_error
+from funcgrad.capture import is_write_error, to_read
 from funcgrad.conversions import captured_write_error
 from funcgrad.core import Tracer, current_trace, put_trace
 from funcgrad.errors import CapturedArrayWriteError, TracerArrayConversionError, fold_traceback, locate
@@ -166,16 +166,31 @@ def plain_leaf(x: Any, name: str | Callable[[], str], transform: str) -> Any:
     return as_numbers(x, "an argument") if is_a(x, np.ndarray) else x
 
 
+def _others(x: Any, read: Callable[[Any], Any]) -> Any:
+    """An argument that is not traced, with arrays that are to be read only."""
+    kind = type(x)
+    if kind is np.ndarray:
+        return read(x)
+    if kind is dict:
+        return {k: _others(v, read) for k, v in x.items()}
+    return kind([_others(v, read) for v in x]) if kind is list or kind is tuple else x
+
+
 def of_chosen(
     fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], nums: Sequence[int]
 ) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """`fun` of the arguments at these positions alone, and these arguments."""
+    """`fun` of the arguments at these positions alone, and these arguments.
+
+    The others are the caller's: a write to one of them raises.
+    """
 
     def called(*chosen: Any) -> Any:
-        given = list(args)
+        trace = current_trace()
+        read = to_read if trace is None else trace.to_read
+        given = [x if i in nums else _others(x, read) for i, x in enumerate(args)]
         for i, x in zip(nums, chosen, strict=True):
             given[i] = x
-        return fun(*given, **kwargs)
+        return fun(*given, **{k: _others(x, read) for k, x in kwargs.items()})
 
     return called, tuple(args[i] for i in nums)
 

@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad.aliasing import made_in, mutable, operand_of, settle, settle_all, strides_of
+from funcgrad.aliasing import Mutable, aliased, made_in, mutable, operand_of, settle, settle_all, strides_of
+from funcgrad.capture import to_read
 from funcgrad.core import Primitive, Trace, Tracer, current_trace, on_behalf, under
 from funcgrad.errors import InconclusiveRuleError, reraise, rule_failed
 from funcgrad.ops.rules import match_tangent
 from funcgrad.source import Source, of_rule, user_source
 from funcgrad.strides import Strides, is_contiguous
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value, plain_leaf, split_aux
-from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, dtype_of, float0, is_inexact, shape_of, weak_type
+from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, dtype_of, float0, is_a, is_inexact, shape_of, weak_type
 
 __all__ = ["JVPTrace", "JVPTracer", "jvp"]
 
@@ -70,11 +71,17 @@ class JVPTrace(Trace):
     def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         primals: list[Any] = []
         tangents: list[Any] = []
-        args = settle_all(args)
         for a in args:
-            if isinstance(a, JVPTracer) and a.owner is self:
+            kind = type(a)
+            if kind is JVPTracer and a.owner is self:
                 primals.append(a.primal)
                 tangents.append(a.tangent)
+            elif issubclass(kind, Mutable):
+                args = settle_all(args)
+                mine = [is_a(x, JVPTracer) and x.owner is self for x in args]
+                primals = [x.primal if m else x for x, m in zip(args, mine, strict=True)]
+                tangents = [x.tangent if m else None for x, m in zip(args, mine, strict=True)]
+                break
             else:
                 primals.append(a)
                 tangents.append(None)
@@ -110,8 +117,10 @@ class JVPTrace(Trace):
         return tuple(self._pair(o, d, source) for o, d in zip(out, dout or [None] * len(out), strict=True))
 
     def _pair(self, out: Any, dout: Any, source: Source) -> Any:
-        if dout is None or not is_inexact(out):
+        if not is_inexact(out):
             return out
+        if dout is None:  # an array that the function may write to
+            return aliased(out, self) if shape_of(out) else out
         return JVPTracer(self, out, match_tangent(dout, out), source)
 
 
@@ -145,7 +154,9 @@ def jvp(
     trace = JVPTrace(current_trace())
     with under(trace):
         pairs, treedef = _leaves(tuple(primals), tuple(tangents))
-        inputs = [x if t is None else JVPTracer(trace, operand_of(x), operand_of(t), user_source()) for x, t in pairs]
+        inputs = [
+            to_read(x) if t is None else JVPTracer(trace, operand_of(x), operand_of(t), user_source()) for x, t in pairs
+        ]
         result = fun(*treedef.unflatten(inputs))
         trace.accept()
         out, aux = split_aux(result) if has_aux else (result, None)

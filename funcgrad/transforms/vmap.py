@@ -13,6 +13,7 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.aliasing import made_in, mutable, operand_of, settle, settle_all, strides_of
+from funcgrad.capture import to_read
 from funcgrad.core import Primitive, Trace, Tracer, current_trace, on_behalf, under
 from funcgrad.errors import ConcretizationTypeError, InconclusiveRuleError, reraise
 from funcgrad.ir import crosses
@@ -158,7 +159,7 @@ def vmap(
         trace = BatchTrace(current_trace(), size, axis_name)
         source = user_source()
         inputs = [
-            x if axis is None else BatchTracer(trace, operand_of(np.moveaxis(x, axis, 0)), source)
+            to_read(x) if axis is None else BatchTracer(trace, operand_of(np.moveaxis(x, axis, 0)), source)
             for x, axis in zip(leaves, axes, strict=True)
         ]
         with under(trace):
