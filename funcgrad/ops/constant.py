@@ -29,7 +29,9 @@ CONSTANT = {
     np.spacing: elementwise("spacing", np.spacing, ZERO, cost=(2.5, 3.7)),
     np.signbit: elementwise("signbit", np.signbit, ZERO, total=True),
     np.isnan: elementwise("isnan", np.isnan, ZERO, total=True, scalar=ScalarForm("{0} != {0}", results="b")),
-    np.isinf: elementwise("isinf", np.isinf, ZERO, total=True),
+    np.isinf: elementwise(
+        "isinf", np.isinf, ZERO, total=True, scalar=ScalarForm("{0} == {0} and {0} - {0} != 0.0", 3, results="b")
+    ),
     np.isfinite: elementwise(
         "isfinite", np.isfinite, ZERO, total=True, scalar=ScalarForm("{0} - {0} == 0.0", 2, results="b")
     ),

@@ -18,7 +18,6 @@ from funcgrad.ops.constant import CONSTANT
 from funcgrad.ops.quotients import DIV_OR_ZERO, EXPONENT_LESS_ONE, LOG_OF_BASE
 from funcgrad.ops.rules import ZERO, elementwise
 from funcgrad.ops.scalar import ScalarForm
-from funcgrad.ops.softmax import LOGISTIC
 from funcgrad.types import ShapedArray, aval_of, dtype_of, is_a, result_dtype
 
 __all__ = ["COMPLEX", "IMAG", "REAL", "SELECT", "TIE_SHARE", "UFUNCS"]
@@ -91,15 +90,14 @@ POW_INSIDE = elementwise("pow_inside", np.power, _power_base, _power_exponent_in
 """The power in the derivative of a power."""
 
 
-def _softmax_weight(x: Any, y: Any, out: Any, scale: float = 1.0) -> Any:
-    """exp(x) / (exp(x) + exp(y)), of the difference, which is rounded less than the result.
+def _softmax_weight(exp: np.ufunc, x: Any, y: Any, out: Any) -> Any:
+    """exp(x) / (exp(x) + exp(y)).
 
     Where both are -inf it is 0, as in `logsumexp`: what is made of the result has no share in either. Where both are
     inf there is no limit, and it is NaN.
     """
-    lost = out == -np.inf
-    apart = np.where(lost, -np.inf, x - np.where(lost, 0, y))
-    return LOGISTIC.bind(apart if scale == 1.0 else scale * apart)
+    alone = (x == out) & (x > y)  # also an infinite one
+    return exp(np.where(alone, 0, x) - np.where(alone | (out == -np.inf), 0, out))
 
 
 def _abs_slope(o: Any, x: Any) -> Any:
@@ -148,18 +146,6 @@ def _leg_slope(x: Any, y: Any, r: Any) -> Any:
     """x/r with r = hypot(x, y): 0 at the origin, and ±1 where x alone is infinite."""
     alone = np.isinf(x) & np.isfinite(y)
     return np.where(alone, np.sign(x), DIV_OR_ZERO.bind(np.where(alone, 0, x), r))
-
-
-def _beside_one(x: Any) -> Any:
-    """√(x² + 1), without overflow where there is a function for that."""
-    return np.sqrt(x * x + 1) if dtype_of(x).kind == "c" else np.hypot(x, 1)
-
-
-def _angle_slope(x: Any, y: Any) -> Any:
-    """x/(x² + y²), without overflow."""
-    r = np.hypot(x, y)
-    alone = np.isinf(x) & np.isfinite(y)
-    return np.where(alone, 0, np.where(alone, 0, x) / r / r)
 
 
 def _sign_parts(s: Any, x: Any) -> tuple[Any, Any]:
@@ -314,8 +300,8 @@ _BINARY = {
     np.arctan2: elementwise(
         "atan2",
         np.arctan2,
-        lambda g, o, y, x: g * _angle_slope(x, y),
-        lambda g, o, y, x: -g * _angle_slope(y, x),
+        lambda g, o, y, x: g * (x / (x * x + y * y)),
+        lambda g, o, y, x: -g * (y / (x * x + y * y)),
         cost=(1.0, 3.6),
         scalar=math.atan2,
     ),
@@ -331,16 +317,16 @@ _BINARY = {
     np.logaddexp: elementwise(
         "logaddexp",
         np.logaddexp,
-        lambda g, o, x, y: g * _softmax_weight(x, y, o),
-        lambda g, o, x, y: g * _softmax_weight(y, x, o),
+        lambda g, o, x, y: g * _softmax_weight(np.exp, x, y, o),
+        lambda g, o, x, y: g * _softmax_weight(np.exp, y, x, o),
         commutative=True,
         cost=(26.0, 27.0),
     ),
     np.logaddexp2: elementwise(
         "logaddexp2",
         np.logaddexp2,
-        lambda g, o, x, y: g * _softmax_weight(x, y, o, _LN2),
-        lambda g, o, x, y: g * _softmax_weight(y, x, o, _LN2),
+        lambda g, o, x, y: g * _softmax_weight(np.exp2, x, y, o),
+        lambda g, o, x, y: g * _softmax_weight(np.exp2, y, x, o),
         commutative=True,
         cost=(19.0, 20.0),
     ),
@@ -402,7 +388,7 @@ _UNARY = {
     np.sinh: elementwise("sinh", np.sinh, lambda g, o, x: g * np.cosh(x), cost=_DEAR, scalar=math.sinh),
     np.cosh: elementwise("cosh", np.cosh, lambda g, o, x: g * np.sinh(x), cost=_DEAR, scalar=math.cosh),
     np.tanh: elementwise("tanh", np.tanh, lambda g, o, x: g * (1 - o * o), cost=_DEAR, scalar=math.tanh),
-    np.arcsinh: elementwise("asinh", np.arcsinh, lambda g, o, x: g / _beside_one(x), cost=_DEAR, scalar=math.asinh),
+    np.arcsinh: elementwise("asinh", np.arcsinh, lambda g, o, x: g / np.sqrt(x * x + 1), cost=_DEAR, scalar=math.asinh),
     np.arccosh: elementwise(
         "acosh", np.arccosh, lambda g, o, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)), cost=_DEAR, scalar=math.acosh
     ),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ops.rules import ZERO, elementwise
+from funcgrad.ops.scalar import ScalarForm
 from funcgrad.ops.shape import STOP_GRADIENT
 from funcgrad.types import ShapedArray, aval_of, dtype_of, result_dtype, shape_of
 
@@ -45,6 +46,8 @@ DIV_OR_ZERO = elementwise(
     dtype=_float_dtype,
     linear="first",
     cost=(1.5, 3.0),
+    scalar=ScalarForm("{0} / {1} if {1} != 0.0 else 0.0 * {0}", 3),
+    expansion=lambda x, y: np.where(y == 0, 0 * x, x / np.where(y == 0, 1, y)),
 )
 """x / y, and 0 where y is 0 (and x finite). By y there is no derivative there."""
 
@@ -71,8 +74,10 @@ EXPONENT_LESS_ONE = elementwise(
     "exponent_less_one",
     _exponent_less_one,
     ZERO,
-    lambda g, o, x, y: np.where((x == 0) & (y == 0), np.nan * g, g),
+    lambda g, o, x, y: g * np.where((x == 0) & (y == 0), np.nan, 1).astype(dtype_of(o)),
     dtype=lambda x, y: _float_dtype(y),
+    scalar=ScalarForm("1.0 if {0} == 0.0 == {1} else {1} - 1.0", 3),
+    expansion=lambda x, y: np.where((x == 0) & (y == 0), 1, y - 1),
 )
 """The exponent in the derivative y·x**(y - 1) of x**y by x, so that it is 0 at y = 0 for x = 0 too; by y it has no
 derivative there."""
@@ -87,7 +92,19 @@ def _slope_of_log(g: Any, out: Any, x: Any, y: Any) -> Any:
     return np.where(flat, 0, g / np.where(flat, 1, x))
 
 
-LOG_OF_BASE = elementwise("log_of_base", _log_of_base, _slope_of_log, ZERO, dtype=_float_dtype, cost=(2.0, 4.0))
+def _scalar_log(x: float, y: float) -> float:
+    return math.log(1.0 if x == 0.0 and y >= 0.0 else x)
+
+
+LOG_OF_BASE = elementwise(
+    "log_of_base",
+    _log_of_base,
+    _slope_of_log,
+    ZERO,
+    dtype=_float_dtype,
+    cost=(2.0, 4.0),
+    scalar=_scalar_log,
+)
 """The logarithm of x beside x**y, as it stands in the derivative by y: 0 at x = 0, unless the power is infinite there
 (for y = 0, where it jumps, that is a convention). By x it is 1/x, of which x**y makes 0 for exponents beyond 1 only."""
 

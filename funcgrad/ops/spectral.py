@@ -415,7 +415,7 @@ def _turns(c: Any, s: Any, w: Any, constant: bool) -> Any:
     """
     h, k = hermitian_part(w), 0.5 * (w - transpose_conj(w))
     row = np.expand_dims(s, -2)
-    kink = np.where((row <= noise(row)) & (np.abs(c) > noise(c)), np.nan * c, 0)
+    kink = np.where((row <= noise(row)) & (np.abs(c) > noise(c)), np.nan * STOP_GRADIENT.bind(c), 0)
     return (
         _ratios(c, _without_diagonal(h), gaps_between(s), -1.0, constant)
         + _ratios(c, k, _sums(s), 1.0, constant)

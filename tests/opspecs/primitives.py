@@ -12,7 +12,7 @@ from funcgrad import lax
 from funcgrad.ops.rules import PRIMITIVES
 
 from .base import Domain, add
-from .domains import bools, definite, half_open, positive, real, regular, rows, sorted_values
+from .domains import bools, definite, half_open, nonzero, positive, real, regular, rows, sorted_values
 
 CONSTANT = {"dtypes": "", "values": "d"}
 """Of a row without derivatives."""
@@ -61,6 +61,17 @@ bind("scatter", (real, real, rows(3), rows(4)), ((3, 4), (3, 2), (2,), (3, 1)), 
 bind("scatter", (real, real, rows(4)), ((2, 4), (3, 1, 2), (3, 1)), axes=(1,))
 for _side in ("left", "right"):
     bind("searchsorted", (sorted_values, positive), ((4,), (2, 3)), ((4,), ()), side=_side, of=CONSTANT)
+
+# ------------------------------------------------------------------------------------------ what stands in derivatives
+
+for _name in ("abs_slope", "branch_sign"):
+    bind(_name, nonzero, (3,), (2, 2), (), of=CONSTANT)
+for _name in ("abs_again", "fabs_again"):
+    bind(_name, nonzero, (3,), (2, 2), ())
+for _name in ("pow_inside", "root", "div_or_zero"):
+    bind(_name, (positive, positive), ((3,), (3,)), ((2, 3), (3,)))
+for _name in ("exponent_less_one", "log_of_base"):
+    bind(_name, (positive, positive), ((3,), (3,)), ((2, 3), (2, 3)))
 
 # ---------------------------------------------------------------------------------------------------------- reductions
 
@@ -113,6 +124,15 @@ bind("det_derivative", (regular, real), ((2, 2), (2, 2)))
 bind("norm2", real, (2, 3), axes=(1,), keepdims=False)
 bind("norm2", real, (2, 3), axes=(0, 1), keepdims=True)
 bind("qr", real, (3, 2), complete=False)
+bind("singular_sum", (real, real), ((3, 2), (1, 2)), ((2, 3), (1, 2)), ((2, 2), (1, 2)))
+add(
+    "eigen_sum",
+    lambda a, c: PRIMITIVES["eigen_sum"].bind(0.5 * (a + a.T), c, uplo="L"),
+    (real, real),
+    ((3, 3), (1, 3)),
+    dtypes="d",
+    ulps=64,
+)
 bind("pinv", (real, lambda rng, shape, dtype: np.full(shape, 1e-12)), ((3, 2), ()), of={"diff": (0,)})
 
 # ----------------------------------------------------------------------------------------------------------- programs
