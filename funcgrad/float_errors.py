@@ -26,20 +26,24 @@ import numpy as np
 
 from funcgrad.source import Source, is_internal, line_of
 
+_state: Any
+_make: Any
 try:
-    from numpy._core.umath import _extobj_contextvar, _make_extobj  # type: ignore[attr-defined]
+    from numpy._core.umath import _extobj_contextvar, _make_extobj
+
+    _state, _make = _extobj_contextvar, _make_extobj
 except ImportError:  # a NumPy that keeps its settings elsewhere: its warnings stay where they are
-    _extobj_contextvar, _make_extobj = ContextVar("extobj", default=None), None
+    _state, _make = ContextVar("extobj", default=None), None
 
 __all__ = ["OURS", "PLACES", "Log", "current", "enter", "put", "replaced", "shown"]
 
 PLACES: dict[str, Sequence[Source]] = {}
 """For each file of generated code, the place in the user's code of each of its lines."""
 
-current = _extobj_contextvar.get
+current = _state.get
 """NumPy's state for floating-point errors."""
 
-put = _extobj_contextvar.set
+put = _state.set
 """Make a state the current one. (A call of C's: what was there before is put back even if an interrupt comes.)"""
 
 OURS: dict[Any, Any] = {}
@@ -74,8 +78,8 @@ def replaced() -> Any:
         OURS.clear()
     modes: dict[str, Any] = {k: "log" for k, mode in np.geterr().items() if mode == "warn"}
     ours = None
-    if modes and np.geterrcall() is None and _make_extobj is not None:
-        ours = _make_extobj(call=Log(), **modes)
+    if modes and np.geterrcall() is None and _make is not None:
+        ours = _make(call=Log(), **modes)
         OURS[ours] = None
     OURS[state] = ours
     return ours
@@ -127,5 +131,5 @@ def _source_in(frame: FrameType) -> Source:
         here = frame.f_locals
         for found in (here.get("source"), getattr(here.get("eqn"), "source", None)):
             if isinstance(found, tuple) and found and isinstance(found[0], CodeType):
-                return found  # type: ignore[return-value]
+                return found
     return None

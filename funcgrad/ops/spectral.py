@@ -54,6 +54,11 @@ __all__ = [
 ]
 
 
+def _traced(*operands: Any) -> bool:
+    """Whether somebody may differentiate what is made of these."""
+    return any(isinstance(x, Tracer) for x in operands)
+
+
 def _eye(x: Any) -> Any:
     """The identity of the size of the last dimension, in the real dtype."""
     return np.eye(shape_of(x)[-1], dtype=real_dtype(dtype_of(x)))
@@ -187,7 +192,7 @@ def _eigvalsh_jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any], uplo: s
 
 
 def _eigvalsh_vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], uplo: str) -> list[Any]:
-    if isinstance(ins[0], Tracer) or isinstance(ct, Tracer):
+    if _traced(ins[0], ct):
         return [EIGEN_SUM.bind(ins[0], np.expand_dims(ct, -2), uplo=uplo)]
     _, v = EIGH.bind(ins[0], uplo=uplo)
     return [_weighted_sum(v, ct, transpose_conj(v))]
@@ -205,12 +210,12 @@ EIGVALSH = declare(
 
 def _eigen_sum(a: Any, c: Any, v: Any, uplo: str) -> Any:
     """`EIGEN_SUM`, by vectors that are at hand unless somebody may differentiate it."""
-    if isinstance(a, Tracer) or isinstance(c, Tracer):
+    if _traced(a, c):
         return EIGEN_SUM.bind(a, np.expand_dims(c, -2), uplo=uplo)
     return _weighted_sum(v, c, transpose_conj(v))
 
 
-def _eigen_sum_impl(a: Any, c: Any, uplo: str) -> Any:
+def _eigen_sum_impl(a: Any, c: Any, uplo: Any) -> Any:
     v = np.linalg.eigh(a, uplo)[1]
     return np.conjugate((v * c) @ transpose_conj(v))
 
@@ -331,7 +336,7 @@ def _svd_vjp(
     """
     (ct_u, ct_s, ct_vh), (u, s, vh) = cts, outs
     if ct_u is None and ct_vh is None:
-        if isinstance(ins[0], Tracer) or isinstance(ct_s, Tracer):
+        if _traced(ins[0], ct_s):
             return [SINGULAR_SUM.bind(ins[0], np.expand_dims(ct_s, -2))]
         k = shape_of(s)[-1]
         return [_weighted_sum(u[..., :k], ct_s, vh[..., :k, :]) if full else _weighted_sum(u, ct_s, vh)]
@@ -387,7 +392,7 @@ def _svdvals_jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any]) -> Any:
 
 
 def _svdvals_vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
-    if isinstance(ins[0], Tracer) or isinstance(ct, Tracer):
+    if _traced(ins[0], ct):
         return [SINGULAR_SUM.bind(ins[0], np.expand_dims(ct, -2))]
     u, _, vh = SVD.bind(ins[0], full=False)
     return [_weighted_sum(u, ct, vh)]
