@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -159,11 +161,17 @@ class FusedKernel(Kernel):
             "give": give,
             "share": share,
             "config": config,
-            "strided": self._strided,
+            "strided": partial(_run_strided, ref(self)),  # no cycle: what is generated goes with the kernel
         }
         exec(compile(source, filename, "exec"), namespace)
         self._shown += shown(self, filename, source, writer.places())
         return source, namespace["run"]
+
+
+def _run_strided(kernel: ref[FusedKernel], *args: Any) -> tuple[Any, ...]:
+    alive = kernel()
+    assert alive is not None
+    return alive._strided(*args)
 
 
 def _largest(program: Program) -> tuple[int, ...]:
