@@ -140,7 +140,7 @@ def test_scan_as_text() -> None:
         (lambda c, x: ({"a": c["a"] * 0.5}, x), {"a": np.array(1)}, r"carry\['a'\]: expected dtype int64, got float64"),
         (lambda c, x: ([c["a"]], x), {"a": X}, "carry: expected a dict"),
         (lambda c, x: ((c, c), x), X, "carry: expected"),
-        (lambda c, x: c, X, r"the body must return \(carry, y\)"),
+        (lambda c, x: c, X, r"must return a pair \(carry, y\)"),
     ],
 )
 def test_carry_that_changes(body: Any, init: Any, text: str) -> None:

@@ -104,7 +104,7 @@ def solve(a: Any, b: Any) -> Any:
     array([1. , 0.5])
     """
     a, b = array_operand(a), array_operand(b)
-    check_matrix(aval_of(a))
+    check_matrix(aval_of(a), name="solve")
     if b.ndim != 1:
         return SOLVE.bind(a, b)
     x = SOLVE.bind(a, np.reshape(b, (-1, 1)))
@@ -143,7 +143,7 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._
         raise ValueError("pinv: `rtol` and `rcond` cannot both be given")
     if rcond is None:
         rcond = 1e-15 if rtol is np._NoValue else _precision(a) if rtol is None else rtol
-    check_matrix(aval_of(a), square=False)
+    check_matrix(aval_of(a), square=False, name="pinv")
     return PINV.bind(a, array_operand(rcond))
 
 

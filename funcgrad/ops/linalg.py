@@ -65,12 +65,13 @@ def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.finfo(dtype).dtype
 
 
-def check_matrix(a: ShapedArray, square: bool = True) -> None:
-    """Raise LinAlgError unless the last two dimensions are those of a (square) matrix."""
+def check_matrix(a: ShapedArray, square: bool = True, name: str = "") -> None:
+    """Raise LinAlgError, in the name of a function, unless the last two dimensions are those of a (square) matrix."""
+    who = f"{name}: " if name else ""
     if a.ndim < 2:
-        raise LinAlgError(f"a matrix has at least two dimensions, this has shape {a.shape}")
+        raise LinAlgError(f"{who}a matrix has at least two dimensions, got {a}")
     if square and a.shape[-1] != a.shape[-2]:
-        raise LinAlgError(f"the last two dimensions of {a.shape} must be equal: the matrix must be square")
+        raise LinAlgError(f"{who}the last two dimensions of {a} must be equal: the matrix must be square")
 
 
 def _square_aval(a: ShapedArray) -> ShapedArray:
