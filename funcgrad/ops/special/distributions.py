@@ -220,14 +220,22 @@ def _tukey_by_shape(p: Any, shape: Any) -> Any:
     return a * a * EXPREL[1](shape * a) - b * b * EXPREL[1](shape * b)
 
 
-def _tukey_x(o: Any, x: Any, shape: Any) -> Any:
+def _tukey_root(o: Any, x: Any, shape: Any) -> tuple[Any, Any]:
+    """Where the value is inside (0, 1), and it after a step of Newton's there: for small λ SciPy's is inexact."""
     inside = (o > 0) & (o < 1)
-    return np.where(inside, _tukey_density(np.where(inside, o, 0.5), shape), 0.0)
+    p = np.where(inside, o, 0.5)
+    a, b = np.log(p), np.log1p(-p)
+    gap = a * EXPREL[0](shape * a) - b * EXPREL[0](shape * b) - np.where(inside, x, 0.0)
+    return inside, np.where(inside, p - gap * _tukey_density(p, shape), 0.5)
+
+
+def _tukey_x(o: Any, x: Any, shape: Any) -> Any:
+    inside, p = _tukey_root(o, x, shape)
+    return np.where(inside, _tukey_density(p, shape), 0.0)
 
 
 def _tukey_shape(o: Any, x: Any, shape: Any) -> Any:
-    inside = (o > 0) & (o < 1)
-    p = np.where(inside, o, 0.5)
+    inside, p = _tukey_root(o, x, shape)
     return np.where(inside, -_tukey_by_shape(p, shape) * _tukey_density(p, shape), 0.0)
 
 
