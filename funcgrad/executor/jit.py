@@ -47,6 +47,16 @@ def jit(
             Results are NumPy's in any case. What the backend lacks raises UnsupportedOperationError. Called in
             another function under `jit`, a function with a backend runs there, one without runs where its caller does.
 
+    A function keeps at most `config.jit_programs` programs, one for each kind of arguments and values of static ones;
+    beyond that the one that was not used for the longest time is forgotten, and recorded again when it is needed.
+
+    What the function catches is NumPy's (`except np.linalg.LinAlgError`, `except FloatingPointError` in a
+    `with np.errstate(all="raise")`, `except ZeroDivisionError`, a filter of warnings): where the program raises and an
+    operation stands in a `try` or a `with`, the function is run as it is, for that call. A question for a value that it
+    catches (`except Exception` around `if x > 0`) is not compiled.
+
+    The result pickles as the function and these options, if the function does, and by its name where it is a decorator.
+
     `jit(f).explain()` shows the ways through a function that branches on values. `jit(f).lower(*args)`
     shows what becomes of the function: `.ir()`, `.optimized_ir()`, `.source()`, `.cost()`.
 
@@ -84,8 +94,10 @@ def jit(
     def jit_fun(*args: Any, **kwargs: Any) -> Any:
         if current_trace() is None and not config.check_purity:
             for form in recorded.recent:
-                leaves: Any = form.take((args, kwargs))
-                kept: Any = None if leaves is None else form.find(leaves)
+                leaves = form.take((args, kwargs))
+                if leaves is None:
+                    continue
+                kept = form.find(leaves)
                 if kept is not None:
                     try:
                         return kept.put(kept.run(*(form.moving(leaves) if form.fixed else leaves)))

@@ -7,7 +7,7 @@ shapes cost little more than calls with one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import count
 from operator import attrgetter, is_
 from typing import Any
@@ -34,7 +34,7 @@ class Kept:
 
     Attributes:
         program: the one or the other.
-        run: from the flat traced arguments; None until it is called where nothing is traced.
+        run: a function of the flat traced arguments; None until it is called where nothing is traced.
         put: the result, from what `run` returns.
         stamp: when it was used last. (Uses one after the other count as one.)
     """
@@ -43,8 +43,8 @@ class Kept:
 
     def __init__(self, program: Any) -> None:
         self.program = program
-        self.run: Callable[..., Any] | None = None
-        self.put: Callable[[Any], Any] | None = None
+        self.run: Any = None
+        self.put: Any = None
         self.use()
 
     def use(self) -> None:

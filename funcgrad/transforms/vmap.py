@@ -138,6 +138,8 @@ def vmap(
         spmd_axis_name: accepted for JAX's sake.
 
     Raises:
+        Exception: one that the function has caught, of an operation that failed for some of the examples, or of a
+            question (`if x > 0`) that has no answer: what it did then is not what it would do for each example.
         ValueError: the mapped axes differ in size (the message says which leaf has which), an axis is out of range, or
             an output that depends on the example has None in `out_axes`.
 
