@@ -112,12 +112,25 @@ class Record(Trace):
         equations: what has been recorded; their atoms are tracers of this record and plain values.
         captures: the arrays locked or copied on the record's behalf.
         layouts: what is known of the strides of values of which only the shape is known, by id: those of the results
-            of the first `laid` equations; `assumed` has the inputs that were taken to be contiguous for it.
+            of the first `laid` equations; `assumed` has the inputs that were taken to be contiguous for it, which is
+            done where that is looked at when the program is used (`ordered`).
         hold: `hold(array)` captures an array. What becomes a program (`keeps`) takes a copy as it is now, and so does
             what is recorded inside such a recording; any other recording locks it until it is closed.
     """
 
-    __slots__ = ("abstract", "ask", "assumed", "captures", "equations", "hold", "keeper", "laid", "layouts", "reverse")
+    __slots__ = (
+        "abstract",
+        "ask",
+        "assumed",
+        "captures",
+        "equations",
+        "hold",
+        "keeper",
+        "laid",
+        "layouts",
+        "ordered",
+        "reverse",
+    )
 
     def __init__(
         self, parent: Trace | None, abstract: bool = False, reverse: bool = False, keeps: bool = False
@@ -130,6 +143,7 @@ class Record(Trace):
         self.layouts: dict[int, Strides | None] = {}
         self.laid = 0
         self.assumed: list[RecordTracer] = []
+        self.ordered = True
         self.keeper = _keeper(parent) or (self.captures if abstract or keeps else None)
         self.hold: Callable[[np.ndarray], np.ndarray] = self.captures.lock if self.keeper is None else self.keeper.copy
 
@@ -245,8 +259,10 @@ class Record(Trace):
             for out in eqn.outputs:
                 layouts[id(out)] = _strides_of_result(eqn, out)
         if id(tracer) not in layouts:  # an input
-            if not self.abstract:
+            if not self.abstract and self.ask is None:
                 return strides_of(tracer.value)
+            if not (self.abstract and self.ordered):  # it is run again for arguments that lie otherwise
+                return None
             self.assumed.append(tracer)
             return contiguous(tracer.shape)
         return layouts[id(tracer)]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
+from funcgrad.errors import TracerWriteError
 
 X = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
 
@@ -88,3 +89,186 @@ def test_every_transformation_is_numpy(fun: Program) -> None:
     np.testing.assert_allclose(fg.vmap(fg.grad(fun))(batch), [fg.grad(fun)(row) for row in batch])
     np.testing.assert_array_equal(x, before)  # the caller's array is as it was
     np.testing.assert_array_equal(batch, np.stack([x, x[::-1], 2 * x]))
+
+
+def merged(x: Any) -> Any:
+    r = x.reshape(-1)
+    r *= 2
+    return np.sum(x * np.arange(6.0).reshape(2, 3))
+
+
+def test_layouts_decide_whether_reshape_is_a_view() -> None:
+    """In C order it is, in Fortran order it is not; a program that relies on the first is not used for the second."""
+    c = np.arange(6.0).reshape(2, 3)
+    f = np.asfortranarray(c)
+    assert merged(c.copy()) == 110 and merged(f.copy(order="K")) == 55
+    for order, want in ((c, 110), (f, 55)):
+        assert fg.value_and_grad(merged)(order)[0] == want
+    compiled = fg.jit(merged)
+    for _ in range(2):
+        assert compiled(c) == 110
+        with pytest.raises(TracerWriteError, match="layout that is not known") as caught:
+            compiled(f)
+        assert "test_writes.py" in str(caught.value) and ".copy()" in str(caught.value)
+    assert fg.jit(lambda x: np.sum((lambda r: (r.__imul__(2), r)[1])(x.reshape(-1))))(f) == 30  # x is not used after it
+
+
+def test_arguments_are_the_callers() -> None:
+    x, k = np.ones(3), np.arange(3)
+
+    def f(x: Any, k: Any) -> Any:
+        k += 1
+        return np.sum(x * k)
+
+    for call in (
+        lambda: fg.grad(f)(x, k),
+        lambda: fg.jvp(f, (x, k), (x, None)),
+        lambda: fg.vmap(f, in_axes=(0, None))(np.ones((2, 3)), k),
+    ):
+        with pytest.raises(ValueError, match="read-only"):
+            call()
+        np.testing.assert_array_equal(k, np.arange(3))
+        assert k.flags.writeable
+    assert fg.jit(f)(x, k) == 6
+    np.testing.assert_array_equal(k, np.arange(3))
+
+
+def outer_write_in_scan(x: Any) -> Any:
+    def body(carry: Any, a: Any) -> Any:
+        x[0] = a
+        return carry + a, a
+
+    return fg.lax.scan(body, 0.0, x)[0]
+
+
+def outer_write_in_grad(x: Any) -> Any:
+    h = x * 1
+    fg.grad(lambda z: (h.__setitem__(0, z[0]), z.sum())[1])(x)
+    return h.sum()
+
+
+def outer_write_in_vmap(x: Any) -> Any:
+    h = x * 1
+    fg.vmap(lambda z: (h.__setitem__(0, z[0]), z.sum())[1])(np.ones((2, 2)))
+    return h.sum()
+
+
+def plain_item(x: Any) -> Any:
+    a = np.zeros(3)
+    a[0] = x[0]
+    return a.sum()
+
+
+def plain_add(x: Any) -> Any:
+    a = np.zeros(3)
+    a += x
+    return a.sum()
+
+
+def integers_divided(x: Any) -> Any:
+    h = (x * 1).astype(int)
+    h /= 2
+    return h.sum()
+
+
+def broadcast_left(x: Any) -> Any:
+    h = x * 1
+    h += np.ones((2, 3))
+    return h.sum()
+
+
+def read_only_view(x: Any) -> Any:
+    np.broadcast_to(x, (2, 3))[0] = 1.0
+    return x.sum()
+
+
+def new_shape(x: Any) -> Any:
+    x.shape = (3, 1)
+    return x.sum()
+
+
+ERRORS: dict[str, tuple[Program, type[Exception], str]] = {
+    "scan": (outer_write_in_scan, TracerWriteError, "x.copy()"),
+    "grad": (outer_write_in_grad, TracerWriteError, "x.copy()"),
+    "vmap": (outer_write_in_vmap, TracerWriteError, "x.copy()"),
+    "plain a[0] = t": (plain_item, TypeError, "np.zeros_like(x)"),
+    "plain a += t": (plain_add, TracerWriteError, "np.zeros_like(x)"),
+    "int /=": (integers_divided, TypeError, "same_kind"),
+    "left side broadcast": (broadcast_left, ValueError, "non-broadcastable output operand"),
+    "read-only": (read_only_view, ValueError, "read-only"),
+    "x.shape =": (new_shape, TypeError, "x.reshape(shape)"),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS.values(), ids=ERRORS)
+def test_errors_are_at_the_line(case: tuple[Program, type[Exception], str]) -> None:
+    fun, kind, text = case
+    x = np.array([1.0, 2.0, 3.0])
+    for transform in (fg.grad, fg.jit, lambda f: fg.jit(fg.grad(f))):
+        with pytest.raises(kind) as caught:
+            transform(fun)(x)
+        assert text in str(caught.value) and "test_writes.py" in str(caught.value)
+        assert x.flags.writeable and x.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_dtypes_of_the_left_side() -> None:
+    small, wide, single = np.ones(2, np.int8), np.array([3, 4]), np.ones(2, np.float32)
+
+    def f(x: Any, y: Any) -> Any:
+        h = x * 1
+        h += y
+        return h
+
+    for x, y in ((small, wide), (single, np.array([1.5, 2.5])), (single, 2.0), (small, 3)):
+        want, have = f(x, y), fg.jit(f)(x, y)
+        assert have.dtype == want.dtype == x.dtype
+        np.testing.assert_array_equal(have, want)
+        np.testing.assert_array_equal(fg.vmap(f, in_axes=(0, None))(np.stack([x, x]), y), [want, want])
+
+
+def test_scalars_are_rebound_and_arrays_of_no_dimensions_written() -> None:
+    def f(x: Any) -> Any:
+        y = x
+        x += 1
+        return 10 * y + x
+
+    for x in (2.0, np.float64(2.0), np.array(2.0)):
+        want = f(x.copy() if isinstance(x, np.ndarray) else x)
+        assert fg.value_and_grad(f)(x) == (want, 11.0)
+        assert fg.jit(f)(x) == want == fg.jvp(f, (x,), (np.ones_like(x) if isinstance(x, np.ndarray) else 1.0,))[0]
+    assert fg.vmap(f)(np.array([2.0, 3.0])).tolist() == [f(2.0), f(3.0)]  # an element of an array is a scalar
+
+
+def test_results_and_residuals_keep_their_values() -> None:
+    """What a transformation inside returns, or keeps, is not changed by what is written later."""
+
+    def f(x: Any) -> Any:
+        y, pullback = fg.vjp(lambda z: z * z, x)
+        (first,) = pullback(np.ones(2))
+        y *= 0.0
+        first *= 0.0
+        x *= 3.0
+        (again,) = pullback(np.ones(2))
+        return np.sum(again)
+
+    x = np.array([1.0, 2.0])
+    assert f(x.copy()) == 6.0
+    value, gradient = fg.value_and_grad(f)(x)
+    assert value == 6.0
+    np.testing.assert_array_equal(gradient, [2.0, 2.0])
+    assert fg.jit(f)(x) == 6.0
+
+
+def test_remedies_work_inside_and_outside() -> None:
+    def f(x: Any) -> Any:
+        a = np.zeros_like(x)
+        a[0] = x[1]
+        b = fg.numpy.zeros(3)
+        b[1] = x[0]
+        c = fg.at(np.zeros(3))[2].set(x[2])
+        return np.sum((a + b + c) * np.array([1.0, 2.0, 3.0])) + np.sum(np.stack([x[0], x[1]]))
+
+    x = np.array([1.0, 2.0, 4.0])
+    value, gradient = fg.value_and_grad(f)(x)
+    assert value == f(x) == fg.jit(f)(x)
+    np.testing.assert_array_equal(gradient, [3.0, 2.0, 3.0])

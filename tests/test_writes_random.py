@@ -11,7 +11,7 @@ import pytest
 from writing_programs import Writer, compiled
 
 import funcgrad as fg
-from funcgrad.errors import ConcretizationTypeError, TracerWriteError
+from funcgrad.errors import ConcretizationTypeError, SlowCompileWarning, TracerWriteError
 
 COUNT = int(os.environ.get("FUNCGRAD_WRITING_PROGRAMS", "60"))
 START = int(os.environ.get("FUNCGRAD_WRITING_START", "0"))
@@ -36,7 +36,9 @@ def check(seed: int, branches: bool) -> str:
         want = fun(x.copy())
     along = np.random.default_rng(seed).normal(size=x.shape)
     try:
-        return _compare(fun, x, along, want, branches)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SlowCompileWarning)  # on a busy machine
+            return _compare(fun, x, along, want, branches)
     except TracerWriteError as error:
         if "layout that is not known" in str(error):
             return "layout"

@@ -278,6 +278,8 @@ def _item(w: Writer) -> list[str]:
     except IndexError:
         return []
     by = w.fitting(shape)
+    if ">" in i or "==" in i:  # NumPy itself reads what it has written already, where a mask's values overlap
+        by = f"({by}) * 1.0"
     return [f"{a}[{i}] {w.rng.choice(['=', '=', '+=', '*=', '-='])} {by}"]
 
 

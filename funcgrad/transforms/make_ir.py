@@ -43,10 +43,14 @@ def record_flat(
     border: str = "",
     in_tree: Any = None,
     kind: type[Watched] = Watched,
+    ordered: bool = True,
 ) -> Program:
-    """`trace_to_program` for a function of flat arguments, or their avals; `in_tree` is noted down in the program."""
+    """`trace_to_program` for a function of flat arguments, or their avals; `in_tree` is noted down in the program.
+
+    With `ordered`, what the function does may depend on its arguments being contiguous: the program says of which.
+    """
     record = kind(current_trace(), abstract=True)
-    record.border = border
+    record.border, record.ordered = border, ordered
     try:
         inputs = [record.input(x) for x in args]
         with under(record):
@@ -59,6 +63,7 @@ def record_flat(
                 differentiable_leaf(x, f"output{tree.keystr(tree.leaves_with_path(out)[i][0])}", name)
         program = record.program(inputs, outputs, in_tree, out_tree)
         program.derived.update(catches=record.around.catches, classes=record.around.classes)
+        program.derived["ordered"] = tuple({i for i, x in enumerate(inputs) if any(x is y for y in record.assumed)})
         return program
     except (Exception, SystemExit) as error:
         if border == "again" and record.refused is not None:  # it may follow from an error that the function caught

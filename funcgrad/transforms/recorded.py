@@ -12,6 +12,7 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad._tree_compile import NODE_LIMIT, compile_put
+from funcgrad.aliasing import in_order
 from funcgrad.config import config
 from funcgrad.core import Primitive, Question, Tracer, axes_in_scope, current_trace
 from funcgrad.debug import Effects, current_effects, put_effects
@@ -101,6 +102,12 @@ _RECENT = 8
 """So many structures of arguments are compared with those of a call, one after the other."""
 
 
+def _lie_in_order(program: Any, leaves: Sequence[Any]) -> bool:
+    """Whether the arguments are contiguous of which a program says that they must be."""
+    places = program.derived["ordered"] if isinstance(program, Program) else ()
+    return all(in_order(leaves[i], leaves[i]) for i in places)
+
+
 class Recorded:
     """A function with its programs, by the structure, shapes and dtypes of its arguments.
 
@@ -155,7 +162,8 @@ class Recorded:
         if run is None or put is None:
             run, put = self._prepare(kept, fixed, in_tree)
         if in_tree.num_leaves <= NODE_LIMIT:
-            self._note(leaves, fixed, in_tree, len(args), kept)
+            if not (isinstance(program, Program) and program.derived["ordered"]):  # whose arguments are looked at
+                self._note(leaves, fixed, in_tree, len(args), kept)
         return put(run(*leaves))
 
     def _prepare(self, kept: Kept, fixed: dict[Any, Any], in_tree: Any) -> tuple[Any, Any]:
@@ -222,6 +230,10 @@ class Recorded:
             kept = self._record(key, by_class, fixed, avals, in_tree)
         else:
             kept.use()
+        if not _lie_in_order(kept.program, leaves):
+            key, by_class = (key, "in any order"), (by_class, "in any order")
+            kept = self.programs.get(key) or self.programs.get(by_class)
+            kept = kept or self._record(key, by_class, fixed, avals, in_tree, ordered=False)
         return kept, leaves, in_tree
 
     def flat(self, fixed: dict[Any, Any], in_tree: Any) -> Callable[..., Any]:
@@ -236,11 +248,19 @@ class Recorded:
 
         return flat
 
-    def _record(self, key: Any, by_class: Any, fixed: dict[Any, Any], avals: list[ShapedArray], in_tree: Any) -> Kept:
+    def _record(
+        self,
+        key: Any,
+        by_class: Any,
+        fixed: dict[Any, Any],
+        avals: list[ShapedArray],
+        in_tree: Any,
+        ordered: bool = True,
+    ) -> Kept:
         flat = self.flat(fixed, in_tree)
         name, border = "checkpoint" if self.runner is None else "jit", "again" if self.guards else "error"
         try:
-            made: Any = record_flat(flat, avals, name, border)
+            made: Any = record_flat(flat, avals, name, border, ordered=ordered)
         except Question as question:
             trace = current_trace()
             if trace is not None:
