@@ -22,7 +22,7 @@ import numpy as np
 from funcgrad.capture import to_read
 from funcgrad.errors import DTypeError, ShapeError, UnexpectedTracerError, reraise
 from funcgrad.source import Source, describe, user_source
-from funcgrad.types import NUMBERS, PYTHON_SCALARS, ScalarArray, ShapedArray, as_numbers, aval_of, is_a, weak_type
+from funcgrad.types import NUMBERS, SCALARS, ScalarArray, ShapedArray, as_numbers, aval_of, weak_type
 
 __all__ = [
     "Axes",
@@ -228,7 +228,7 @@ class Primitive:
 def evaluate(primitive: Primitive, args: Sequence[Any], params: dict[str, Any], source: Source = None) -> Any:
     """Run an operation with NumPy; every tracer has lost its trace here. `source` is its place, where that is known."""
     for i, a in enumerate(args):
-        if type(a) in PYTHON_SCALARS or (type(a) is np.ndarray and a.dtype in NUMBERS):
+        if type(a) in SCALARS or (type(a) is np.ndarray and a.dtype in NUMBERS):
             continue
         if isinstance(a, Tracer):
             raise a.owner.escaped(a, primitive.name)
@@ -241,7 +241,7 @@ def evaluate(primitive: Primitive, args: Sequence[Any], params: dict[str, Any], 
 
 def plain_operand(primitive: Primitive, x: Any, i: int) -> Any:
     """Operand `i`, an array or a NumPy scalar, as a plain one; raises TypeError if it is not of numbers."""
-    return x if x.dtype in NUMBERS and is_a(x, np.generic) else as_numbers(x, f"{primitive.name}: operand {i}")
+    return as_numbers(x, f"{primitive.name}: operand {i}")
 
 
 def fail(

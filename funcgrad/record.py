@@ -26,7 +26,17 @@ from funcgrad.ir import Equation, Literal, Program, Var
 from funcgrad.ir_check import check_program
 from funcgrad.source import Source, user_source
 from funcgrad.strides import Strides, contiguous, in_order_of, is_contiguous
-from funcgrad.types import PYTHON_SCALARS, ShapedArray, argument_aval, aval_of, is_a, is_inexact, is_weak, shape_of
+from funcgrad.types import (
+    PYTHON_SCALARS,
+    SCALARS,
+    ShapedArray,
+    argument_aval,
+    aval_of,
+    is_a,
+    is_inexact,
+    is_weak,
+    shape_of,
+)
 
 __all__ = ["Record", "RecordTracer"]
 
@@ -171,9 +181,9 @@ class Record(Trace):
                 continue
             wanted.append(False)
             values.append(a)
-            if kind in PYTHON_SCALARS:
+            if kind in SCALARS:
                 continue
-            if is_a(a, np.ndarray):
+            if kind is np.ndarray or issubclass(kind, np.ndarray):
                 captured = True
             elif not isinstance(a, Tracer):
                 plain_operand(primitive, a, len(values) - 1)

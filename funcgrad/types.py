@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NUMBERS",
     "PYTHON_SCALARS",
+    "SCALARS",
     "ScalarArray",
     "ShapeDtypeStruct",
     "ShapedArray",
@@ -46,8 +47,11 @@ PYTHON_SCALARS = frozenset((bool, int, float, complex))
 _WEAK_DTYPES = {bool: np.dtype(bool), int: np.dtype(int), float: np.dtype(float), complex: np.dtype(complex)}
 _WEAK_TYPES = {"b": bool, "i": int, "f": float, "c": complex}
 
-NUMBERS = frozenset(np.dtype(code) for code in "?bhilqpBHILQPefdgFDG")
+_CODES = "?bhilqpBHILQPefdgFDG"
+NUMBERS = frozenset(map(np.dtype, _CODES))
 """The dtypes of numbers, in the machine's byte order."""
+SCALARS = PYTHON_SCALARS | frozenset(np.dtype(code).type for code in _CODES)
+"""The classes of Python's and of NumPy's numbers."""
 
 float0 = np.dtype([("float0", np.void, 0)])
 """The dtype of the tangent of an integer or boolean: it holds nothing."""
@@ -161,7 +165,7 @@ def as_numbers(x: Any, name: str) -> Any:
 
     This is the one place where data that is not numbers is refused: TypeError, with what `x` is called and a remedy.
     """
-    if type(x) is np.ndarray and x.dtype in NUMBERS:
+    if type(x) in SCALARS or (type(x) is np.ndarray and x.dtype in NUMBERS):
         return x
     error = no_numbers(x, name)
     if error is not None and x.dtype != float0:

@@ -298,6 +298,7 @@ DERIVATIVES: dict[str, Fun] = {
     "static": lambda f, *xs: fg.jit(lambda n, x: x * n, static_argnums=0)(xs[0], 2.0),
     "in_axes": lambda f, *xs: fg.vmap(f, in_axes=tree.map(lambda _: 0, tuple(xs)))(*xs),
     "donated": lambda f, *xs: fg.jit(f, donate_argnums=0)(*tree.map(_copied, xs)),
+    "many leaves": lambda f, *xs: fg.jit(lambda ys: [y * 0.5 + y * y for y in ys])([x for x in xs for _ in range(16)]),
     "while": lambda f, *xs: lax.while_loop(lambda c: c[0] < 2, lambda c: (c[0] + 1, c[1]), (0, xs[0])),
     "fori": lambda f, *xs: fg.jit(lambda x: lax.fori_loop(0, 2, lambda i, c: c * x, x))(xs[0]),
     "lax": lambda f, *xs: lax.add(xs[0], xs[-1]),

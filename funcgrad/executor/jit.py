@@ -36,7 +36,8 @@ def jit(
     Args:
         fun: a pure function of pytrees of arrays. It is recorded abstractly, once. If it asks for values (`if x > 0`,
             `while`, `float(x)`, `range(n)`), it is recorded for each way that calls take through it instead, at most
-            `config.guard_leaves` of them.
+            `config.guard_leaves` of them. Arrays that it closes over are constants: copied as they are when it uses
+            them, and not looked at again.
         static_argnums, static_argnames: arguments that are passed on as they are; they must be hashable, and the
             function is recorded anew for each value.
         donate_argnums: arguments whose memory results may take over: their arrays must not be used afterwards, and no

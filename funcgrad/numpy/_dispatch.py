@@ -22,7 +22,7 @@ from funcgrad.numpy._out import into
 from funcgrad.ops.math import UFUNCS
 from funcgrad.ops.special import special_primitive
 from funcgrad.source import describe, user_source
-from funcgrad.types import NUMBERS, PYTHON_SCALARS, as_numbers, dtype_of, is_a, shape_of
+from funcgrad.types import NUMBERS, PYTHON_SCALARS, SCALARS, as_numbers, dtype_of, is_a, shape_of
 from funcgrad.writes import owned
 
 __all__ = [
@@ -114,7 +114,7 @@ def operand(x: Any) -> Any:
 
     Raises TypeError for what is no number.
     """
-    if type(x) in PYTHON_SCALARS or (type(x) is np.ndarray and x.dtype in NUMBERS) or isinstance(x, Tracer):
+    if type(x) in SCALARS or (type(x) is np.ndarray and x.dtype in NUMBERS) or isinstance(x, Tracer):
         return x
     if is_a(x, (np.ndarray, np.generic)):
         return as_numbers(x, "an operand")

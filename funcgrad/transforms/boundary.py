@@ -18,7 +18,7 @@ from funcgrad.errors import CapturedArrayWriteError, TracerArrayConversionError,
 from funcgrad.float_errors import current, enter, put
 from funcgrad.record import Record
 from funcgrad.source import is_internal
-from funcgrad.types import NUMBERS, PYTHON_SCALARS, as_numbers, is_a, no_numbers
+from funcgrad.types import NUMBERS, SCALARS, as_numbers, is_a, no_numbers
 
 __all__ = [
     "argument_name",
@@ -105,7 +105,7 @@ def differentiable_leaf(x: Any, name: str | Callable[[], str], transform: str) -
 
     A `name` that takes time to make is given as a function.
     """
-    if type(x) in PYTHON_SCALARS or (type(x) is np.ndarray and x.dtype in NUMBERS) or isinstance(x, Tracer):
+    if type(x) in SCALARS or (type(x) is np.ndarray and x.dtype in NUMBERS) or isinstance(x, Tracer):
         return
     numeric = is_a(x, (np.ndarray, np.generic))
     if numeric and no_numbers(x, "") is None:
@@ -162,6 +162,8 @@ def parameter_name(fun: Any, at: int) -> str:
 
 def plain_leaf(x: Any, name: str | Callable[[], str], transform: str) -> Any:
     """A leaf of an argument as a transformation takes it, an array as a plain one; raises as `differentiable_leaf`."""
+    if type(x) is np.ndarray and x.dtype in NUMBERS:
+        return x
     differentiable_leaf(x, name, transform)
     return as_numbers(x, "an argument") if is_a(x, np.ndarray) else x
 

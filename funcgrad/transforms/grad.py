@@ -51,7 +51,11 @@ def value_and_grad(
         it is ∂f/∂x - i ∂f/∂y, as in JAX.
 
     Raises:
-        TypeError: an input is of integers, or the output is not a real scalar; the message says which.
+        TypeError: an input is of integers or no numbers, or the output is not a real scalar; the message says which.
+        CapturedArrayWriteError: an array from outside was written to after `fun` had used it. Such arrays are locked
+            while `fun` runs. What NumPy cannot lock out (a view or a `memoryview` made before, `ctypes`, `np.add.at`,
+            `a.shape = ...`) is found out afterwards: any change of an array of at most 16 KiB, a change of many
+            elements of a larger one. A change of a few elements of a large array, made in such a way, goes unnoticed.
 
     >>> import numpy as np
     >>> value_and_grad(lambda w, x: np.sum((w * x) ** 2))(np.array([1.0, 2.0]), 3.0)
