@@ -442,7 +442,7 @@ def other_dtypes(call: Call) -> bool:
     """Whether dtypes differ from NumPy's by design: a power of a boolean is int64 where its shape is ()."""
     if call.door in STRONG and by_python(call):
         return True
-    return call.name in ("chain", "exp(-x*x)", "square") and any(np.result_type(x) == "?" for x in call.args)
+    return call.name in ("chain", "exp(-x*x)", "square") and np.dtype(bool) in [getattr(x, "dtype", None) for x in call.args]
 
 
 def by_python(call: Call) -> bool:
@@ -462,7 +462,7 @@ OPEN = {"hostile aux", "static", "asarray", "lax"}
 CAPTURED = {"jit of captured", "vmap of captured", "beside a tracer", "grad of captured", "jit of grad of captured"}
 """Doors behind which NumPy computes with the arguments; only what comes of it meets a tracer, or is returned."""
 FIRST = {"hostile cotangent", "hostile tangent", "linear", "hostile rule", "hostile tangent rule", "hostile carry",
-         "hostile xs", "at", "while", "fori", "hessian"}  # fmt: skip
+         "hostile xs", "at", "while", "fori"}  # fmt: skip
 """Doors through which the first argument goes alone."""
 STRONG = {"scan", "vmap of one"}
 """Doors where Python's numbers become arrays, whose dtypes decide about those of results."""
