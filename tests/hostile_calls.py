@@ -442,7 +442,8 @@ def other_dtypes(call: Call) -> bool:
     """Whether dtypes differ from NumPy's by design: a power of a boolean is int64 where its shape is ()."""
     if call.door in STRONG and by_python(call):
         return True
-    return call.name in ("chain", "exp(-x*x)", "square") and np.dtype(bool) in [getattr(x, "dtype", None) for x in call.args]
+    dtypes = [getattr(x, "dtype", None) for x in call.args]
+    return call.name in ("chain", "exp(-x*x)", "square") and np.dtype(bool) in dtypes
 
 
 def by_python(call: Call) -> bool:

@@ -226,6 +226,8 @@ ONCE_MORE: dict[str, Callable[[Any], Any]] = {
     "fori_loop": lambda x: lax.fori_loop(0, 0, lambda i, c: c, x),
     "cond": lambda x: lax.cond(True, lambda x: x, lambda x: x, x),
     "checkpoint": fg.checkpoint(lambda x: (x, x.T)),
+    "checkpoint that branches": fg.checkpoint(lambda x: x[x > 0] if x[0, 0] > 0 else x),
+    "jit that branches": jit(lambda x: (x[::-1], np.sort(x)) if x[0, 0] > 0 else x),
     "program": lambda x: make_ir(lambda x: (x.astype(float), x))(x)(x),
     "ravel_pytree": lambda x: fg.flatten_util.ravel_pytree([x, x])[0],
     "hessian": fg.hessian(lambda x: np.sum(np.sin(x))),

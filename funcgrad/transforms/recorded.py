@@ -151,10 +151,10 @@ class Recorded:
         tracing = current_trace() is not None or any(isinstance(x, Tracer) for x in leaves)
         if not isinstance(program, Program):
             if self.branching is None or tracing:
-                return self.fun(*args, **kwargs)
+                return self.flat(fixed, in_tree)(*leaves)
         elif self.runner is None or tracing or any(isinstance(x, Tracer) for x in program.consts):
             if catches(program):
-                return self.fun(*args, **kwargs)
+                return self.flat(fixed, in_tree)(*leaves)
             closed, consts = program.derived.get("closed") or program.derived.setdefault("closed", close(program))
             out = primitive.bind(*consts, *leaves, program=closed, **params)
             return program.out_tree.unflatten([x if isinstance(x, Tracer) else own_value(x) for x in out])
