@@ -22,7 +22,7 @@ from funcgrad.numpy._out import into
 from funcgrad.ops.math import UFUNCS
 from funcgrad.ops.special import special_primitive
 from funcgrad.source import describe, user_source
-from funcgrad.types import NUMBERS, PYTHON_SCALARS, SCALARS, as_numbers, dtype_of, is_a, shape_of
+from funcgrad.types import NUMBERS, PYTHON_SCALARS, SCALARS, as_numbers, aval_of, dtype_of, is_a, loop_dtypes, shape_of
 from funcgrad.writes import owned
 
 __all__ = [
@@ -221,6 +221,10 @@ def _ufunc_slowly(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: d
     primitive = UFUNCS.get(ufunc) or special_primitive(ufunc)
     if primitive is None:
         raise _unsupported(name)
+    if primitive.ufunc is not ufunc and primitive.ufunc is not None:  # NumPy's of the same name: other loops
+        xs = [array_operand(x) for x in inputs]
+        loop = loop_dtypes(ufunc, [aval_of(x) for x in xs])
+        inputs = [x.astype(d) for x, d in zip(xs, loop, strict=False)]
     return _with_options(ufunc, primitive, name, inputs, **kwargs)
 
 

@@ -248,7 +248,8 @@ def i0(x: Any) -> Any:
     """The modified Bessel function of order 0; needs SciPy, whose ufunc has the derivative."""
     from scipy import special  # optional extra
 
-    return as_array(special.i0(x))
+    x = array_operand(x)
+    return as_array(special.i0(x)).astype(x.dtype if x.dtype.kind == "f" else np.float64)
 
 
 @implements(np.isclose)

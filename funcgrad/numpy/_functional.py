@@ -193,7 +193,11 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> An
         index = np.where(c, i, index)
 
     def branch(f: Any) -> Callable[[Any], Any]:
-        return lambda e: array_operand(f(e, *args, **kw) if callable(f) else f).astype(operand.dtype)
+        if not callable(f):  # as NumPy assigns it
+            constant = np.zeros((), operand.dtype)
+            constant[...] = f
+            return lambda e: constant[()]
+        return lambda e: array_operand(f(e, *args, **kw)).astype(operand.dtype)
 
     def one(i: Any, e: Any) -> Any:
         return switch(i, [branch(f) for f in functions], e)

@@ -36,7 +36,10 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0, *, length: int 
     if weights is None:
         given: Any = np.ones(index.shape, np.intp)
     else:
-        given = array_operand(weights).astype(np.float64)
+        given = array_operand(weights)
+        if not np.can_cast(given.dtype, np.float64, "safe"):
+            raise TypeError(f"bincount: weights of {given.dtype} cannot be cast safely to float64")
+        given = given.astype(np.float64)
         if given.shape != index.shape:
             raise ValueError(f"bincount: weights of shape {given.shape} for integers of shape {index.shape}")
     inside = np.logical_and(index >= 0, index < length)
@@ -46,7 +49,9 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0, *, length: int 
 @implements(np.digitize)
 def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     """The number of the bin that each element is in: bins[i-1] <= x < bins[i], or with `right` at the other end."""
-    edges = array_operand(bins)
+    edges, x = array_operand(bins), array_operand(x)
+    if x.dtype.kind == "c":
+        raise TypeError("digitize: x may not be complex")
     if edges.ndim != 1:
         raise ValueError(f"digitize: bins must have one dimension, got shape {edges.shape}")
     value = known(edges, "digitize", "use searchsorted, which takes ascending edges")

@@ -104,6 +104,9 @@ def roots(p: Any) -> Any:
         return np.zeros(trailing)
     companion = np.concatenate([np.reshape(-p[1:] / p[0], (1, n - 1)), np.eye(n - 2, n - 1, dtype=p.dtype)])
     found = np.linalg.eigvals(companion)
+    if found.dtype.kind == "c" and p.dtype.kind == "f":  # NumPy's are real where all of them are
+        value = known(found, "roots", "take the eigenvalues of the companion matrix")
+        found = np.real(found) if np.all(value.imag == 0) else found
     return np.concatenate([found, np.zeros(trailing, found.dtype)])
 
 
@@ -115,7 +118,7 @@ def poly(seq_of_zeros: Any) -> Any:
         z = np.linalg.eigvals(z)
     elif z.ndim != 1:
         raise ValueError("input must be 1d or non-empty square 2d array.")
-    z = z if z.dtype.kind in "fc" else z.astype(np.float64)
+    z = z.astype(np.result_type(z.dtype, np.float64)) if z.dtype not in (np.float32, np.complex64) else z
     out: Any = np.ones(1, z.dtype)
     for i in range(z.shape[0]):
         out = np.concatenate([out, np.zeros(1, z.dtype)]) - np.concatenate([np.zeros(1, z.dtype), out * z[i]])

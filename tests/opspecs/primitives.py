@@ -28,7 +28,6 @@ def bind(name: str, domains: Domain | tuple[Domain, ...], *shapes: Any, ulps: fl
 # ---------------------------------------------------------------------------------------------------- moving, products
 
 bind("reshape", real, (2, 3), shape=(3, 1, 2))
-bind("branch_sign", nonzero, (3,), (2, 3))
 bind("transpose", real, (2, 3, 4), axes=(2, 0, 1))
 bind("broadcast_to", real, (3,), shape=(2, 3))
 bind("broadcast_to", real, (2, 1), shape=(4, 2, 3))
