@@ -218,7 +218,7 @@ def settle(x: Any) -> Any:
     """What `x` stands for now, as traces record it: a tracer that is taken as it was made, or a plain value."""
     if not issubclass(type(x), Mutable):
         return x
-    state: State = x.state  # type: ignore[attr-defined]
+    state: State = x.state
     storage = state.storage
     if storage is not None:
         if storage.doubt is not None:
@@ -257,10 +257,11 @@ def _carried(written: State, root: State, value: Any) -> Any:
     """The contents of the root when a view of it, or a view of that, has this value."""
     chain: list[State] = []
     link = written
+    top: Any = None
     while link is not root:
         chain.append(link)
-        link = link.base.state  # type: ignore[union-attr]
-        top = chain[-1].base
+        top = link.base
+        link = top.state
     contents: list[Any] = [_as_operand(root.raw if root.raw is not None else top)]
     for link in reversed(chain[1:]):
         contents.append(link.view.read(contents[-1]))  # type: ignore[union-attr]

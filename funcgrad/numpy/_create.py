@@ -61,7 +61,7 @@ def full_like(
     dims, kind = _like(a, dtype, shape)
     if not is_a(fill_value, Tracer):
         return fresh(np.full(dims, fill_value, kind), a, order)
-    out = np.zeros_like(a, kind, order, shape=shape)
+    out = zeros_like(a, kind, order, True, shape)
     out[...] = fill_value
     return out
 

@@ -320,13 +320,17 @@ def call_function(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any
     if out is None or out is np._NoValue:
         return fun(*args, **kwargs) if func in VIEWS else owned(fun(*args, **kwargs), args)
     name = f"{func.__module__}.{func.__name__}"
-    if not isinstance(out, Tracer):
+    if not is_a(out, Tracer):
         if any(isinstance(x, Tracer) for x in (*_flat([*args]), *kwargs.values())):
             raise write_error(name)
         return func(*args, out=out, **kwargs)
-    given = kwargs.get("dtype", args[2] if len(args) > 2 else None)
-    if func in _IN_DTYPE_OF_OUT and given is None and np.can_cast(dtype_of(operand(args[0])), out.dtype, "same_kind"):
-        args, kwargs = args[:2], {**dict(zip(("keepdims",), args[4:5], strict=False)), **kwargs, "dtype": out.dtype}
+    given, wanted = kwargs.get("dtype", args[2] if len(args) > 2 else None), dtype_of(out)
+    if (
+        func in _IN_DTYPE_OF_OUT
+        and given is None
+        and np.can_cast(dtype_of(operand(list(args)[0])), wanted, "same_kind")
+    ):
+        args, kwargs = args[:2], {**dict(zip(("keepdims",), args[4:5], strict=False)), **kwargs, "dtype": wanted}
     return into(out, fun(*args, **kwargs), name, kwargs.get("casting", "same_kind"), exact=True)
 
 

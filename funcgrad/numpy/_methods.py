@@ -23,11 +23,11 @@ from funcgrad.numpy._contract import matmul
 from funcgrad.numpy._dispatch import array_operand, foreign, operand
 from funcgrad.numpy._elementwise import imag, real
 from funcgrad.numpy._index import compress, getitem, scatter_into
-from funcgrad.numpy._selection import Selection
+from funcgrad.numpy._selection import Selection, is_mask
 from funcgrad.numpy._shape import astype, matrix_transpose, ravel, reshape, transpose
 from funcgrad.numpy._views import Flat, reshaped
 from funcgrad.ops.math import UFUNCS
-from funcgrad.types import PYTHON_SCALARS, is_a
+from funcgrad.types import PYTHON_SCALARS
 from funcgrad.writes import owned, viewed
 
 __all__ = ["At", "at", "install"]
@@ -126,7 +126,7 @@ def _unary(primitive: Primitive) -> Callable[[Any], Any]:
 
 def _getitem(self: Any, index: Any) -> Any:
     x = array_operand(self)
-    if is_a(index, Tracer) and index.dtype.kind == "b" and index.shape and index.concrete("bytes") is None:
+    if is_mask(index) and index.concrete("bytes") is None:
         return Selection(operand_of(x), index)
     return getitem(x, index)
 

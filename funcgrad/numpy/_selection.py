@@ -13,11 +13,17 @@ from typing import Any
 import numpy as np
 
 from funcgrad.aliasing import Mutable
+from funcgrad.core import Tracer
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._plan import mask_indices
 from funcgrad.types import is_a, shape_of
 
-__all__ = ["Selection"]
+__all__ = ["Selection", "is_mask"]
+
+
+def is_mask(index: Any) -> bool:
+    """Whether an index is a traced boolean array."""
+    return issubclass(type(index), Tracer) and index.dtype.kind == "b" and index.shape != ()
 
 
 class Selection(Mutable):

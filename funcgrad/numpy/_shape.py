@@ -223,7 +223,7 @@ def squeeze(a: Any, axis: Any = None) -> Any:
 def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     """Broadcast to a shape."""
     x = array_operand(array)
-    dims = (shape,) if is_a(shape, (int, np.integer)) else tuple(map(operator.index, shape))
+    dims = tuple(map(operator.index, (shape,) if is_a(shape, (int, np.integer)) else shape))
     return x if x.shape == dims else viewed(x, BROADCAST_TO.bind(x, shape=dims), Broadcast(dims))
 
 

@@ -21,7 +21,7 @@ from funcgrad.numpy._dispatch import OF_EVERY_UFUNC, array_operand, foreign, imp
 from funcgrad.numpy._elementwise import imag, real
 from funcgrad.numpy._index import along, getitem, scatter_into, window_of
 from funcgrad.numpy._out import as_contents, into
-from funcgrad.numpy._selection import Selection
+from funcgrad.numpy._selection import Selection, is_mask
 from funcgrad.numpy._shape import broadcast_to, ravel
 from funcgrad.numpy._views import Flat, reshaped
 from funcgrad.source import user_place
@@ -72,7 +72,7 @@ def setitem(self: Any, index: Any, value: Any) -> None:
     value = _assignable(value, self.dtype)
     if is_a(view_of(self), Flat):
         return put(self, np.arange(self.size)[index], value)
-    if is_a(index, Tracer) and index.dtype.kind == "b" and index.shape and not value.shape:  # no matter how many
+    if is_mask(index) and not value.shape:  # no matter how many
         _same_leading(self.shape, index.shape)
         mask = reshaped(index, index.shape + (1,) * (self.ndim - index.ndim))
         return store(self, np.where(mask, value, operand_of(self)), what)
