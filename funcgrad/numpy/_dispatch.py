@@ -328,7 +328,7 @@ def call_function(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any
     if (
         func in _IN_DTYPE_OF_OUT
         and given is None
-        and np.can_cast(dtype_of(operand(list(args)[0])), wanted, "same_kind")
+        and np.can_cast(dtype_of(operand(next(iter(args)))), wanted, "same_kind")
     ):
         args, kwargs = args[:2], {**dict(zip(("keepdims",), args[4:5], strict=False)), **kwargs, "dtype": wanted}
     return into(out, fun(*args, **kwargs), name, kwargs.get("casting", "same_kind"), exact=True)
