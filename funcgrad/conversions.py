@@ -361,8 +361,8 @@ def install(cls: Any) -> None:
     cls.__bool__, cls.__float__, cls.__int__, cls.__index__, cls.__complex__ = _bool, _float, _int, _index, _complex
     cls.__len__, cls.__iter__, cls.__contains__ = _Length(), _iter, _contains
     cls.__repr__, cls.__str__, cls.__format__ = _text, _str, _format
-    cls.__copy__ = lambda self: self
-    cls.__deepcopy__ = lambda self, memo: self
+    cls.__copy__ = lambda self: self.copy()
+    cls.__deepcopy__ = lambda self, memo: self.copy()
     cls.__reduce_ex__ = _reduce_ex
     cls.__round__ = lambda self, digits=None: _whole(self, np.rint) if digits is None else np.round(self, digits)
     cls.__floor__ = lambda self: _whole(self, np.floor)

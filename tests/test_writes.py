@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -54,8 +55,51 @@ def aliases_and_overlaps(x: Any) -> Any:
     return np.sum(first * np.arange(4.0))
 
 
+def copies(x: Any) -> Any:
+    h = x * 1
+    kept = [copy.copy(h), copy.deepcopy([h])[0], h.copy(), np.copy(h), h.flatten(), h.astype(float), h[[0, 1, 2, 3]]]
+    h *= 3
+    return np.sum(h) + sum(np.sum(k) for k in kept)
+
+
+def made_inside(x: Any) -> Any:
+    """Arrays of an inner function that hold values of the outer one."""
+
+    def inner(t: Any) -> Any:
+        h = np.zeros_like(x)
+        h[0] = t * x[1]
+        h += x
+        g = x * 2
+        g[1] = t
+        return np.sum(h * g) * t
+
+    return fg.grad(inner)(x[0])
+
+
+def writes_in_a_scan(x: Any) -> Any:
+    def body(carry: Any, a: Any) -> Any:
+        old = carry.copy()
+        carry += a
+        carry[0] *= 2
+        return carry, old
+
+    end, steps = fg.lax.scan(body, x * 1, np.ones((2, 4)))
+    return np.sum(end) + np.sum(steps**2)
+
+
 CASES: dict[str, Program] = {
-    f.__name__: f for f in (helper_writes, reshape_is_a_view, fill_a_new_array, rows_of_a_loop, aliases_and_overlaps)
+    f.__name__: f
+    for f in (
+        helper_writes,
+        reshape_is_a_view,
+        fill_a_new_array,
+        rows_of_a_loop,
+        aliases_and_overlaps,
+        copies,
+        writes_in_a_scan,
+        copies,
+        writes_in_a_scan,
+    )
 }
 
 
@@ -67,6 +111,18 @@ def numerical(fun: Program, x: np.ndarray) -> np.ndarray:
         near, far = fun(x + h * e) - fun(x - h * e), fun(x + 2 * h * e) - fun(x - 2 * h * e)
         out.append((8 * near - far) / (12 * h))
     return np.array(out).reshape(x.shape)
+
+
+def test_arrays_made_inside_hold_values_from_outside() -> None:
+    x = np.array([0.5, 1.5, -0.7, 2.0])
+    value = fg.jit(made_inside)(x)
+    h = 1e-6
+    along = np.array([0.3, -0.2, 0.7, 0.4])
+    slope = (fg.jit(made_inside)(x + h * along) - fg.jit(made_inside)(x - h * along)) / (2 * h)
+    for transform in (fg.value_and_grad, lambda f: fg.jit(fg.value_and_grad(f))):
+        found, gradient = transform(made_inside)(x)
+        np.testing.assert_allclose(found, value)
+        np.testing.assert_allclose(gradient @ along, slope, rtol=1e-7)
 
 
 @pytest.mark.parametrize("fun", CASES.values(), ids=CASES)
