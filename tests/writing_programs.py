@@ -52,6 +52,10 @@ class Writer:
     def pick(self) -> str:
         return self.rng.choice(self.arrays)
 
+    def target(self) -> str:
+        """An array to write to. (`ufunc.at`, and `copyto` of an array to itself, take one that is to be read only.)"""
+        return self.rng.choice([a for a in self.arrays if self.names[a].flags.writeable])
+
     def number(self) -> str:
         return self.rng.choice(["0.5", "-0.75", "1.25", "0.3", "2"])
 
@@ -264,14 +268,14 @@ def _rebind(w: Writer) -> list[str]:
 
 
 def _op_in_place(w: Writer) -> list[str]:
-    a = w.pick()
+    a = w.target()
     op = w.rng.choice(["+=", "-=", "*=", "/=", "+=", "*="])
     by = w.fitting(w.shape(a))
     return [f"{a} {op} {by if op != '/=' else w.number()}"]
 
 
 def _item(w: Writer) -> list[str]:
-    a = w.pick()
+    a = w.target()
     i = w.index(a)
     try:
         shape = np.shape(eval(f"{a}[{i}]", w.names))
@@ -284,7 +288,7 @@ def _item(w: Writer) -> list[str]:
 
 
 def _overlap(w: Writer) -> list[str]:
-    a = w.pick()
+    a = w.target()
     return [
         w.rng.choice(
             [
@@ -300,7 +304,7 @@ def _overlap(w: Writer) -> list[str]:
 
 
 def _out(w: Writer) -> list[str]:
-    a, b = w.pick(), w.pick()
+    a, b = w.target(), w.pick()
     by = w.fitting(w.shape(a))
     return [
         w.rng.choice(
@@ -318,7 +322,7 @@ def _out(w: Writer) -> list[str]:
                 f"np.mean({b}, axis=-1, out={a})",
                 f"np.maximum({a}, {by}, out={a})",
                 f"{b}.sum(axis=0, out={a})",
-                f"np.concatenate([{b}, {b}], out={a})",
+                f"np.concatenate([-{b}, -{b}], out={a})",
                 f"np.take({b}, [0, 1], axis=0, out={a})",
                 f"np.negative({a}, out={a}[::-1])",
             ]
@@ -327,7 +331,7 @@ def _out(w: Writer) -> list[str]:
 
 
 def _method(w: Writer) -> list[str]:
-    a, b = w.pick(), w.pick()
+    a, b = w.target(), w.pick()
     n = max(math.prod(w.shape(a)), 1)
     i = [w.rng.randrange(-n, n) for _ in range(2)]
     first = max(w.shape(a)[0] if w.shape(a) else 1, 1)
@@ -361,7 +365,7 @@ def _method(w: Writer) -> list[str]:
 
 
 def _loop(w: Writer) -> list[str]:
-    a, b = w.pick(), w.pick()
+    a, b = w.target(), w.pick()
     if len(w.shape(a)) > 1:
         return w.rng.choice(
             [
