@@ -363,7 +363,7 @@ def made_in(trace: Trace, out: Any, args: Sequence[Any]) -> Any:
         return out
     if type(out) is tuple:
         return tuple(made_in(trace, x, args) for x in out)
-    return aliased(out, trace) if is_a(out, (Tracer, np.ndarray)) and shape_of(out) else out
+    return aliased(settle(out), trace) if is_a(out, (Tracer, np.ndarray)) and shape_of(out) else out
 
 
 def in_order(x: Any, contents: Any) -> bool:

@@ -239,10 +239,21 @@ def _ufunc_into(
     casting = kwargs.get("casting", "same_kind")
     if method in ("reduce", "accumulate") and kwargs.get("dtype") is None:
         kwargs["dtype"] = outs[0].dtype
+    if where is not True:
+        inputs = [_computed(x, where) for x in inputs]
     results = getattr(ufunc, method)(*inputs, **kwargs)
     if not isinstance(results, tuple):
         return into(outs[0], results, name, casting, where)
     return tuple(r if o is None else into(o, r, name, casting, where) for o, r in zip(outs, results, strict=True))
+
+
+def _computed(x: Any, where: Any) -> Any:
+    """An operand of a ufunc with `where=`, and ones elsewhere: NumPy does not compute there, which neither warns nor
+    brings a NaN into a derivative."""
+    if type(x) in PYTHON_SCALARS:
+        return x
+    x = array_operand(x)
+    return np.where(where, x, x.dtype.type(1))
 
 
 def _as_tuple(x: Any) -> tuple[Any, ...]:
