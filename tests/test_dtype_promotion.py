@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import funcgrad.numpy as fnp
 from funcgrad import config, grad, jit, jvp, lax, value_and_grad, vmap
 from funcgrad.core import Tracer
 from funcgrad.errors import DTypePromotionError
@@ -46,7 +47,11 @@ MEETING: dict[str, Callable[[Any], Any]] = {
     "stack": lambda x: np.stack([x, WIDE]),
     "einsum": lambda x: np.einsum("i,i->i", x, WIDE),
     "outer": lambda x: np.multiply.outer(x, WIDE),
+    "a method": lambda x: x.clip(0.0, max=WIDE),
     "in place": in_place,
+    "funcgrad.numpy.add": lambda x: fnp.add(x, WIDE),
+    "funcgrad.numpy.where": lambda x: fnp.where(x > 1.0, x, WIDE),
+    "funcgrad.numpy.stack": lambda x: fnp.stack([x, WIDE]),
 }
 
 APART: dict[str, Callable[[Any], Any]] = {
@@ -54,6 +59,7 @@ APART: dict[str, Callable[[Any], Any]] = {
     "booleans": lambda x: x * (x > 1.0),
     "indices": lambda x: np.take(x, COUNTS - 1) + x[COUNTS - 1],
     "a dtype that is asked for": lambda x: np.add(x, WIDE, dtype=np.float32),
+    "funcgrad.numpy": lambda x: fnp.where(fnp.isfinite(x), fnp.clip(x, 0.0, 9.0), 0.0) * fnp.std(x),
     "its own": lambda x: np.float32(2) * x + WIDE.astype(np.float32),
     "means": lambda x: x - np.mean(x) / np.std(x),
     "norms": lambda x: x / np.linalg.norm(x),
@@ -101,6 +107,15 @@ def test_standard_promotion_is_numpys(name: str) -> None:
 
 def test_the_remedy_works() -> None:
     assert grad(lambda x: np.sum(x / float(np.sqrt(8))))(X).dtype == np.float32
+
+
+@pytest.mark.parametrize("scalar", [np.int64(3), np.float64(0.5), np.complex128(2)])
+def test_the_remedy_for_a_scalar_is_a_python_number_of_its_kind(scalar: Any) -> None:
+    x = np.ones(3, {"i": np.int32, "f": np.float32, "c": np.complex64}[scalar.dtype.kind])
+    with pytest.raises(DTypePromotionError) as caught:
+        jit(lambda x: x * scalar)(x)
+    remedy = str(caught.value).split("write instead: ")[1].split(",")[0]
+    assert jit(lambda x: x * eval(remedy))(x).dtype == x.dtype
 
 
 def test_switching_leaves_nothing_behind() -> None:

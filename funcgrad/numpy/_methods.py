@@ -286,5 +286,6 @@ def install() -> None:
     _writes.install()
     names = {f"__{side}{name}__": u.__name__ for name, u in _BINARY.items() for side in ("", "r", "i")}
     names |= {f"__{name}__": ufunc.__name__ for name, ufunc in _COMPARE.items()}
+    names["clip"] = "clip"
     _strict.install(names | dict.fromkeys(("__matmul__", "__rmatmul__", "__imatmul__", "dot"), "matmul"))
     hooks["dtype_promotion"] = _strict.set_mode

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
 import numpy as np
 
+import funcgrad.numpy._strict as _strict
+from funcgrad.config import config
 from funcgrad.core import Tracer
 from funcgrad.numpy._dispatch import VIEWS, implements
 from funcgrad.writes import owned
@@ -25,7 +28,10 @@ def either(plain: Any, fun: F) -> F:
         if any(map(_traced, args)) or any(map(_traced, kwargs.values())):
             if isinstance(plain, np.ufunc) and ("out" in kwargs or "where" in kwargs):
                 return plain(*args, **kwargs)
-            return fun(*args, **kwargs) if plain in VIEWS else owned(fun(*args, **kwargs), args)
+            out = fun(*args, **kwargs) if plain in VIEWS else owned(fun(*args, **kwargs), args)
+            if config.dtype_promotion == "strict":
+                _strict.check(plain, args, kwargs, out, sys._getframe(1))
+            return out
         return plain(*args, **kwargs)
 
     return cast(F, chosen)

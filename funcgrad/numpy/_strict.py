@@ -20,17 +20,17 @@ from funcgrad.errors import DTypePromotionError, operands_text
 from funcgrad.source import describe, is_internal, user_source
 from funcgrad.types import PYTHON_SCALARS, dtype_of, is_a, is_weak
 
-__all__ = ["install", "set_mode"]
+__all__ = ["check", "install", "set_mode"]
 
 _OPERATORS: dict[str, str] = {}
-"""The methods that are operators of two operands, and the operation that each stands for."""
+"""The methods that are operations on several operands, and the operation that each stands for."""
 
 _plain: dict[str, Callable[..., Any]] = {}
 """What strict mode has replaced."""
 
 
 def install(operators: dict[str, str]) -> None:
-    """Say which methods of tracers are operators of two operands."""
+    """Say which methods of tracers are operations on several operands."""
     _OPERATORS.update(operators)
 
 
@@ -47,10 +47,10 @@ def set_mode(mode: str) -> None:
         Tracer.__array_function__ = _function(_plain["__array_function__"])  # type: ignore[attr-defined]
 
 
-def _operator(method: Callable[[Any, Any], Any], operation: str) -> Callable[[Any, Any], Any]:
-    def checked(self: Any, other: Any, *rest: Any) -> Any:
-        _meet(operation, (self, other), sys._getframe(1))
-        return method(self, other, *rest)
+def _operator(method: Callable[..., Any], operation: str) -> Callable[[Any, Any], Any]:
+    def checked(self: Any, *others: Any, **kwargs: Any) -> Any:
+        _meet(operation, (self, *others, *kwargs.values()), sys._getframe(1))
+        return method(self, *others, **kwargs)
 
     return checked
 
@@ -67,13 +67,23 @@ def _ufunc(hook: Callable[..., Any]) -> Callable[..., Any]:
 def _function(hook: Callable[..., Any]) -> Callable[..., Any]:
     def checked(self: Any, func: Callable[..., Any], types: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         results = hook(self, func, types, args, kwargs)
-        if kwargs.get("dtype") is None:
-            operands = list(_arrays((args, tuple(kwargs.values()))))
-            if len(_dtypes(operands)) > 1 and any(_widened(operands, out) for out in _arrays(results)):
-                _refuse(getattr(func, "__name__", "function"), operands, sys._getframe(1))
+        check(func, args, kwargs, results, sys._getframe(1))
         return results
 
     return checked
+
+
+def check(
+    func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], results: Any, caller: FrameType
+) -> None:
+    """Raise if a function of NumPy's, or a ufunc, has promoted operands of `caller`, the user's code."""
+    if kwargs.get("dtype") is not None:
+        return
+    if isinstance(func, np.ufunc):
+        return _meet(func.__name__, args, caller)
+    operands = list(_arrays((args, tuple(kwargs.values()))))
+    if len(_dtypes(operands)) > 1 and any(_widened(operands, out) for out in _arrays(results)):
+        _refuse(getattr(func, "__name__", "function"), operands, caller)
 
 
 def _arrays(x: Any) -> Iterator[Any]:
@@ -116,7 +126,10 @@ def _refuse(operation: str, operands: Sequence[Any], caller: FrameType) -> None:
     given = [x for x in operands if isinstance(x, Tracer) or hasattr(x, "dtype")]
     place = describe(user_source())
     scalar = next((x for x in given if is_a(x, np.generic)), None)
-    remedy = f"float({scalar}) for the NumPy scalar, or .astype" if scalar is not None else ".astype for one of them"
+    remedy = "x.astype(dtype) for one of them"
+    if scalar is not None:
+        kind = {"f": "float", "c": "complex"}.get(scalar.dtype.kind, "int")
+        remedy = f"{kind}({scalar}), a Python number, for the NumPy scalar; or {remedy}"
     raise DTypePromotionError(
         f'{operation}: operands {operands_text(given)} differ in dtype, and config.dtype_promotion is "strict"'
         + (f"\n  at {place}" if place else "")
