@@ -13,7 +13,7 @@ A tracer that nobody has written to is of its trace's own class, and costs nothi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 from weakref import ref
 
 import numpy as np
@@ -46,6 +46,7 @@ __all__ = [
     "mutable",
     "operand_of",
     "own_arguments",
+    "refusal",
     "scalar",
     "settle",
     "settle_all",
@@ -179,11 +180,13 @@ _kinds: dict[type, type] = {}
 _set_class = object.__dict__["__class__"].__set__  # `Tracer.__class__` says what a tracer stands for
 
 
-def _refusal(name: str, instead: str) -> Callable[[Any, Any], None]:
-    def refuse(self: Any, value: Any) -> None:
+def refusal(what: str, instead: str) -> Callable[..., NoReturn]:
+    """A method that raises, for what changes an array itself and not its elements."""
+
+    def refuse(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
         raise TracerWriteError(
-            f"x.{name} = {name} changes the array itself, and not its elements, which a traced {self.aval} does not "
-            f"allow\n  at {user_place()}\n  write instead: {instead}"
+            f"{what} changes the array itself, and not its elements, which a traced {self.aval} does not allow\n"
+            f"  at {user_place()}\n  write instead: {instead}"
         )
 
     return refuse
@@ -192,7 +195,7 @@ def _refusal(name: str, instead: str) -> Callable[[Any, Any], None]:
 def mutable(kind: K) -> K:
     """A class decorator: tracers of this class can be written to."""
     for name, instead in (("shape", "x = x.reshape(shape)"), ("dtype", "x = x.astype(dtype)")):
-        setattr(kind, name, getattr(kind, name).setter(_refusal(name, instead)))
+        setattr(kind, name, getattr(kind, name).setter(refusal(f"x.{name} = {name}", instead)))
     _kinds[kind] = type(f"Mutable{kind.__name__}", (Mutable, kind), {"__slots__": ()})
     return kind
 
@@ -230,8 +233,7 @@ def settle(x: Any) -> Any:
 
 def operand_of(x: Any) -> Any:
     """What `x` stands for now, as an operand that means the same whatever is written later."""
-    raw = settle(x)
-    return aliased(raw) if is_a(raw, Mutable) else raw
+    return _as_operand(settle(x))
 
 
 def _refresh(x: Any, state: State, storage: Storage) -> None:

@@ -73,6 +73,8 @@ def _advice(frame: FrameType, number: bool) -> tuple[str, str]:
             return text, SCIPY_GENERAL
     if calling_frame() is not frame:  # an operator of a SciPy class
         return text, SCIPY_GENERAL
+    if "vectorize(" in text:
+        return text, REPLACEMENTS["numpy.vectorize"]
     if "random" in text:
         return text, "draws with fixed parameters outside, shifted and scaled by traced values"
     return text, _GENERAL + (_NUMBER if number else "")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 __all__ = ["REPLACEMENTS", "SCIPY_GENERAL", "public_name"]
 
 _LINALG = ("cholesky", "det", "eigh", "eigvalsh", "inv", "lstsq", "norm", "pinv", "qr", "solve", "svd")
@@ -19,7 +21,7 @@ REPLACEMENTS = {
     "numpy.fromiter": "np.stack([...])",
     "numpy.float64": "the traced value as it is, or x.astype(float)",
     "numpy.float32": "x.astype(np.float32)",
-    "numpy.vectorize": "the NumPy functions inside it",
+    "numpy.vectorize": "funcgrad.numpy.vectorize, or the NumPy functions inside it",
     "math.pow": "np.power",
     "math.fabs": "np.abs",
     "math.gamma": "scipy.special.gamma",
@@ -55,6 +57,8 @@ SCIPY_GENERAL = (
 
 def public_name(fun: Any) -> str:
     """A function as `module.name`, with NumPy's and SciPy's public spelling."""
+    if isinstance(fun, np.vectorize):  # which has the name of the function inside it
+        fun = type(fun)
     name = getattr(fun, "__name__", type(fun).__name__)
     owner = getattr(fun, "__self__", None)
     module = str(getattr(fun, "__module__", None) or getattr(owner, "__name__", None) or type(owner).__module__)

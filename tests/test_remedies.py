@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import integrate, linalg, sparse, special, stats
 
+import funcgrad.numpy as fnp
 from funcgrad import custom_vjp, grad, jit, lax, nn, tree_util, vmap
 
 X = np.array([0.5, 1.0, 2.0])
@@ -107,6 +108,27 @@ def test_scipys_python_code(name: str, transform: Any) -> None:
     message = str(caught.value)
     assert text in message and remedy in message, message
     assert f"test_remedies.py:{fun.__code__.co_firstlineno} " in message, message
+
+
+def test_vectorize_under_its_own_name_and_another() -> None:
+    square = np.vectorize(lambda a: a * a)
+    for fun in (lambda x: np.sum(square(x)), lambda x: np.sum(np.vectorize(lambda a: a * a)(x))):
+        with pytest.raises(TypeError, match="write instead: funcgrad.numpy.vectorize"):
+            grad(fun)(X)
+    assert grad(lambda x: np.sum(fnp.vectorize(lambda a: a * a)(x)))(X).tolist() == [1.0, 2.0, 4.0]
+
+
+def test_an_attribute_that_would_change_the_array_itself() -> None:
+    def transposed(x: Any) -> Any:
+        x.T = np.zeros((2, 2))
+
+    def written(x: Any) -> Any:
+        x.T[...] = np.array([[1.0, 2.0], [3.0, 4.0]])
+        return x
+
+    with pytest.raises(TypeError, match=r"write instead: x.T\[...\] = value"):
+        jit(transposed)(np.ones((2, 2)))
+    assert jit(written)(np.ones((2, 2))).tolist() == [[1.0, 3.0], [2.0, 4.0]]
 
 
 def test_what_is_recommended_for_scipy_works() -> None:

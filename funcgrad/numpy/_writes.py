@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from funcgrad.aliasing import alias, fresh, is_array, operand_of
+from funcgrad.aliasing import alias, fresh, is_array, operand_of, refusal
 from funcgrad.conversions import write_error
 from funcgrad.core import Tracer
-from funcgrad.errors import ConcretizationTypeError, DTypeError, TracerWriteError
+from funcgrad.errors import ConcretizationTypeError, DTypeError
 from funcgrad.numpy._contract import matmul
 from funcgrad.numpy._dispatch import OF_EVERY_UFUNC, array_operand, foreign, implements, operand
 from funcgrad.numpy._elementwise import imag, real
@@ -295,27 +295,12 @@ def _set_flat(self: Any, value: Any) -> None:
     put(self, np.arange(math.prod(self.shape)), value)
 
 
-def _refuse(what: str, instead: str) -> Callable[..., NoReturn]:
-    def method(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TracerWriteError(
-            f"{what} changes the array itself, and not its elements, which a traced {self.aval} does not allow\n"
-            f"  at {user_place()}\n  write instead: {instead}"
-        )
-
-    return method
-
-
 _REFUSED = {
     "__delitem__": ("del x[index]", "np.delete, or np.concatenate of what stays"),
     "resize": ("x.resize()", "x = np.resize(x, shape), or np.pad"),
     "setfield": ("x.setfield()", "x.astype or x[index] = value"),
     "setflags": ("x.setflags()", "nothing, or x.copy() where others must not see what is written"),
     "byteswap": ("x.byteswap()", "x.astype"),
-}
-_ATTRIBUTES = {
-    "shape": ("x.shape = shape", "x = x.reshape(shape)"),
-    "dtype": ("x.dtype = dtype", "x = x.astype(dtype)"),
-    "T": ("x.T = value", "x.T[...] = value"),
 }
 
 
@@ -326,7 +311,8 @@ def install() -> None:
     cls.put = lambda self, indices, values, mode="raise": put(self, indices, values, mode)
     cls.__imatmul__ = in_place("@", _matmul)
     for name, (what, instead) in _REFUSED.items():
-        setattr(cls, name, _refuse(what, instead))
-    for name, write in {"real": _set_real, "imag": _set_imag, "flat": _set_flat}.items():
+        setattr(cls, name, refusal(what, instead))
+    transpose = refusal("x.T = value", "x.T[...] = value")
+    for name, write in {"real": _set_real, "imag": _set_imag, "flat": _set_flat, "T": transpose}.items():
         setattr(cls, name, property(getattr(cls, name).fget, write))
     OF_EVERY_UFUNC["at"] = _ufunc_at
