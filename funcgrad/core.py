@@ -25,6 +25,7 @@ from funcgrad.source import Source, describe, user_source
 from funcgrad.types import NUMBERS, SCALARS, ScalarArray, ShapedArray, as_numbers, aval_of, weak_type
 
 __all__ = [
+    "AbstractTracer",
     "Axes",
     "Primitive",
     "Question",
@@ -452,6 +453,27 @@ class Tracer:
     def differentiated(self) -> bool:
         """Whether this carries a derivative (if its dtype can), which a plain number made of it would lose."""
         return True
+
+
+class AbstractTracer(Tracer):
+    """A tracer that is made with its abstract value, and keeps no other."""
+
+    __slots__ = ("_aval",)
+
+    def __init__(self, owner: Trace, aval: ShapedArray, source: Source) -> None:
+        self.owner, self._aval, self.source = owner, aval, source
+
+    @property
+    def aval(self) -> ShapedArray:
+        return self._aval
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._aval.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._aval.dtype
 
 
 def escaped(tracer: Tracer, name: str) -> UnexpectedTracerError:

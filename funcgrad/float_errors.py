@@ -3,10 +3,10 @@
 NumPy warns at the innermost Python frame, which here is one of funcgrad's, and Python then shows such a warning once
 for all of the user's lines. While funcgrad is at work, what NumPy would warn of is therefore handed to `Log.write`,
 with NumPy's own words (the mode 'log' of `numpy.errstate`), and issued at the place of the operation that is being
-done: the user's line while his function runs; the line of the equation in the backward pass and in generated code.
+done: the user's line while their function runs; the line of the equation in the backward pass and in generated code.
 
-Only the mode 'warn' is replaced. What the user has set otherwise ('ignore', 'raise', a handler of his own) stays, and
-so does what he sets inside his function. Entering and leaving takes 0.2 µs, as NumPy's state for each setting that was
+Only the mode 'warn' is replaced. What the user has set otherwise ('ignore', 'raise', a handler of their own) stays, and
+so does what is set inside the function. Entering and leaving takes 0.2 µs, as NumPy's state for each setting that was
 met is kept.
 """
 

@@ -98,16 +98,16 @@ def _filtered(begin: str) -> str:
 def _handled(code: CodeType) -> tuple[tuple[int, int], ...]:
     """The instructions of a function, from and to, that stand in a `try` or a `with`."""
     numbers: list[int] = []  # four for each entry, of six bits in each byte, the highest first
-    going_on = 0
+    more = 0
     for byte in code.co_exceptiontable:
         value = byte & 63
-        if going_on:
+        if more:
             numbers[-1] = numbers[-1] << 6 | value
         else:
             numbers.append(value)
-        going_on = byte & 64
+        more = byte & 64
     entries = zip(numbers[::4], numbers[1::4], numbers[2::4], strict=True)
-    # Any other handler only puts things in order.
+    # Any other handler only cleans up.
     opcodes = code.co_code
     return tuple((a, a + n) for a, n, target in entries if dis.opname[opcodes[2 * target]] == "PUSH_EXC_INFO")
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from funcgrad.core import Primitive, Tracer, on_behalf
+from funcgrad.core import AbstractTracer, Primitive, Tracer, on_behalf
 from funcgrad.ir import Equation
 from funcgrad.ops.collective import AXIS_INDEX
 from funcgrad.record import RecordTracer
@@ -46,25 +44,14 @@ class Body(Watched):
         return is_a(x, RecordTracer) and x.owner is self
 
 
-class Outside(Tracer):
+class Outside(AbstractTracer):
     """A value that depends on values from outside alone, in the trace around a recording; computed if asked for."""
 
-    __slots__ = ("_aval", "equation", "index")
+    __slots__ = ("equation", "index")
 
     def __init__(self, record: Body, equation: Equation, index: int, aval: ShapedArray) -> None:
-        self.owner, self.source, self.equation, self.index, self._aval = record, equation.source, equation, index, aval
-
-    @property
-    def aval(self) -> ShapedArray:
-        return self._aval
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._aval.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self._aval.dtype
+        super().__init__(record, aval, equation.source)
+        self.equation, self.index = equation, index
 
     @property
     def stands_for(self) -> type:

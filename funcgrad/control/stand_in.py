@@ -77,6 +77,10 @@ def selected(takes: Any, new: Any, old: Any) -> Any:
     return np.where(np.reshape(takes, (*shape_of(takes), *ones)) if ones else takes, new, old)
 
 
+def _combines(primitive: Primitive) -> bool:
+    return primitive.collective is not None and primitive is not AXIS_INDEX
+
+
 class Axis(NamedTuple):
     """The axis of a batch: how many examples there are, and what collectives call it."""
 
@@ -85,8 +89,7 @@ class Axis(NamedTuple):
 
     def together(self, *programs: Program) -> bool:
         """Whether programs combine examples, of this batch or of one around it, so that all must take part."""
-        combine = lambda p: p.collective is not None and p is not AXIS_INDEX  # noqa: E731
-        return any(self._does(p, "combine", combine) for p in programs)
+        return any(self._does(p, "combine", _combines) for p in programs)
 
     def separately(self, *programs: Program) -> bool:
         """Whether programs have an effect, so that they must run for one example after the other."""

@@ -29,7 +29,7 @@ _LAYOUTS = {"x86_64": (7, 1 << 15 | 1 << 6), "aarch64": (0, 1 << 24)}
 
 
 class _Environment:
-    """A place for a floating-point environment: its memory, the address of that, and its control word.
+    """Memory for a floating-point environment, its address, and its words.
 
     `env.put(env.address)` makes it the current one. That is a call of C's function itself: no interrupt (Ctrl-C) comes
     before it, as one may where a function of Python's is entered.
@@ -46,7 +46,7 @@ class _Environment:
 _spare: list[_Environment] = []
 
 spare = _spare.append
-"""Keep a place for a floating-point environment, to be used again."""
+"""Keep the memory of an environment, to be used again."""
 
 
 @cache

@@ -41,18 +41,17 @@ class Watch:
 
 
 def _hint(program: Program) -> None:
+    places = {(e.source[0], line_of(e.source)): e.source for e in program.equations if e.source is not None}
     lines = Counter((e.source[0], line_of(e.source)) for e in program.equations if e.source is not None)
     if not lines:
         return
     (code, line), count = lines.most_common(1)[0]
-    source = next(e.source for e in program.equations if e.source is not None and e.source[0] is code)
     if line is None or count < _ROUNDS:
         return
-    place = describe(source).replace(f":{line_of(source)} ", f":{line} ")
     loop = _loop_around(code, line)
     warnings.warn_explicit(
         f"jit has been compiling for more than {config.slow_compile:g} s: {count:,} of the {len(program.equations):,} "
-        f"operations that it recorded come from {place}, "
+        f"operations that it recorded come from {describe(places[code, line])}, "
         + (f"in the loop of line {loop}. " if loop else "called in a loop. ")
         + "jit unrolls Python loops; of funcgrad.lax.scan or lax.fori_loop it compiles one round, not all.",
         SlowCompileWarning,

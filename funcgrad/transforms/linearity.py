@@ -13,13 +13,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from funcgrad.core import Trace, Tracer
+from funcgrad.core import AbstractTracer, Trace, Tracer
 from funcgrad.errors import NotLinearError
 from funcgrad.ir import Equation
 from funcgrad.record import RecordTracer
 from funcgrad.source import Source, describe, user_source
 from funcgrad.transforms.vjp import Recording, record_function
-from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, is_a
+from funcgrad.types import PYTHON_SCALARS, aval_of, is_a
 
 __all__ = ["record_linear"]
 
@@ -42,25 +42,10 @@ class _Nowhere(Trace):
         return _fault(self.what, f"{self.operation} is not linear in what it is given", self.source)
 
 
-class _Placeholder(Tracer):
+class _Placeholder(AbstractTracer):
     """A tangent whose value nobody may use."""
 
-    __slots__ = ("_aval",)
-
-    def __init__(self, owner: Trace, aval: ShapedArray, source: Source) -> None:
-        self.owner, self._aval, self.source = owner, aval, source
-
-    @property
-    def aval(self) -> ShapedArray:
-        return self._aval
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._aval.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self._aval.dtype
+    __slots__ = ()
 
     def concrete(self, how: str | None = None) -> NoReturn:
         raise self.owner.escaped(self, "")
