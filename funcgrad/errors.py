@@ -76,7 +76,7 @@ class TracerArrayConversionError(TypeError):
 
 
 class TracerWriteError(TypeError):
-    """A write into a tracer, or of a tracer into an array: traced functions are pure."""
+    """A write that is not possible while a function is traced: into what another function made, or of a shape."""
 
 
 class CapturedArrayWriteError(ValueError):
