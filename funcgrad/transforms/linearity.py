@@ -19,7 +19,7 @@ from funcgrad.ir import Equation
 from funcgrad.record import RecordTracer
 from funcgrad.source import Source, describe, user_source
 from funcgrad.transforms.vjp import Recording, record_function
-from funcgrad.types import PYTHON_SCALARS, aval_of, is_a
+from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, is_a
 
 __all__ = ["record_linear"]
 
@@ -46,6 +46,10 @@ class _Placeholder(AbstractTracer):
     """A tangent whose value nobody may use."""
 
     __slots__ = ()
+
+    def astype(self, dtype: Any) -> _Placeholder:
+        """Rules take Python's numbers for NumPy's; that is no use of the value."""
+        return _Placeholder(self.owner, ShapedArray(self.shape, dtype), self.source)
 
     def concrete(self, how: str | None = None) -> NoReturn:
         raise self.owner.escaped(self, "")
