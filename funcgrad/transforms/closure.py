@@ -63,14 +63,14 @@ class Discovery(Record):
     """Records a function to see which traced values it uses besides its inputs.
 
     Attributes:
-        found: these values, in the order of their use: those of the traces in `scope`.
+        found: these values, in the order of their use: those of the traces `around`.
     """
 
-    __slots__ = ("_inputs", "found", "scope")
+    __slots__ = ("_inputs", "around", "found")
 
-    def __init__(self, scope: Sequence[Trace]) -> None:
+    def __init__(self, around: Sequence[Trace]) -> None:
         super().__init__(current_trace(), abstract=True)
-        self.scope = scope
+        self.around = around
         self.found: list[Tracer] = []
         self._inputs: dict[int, RecordTracer] = {}
 
@@ -80,7 +80,7 @@ class Discovery(Record):
     def own(self, x: Any) -> Any:
         """The input of this record that stands for a value of the traces around it; any other value as it is."""
         x = settle(x)
-        if not isinstance(x, Tracer) or not _among(x, self.scope):
+        if not isinstance(x, Tracer) or not _among(x, self.around):
             return x
         if id(x) not in self._inputs:
             self.found.append(x)
@@ -88,12 +88,12 @@ class Discovery(Record):
         return self._inputs[id(x)]
 
     def run(self, fun: Callable[..., Any], args: Sequence[Any]) -> list[ShapedArray]:
-        """Record the function at these values, of which tracers of the scope and avals are abstract.
+        """Record the function at these values, of which tracers of the traces around and avals are abstract.
 
         Returns the avals of the leaves of its result.
         """
         known = [
-            self.input(a) if isinstance(a, ShapedArray) or (isinstance(a, Tracer) and _among(a, self.scope)) else a
+            self.input(a) if isinstance(a, ShapedArray) or (isinstance(a, Tracer) and _among(a, self.around)) else a
             for a in args
         ]
         try:
