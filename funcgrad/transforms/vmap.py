@@ -15,7 +15,7 @@ import funcgrad.tree as tree
 from funcgrad.aliasing import made_in, mutable, operand_of, settle, settle_all, strides_of
 from funcgrad.capture import to_read
 from funcgrad.core import Primitive, Trace, Tracer, current_trace, on_behalf, under
-from funcgrad.errors import ConcretizationTypeError, InconclusiveRuleError, reraise
+from funcgrad.errors import ConcretizationTypeError, InconclusiveRuleError, UnexpectedTracerError, reraise
 from funcgrad.ir import crosses
 from funcgrad.source import Source, user_source
 from funcgrad.strides import Strides, is_contiguous
@@ -104,6 +104,8 @@ class BatchTrace(Trace):
         more = {"axis_name": self.axis_name} if primitive.nested else {}
         try:
             return primitive.batch(values, mine, self.size, **more, **params)
+        except UnexpectedTracerError:  # which depends on no value
+            raise
         except Exception as error:
             # One example's error is not that of all: a function that catches it goes on for none of them.
             if isinstance(error, ConcretizationTypeError) or self._depends(primitive, values, mine, params):
