@@ -27,11 +27,12 @@ def hands_on(trace: Trace) -> bool:
     return isinstance(trace, BatchTrace) or (isinstance(trace, Record) and trace.abstract)
 
 
-def scope_of(operands: Sequence[Any]) -> tuple[list[Trace], Trace | None]:
+def scope_of(primitive: Primitive, operands: Sequence[Any]) -> tuple[list[Trace], Trace | None]:
     """The traces whose values a function called with these operands cannot keep, and which of them takes the call.
 
-    The call goes outwards to the first trace that owns an operand. One that hands the call on runs the function under
-    the traces around it at best, which may not know even their own values then.
+    The call goes outwards to the first trace that owns an operand, or records what is done with the values of others.
+    One that hands the call on runs the function under the traces around it at best, which may not know even their own
+    values then.
     """
     owners = [x.owner for x in operands if isinstance(x, Tracer)]
     scope: list[Trace] = []
@@ -39,7 +40,9 @@ def scope_of(operands: Sequence[Any]) -> tuple[list[Trace], Trace | None]:
     trace = current_trace()
     while trace is not None and (found is None or hands_on(found)):
         scope.append(trace)
-        if found is None and any(o is trace for o in owners):
+        if found is None and (
+            any(o is trace for o in owners) or (isinstance(trace, Record) and trace.records(primitive, operands))
+        ):
             found = trace
         trace = trace.parent
     return scope, found

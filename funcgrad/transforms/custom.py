@@ -111,7 +111,7 @@ class _Call:
         self.held: list[Any] = []
         self.result = _Result(custom.name)
         self.avals: tuple[ShapedArray, ...] | None = None
-        self.scope, self.interpreter = scope_of([*self.leaves, *self.traced])
+        self.scope, self.interpreter = scope_of(CUSTOM, [*self.leaves, *self.traced])
 
     @property
     def operands(self) -> list[Any]:
