@@ -352,3 +352,48 @@ def test_a_mask_of_a_batch_inside_jit() -> None:
     want = np.diag(np.where(x > 0, -np.sin(x), 6 * x))
     np.testing.assert_allclose(fg.hessian(fun)(x), want)
     np.testing.assert_allclose(fg.jit(fg.hessian(fun))(x), want)
+
+
+def _writer(z: Any) -> Any:
+    z *= 2
+    return np.sin(z)
+
+
+def _vjp_writer() -> Program:
+    f = fg.custom_vjp(_writer)
+    f.defvjp(lambda z: (f(z), z), lambda r, g: (2 * g * np.cos(2 * r),))
+    return f
+
+
+def _jvp_writer() -> Program:
+    f = fg.custom_jvp(_writer)
+    f.defjvp(lambda p, t: (f(*p), 2 * t[0] * np.cos(2 * p[0])))
+    return f
+
+
+@pytest.mark.parametrize(
+    "fun",
+    [
+        _vjp_writer(),
+        _jvp_writer(),
+        fg.jit(_writer),
+        fg.checkpoint(_writer),
+        lambda x: fg.lax.cond(True, _writer, _writer, x),
+        lambda x: fg.lax.fori_loop(0, 1, lambda i, c: _writer(c), x),
+        lambda x: fg.lax.while_loop(lambda c: np.all(c == x), _writer, x),
+        lambda x: fg.lax.scan(lambda c, _: (_writer(c), None), x, None, 1)[0],
+        lambda x: fg.lax.map(_writer, x[None])[0],
+        lambda x: fg.vmap(_writer)(x[None])[0],
+    ],
+)
+def test_a_function_that_is_simply_called_does_not_write_to_the_callers_arrays(fun: Program) -> None:
+    """As with traced arguments, or it raises: a program means the same with and without a derivative."""
+    for x in (np.array([1.0, 2.0]), np.arange(1.0, 5001.0)):
+        before = x.copy()
+        try:
+            np.testing.assert_allclose(fun(x), np.sin(2 * before))
+        except ValueError as error:
+            assert "read-only" in str(error) and "copy()" in str(error)
+        np.testing.assert_array_equal(x, before)
+        assert x.flags.writeable
+        np.testing.assert_allclose(fg.jit(fun)(x), np.sin(2 * before))

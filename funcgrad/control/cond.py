@@ -15,12 +15,11 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.aliasing import own_arguments
-from funcgrad.capture import own_leaves
 from funcgrad.control.programs import joint_programs
 from funcgrad.control.stand_in import Axis, known, of_examples, one_by_one, selected, stand_ins, taker
 from funcgrad.ir import Program, eval_program
 from funcgrad.ops.rules import declare
-from funcgrad.transforms.boundary import boundary, check_callable, plain_leaf
+from funcgrad.transforms.boundary import boundary, check_callable, own_result, plain_leaf
 from funcgrad.transforms.call import (
     CALL,
     batch_program,
@@ -241,8 +240,7 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
 def _call(branch: Callable[..., Any], operands: Sequence[Any], name: str) -> Any:
     """The result of the one branch that is run."""
     given, in_tree = _operands(operands, name)
-    leaves, treedef = tree.flatten(branch(*in_tree.unflatten(own_arguments(given))))
-    return treedef.unflatten(own_leaves(leaves))
+    return own_result([branch(*in_tree.unflatten(own_arguments(given)))])
 
 
 def _operands(operands: Sequence[Any], name: str) -> tuple[list[Any], Any]:

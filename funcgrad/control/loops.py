@@ -213,15 +213,18 @@ def _python_loop(
 
     Returns the value it has come to, and whether it is the last one.
     """
-    value, settled = leaves, False
-    if going:  # the body may write to its carry
-        value = [np.array(x) if type(x) is np.ndarray else x for x in own_arguments(leaves)]
+    value, settled = _own_carry(leaves) if going else leaves, False
     while going:
         value, settled = _next("while_loop", value, treedef, body_fun(treedef.unflatten(value)), settled)
         going = cond_fun(treedef.unflatten(value))
         if not all(_concrete(x) for x in (going, *value)):
             return value, False
     return value, True
+
+
+def _own_carry(leaves: list[Any]) -> list[Any]:
+    """The first carry of a loop in Python: the body may write to it."""
+    return [np.array(x) if type(x) is np.ndarray else x for x in own_arguments(leaves)]
 
 
 def _next(name: str, carry: list[Any], treedef: Any, result: Any, settled: bool) -> tuple[list[Any], bool]:
@@ -270,7 +273,7 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
         return out
     steps = range(int(low), int(high))
     if steps and _plain(leaves):
-        value, settled = leaves, False
+        value, settled = _own_carry(leaves), False
         for i in steps:
             value, settled = _next("fori_loop", value, treedef, body_fun(i, treedef.unflatten(value)), settled)
         return treedef.unflatten(own_leaves(value))

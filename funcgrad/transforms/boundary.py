@@ -11,7 +11,7 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.aliasing import alias, is_array, settle
-from funcgrad.capture import is_write_error, to_read
+from funcgrad.capture import is_write_error, own_leaves, to_read
 from funcgrad.conversions import captured_write_error
 from funcgrad.core import Tracer, current_trace, put_trace
 from funcgrad.errors import CapturedArrayWriteError, TracerArrayConversionError, fold_traceback, locate
@@ -27,6 +27,7 @@ __all__ = [
     "differentiable_leaf",
     "leaving",
     "of_chosen",
+    "own_result",
     "own_value",
     "parameter_name",
     "plain_leaf",
@@ -204,6 +205,14 @@ def split_aux(result: Any) -> tuple[Any, Any]:
         kind = str(result.aval) if isinstance(result, Tracer) else f"a {type(result).__name__}{size}"
         raise TypeError(f"has_aux=True: the function must return a pair (output, aux), got {kind}")
     return result[0], result[1]
+
+
+def own_result(results: list[Any]) -> Any:
+    """What a user's function returned, alone in a list, with arrays that share no memory with what it was given."""
+    if type(results[0]) is np.ndarray:
+        return own_leaves(results)[0]
+    leaves, treedef = tree.flatten(results.pop())
+    return treedef.unflatten(own_leaves(leaves))
 
 
 def own_value(x: Any) -> Any:

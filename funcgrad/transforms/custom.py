@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from functools import update_wrapper
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from funcgrad.core import Tracer
 from funcgrad.errors import ConcretizationTypeError, UnexpectedTracerError
 from funcgrad.ops.shape import CONVERT
 from funcgrad.record import Record
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
+from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_result
 from funcgrad.transforms.closure import Discovery, Substitution, hands_on, held_by, scope_of
 from funcgrad.transforms.custom_call import CUSTOM, Rules, closed_over
 from funcgrad.transforms.symbolic import CustomVJPPrimal, SymbolicZero, tangent_aval
@@ -119,6 +120,8 @@ class _Call:
 
     def merge(self, leaves: Sequence[Any], traced: Sequence[Any]) -> list[Any]:
         """All arguments, with these leaves in their places."""
+        if not traced and len(leaves) == len(self.given) and all(map(is_, self.leaves, self.given)):
+            return list(leaves)
         given, rest = list(self.given), list(self.rest)
         for i, x in zip(self.places, traced, strict=True):
             rest[i] = x
@@ -180,10 +183,8 @@ class _Call:
     def look_into(self) -> None:
         """Record the function, to see what it and its rules close over; raises if that is differentiated by here."""
         discovery = Discovery(self.scope)
-        values = [*self.leaves, *self.traced]
-        n = len(self.leaves)
-        at = self.interpreter
-        if isinstance(at, Record) and at.abstract:
+        values, n = [*self.leaves, *self.traced], len(self.leaves)
+        if isinstance(self.interpreter, Record) and self.interpreter.abstract:
             values = [aval_of(x) for x in values]
 
         def flat(*xs: Any) -> Any:
@@ -195,9 +196,8 @@ class _Call:
         self.closed = list(discovery.found)
         known = {id(t) for t in self.closed}
         # The function does not depend on what only the rules close over.
-        self.held = [
-            t for t in held_by(self.custom.rule_functions(), self.scope) if id(t) not in known and hands_on(t.owner)
-        ]
+        held = held_by(self.custom.rule_functions(), self.scope)
+        self.held = [t for t in held if id(t) not in known and hands_on(t.owner)]
         taken = [t for t in self.closed if not hands_on(t.owner) and t.owner is self.interpreter]
         if taken:
             raise closed_over(self.custom.name, taken)
@@ -269,7 +269,7 @@ class _Custom:
         for x in call.leaves:
             differentiable_leaf(x, "an argument", self.name)
         if not any(isinstance(x, Tracer) for x in call.leaves):
-            return self.fun(*given)  # nothing to differentiate by: what is traced can only be closed over
+            return own_result([self.fun(*call.merge(own_arguments(call.leaves), call.traced))])  # no derivative
         return call.bind()
 
 
