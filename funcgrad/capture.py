@@ -264,7 +264,7 @@ def _free() -> None:
     """Unlock what nobody needs: a base before its views."""
     for lock in (lock for lock in tuple(_waiting) if lock.holders):
         _waiting.remove(lock)  # somebody needs it again
-    while ready := [k for k in _waiting if not (is_a(k.array.base, np.ndarray) and id(k.array.base) in _locks)]:
+    while ready := [k for k in _waiting if k.array.base is None or id(k.array.base) not in _locks]:
         for lock in ready:
             if lock.writeable:
                 try:

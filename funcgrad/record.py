@@ -162,9 +162,10 @@ class Record(Trace):
         source = self.source or user_source()
         if self.abstract:
             return RecordTracer(self, None, argument_aval(value), source)
-        if is_a(value, np.ndarray):
+        kind = type(value)
+        if kind is np.ndarray or issubclass(kind, np.ndarray):
             value = self.captures.lock(value)
-        elif is_a(value, Mutable):
+        elif issubclass(kind, Mutable):
             value = operand_of(value)
         return RecordTracer(self, value, None, source)
 
@@ -248,7 +249,7 @@ class Record(Trace):
         """The operands with arrays that do not change, of numbers."""
         hold = self.hold
         try:
-            return [hold(a) if is_a(a, np.ndarray) else a for a in args]
+            return [hold(a) if type(a) is np.ndarray or is_a(a, np.ndarray) else a for a in args]
         except TypeError:
             for i, a in enumerate(args):
                 if is_a(a, np.ndarray):

@@ -41,7 +41,7 @@ __all__ = ["is_view_of", "owned", "root_of", "store", "view_of", "viewed"]
 
 def viewed(base: Any, out: Any, view: View) -> Any:
     """`out`, which was read from `base` just now, as a view of it."""
-    if out is base or not is_a(base, Tracer) or not (is_a(out, Tracer) or is_a(base, Mutable)):
+    if out is base or not isinstance(base, Tracer) or not (isinstance(out, Tracer) or is_a(base, Mutable)):
         return out
     above = state_of(base)
     if above is None:

@@ -23,7 +23,7 @@ def _flushing() -> None:
 
 
 def keeps_subnormals() -> bool:
-    return bool(np.all(np.full(3, TINY) * np.float32(0.5)))
+    return bool(np.all(np.full(5000, TINY) * np.float32(0.5)))
 
 
 PROGRAMS: dict[str, Callable[[Any], Any]] = {
@@ -37,7 +37,7 @@ PROGRAMS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("size", [3, LARGE])
+@pytest.mark.parametrize("size", [5000, LARGE])
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_programs_flush(name: str, size: int) -> None:
     if name == "scan" and size == LARGE:
@@ -65,7 +65,7 @@ def test_threads_flush_too() -> None:
 
 def test_double_precision_is_left_alone() -> None:
     assert np.all(jit(lambda x: x * 0.5)(np.full(3, 1e-310)))
-    both = jit(lambda x, y: (x * 0.5, y * 0.5))(np.full(3, TINY), np.full(3, 1e-310))
+    both = jit(lambda x, y: (x * 0.5, y * 0.5))(np.full(5000, TINY), np.full(3, 1e-310))
     assert np.all(both[0]) and np.all(both[1])
 
 
@@ -76,7 +76,7 @@ def test_callbacks_see_subnormals() -> None:
         debug.callback(lambda x: seen.append(keeps_subnormals()), x)
         return x * 0.5
 
-    assert not np.any(jit(f)(np.full(3, TINY)))
+    assert not np.any(jit(f)(np.full(5000, TINY)))
     assert seen == [True]
 
 

@@ -12,6 +12,7 @@ of FPCR on aarch64. The layout of `fenv_t` is glibc's; with other C libraries no
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import platform
 from collections.abc import Callable
@@ -132,8 +133,8 @@ def unflushed(fun: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def flushed(run: Callable[..., Any], program: Program) -> Callable[..., Any]:
-    """`run`, with subnormal numbers flushed if it is the code of a float32 program."""
-    if not (available() and _is_single(program)):
+    """`run`, with subnormal numbers flushed if it is the code of a float32 program of some size."""
+    if _elements(program) < _FEW or not (available() and _is_single(program)):
         return run
 
     def run_flushed(*args: Any) -> Any:
@@ -146,6 +147,23 @@ def flushed(run: Callable[..., Any], program: Program) -> Callable[..., Any]:
                 spare(before)
 
     return run_flushed
+
+
+_FEW = 4096
+"""Programs that compute fewer elements are left alone: setting the state, and restoring it, takes a microsecond."""
+
+
+def _elements(program: Program) -> float:
+    """How many elements a program reads or computes; without bound for loops whose length is not known."""
+    total: float = max((v.aval.size for v in program.inputs), default=0)
+    for eqn in program.equations:
+        total += max((x.aval.size for x in (*eqn.inputs, *eqn.outputs)), default=0)
+        for name in eqn.primitive.programs or ():
+            held = eqn.params[name]
+            inner = max(_elements(p) for p in (held if isinstance(held, tuple) else (held,)))
+            layout = eqn.params.get("layout")
+            total += inner * getattr(layout, "length", 1) if eqn.primitive.name != "while" else math.inf
+    return total
 
 
 def _is_single(program: Program) -> bool:

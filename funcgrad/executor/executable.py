@@ -59,12 +59,14 @@ class Executable:
         "warns",
     )
 
-    def __init__(self, program: Program, source: str, equations: list[Any], bindings: Bindings, size: int) -> None:
+    def __init__(
+        self, program: Program, source: str, equations: list[Any], bindings: Bindings, size: int, warns: bool = False
+    ) -> None:
         kernels = {n: v for n, v in bindings.values.items() if isinstance(v, Kernel)}
         self.program, self.source = program, source
         self.scratch_bytes = size + sum(k.scratch_bytes for k in kernels.values())
         self._equations = equations
-        self.warns = any(eqn.primitive is not UNROLLED for eqn in program.equations)
+        self.warns = warns or any(eqn.primitive is not UNROLLED for eqn in program.equations)
         self.kernels = {n: k.source for n, k in kernels.items()}
         self.filename = f"<funcgrad jit {next(_numbers)}>"
         self._pool: deque[Any] = deque()

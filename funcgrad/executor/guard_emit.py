@@ -78,7 +78,7 @@ def _by_numpy(nodes: Nodes, runs: list[int], missed: Any) -> Executable:
             lines.append((f"{before}return {after}", None))
     source = "\n".join(text for text, _ in lines) + "\n"
     root = Program((), (), tree.inputs, (), ())
-    return Executable(root, source, [eqn for _, eqn in lines], emitter.bindings, emitter.arena.bytes)
+    return Executable(root, source, [eqn for _, eqn in lines], emitter.bindings, emitter.arena.bytes, warns=True)
 
 
 class _Writer:

@@ -45,7 +45,7 @@ def write_tree(nodes: Nodes, runs: list[int], missed: Any, plain: Callable[..., 
     failed = ["    except (ArithmeticError, ValueError):", f"        return {fallback}({arguments})"]
     source = "\n".join([f"def run({arguments}):", "    try:", *code.lines, *failed]) + "\n"
     root = Program((), (), nodes.tree.inputs, (), ())
-    return Executable(root, source, [None] * source.count("\n"), code.bindings, 0)
+    return Executable(root, source, [None] * source.count("\n"), code.bindings, 0, warns=True)
 
 
 def _can_ask(nodes: Nodes, test: Test) -> bool:

@@ -91,19 +91,19 @@ class Guarded:
 
     def __call__(self, *leaves: Any) -> Any:
         """The function's result, whole."""
+        compiled = None if self.effects else self._compiled
+        if compiled is not None:
+            out = compiled(*leaves)
+            if out is not _MISSED:
+                return out
         state, counted = current(), current_effects()
         try:
             enter()
-            compiled = self._compiled
-            if compiled is None or self.effects:
-                effects = Effects()
-                put_effects(effects)
-                return self._carefully(leaves, effects)
-            try:
-                out = compiled.run(*leaves)
-            except Exception as error:
-                compiled.explain(error)
-            return out if out is not _MISSED else self._elsewhere(leaves, Effects())
+            effects = Effects()
+            if compiled is not None:
+                return self._elsewhere(leaves, effects)
+            put_effects(effects)
+            return self._carefully(leaves, effects)
         finally:
             try:  # an interrupt may come between the two
                 put(state)

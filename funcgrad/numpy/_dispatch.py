@@ -106,7 +106,8 @@ def _taking_out(func: Any, fun: F) -> F:
 
 def foreign(x: Any) -> bool:
     """Whether the other operand wants to handle the operation itself (as `ndarray` asks it)."""
-    return hasattr(type(x), "__array_ufunc__") and not is_a(x, (Tracer, np.ndarray, np.generic))
+    kind = type(x)
+    return hasattr(kind, "__array_ufunc__") and not issubclass(kind, (Tracer, np.ndarray, np.generic))
 
 
 def operand(x: Any) -> Any:

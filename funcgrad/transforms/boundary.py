@@ -217,6 +217,8 @@ def own_result(results: list[Any]) -> Any:
 
 def own_value(x: Any) -> Any:
     """A copy of an array, so that nothing else shares it."""
-    if is_a(x, np.ndarray):
+    if type(x) is np.ndarray:
         return x.copy()
-    return alias(x) if is_a(x, Tracer) and is_array(x) else settle(x)
+    if not isinstance(x, Tracer):
+        return x.copy() if is_a(x, np.ndarray) else x
+    return alias(x) if is_array(x) else settle(x)

@@ -119,7 +119,7 @@ def _name(fun: Callable[..., Any]) -> str:
 
 
 def _single(argnums: Argnums) -> bool:
-    return is_a(argnums, (int, np.integer))
+    return type(argnums) is int or is_a(argnums, (int, np.integer))
 
 
 def one_or_all(per_argument: Sequence[Any], argnums: Argnums) -> Any:

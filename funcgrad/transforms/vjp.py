@@ -176,11 +176,13 @@ def _separate(grads: list[Any], recording: Recording, cts: Sequence[Any]) -> lis
     for g, t in zip(grads, recording.inputs, strict=True):
         if g is not None:
             g = full_cotangent(g, t.value)
-            if is_a(g, np.generic) and is_a(t.value, np.ndarray):
-                g = np.asarray(g)
-            if is_a(g, np.ndarray) and (g.base is not None or id(g) in seen or not g.flags.writeable):
-                g = g.copy()
-            elif isinstance(g, Tracer):
+            kind = type(g)
+            if issubclass(kind, np.generic) and type(t.value) is np.ndarray:
+                g, kind = np.asarray(g), np.ndarray
+            if kind is np.ndarray:
+                if g.base is not None or id(g) in seen or not g.flags.writeable:
+                    g = g.copy()
+            elif issubclass(kind, Tracer):
                 g = own_value(g)
             seen.add(id(g))
         out.append(g)
