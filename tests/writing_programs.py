@@ -317,7 +317,7 @@ def _out(w: Writer) -> list[str]:
                 f"np.copyto({a}, {by}, where={a} > 0)",
                 f"np.cumsum({a}, axis=0, out={a})",
                 f"np.clip({a}, -1, 1, out={a})",
-                f"np.matmul({b}, {b}, out={a})",
+                f"np.matmul({a}, {a}, out={a})",
                 f"np.add({a}, 1.0, out={a}, where={a} < 0)",
                 f"np.mean({b}, axis=-1, out={a})",
                 f"np.maximum({a}, {by}, out={a})",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.aliasing import alias, as_array, is_array, lies_in_order
+from funcgrad.aliasing import alias, as_array, is_array, lies_in_order, scalar
 from funcgrad.core import Tracer
 from funcgrad.numpy._dispatch import array_operand, implements, operand
 from funcgrad.numpy._views import Broadcast, Raveled, Reshaped, Transposed, Window
@@ -341,7 +341,7 @@ def flip(m: Any, axis: Any = None) -> Any:
     x = array_operand(m)
     for i in range(x.ndim) if axis is None else _axes(axis, x.ndim):
         x = slice_axis(x, i, max(x.shape[i] - 1, 0), x.shape[i], -1) if x.shape[i] > 1 else x
-    return x
+    return x if x.ndim else scalar(x)  # `m[()]`
 
 
 @implements(np.flipud, view=True)
