@@ -21,7 +21,8 @@ class Config:
         dtype_promotion: "standard" (NumPy's), or "strict": operands of different dtypes raise where they meet, so that
             float32 does not become float64 unnoticed. Python's numbers stay weak, and booleans meet anything.
         flush_denormals: let compiled float32 programs take subnormal numbers (below 1.2e-38) for zeros while they run,
-            as XLA does: arithmetic on them is many times slower. (On Linux with glibc, x86-64 and aarch64.)
+            as XLA does: arithmetic on them is many times slower. (On Linux with glibc, x86-64 and aarch64; programs
+            that compute fewer than 4096 elements are left alone.)
         full_tracebacks: keep funcgrad's own frames in the tracebacks of errors.
         guard_leaves: how many ways through a function that branches on values `jit` keeps; beyond that it runs eagerly.
         guard_length: how many operations one of these ways may have.

@@ -3,7 +3,7 @@
 Arithmetic on subnormal numbers takes a processor many times as long as on others, and a float32 program gets to them
 easily: a gradient that vanishes over the steps of a recurrent network underflows. So the processor is told to take them
 for zeros (`config.flush_denormals`) while such a program runs, in each of its threads; callbacks, and what follows the
-program, see the state that was before it. BLAS's own threads are not reached.
+program, see the state that was before it. BLAS's own threads are not reached, and small programs are left alone.
 
 The state is a part of C's floating-point environment: bits 15 (results) and 6 (operands) of MXCSR on x86-64, bit 24
 of FPCR on aarch64. The layout of `fenv_t` is glibc's; with other C libraries nothing is done.
