@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,11 @@ from hypothesis import settings
 from tunings import kept
 
 import funcgrad
+from funcgrad import extend
 from funcgrad.executor.tiles import tuning
+from funcgrad.numpy import _dispatch
+from funcgrad.ops import rules
+from funcgrad.ops.math import UFUNCS
 from funcgrad.passes.components import Packing, packing
 from funcgrad.passes.unroll import Unrolling, unrolling
 
@@ -37,6 +42,23 @@ def _same_settings() -> Iterator[None]:
 def rng() -> np.random.Generator:
     """A generator of random numbers, seeded."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def extensions() -> Iterator[None]:
+    """What a test declares by `funcgrad.extend` is gone afterwards."""
+    tables: list[dict[Any, Any]] = [
+        rules.PRIMITIVES,
+        UFUNCS,
+        _dispatch.FUNCTIONS,
+        _dispatch.UFUNC_METHODS,
+        extend._OWNERS,
+    ]
+    before = [dict(table) for table in tables]
+    yield
+    for table, entries in zip(tables, before, strict=True):
+        table.clear()
+        table.update(entries)
 
 
 @pytest.fixture

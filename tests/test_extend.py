@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,7 @@ from scipy import special
 import funcgrad as fg
 from funcgrad import extend, lax
 from funcgrad.executor.tiles import tuning
-from funcgrad.numpy import _dispatch
 from funcgrad.ops import rules
-from funcgrad.ops.math import UFUNCS
 from funcgrad.ops.sharding import Ruling
 from funcgrad.passes.shard_rules import ruling
 from funcgrad.test_util import check_grads, check_operation
@@ -23,21 +21,7 @@ from funcgrad.test_util import check_grads, check_operation
 SMALL, LARGE = np.array([0.3, -1.2]), np.linspace(-3.0, 3.0, 40_000).reshape(200, 200)
 
 
-@pytest.fixture(autouse=True)
-def outside() -> Iterator[None]:
-    """What a test declares is gone afterwards."""
-    tables: list[dict[Any, Any]] = [
-        rules.PRIMITIVES,
-        UFUNCS,
-        _dispatch.FUNCTIONS,
-        _dispatch.UFUNC_METHODS,
-        extend._OWNERS,
-    ]
-    before = [dict(table) for table in tables]
-    yield
-    for table, entries in zip(tables, before, strict=True):
-        table.clear()
-        table.update(entries)
+pytestmark = pytest.mark.usefixtures("extensions")
 
 
 def softsign(**more: Any) -> extend.Operation:

@@ -87,6 +87,7 @@ def all_modules() -> list[ModuleType]:
     return [funcgrad, *(importlib.import_module(m.name) for m in found)]
 
 
+@pytest.mark.usefixtures("extensions")
 @pytest.mark.parametrize("module", all_modules(), ids=lambda m: m.__name__)
 def test_examples_in_docstrings(module: ModuleType) -> None:
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
