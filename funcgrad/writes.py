@@ -85,14 +85,16 @@ def owned(out: Any, args: Sequence[Any]) -> Any:
         if a is out:
             return alias(out) if is_array(out) else out
     state = getattr(out, "state", None)
-    if state is None or state.fixed:
+    if not shape_of(out):  # a function gives a number, where its operations may give an array of shape ()
+        if state is not None and not issubclass(kind, Mutable):
+            del out.state
+        known = getattr(out, "value", out) is not None  # of what is recorded from shapes alone, results are numbers
+        return scalar(out) if known and is_array(out) else out
+    if state is None:
         return out
     if issubclass(kind, Mutable):
-        return scalar(out) if not shape_of(out) else alias(out) if state.base is not None else out
-    if shape_of(out):
-        state.base = state.view = None
-    else:
-        del out.state  # a number
+        return alias(out) if state.base is not None else out
+    state.base = state.view = None
     return out
 
 

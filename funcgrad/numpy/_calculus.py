@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.aliasing import unordered
 from funcgrad.numpy._dispatch import array_operand, implements
 from funcgrad.numpy._index import take
 from funcgrad.numpy._shape import axis_index, slice_axis
@@ -62,7 +63,7 @@ def _edge(a: Any, b: Any, x: Any, y: Any, z: Any) -> Any:
     return -(2.0 * a + b) / (a * (a + b)) * x + (a + b) / (a * b) * y - a / (b * (a + b)) * z
 
 
-@implements(np.gradient)
+@implements(np.gradient, view=True)
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     """The gradient of samples by finite differences: an array for one axis, else a tuple of them."""
     f = array_operand(f)
@@ -79,6 +80,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
         h = array_operand(h)
         h = h.astype(np.float64) if h.ndim == 1 and h.dtype.kind in "iu" else h
         out.append(_slope(f, np.diff(h) if h.ndim == 1 else h, i, edge_order).astype(f.dtype))
+    out = list(map(unordered, out))
     return out[0] if len(out) == 1 else tuple(out)
 
 

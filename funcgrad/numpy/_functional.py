@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad.aliasing import as_array
 from funcgrad.control.cond import switch
 from funcgrad.numpy._dispatch import array_operand, implements
 from funcgrad.numpy._shape import axis_index
 from funcgrad.transforms.vmap import vmap
 from funcgrad.types import broadcast_shapes, shape_of
+from funcgrad.writes import owned
 
 __all__ = ["apply_along_axis", "apply_over_axes", "piecewise", "vectorize"]
 
@@ -132,7 +134,7 @@ def _over_one(fun: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *xs: tree.map(lambda x: np.asarray(x)[None] if np.isscalar(x) else x[None], fun(*xs))
 
 
-@implements(np.apply_along_axis)
+@implements(np.apply_along_axis, view=True)
 def apply_along_axis(func1d: Callable[..., Any], axis: Any, arr: Any, *args: Any, **kwargs: Any) -> Any:
     """A function of one-dimensional arrays, applied to each along an axis; its result takes the axis's place.
 
@@ -149,7 +151,7 @@ def apply_along_axis(func1d: Callable[..., Any], axis: Any, arr: Any, *args: Any
         fun = vmap(fun)
     out = fun(rows)
     extra = out.ndim - (x.ndim - 1)
-    return np.moveaxis(out, tuple(range(x.ndim - 1, out.ndim)), tuple(range(i, i + extra)))
+    return as_array(owned(np.moveaxis(out, tuple(range(x.ndim - 1, out.ndim)), tuple(range(i, i + extra))), ()))
 
 
 @implements(np.apply_over_axes)

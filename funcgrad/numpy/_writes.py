@@ -264,7 +264,7 @@ def _public(plain: Any, traced: Callable[..., None]) -> Callable[..., Any]:
     def public(a: Any, *args: Any, inplace: bool = True, **kwargs: Any) -> Any:
         is_traced = any(isinstance(x, Tracer) for x in (a, *args, *kwargs.values()))
         if not inplace:
-            a = alias(a) if isinstance(a, Tracer) else fresh(np.array(a)) if is_traced else np.array(a)
+            a = alias(a, "K") if isinstance(a, Tracer) else fresh(np.array(a)) if is_traced else np.array(a)
         (traced if is_traced else plain)(a, *args, **kwargs)
         return None if inplace else a
 
