@@ -88,8 +88,9 @@ def owned(out: Any, args: Sequence[Any]) -> Any:
     if not shape_of(out):  # a function gives a number, where its operations may give an array of shape ()
         if state is not None and not issubclass(kind, Mutable):
             del out.state
-        known = getattr(out, "value", out) is not None  # of what is recorded from shapes alone, results are numbers
-        return scalar(out) if known and is_array(out) else out
+        elif state is None and getattr(out, "value", out) is None:  # recorded from shapes alone: it is a number
+            return out
+        return scalar(out) if is_array(out) else out
     if state is None:
         return out
     if issubclass(kind, Mutable):

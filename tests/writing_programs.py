@@ -97,7 +97,8 @@ class Writer:
 
     def index(self, name: str) -> str:
         """An index of any form."""
-        dims, r = self.shape(name), self.rng
+        dims: Any = self.shape(name)
+        r = self.rng
         kind = r.random()
         if not dims or 0 in dims or kind < 0.6:
             return self.basic(name)
