@@ -27,7 +27,7 @@ def _contract(a: Any, b: Any, axes_a: Sequence[int], axes_b: Sequence[int], batc
     return DOT_GENERAL.bind(a, b, contract=(tuple(axes_a), tuple(axes_b)), batch=(tuple(batch[0]), tuple(batch[1])))
 
 
-def _fitting(a: tuple[int, ...], b: tuple[int, ...]) -> str:
+def _fitting(a: Sequence[int], b: Sequence[int]) -> str:
     """The product of two matrices, or of one and a vector, that would fit; empty if none would."""
     if len(a) > 1 and a[-2] == b[max(len(b) - 2, 0)]:
         return "; a.mT @ b would fit"

@@ -118,7 +118,7 @@ def poly(seq_of_zeros: Any) -> Any:
         z = np.linalg.eigvals(z)
     elif z.ndim != 1:
         raise ValueError("input must be 1d or non-empty square 2d array.")
-    z = z.astype(np.result_type(z.dtype, np.float64)) if z.dtype not in (np.float32, np.complex64) else z
+    z = z if z.dtype in map(np.dtype, "fF") else z.astype(np.result_type(z.dtype, np.float64))
     out: Any = np.ones(1, z.dtype)
     for i in range(z.shape[0]):
         out = np.concatenate([out, np.zeros(1, z.dtype)]) - np.concatenate([np.zeros(1, z.dtype), out * z[i]])

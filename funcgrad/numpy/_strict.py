@@ -102,8 +102,10 @@ def _dtypes(operands: Sequence[Any]) -> set[np.dtype[Any]]:
 
 def _widened(operands: Sequence[Any], result: Any) -> bool:
     """Whether a result is of a wider dtype than a floating or complex operand."""
-    real = np.zeros(0, dtype_of(result)).real.dtype
-    return any(d.kind in "fc" and np.zeros(0, d).real.dtype < real for d in _dtypes(operands)) and real.kind == "f"
+    wide = dtype_of(result)
+    return wide.kind in "fc" and any(
+        d.kind in "fc" and np.finfo(d).dtype < np.finfo(wide).dtype for d in _dtypes(operands)
+    )
 
 
 def _meet(operation: str, operands: Sequence[Any], caller: FrameType) -> None:

@@ -94,7 +94,7 @@ def _irfft_aval(x: ShapedArray, axis: int, n: int) -> ShapedArray:
         raise ShapeError(f"Invalid number of FFT data points ({n})")
     if x.shape[axis] != n // 2 + 1:
         raise ShapeError(f"irfft to {n} elements takes {n // 2 + 1} along axis {axis}, got {x.shape}")
-    return _along(x, axis, n, np.zeros(0, _complex(x.dtype)).real.dtype)
+    return _along(x, axis, n, np.finfo(_complex(x.dtype)).dtype)
 
 
 def _irfft_transpose(ct: Any, ins: Sequence[Any], wanted: Sequence[bool], axis: int, n: int) -> list[Any]:
