@@ -180,3 +180,17 @@ def test_what_is_there_before_a_guard_is_not_computed_again(unrolled_when: Unrol
     for x, v in cases:
         tree_of_ways(x, v)
     assert tree_of_ways.source.count("sin(") == 1 and tree_of_ways.source.count("cos(") == 1
+
+
+def test_large_values_live_across_guards() -> None:
+    """What a node reads and a later one reads again is not dropped between the two."""
+
+    def collatz(k: Any) -> Any:
+        k = k.copy()
+        k[k % 2 == 0] //= 2
+        k[k % 2 == 1] = 3 * k[k % 2 == 1] + 1
+        return k
+
+    run, k = fg.jit(collatz), np.arange(10_000)
+    for _ in range(4):
+        np.testing.assert_array_equal(run(k), collatz(k))

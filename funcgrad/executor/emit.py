@@ -198,9 +198,9 @@ class Emitter:
         return found
 
     def _forget(self, plan: Plan, step: Step, at: int) -> None:
-        """Drop large arrays that the code allocated by itself as soon as they are dead."""
+        """Drop large arrays that the block allocated by itself as soon as they are dead; others may need its inputs."""
         for x in {id(x): x for x in step.equation.inputs if not x.is_literal}.values():
-            owned = x in self.owned and plan.dies.get(x) == at
+            owned = x in self.owned and plan.dies.get(x) == at and x not in plan.program.inputs
             if owned and x.aval.size * x.aval.dtype.itemsize > 1 << 16 and self.env[x] == self.local(x):
                 self.write(f"del {self.env[x]}")
 
