@@ -4,6 +4,7 @@
 #   make demo [DATA=dir] [ARGS="--epochs 5"]     train the example network
 #   make test [ARGS="-k tree"]                   all tests, in parallel
 #   make tiny                                    the tests of the core only: a second or two
+#   make campaign                                the random tests at length: hours
 #   make lint                                    style and types
 #   make bench [ARGS="mlp"]                      speed, next to other libraries
 #   make clean                                   remove everything that was made
@@ -22,7 +23,7 @@ KEEP := XDG_CACHE_HOME="$(CURDIR)/.cache" MPLCONFIGDIR="$(CURDIR)/.cache/matplot
 # cores too; among the tests, those are the other workers.
 ONE_THREAD := OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1}
 
-.PHONY: help demo test tiny lint bench clean
+.PHONY: help demo test campaign tiny lint bench clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -34,6 +35,16 @@ demo: $(VENV)/.examples
 
 test: $(VENV)/.test
 	$(KEEP) $(ONE_THREAD) $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
+
+# Each random test has a small share in `make test`; here are the large ones.
+CAMPAIGN := FUNCGRAD_RANDOM_PROGRAMS=5000 FUNCGRAD_WRITING_PROGRAMS=5000 FUNCGRAD_RANDOM_BRANCHES=200 \
+	FUNCGRAD_HOSTILE_CALLS=20000 FUNCGRAD_INTERRUPTS=1000 FUNCGRAD_REWRITING=6 FUNCGRAD_DTYPES=1 \
+	FUNCGRAD_SPECIAL_POINTS=8 FUNCGRAD_LIMITS=20
+CAMPAIGN_TESTS := guards_random writes_random branches_random hostile interrupts rewriting dtypes special limits
+
+campaign: $(VENV)/.test
+	$(KEEP) $(ONE_THREAD) $(CAMPAIGN) $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal \
+	  $(CAMPAIGN_TESTS:%=tests/test_%.py) $(ARGS)
 
 tiny: $(VENV)/.test
 	$(KEEP) $(BIN)/python -m pytest tests/test_tiny.py $(ARGS)
