@@ -71,9 +71,10 @@ def _abandon(error: BaseException) -> None:
     while tb is not None:
         if is_internal(tb.tb_frame.f_code.co_filename):
             for value in tb.tb_frame.f_locals.values():
-                if is_a(value, Record):
+                record = value if is_a(value, Record) else getattr(value, "record", None)  # of a `Recording`
+                if is_a(record, Record):
                     try:
-                        value.close()
+                        record.close()
                     except (CapturedArrayWriteError, AttributeError):
                         continue  # there is no result that could be wrong; it was not even begun
         tb = tb.tb_next
