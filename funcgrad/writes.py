@@ -33,10 +33,11 @@ from funcgrad.aliasing import (
 )
 from funcgrad.core import Tracer, current_trace
 from funcgrad.errors import TracerWriteError
+from funcgrad.ops.shape import RESHAPE
 from funcgrad.source import describe, user_place, user_source
 from funcgrad.types import is_a, shape_of
 
-__all__ = ["is_view_of", "owned", "root_of", "store", "view_of", "viewed"]
+__all__ = ["detached", "is_view_of", "owned", "root_of", "store", "view_of", "viewed"]
 
 
 def viewed(base: Any, out: Any, view: View) -> Any:
@@ -183,10 +184,21 @@ def _outside(what: str, x: Tracer) -> str:
     )
 
 
+def detached(x: Any) -> Any:
+    """The contents that `x` has now, as a value which no later write to `x` changes."""
+    return RESHAPE.bind(x, shape=shape_of(x)) if isinstance(x, Tracer) else x
+
+
 def store(x: Tracer, value: Any, what: str) -> None:
-    """Let `x`, and all that shares memory with it, have new contents, of the shape and dtype of `x`."""
+    """Let `x`, and all that shares memory with it, have new contents, of the shape and dtype of `x`.
+
+    The caller may not have `value` as a name of his own: see `detached`.
+    """
+    state = state_of(value) if isinstance(value, Tracer) else None
+    if settle(value) is not value or (state is not None and state.base is not None):
+        value = detached(value)  # somebody else's contents, or a view, maybe of `x` itself
     storage = _begin(x, what)
-    state: State = x.state
+    state = x.state
     raw = settle(value)
     if is_a(raw, np.ndarray):
         raw = raw.copy()  # the user's, perhaps

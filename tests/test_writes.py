@@ -55,6 +55,25 @@ def aliases_and_overlaps(x: Any) -> Any:
     return np.sum(first * np.arange(4.0))
 
 
+def what_was_written_changes_later(x: Any) -> Any:
+    y, z, w = x * 1, x * 2, x * 3
+    y[...] = z
+    np.copyto(w, z)
+    z += 1
+    v = w.copy()
+    v[:] = y
+    y *= 5
+    return np.sum(np.stack([y, z, w, v]) ** 2 * np.arange(4.0)[:, None])
+
+
+def contents_turned_round(x: Any) -> Any:
+    y = x * 1
+    y[...] = y[::-1]
+    w = y[1:]
+    w[...] = y[:-1]
+    return np.sum(y**2 * np.arange(4.0))
+
+
 def copies(x: Any) -> Any:
     h = x * 1
     kept = [copy.copy(h), copy.deepcopy([h])[0], h.copy(), np.copy(h), h.flatten(), h.astype(float), h[[0, 1, 2, 3]]]
@@ -105,6 +124,8 @@ CASES: dict[str, Program] = {
         fill_a_new_array,
         rows_of_a_loop,
         aliases_and_overlaps,
+        what_was_written_changes_later,
+        contents_turned_round,
         copies,
         writes_in_a_scan,
         ufuncs_with_where,

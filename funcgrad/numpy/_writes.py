@@ -26,7 +26,7 @@ from funcgrad.numpy._shape import broadcast_to, ravel
 from funcgrad.numpy._views import Flat, reshaped
 from funcgrad.source import user_place
 from funcgrad.types import PYTHON_SCALARS, dtype_of, is_a, shape_of
-from funcgrad.writes import is_view_of, store, view_of
+from funcgrad.writes import detached, is_view_of, store, view_of
 
 __all__ = ["PUBLIC", "in_place", "install"]
 
@@ -76,7 +76,8 @@ def setitem(self: Any, index: Any, value: Any) -> None:
         _same_leading(self.shape, index.shape)
         mask = reshaped(index, index.shape + (1,) * (self.ndim - index.ndim))
         return store(self, np.where(mask, value, operand_of(self)), what)
-    store(self, scatter_into(operand_of(self), index, value, False), what)
+    new = scatter_into(operand_of(self), index, value, False)
+    store(self, detached(new) if new is value else new, what)
 
 
 def _same_leading(shape: tuple[int, ...], mask: tuple[int, ...]) -> None:
@@ -133,7 +134,8 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
     if extra > 0 and shape_of(value)[:extra] == (1,) * extra:
         value = reshaped(value, shape_of(value)[extra:])
     mask = where if where is True else operand(where)
-    into(x, broadcast_to(value, x.shape), name, casting, mask)
+    new = broadcast_to(value, x.shape)
+    into(x, detached(new) if new is src else new, name, casting, mask)
 
 
 @implements(np.put)

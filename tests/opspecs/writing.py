@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .base import add
-from .domains import indices, positive, real
+from .domains import indices, positive, real, rows
 
 FEW: dict[str, Any] = {"dtypes": "df", "values": "i"}
 FLOATS: dict[str, Any] = {"dtypes": "df"}
@@ -38,8 +38,10 @@ for _name in ("iadd", "isub", "imul"):
     add(f"x.__{_name}__(y)", _operator(_name), (real, real), ((3, 2), (3, 2)), ((3, 2), (2,)), ((4,), ()), **FEW)
 for _name in ("itruediv", "ifloordiv", "imod", "ipow"):
     add(f"x.__{_name}__(y)", _operator(_name), (positive, positive), ((3, 2), (3, 2)), ((4,), ()), **FLOATS)
-for _name in ("iand", "ior", "ixor", "ilshift", "irshift"):
+for _name in ("iand", "ior", "ixor"):
     add(f"x.__{_name}__(y)", _operator(_name), (indices(4), indices(4)), ((3, 2), (2,)), dtypes="", values="il")
+for _name in ("ilshift", "irshift"):
+    add(f"x.__{_name}__(y)", _operator(_name), (indices(4), rows(4)), ((3, 2), (2,)), dtypes="", values="il")
 add("x @= y", _operator("imatmul"), (real, real), ((2, 3), (3, 3)), ((3,), (3, 3)), **FLOATS)
 
 
