@@ -119,7 +119,9 @@ _convolution((4, 2, 5), (6, 2, 2), 1, 2)
 bind("solve", (regular, real), ((2, 2), (2, 3)), ((3, 2, 2), (1, 2, 1)))
 for _name in ("inv", "det", "slogdet"):
     bind(_name, regular, (2, 2), (3, 2, 2))
-bind("cholesky", definite, (2, 2), (3, 2, 2))
+bind(
+    "cholesky", definite, (2, 2), (3, 2, 2), of=CONSTANT
+)  # its derivative is along Hermitian matrices: see linalg.cholesky
 bind("det_derivative", (regular, real), ((2, 2), (2, 2)))
 bind("norm2", real, (2, 3), axes=(1,), keepdims=False)
 bind("norm2", real, (2, 3), axes=(0, 1), keepdims=True)
