@@ -51,11 +51,14 @@ class RecordTracer(Tracer):
 
     __slots__ = ("_aval", "active", "value")
 
-    def __init__(self, trace: Trace, value: Any, aval: ShapedArray | None, source: Source) -> None:
+    def __init__(
+        self, trace: Trace, value: Any, aval: ShapedArray | None, source: Source, depends: bool = True
+    ) -> None:
         self.owner, self.value, self._aval, self.source = trace, value, aval, source
-        self.active = value is not None and (
-            value.dtype.kind in "fc" if type(value) is np.ndarray else is_inexact(value)
-        )
+        if not depends or value is None:
+            self.active = False
+        else:
+            self.active = value.dtype.kind in "fc" if type(value) is np.ndarray else is_inexact(value)
 
     @property
     def aval(self) -> ShapedArray:
@@ -214,15 +217,17 @@ class Record(Trace):
                 fail(primitive, values, params, error, source)
         else:
             outs = self._in_parent(primitive.again or primitive, values, params, source)
+        depends, abstract = True in wanted, self.abstract
         if not primitive.multiple:
-            tracer = self._output(outs, source)
-            if True not in wanted:
-                tracer.active = False
+            if abstract:
+                tracer = RecordTracer(self, None, outs, source)
+            else:
+                tracer = RecordTracer(self, outs, None, source, depends)
             self.equations.append(Equation(primitive, args, (tracer,), params, source, values, wanted, kept))
             return tracer
-        tracers = tuple(self._output(out, source) for out in outs)
-        for tracer in tracers if True not in wanted else ():
-            tracer.active = False
+        tracers = tuple(
+            RecordTracer(self, *((None, out) if abstract else (out, None)), source, depends) for out in outs
+        )
         self.equations.append(Equation(primitive, args, tracers, params, source, values, wanted, kept))
         return tracers
 
@@ -281,11 +286,6 @@ class Record(Trace):
     def _encloses(self, tracer: Tracer) -> bool:
         """Whether a tracer that is not ours belongs to a trace around this one."""
         return self.parent is not None and self.parent.descends_from(tracer.owner)
-
-    def _output(self, out: Any, source: Source) -> RecordTracer:
-        if self.abstract:
-            return RecordTracer(self, None, out, source)
-        return RecordTracer(self, out, None, source)
 
     def _in_parent(
         self,

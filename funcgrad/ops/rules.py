@@ -270,6 +270,7 @@ def elementwise_rules(pushes: Sequence[Push], numpy: bool = False) -> tuple[Rule
 
     What is `numpy` only has its derivative in NumPy's numbers too: Python's raise where these are infinite.
     """
+    push_first = pushes[0]
 
     def jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any]) -> Any:
         total = None
@@ -282,9 +283,11 @@ def elementwise_rules(pushes: Sequence[Push], numpy: bool = False) -> tuple[Rule
         return total
 
     def vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
-        cts: list[Any] = []
         if numpy and type(ins[0]) is not np.ndarray:
             ins = _strong(ins)
+        if len(pushes) == 1:  # most are of one operand
+            return [push_first(ct, out, ins[0]) if wanted[0] and push_first is not ZERO else None]
+        cts: list[Any] = []
         for i, push in enumerate(pushes):
             cts.append(push(ct, out, *ins) if push is not ZERO and wanted[i] else None)
         return cts

@@ -99,15 +99,21 @@ def backward(recording: Recording, cts: Sequence[Any], consume: bool) -> list[An
     owned: set[int] = set()  # sums that were made here, and may be added to in place
     for out, ct in zip(recording.outputs, cts, strict=True):
         if ct is not None and isinstance(out, RecordTracer) and out.owner is record:
-            _add(found, owned, id(out), ct)
+            found[id(out)] = ct if id(out) not in found else _sum(found[id(out)], ct, id(out), owned)
     trace = current_trace()
     before = trace.source if trace is not None else None
     try:
         for i in range(len(equations) - 1, -1, -1):
             eqn = equations[i]
-            outputs = eqn.outputs
-            arriving = [found.pop(id(t), None) for t in outputs]
-            if all(ct is None for ct in arriving):
+            if eqn.primitive.multiple:
+                arriving: Any = [found.pop(id(t), None) for t in eqn.outputs]
+                if all(ct is None for ct in arriving):
+                    continue
+            else:
+                arriving = found.pop(id(eqn.outputs[0]), None)
+                if arriving is None:
+                    continue
+            if True not in eqn.wanted:
                 continue
             if trace is not None:
                 trace.source = of_rule(eqn.source, eqn.primitive.name)
@@ -120,35 +126,34 @@ def backward(recording: Recording, cts: Sequence[Any], consume: bool) -> list[An
     return _separate([found.get(id(t)) for t in recording.inputs], recording, cts)
 
 
-def _visit(eqn: Equation, cts: list[Any], found: dict[int, Any], owned: set[int]) -> None:
-    """Send the cotangents of an equation's outputs on to its inputs."""
+def _visit(eqn: Equation, ct: Any, found: dict[int, Any], owned: set[int]) -> None:
+    """Send the cotangent of an equation's output (a list of them, of `multiple` ones) on to its inputs."""
     primitive, ins, wanted = eqn.primitive, eqn.values, eqn.wanted
-    if True not in wanted:
-        return
-    ct, out = cts[0], eqn.outputs[0].value
-    if primitive.pointwise:
-        if shape_of(ct) != shape_of(out) and _broadcasts(ins, wanted, shape_of(out)):
-            ct = full_cotangent(ct, out)
-    elif not primitive.multiple:
-        ct = full_cotangent(ct, out)
+    if primitive.multiple:
+        out: Any = [t.value for t in eqn.outputs]
+        ct = [None if c is None else full_cotangent(c, o) for c, o in zip(ct, out, strict=True)]
     else:
-        out = [t.value for t in eqn.outputs]
-        ct = [None if c is None else full_cotangent(c, o) for c, o in zip(cts, out, strict=True)]
+        out = eqn.outputs[0].value
+        shape = shape_of(out)
+        if shape_of(ct) != shape and not (primitive.pointwise and not _broadcasts(ins, wanted, shape)):
+            ct = np.broadcast_to(ct, shape)
     if primitive.vjp is None and eqn.kept is None:
         error = InconclusiveRuleError("has no derivative in reverse mode")
         reraise(primitive.name, ins, error, eqn.source)
     try:
         if eqn.kept is not None:
-            rule: Any = primitive.backward
-            in_cts = rule(eqn.kept, ct, out, ins, wanted, **eqn.params)
+            in_cts = primitive.backward(eqn.kept, ct, out, ins, wanted, **eqn.params)  # type: ignore[misc]
         else:
-            rule = primitive.vjp
-            in_cts = rule(ct, out, ins, wanted, **eqn.params)
+            in_cts = primitive.vjp(ct, out, ins, wanted, **eqn.params)  # type: ignore[misc]
     except Exception as error:
         rule_failed(primitive.name, ins, error, eqn.source)
     for i, ct in enumerate(in_cts):
-        if ct is not None and wanted[i]:
-            _add(found, owned, id(eqn.inputs[i]), match_cotangent(ct, ins[i]))
+        if ct is None or not wanted[i]:
+            continue
+        ct = match_cotangent(ct, ins[i])
+        key = id(eqn.inputs[i])
+        have = found.get(key)
+        found[key] = ct if have is None else _sum(have, ct, key, owned)
 
 
 def _broadcasts(ins: Sequence[Any], wanted: Sequence[bool], shape: tuple[int, ...]) -> bool:
@@ -156,16 +161,12 @@ def _broadcasts(ins: Sequence[Any], wanted: Sequence[bool], shape: tuple[int, ..
     return any(w and shape_of(x) != shape for x, w in zip(ins, wanted, strict=True))
 
 
-def _add(found: dict[int, Any], owned: set[int], key: int, ct: Any) -> None:
-    """Add a cotangent to what has reached the tracer of this id already."""
-    have = found.get(key)
-    if have is None:
-        found[key] = ct
-    elif key in owned and type(have) is np.ndarray and have.shape == shape_of(ct) and type(ct) is np.ndarray:
-        np.add(have, ct, out=have)
-    else:
-        found[key] = have + ct
-        owned.add(key)
+def _sum(have: Any, ct: Any, key: int, owned: set[int]) -> Any:
+    """The sum of a cotangent and what has reached the tracer of this id before."""
+    if key in owned and type(have) is np.ndarray and have.shape == shape_of(ct) and type(ct) is np.ndarray:
+        return np.add(have, ct, out=have)
+    owned.add(key)
+    return have + ct
 
 
 def _separate(grads: list[Any], recording: Recording, cts: Sequence[Any]) -> list[Any]:
