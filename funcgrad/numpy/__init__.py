@@ -18,6 +18,7 @@ from funcgrad.numpy import (
     _elementwise,
     _index,
     _methods,
+    _namespace,
     _reduce,
     _shape,
     _sort,
@@ -56,10 +57,11 @@ for _name, _fun in _writes.PUBLIC.items():
 
 # What takes no array is NumPy's own.
 _SAME = (
-    "bool_", "complex64", "complex128", "diag_indices", "dtype", "e", "euler_gamma", "eye", "finfo", "float16",
-    "float32", "float64", "hamming", "hanning", "identity", "iinfo", "indices", "inf", "int8", "int16", "int32",
-    "int64", "mask_indices", "mgrid", "nan", "ndarray", "newaxis", "ogrid", "pi", "promote_types",
-    "s_", "tri", "tril_indices", "triu_indices", "uint8", "uint16", "uint32", "uint64", "unravel_index",
+    "bool", "bool_", "broadcast_shapes", "complex128", "complex64", "diag_indices", "dtype", "e", "euler_gamma",
+    "eye", "finfo", "float16", "float32", "float64", "hamming", "hanning", "identity", "iinfo", "indices", "inf",
+    "int16", "int32", "int64", "int8", "isdtype", "mask_indices", "mgrid", "nan", "ndarray", "newaxis", "ogrid",
+    "pi", "promote_types", "s_", "tri", "tril_indices", "triu_indices", "uint16", "uint32", "uint64", "uint8",
+    "unravel_index",
 )  # fmt: skip
 for _name in _SAME:
     globals()[_name] = getattr(_np, _name)
@@ -86,4 +88,10 @@ def __getattr__(name: str) -> Any:
     return fun
 
 
+__array_api_version__ = _namespace.API_VERSION
+__array_namespace_info__ = _namespace.Info
+from_dlpack = _namespace.from_dlpack
+__all__ += ("__array_api_version__", "__array_namespace_info__", "from_dlpack")
+
 _methods.install()
+_namespace.install()

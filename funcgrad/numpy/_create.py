@@ -8,16 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.aliasing import fresh
+from funcgrad.aliasing import alias, fresh, is_array
 from funcgrad.core import Tracer, current_trace
-from funcgrad.numpy._dispatch import array_operand, implements, operand
+from funcgrad.numpy._dispatch import VIEWS, array_operand, implements, operand
+from funcgrad.numpy._known import known
+from funcgrad.numpy._namespace import check_device
 from funcgrad.types import broadcast_shapes, is_a, result_dtype, shape_of
 
 __all__ = ["arange", "array", "asarray", "empty", "empty_like", "full", "full_like", "geomspace", "linspace",
            "logspace", "meshgrid", "ones", "ones_like", "zeros", "zeros_like"]  # fmt: skip
 
 
-def _like(a: Any, dtype: Any, shape: Any) -> tuple[Any, Any]:
+def _like(a: Any, dtype: Any, shape: Any, device: Any) -> tuple[Any, Any]:
+    check_device(device, "an array like another")
     x = array_operand(a)
     return (x.shape if shape is None else shape), (x.dtype if dtype is None else dtype)
 
@@ -27,7 +30,7 @@ def zeros_like(
     a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
 ) -> Any:
     """Zeros of the shape and dtype of `a`."""
-    return fresh(np.zeros(*_like(a, dtype, shape)), a, order)
+    return fresh(np.zeros(*_like(a, dtype, shape, device)), a, order)
 
 
 @implements(np.ones_like, view=True)
@@ -35,7 +38,7 @@ def ones_like(
     a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
 ) -> Any:
     """Ones of the shape and dtype of `a`."""
-    return fresh(np.ones(*_like(a, dtype, shape)), a, order)
+    return fresh(np.ones(*_like(a, dtype, shape, device)), a, order)
 
 
 @implements(np.empty_like, view=True)
@@ -43,7 +46,7 @@ def empty_like(
     a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
 ) -> Any:
     """As `zeros_like`: what was not written to is never shown."""
-    return fresh(np.zeros(*_like(a, dtype, shape)), a, order)
+    return fresh(np.zeros(*_like(a, dtype, shape, device)), a, order)
 
 
 @implements(np.full_like, view=True)
@@ -58,7 +61,7 @@ def full_like(
     device: Any = None,
 ) -> Any:
     """An array of one value, with the shape and dtype of `a`."""
-    dims, kind = _like(a, dtype, shape)
+    dims, kind = _like(a, dtype, shape, device)
     if not is_a(fill_value, Tracer):
         return fresh(np.full(dims, fill_value, kind), a, order)
     out = zeros_like(a, kind, order, True, shape)
@@ -71,7 +74,7 @@ def _own(array: np.ndarray) -> Any:
     return array if current_trace() is None else fresh(array)
 
 
-def zeros(shape: Any, dtype: Any = float, order: str = "C") -> Any:
+def zeros(shape: Any, dtype: Any = float, order: str = "C", *, device: Any = None) -> Any:
     """Zeros; where a function is transformed, an array to which traced values can be written.
 
     >>> from funcgrad import grad
@@ -82,48 +85,79 @@ def zeros(shape: Any, dtype: Any = float, order: str = "C") -> Any:
     >>> grad(f)(3.0)
     6.0
     """
+    check_device(device, "zeros")
     return _own(np.zeros(shape, dtype, order))  # type: ignore[arg-type]
 
 
-def ones(shape: Any, dtype: Any = float, order: str = "C") -> Any:
+def ones(shape: Any, dtype: Any = float, order: str = "C", *, device: Any = None) -> Any:
     """Ones; where a function is transformed, an array to which traced values can be written."""
+    check_device(device, "ones")
     return _own(np.ones(shape, dtype, order))  # type: ignore[arg-type]
 
 
-def empty(shape: Any, dtype: Any = float, order: str = "C") -> Any:
+def empty(shape: Any, dtype: Any = float, order: str = "C", *, device: Any = None) -> Any:
     """As `zeros`: what was not written to is never shown."""
-    return zeros(shape, dtype, order)
+    return zeros(shape, dtype, order, device=device)
 
 
-def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, device: Any = None) -> Any:
     """An array of one value, which may be traced; a transformed function can write traced values to it."""
+    check_device(device, "full")
     if not isinstance(fill_value, Tracer):
-        return _own(np.full(shape, fill_value, dtype))
+        return _own(np.full(shape, fill_value, dtype, order))  # type: ignore[arg-type]
     x = array_operand(fill_value)
-    out = zeros(shape, x.dtype if dtype is None else dtype)
+    out = zeros(shape, x.dtype if dtype is None else dtype, order)
     out[...] = x
     return out
 
 
-def array(object: Any, dtype: Any = None, copy: bool = True, ndmin: int = 0) -> Any:
-    """An array of (nested lists of) numbers, arrays and traced values."""
+def array(
+    object: Any, dtype: Any = None, copy: bool | None = True, order: str = "K", ndmin: int = 0, *, device: Any = None
+) -> Any:
+    """An array of (nested lists of) numbers, arrays and traced values.
+
+    With copy=None there is a copy only where one is needed; with copy=False a needed one raises ValueError.
+    """
+    check_device(device, "array")
     x = array_operand(object)
-    x = x if dtype is None else x.astype(dtype)
+    if dtype is not None and np.dtype(dtype) != x.dtype:
+        _copies(copy, object, f"its dtype is {x.dtype}, and not {np.dtype(dtype)}")
+        x, copy = x.astype(dtype), None
     if len(shape_of(x)) < ndmin:
         x = np.reshape(x, (1,) * (ndmin - len(shape_of(x))) + shape_of(x))
     if isinstance(x, Tracer):
-        return x
+        if not isinstance(object, Tracer):
+            _copies(copy, object, "it is a list of traced values")
+        return x if is_array(x) and not copy else alias(x, order)
     return np.array(x) if copy else np.asarray(x)
 
 
-def asarray(a: Any, dtype: Any = None) -> Any:
+VIEWS.update((np.array, np.asarray))  # they say themselves what is a copy
+
+
+def _copies(copy: bool | None, x: Any, why: str) -> None:
+    """Raise ValueError where a copy is needed and must not be made."""
+    if copy is False and isinstance(x, (Tracer, list, tuple)):
+        raise ValueError(f"asarray: a copy is needed, since {why}; and copy=False forbids one: use copy=None")
+
+
+def asarray(a: Any, dtype: Any = None, order: Any = None, *, device: Any = None, copy: bool | None = None) -> Any:
     """As `array`, without a copy where none is needed."""
-    return array(a, dtype, copy=False)
+    return array(a, dtype, copy, order or "K", device=device)
 
 
-def arange(*args: Any, **kwargs: Any) -> Any:
-    """`numpy.arange`; its length must not depend on a traced value."""
-    return np.arange(*args, **kwargs)
+def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None, *, device: Any = None) -> Any:
+    """`numpy.arange`; of traced numbers the values must be known, as they are for gradients and under `jit`."""
+    check_device(device, "arange")
+    start, stop, step = (_number(x) if isinstance(x, Tracer) else x for x in (start, stop, step))
+    ends = (start,) if stop is None and step is None else (0, start) if stop is None else (start, stop)
+    return np.arange(*ends, *(() if step is None else (step,)), dtype=dtype)
+
+
+def _number(x: Tracer) -> Any:
+    """The number that a traced one is, of its own kind."""
+    value = known(x, "arange", "use a number that is not traced (a static argument)")[()]
+    return value.item() if x.weak else value
 
 
 @implements(np.linspace)
@@ -139,6 +173,7 @@ def linspace(
     device: Any = None,
 ) -> Any:
     """Evenly spaced numbers over an interval whose ends may be traced."""
+    check_device(device, "linspace")
     num = operator.index(num)
     if num < 0:
         raise ValueError(f"linspace: the number of samples must not be negative, got {num}")

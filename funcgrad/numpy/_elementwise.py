@@ -57,9 +57,18 @@ def ufunc_function(name: str, ufunc: np.ufunc) -> Callable[..., Any]:
     """The function `funcgrad.numpy.<name>` of an elementwise ufunc; it takes lists of traced values as well."""
     primitive: Primitive = UFUNCS[ufunc]
 
-    def fun(*args: Any, **options: Any) -> Any:
-        return ufunc(*map(operand, args), **options) if options else call_ufunc(primitive, *args)
+    def call(args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        if options or len(args) != ufunc.nin:
+            return ufunc(*map(operand, args[: ufunc.nin]), *args[ufunc.nin :], **options)
+        return call_ufunc(primitive, *args)
 
+    def unary(x: Any, /, *out: Any, **options: Any) -> Any:
+        return call((x, *out), options)
+
+    def binary(x1: Any, x2: Any, /, *out: Any, **options: Any) -> Any:
+        return call((x1, x2, *out), options)
+
+    fun: Callable[..., Any] = unary if ufunc.nin == 1 else binary
     fun.__name__ = fun.__qualname__ = name
     fun.__doc__ = f"`numpy.{name}`, differentiable. See its documentation in NumPy."
     for method in ("reduce", "accumulate", "reduceat", "outer", "at"):
@@ -149,7 +158,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
 
 
 @implements(np.clip)
-def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+def clip(a: Any, min: Any = None, max: Any = None, out: None = None, *, a_min: Any = None, a_max: Any = None) -> Any:
     """Limit the elements to an interval; the derivative is 1 inside, 0 outside, and halves at an end."""
     x = array_operand(a)
     low: Any = a_min if min is None else min

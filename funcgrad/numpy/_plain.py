@@ -21,11 +21,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def either(plain: Any, fun: F) -> F:
-    """`fun` where an argument is traced (also inside nested lists), else NumPy's `plain`."""
+    """`fun` where an argument is traced (also inside nested lists) or NumPy lacks a keyword, else NumPy's `plain`."""
+    more = _more_keywords(plain, fun)
 
     @wraps(fun)
     def chosen(*args: Any, **kwargs: Any) -> Any:
-        if any(map(_traced, args)) or any(map(_traced, kwargs.values())):
+        if any(map(_traced, args)) or any(map(_traced, kwargs.values())) or not more.isdisjoint(kwargs):
             if isinstance(plain, np.ufunc) and ("out" in kwargs or "where" in kwargs):
                 return plain(*args, **kwargs)
             out = fun(*args, **kwargs) if plain in VIEWS else owned(fun(*args, **kwargs), args)
@@ -35,6 +36,26 @@ def either(plain: Any, fun: F) -> F:
         return plain(*args, **kwargs)
 
     return cast(F, chosen)
+
+
+def _more_keywords(plain: Any, fun: Any) -> frozenset[str]:
+    """The keywords that our function takes and NumPy's does not."""
+    known = _keywords(plain)
+    return _keywords(fun) - known if known else frozenset()
+
+
+def _keywords(fun: Any) -> frozenset[str]:
+    """The names of a function's parameters, if it is written in Python and takes no others."""
+    while hasattr(fun, "__wrapped__"):
+        fun = fun.__wrapped__
+    code = getattr(fun, "__code__", None)
+    if code is None or code.co_flags & _TAKES_ANY:
+        return frozenset()
+    return frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+
+
+_TAKES_ANY = 0x08
+"""The flag of a code object whose function has `**kwargs`."""
 
 
 def like(plain: Any, view: bool = False) -> Callable[[F], F]:

@@ -23,21 +23,34 @@ __all__ = ["argmax", "argmin", "argsort", "cumprod", "cumsum", "cumulative_prod"
 
 
 @implements(np.sort)
-def sort(a: Any, axis: Any = -1, kind: Any = None, order: None = None, *, stable: Any = None) -> Any:
-    """The elements in ascending order along an axis (flattened with axis=None)."""
+def sort(
+    a: Any, axis: Any = -1, kind: Any = None, order: None = None, *, stable: Any = None, descending: bool = False
+) -> Any:
+    """The elements in ascending (or `descending`) order along an axis (flattened with axis=None)."""
     x = array_operand(a)
     if axis is None:
         x, axis = np.ravel(x), 0
-    return SORT.bind(x, axis=axis_index(axis, x.ndim))
+    axis = axis_index(axis, x.ndim)
+    out = SORT.bind(x, axis=axis)
+    return np.flip(out, axis) if descending else out
 
 
 @implements(np.argsort)
-def argsort(a: Any, axis: Any = -1, kind: Any = None, order: None = None, *, stable: Any = None) -> Any:
-    """The indices that sort an array along an axis (flattened with axis=None)."""
+def argsort(
+    a: Any, axis: Any = -1, kind: Any = None, order: None = None, *, stable: Any = None, descending: bool = False
+) -> Any:
+    """The indices that sort an array along an axis (flattened with axis=None).
+
+    In `descending` order equal elements keep theirs.
+    """
     x = array_operand(a)
     if whole(axis, x.ndim):
         x, axis = np.ravel(x), 0
-    return ARGSORT.bind(x, axis=axis_index(axis, x.ndim), stable=bool(stable) or kind in ("stable", "mergesort"))
+    axis = axis_index(axis, x.ndim)
+    if descending:  # of the array read backwards, so that equal elements keep their order
+        found = ARGSORT.bind(np.flip(x, axis), axis=axis, stable=True)
+        return x.shape[axis] - 1 - np.flip(found, axis)
+    return ARGSORT.bind(x, axis=axis, stable=bool(stable) or kind in ("stable", "mergesort"))
 
 
 @implements(np.partition)

@@ -13,6 +13,7 @@ import numpy as np
 
 from funcgrad.errors import ShapeError
 from funcgrad.numpy._dispatch import array_operand
+from funcgrad.numpy._namespace import check_device
 from funcgrad.numpy._plain import like
 from funcgrad.ops.fft import FFT, IRFFT, RFFT
 from funcgrad.types import is_a
@@ -22,9 +23,29 @@ __all__ = [
     "irfft2", "irfftn", "rfft", "rfft2", "rfftfreq", "rfftn",
 ]  # fmt: skip
 
-fftfreq, rfftfreq = np.fft.fftfreq, np.fft.rfftfreq
-
 _NORMS = (None, "backward", "ortho", "forward")
+
+
+def fftfreq(n: int, d: Any = 1.0, device: Any = None, *, dtype: Any = None) -> Any:
+    """The frequencies of a transform of n elements a distance `d` apart; as `numpy.fft.fftfreq`, of any dtype.
+
+    >>> fftfreq(4, dtype=np.float32)
+    array([ 0.  ,  0.25, -0.5 , -0.25], dtype=float32)
+    """
+    check_device(device, "fftfreq")
+    out = np.fft.fftfreq(n, d)
+    return out if dtype is None else out.astype(dtype)
+
+
+def rfftfreq(n: int, d: Any = 1.0, device: Any = None, *, dtype: Any = None) -> Any:
+    """The frequencies of a transform of n real elements; as `numpy.fft.rfftfreq`, of any dtype.
+
+    >>> rfftfreq(4, dtype=np.float32)
+    array([0.  , 0.25, 0.5 ], dtype=float32)
+    """
+    check_device(device, "rfftfreq")
+    out = np.fft.rfftfreq(n, d)
+    return out if dtype is None else out.astype(dtype)
 
 
 def _axis(x: Any, axis: Any) -> int:

@@ -1,0 +1,112 @@
+"""`funcgrad.numpy` as a namespace of the array API standard: the same as NumPy's, on arrays and under `jit`.
+
+The standard's own signatures are those of `array_api_strict`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import array_api_strict as strict
+import numpy as np
+import pytest
+
+import funcgrad.numpy as fnp
+from funcgrad import grad, jit
+from funcgrad.errors import TracerArrayConversionError
+
+NAMES = [
+    (part, name)
+    for part in ("", "linalg", "fft")
+    for name in (getattr(strict, part) if part else strict).__all__
+    if "strict" not in name.lower() and name not in ("Device", "__version__")
+]
+
+
+def member(module: Any, part: str, name: str) -> Any:
+    return getattr(getattr(module, part) if part else module, name)
+
+
+@pytest.mark.parametrize(("part", "name"), NAMES)
+def test_signatures_are_those_of_the_standard(part: str, name: str) -> None:
+    theirs, ours = member(strict, part, name), member(fnp, part, name)
+    if not inspect.isfunction(theirs):
+        return
+    have = list(inspect.signature(ours).parameters.values())
+    for i, p in enumerate(inspect.signature(theirs).parameters.values()):
+        if p.kind is p.POSITIONAL_ONLY:
+            assert have[i].kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        elif p.kind is p.POSITIONAL_OR_KEYWORD:
+            assert (have[i].name, have[i].kind) == (p.name, p.kind)
+        elif p.kind is p.KEYWORD_ONLY:
+            assert p.name in {q.name for q in have}
+        else:
+            assert any(q.kind is p.kind for q in have)
+
+
+# ----------------------------------------------------------------------------------------- the namespace and its arrays
+
+
+def test_the_namespace_tells_what_it_is() -> None:
+    info = fnp.__array_namespace_info__()
+    assert fnp.__array_api_version__ == "2024.12"
+    assert info.capabilities() == {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": 64}
+    assert info.default_device() == "cpu" and info.devices() == ["cpu"]
+    assert set(info.default_dtypes()) == {"real floating", "complex floating", "integral", "indexing"}
+    assert set(info.dtypes(kind=("bool", "real floating"))) == {"bool", "float32", "float64"}
+    with pytest.raises(ValueError, match="device must be"):
+        info.dtypes(device="gpu")
+
+
+def test_traced_arrays_name_their_namespace() -> None:
+    def f(x: Any) -> Any:
+        assert x.__array_namespace__() is x.__array_namespace__(api_version="2023.12") is fnp
+        assert x.device == "cpu" and x.to_device("cpu") is x and x.__dlpack_device__() == (1, 0)
+        assert x.sum().__array_namespace__() is fnp
+        for call in (lambda: x.__array_namespace__(api_version="1999.01"), lambda: x.to_device("gpu")):
+            with pytest.raises(ValueError, match=r"not supported|device must be"):
+                call()
+        return x.mT.sum()
+
+    x = np.ones((2, 3))
+    assert grad(f)(x).shape == jit(grad(f))(x).shape == (2, 3)
+    with pytest.raises(TracerArrayConversionError, match="DLPack"):
+        grad(lambda x: np.sum(fnp.from_dlpack(x)))(x)
+    assert fnp.from_dlpack(x, copy=True) is not x
+
+
+def test_a_device_is_the_cpu_or_refused() -> None:
+    for make in (fnp.zeros, fnp.ones, fnp.empty, fnp.eye, fnp.arange, fnp.fft.fftfreq):
+        assert make(3, device="cpu").shape[0] == 3
+        with pytest.raises(ValueError, match=r"(?i)device"):
+            make(3, device="gpu")
+    for like in (fnp.zeros_like, fnp.ones_like, fnp.empty_like, fnp.asarray):
+        assert jit(lambda x, like=like: like(x, device="cpu"))(np.ones(3)).shape == (3,)
+        with pytest.raises(ValueError, match="device must be"):
+            jit(lambda x, like=like: like(x, device="gpu"))(np.ones(3))
+
+
+def test_copies_are_made_as_asked_for() -> None:
+    def f(x: Any) -> Any:
+        y, z = fnp.asarray(x, copy=True), fnp.asarray(x, copy=False)
+        y[0] = 5.0
+        assert z is x
+        for call in (lambda: fnp.asarray(x, dtype=np.float32, copy=False), lambda: fnp.asarray([x, x], copy=False)):
+            with pytest.raises(ValueError, match="a copy is needed"):
+                call()
+        return x + y
+
+    np.testing.assert_array_equal(jit(f)(np.ones(2)), [6, 2])
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, jit])
+def test_descending_orders_keep_equal_elements(wrap: Any) -> None:
+    x = np.array([[3, 1, 3, 2, 1], [0, 0, 1, 1, 0]])
+    order = wrap(lambda x: fnp.argsort(x, descending=True, stable=True))(x)
+    np.testing.assert_array_equal(order, [[0, 2, 3, 1, 4], [2, 3, 0, 1, 4]])
+    np.testing.assert_array_equal(
+        wrap(lambda x: fnp.sort(x, axis=0, descending=True))(x), [[3, 1, 3, 2, 1], [0, 0, 1, 1, 0]]
+    )
+    empty = wrap(lambda x: fnp.argsort(x, descending=True))(np.zeros((2, 0)))
+    assert empty.shape == (2, 0) and empty.dtype == np.intp
