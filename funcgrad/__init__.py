@@ -45,7 +45,7 @@ from funcgrad.transforms.vmap import vmap
 from funcgrad.types import ShapedArray, ShapeDtypeStruct, float0
 
 if TYPE_CHECKING:
-    from funcgrad import backends, extend
+    from funcgrad import backends, extend, scipy
 
 __version__ = "0.1.0"
 
@@ -94,6 +94,7 @@ __all__ = [
     "print_saved_residuals",
     "remat",
     "saved_residuals",
+    "scipy",
     "test_util",
     "tree",
     "tree_util",
@@ -104,7 +105,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`funcgrad.backends` and `funcgrad.extend`, imported when they are asked for."""
-    if name in ("backends", "extend"):
+    """`funcgrad.backends`, `extend` and `scipy`, imported when they are asked for."""
+    if name in ("backends", "extend", "scipy"):
         return import_module(f"funcgrad.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

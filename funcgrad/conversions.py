@@ -29,7 +29,7 @@ from funcgrad.errors import (
     TracerIntegerConversionError,
     TracerWriteError,
 )
-from funcgrad.replacements import REPLACEMENTS, SCIPY_GENERAL, public_name
+from funcgrad.replacements import REPLACEMENTS, SCIPY_GENERAL, public_name, scipy_replacement
 from funcgrad.source import call_at, calling_frame, describe, is_internal, user_frame
 from funcgrad.types import is_a
 
@@ -63,8 +63,9 @@ def _advice(frame: FrameType, number: bool) -> tuple[str, str]:
     if kind == "call" and fun is not UNKNOWN:
         name = public_name(fun)
         text = text or f"{name}(...)"
-        if name in REPLACEMENTS:
-            return text, REPLACEMENTS[name]
+        ours = scipy_replacement(name) if name.startswith("scipy.") else None
+        if ours is not None or name in REPLACEMENTS:
+            return text, ours or REPLACEMENTS[name]
         if name.endswith(".dot"):
             return text, "np.dot(a, x) or a @ x"
         if name.startswith(("math.", "cmath.")):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-__all__ = ["REPLACEMENTS", "SCIPY_GENERAL", "public_name"]
+__all__ = ["REPLACEMENTS", "SCIPY_GENERAL", "public_name", "scipy_replacement"]
 
 _LINALG = ("cholesky", "det", "eigh", "eigvalsh", "inv", "lstsq", "norm", "pinv", "qr", "solve", "svd")
 
@@ -41,10 +42,6 @@ REPLACEMENTS = {
     "scipy.linalg.cho_solve": "funcgrad.lax.linalg.triangular_solve, twice",
     "scipy.linalg.solve_triangular": "funcgrad.lax.linalg.triangular_solve",
     "scipy.integrate.trapezoid": "numpy.trapezoid",
-    "scipy.signal.convolve": "numpy.convolve",
-    "scipy.special.log_softmax": "funcgrad.nn.log_softmax",
-    "scipy.special.logsumexp": "funcgrad.nn.logsumexp",
-    "scipy.special.softmax": "funcgrad.nn.softmax",
 }
 """What to write instead of a function, by its public name."""
 
@@ -66,4 +63,20 @@ def public_name(fun: Any) -> str:
         module = "numpy"
     elif module.startswith("scipy."):
         module = ".".join(part for part in module.split(".") if not part.startswith("_"))
+        if module == "scipy.stats" and type(getattr(owner, "name", None)) is str:
+            name = f"{getattr(owner, 'name', '')}.{name}"
     return f"{module}.{name}"
+
+
+def scipy_replacement(name: str) -> str | None:
+    """The function of `funcgrad.scipy` that stands for one of SciPy's with this public name; None if there is none."""
+    parts = name.split(".")
+    for i in range(len(parts) - 1, 1, -1):
+        module = f"funcgrad.{'.'.join(parts[:i])}"
+        try:
+            known = import_module(module)
+        except ImportError:
+            continue
+        first = getattr(known, parts[i], None) if parts[i] in known.__all__ else None
+        return f"funcgrad.{name}" if all(hasattr(first, part) for part in parts[i + 1 :]) and first else None
+    return None

@@ -1,0 +1,56 @@
+"""SciPy, where it is used: imported then, with an error that says what is missing; and operands as SciPy takes them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+
+from funcgrad.core import Tracer
+from funcgrad.numpy._dispatch import array_operand, operand, strong
+from funcgrad.types import aval_of, dtype_of
+
+__all__ = ["inexact", "inexacts", "is_traced", "scipy_module"]
+
+
+def scipy_module(name: str, wanted: str) -> Any:
+    """A module of SciPy, by its name without `scipy.`.
+
+    Raises ImportError, naming what was `wanted`, where SciPy is not installed.
+    """
+    try:
+        return importlib.import_module(f"scipy.{name}")
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("scipy"):
+            raise
+        message = f"funcgrad.scipy.{wanted} needs SciPy, which is not installed: pip install scipy"
+        raise ImportError(message, name="scipy") from error
+
+
+def inexact(x: Any) -> Any:
+    """An operand with a floating or complex dtype: integers and truth values become float64."""
+    x = operand(x)
+    dtype = dtype_of(x)
+    if dtype.kind in "fc":
+        return x
+    return np.float64(x) if type(x) in (int, bool) else array_operand(x).astype(np.float64)
+
+
+def inexacts(*xs: Any) -> list[Any]:
+    """Operands in the dtype that NumPy promotes them to, which is float64 where it would be no floating one.
+
+    Python's numbers give way to arrays, as they do for NumPy: a float32 array with float parameters stays float32.
+    """
+    xs = tuple(map(operand, xs))
+    weak = [type(x) in (int, float, bool, complex) or aval_of(x).weak for x in xs]
+    strongs = [dtype_of(x) for x, w in zip(xs, weak, strict=True) if not w]
+    dtype: Any = np.result_type(*(strongs or [np.float64]), *(1j for x in xs if dtype_of(x).kind == "c"))
+    if dtype.kind not in "fc":
+        dtype = np.dtype(np.float64)
+    return [strong(x).astype(dtype) if dtype_of(x) != dtype else strong(x) for x in xs]
+
+
+def is_traced(x: Any) -> bool:
+    """Whether this is a traced value."""
+    return isinstance(x, Tracer)
