@@ -8,17 +8,18 @@ of objects instead.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from importlib import import_module
 from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from funcgrad.aliasing import settle, unordered
+from funcgrad.aliasing import settle
 from funcgrad.conversions import write_error
 from funcgrad.core import Primitive, Tracer
 from funcgrad.errors import UnsupportedFunctionError
 from funcgrad.numpy._out import into
+from funcgrad.numpy._refused import REFUSED
 from funcgrad.ops.math import UFUNCS
 from funcgrad.ops.special import special_primitive
 from funcgrad.source import describe, user_source
@@ -33,6 +34,7 @@ __all__ = [
     "array_operand",
     "assigned",
     "call_function",
+    "computed",
     "conjugated",
     "foreign",
     "implements",
@@ -40,11 +42,6 @@ __all__ = [
     "operand",
     "strong",
 ]
-
-_REDUCTION_HINTS = {
-    "numpy.logaddexp.reduce": "Use funcgrad.nn.logsumexp.",
-    "numpy.logaddexp.accumulate": "Use funcgrad.lax.cumlogsumexp.",
-}
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -207,26 +204,40 @@ def _ufunc_slowly(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: d
     if any(o is not None for o in _as_tuple(out)):
         return _ufunc_into(ufunc, method, name, inputs, _as_tuple(out), kwargs)
     if method != "__call__":
-        fun = UFUNC_METHODS.get((ufunc, method))
-        if fun is None and method in OF_EVERY_UFUNC:
-            return OF_EVERY_UFUNC[method](ufunc, *inputs, **kwargs)
-        if fun is None:
-            constant = _of_constants(getattr(ufunc, method), inputs, kwargs)
-            if constant is not None:
-                return constant
-            raise _unsupported(name, _REDUCTION_HINTS.get(name, ""))
-        return owned(fun(*inputs, **kwargs), inputs)
+        return _ufunc_method(ufunc, method, name, inputs, kwargs)
     fun = FUNCTIONS.get(ufunc)
     if fun is not None:
-        return owned(fun(*inputs, **kwargs), inputs)
+        return owned(_with_options(ufunc, fun, inputs, kwargs), inputs)
     primitive = UFUNCS.get(ufunc) or special_primitive(ufunc)
     if primitive is None:
-        raise _unsupported(name)
+        raise _unsupported(name, REFUSED.get(name, ""))
     if primitive.ufunc is not ufunc and primitive.ufunc is not None:  # NumPy's of the same name: other loops
         xs = [array_operand(x) for x in inputs]
         loop = loop_dtypes(ufunc, [aval_of(x) for x in xs])
         inputs = [x.astype(d) for x, d in zip(xs, loop, strict=False)]
-    return _with_options(ufunc, primitive, name, inputs, **kwargs)
+    return _with_options(ufunc, partial(call_ufunc, primitive), inputs, kwargs)
+
+
+def _with_options(ufunc: np.ufunc, call: Callable[..., Any], inputs: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    if not kwargs:
+        return call(*inputs)
+    return import_module("funcgrad.numpy._ufunc_options").call_with_options(ufunc, call, inputs, **kwargs)
+
+
+def _ufunc_method(ufunc: np.ufunc, method: str, name: str, inputs: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """`reduce` and the like, by their own rules, or by the rule of the ufunc."""
+    fun = UFUNC_METHODS.get((ufunc, method))
+    if fun is not None:
+        return owned(fun(*inputs, **kwargs), inputs)
+    has_rule = ufunc in UFUNCS or ufunc in FUNCTIONS or special_primitive(ufunc) is not None
+    if has_rule and method not in OF_EVERY_UFUNC:
+        import_module("funcgrad.numpy._ufunc_methods")
+    if has_rule:
+        return owned(OF_EVERY_UFUNC[method](ufunc, *inputs, **kwargs), inputs)
+    constant = _of_constants(getattr(ufunc, method), inputs, kwargs)
+    if constant is not None:
+        return constant
+    raise _unsupported(name, REFUSED.get(name, ""))
 
 
 def _ufunc_into(
@@ -241,14 +252,14 @@ def _ufunc_into(
     if method in ("reduce", "accumulate") and kwargs.get("dtype") is None:
         kwargs["dtype"] = outs[0].dtype
     if where is not True:
-        inputs = [_computed(x, where) for x in inputs]
+        inputs = [computed(x, where) for x in inputs]
     results = getattr(ufunc, method)(*inputs, **kwargs)
     if not isinstance(results, tuple):
         return into(outs[0], results, name, casting, where)
     return tuple(r if o is None else into(o, r, name, casting, where) for o, r in zip(outs, results, strict=True))
 
 
-def _computed(x: Any, where: Any) -> Any:
+def computed(x: Any, where: Any) -> Any:
     """An operand of a ufunc with `where=`, and ones elsewhere: NumPy does not compute there, which neither warns nor
     brings a NaN into a derivative."""
     if type(x) in PYTHON_SCALARS:
@@ -259,32 +270,6 @@ def _computed(x: Any, where: Any) -> Any:
 
 def _as_tuple(x: Any) -> tuple[Any, ...]:
     return x if isinstance(x, tuple) else (x,)
-
-
-def _with_options(
-    ufunc: np.ufunc,
-    primitive: Primitive,
-    name: str,
-    inputs: Sequence[Any],
-    where: Any = True,
-    dtype: Any = None,
-    casting: Any = "same_kind",
-    order: str = "K",
-    subok: bool = True,
-) -> Any:
-    """A ufunc call with keyword arguments; memory layout and subclasses do not matter to a traced value."""
-    if where is not True:
-        raise _unsupported(f"{name} with where=", "Use np.where(mask, result, other) on the result.")
-    if dtype is not None:  # that of the result, which decides about those of the operands
-        xs = [array_operand(x) for x in inputs]
-        loop = ufunc.resolve_dtypes(
-            (*(x.dtype for x in xs), *(None,) * ufunc.nout),
-            signature=(None,) * ufunc.nin + (np.dtype(dtype),) * ufunc.nout,
-            casting=casting,
-        )
-        inputs = [x.astype(d) for x, d in zip(xs, loop[: ufunc.nin], strict=True)]
-    out = call_ufunc(primitive, *inputs)
-    return out if order == "K" else unordered(out)
 
 
 def _outer(ufunc: np.ufunc, a: Any, b: Any, **kwargs: Any) -> Any:
@@ -357,7 +342,8 @@ def _late(func: Callable[..., Any]) -> Callable[..., Any]:
         import_module(module)
     fun = FUNCTIONS.get(func)
     if fun is None:
-        raise _unsupported(f"{func.__module__}.{func.__name__}")
+        name = f"{func.__module__}.{func.__name__}"
+        raise _unsupported(name, REFUSED.get(name, ""))
     return fun
 
 

@@ -12,12 +12,15 @@ import numpy as np
 import funcgrad.numpy._strict as _strict
 from funcgrad.config import config
 from funcgrad.core import Tracer
-from funcgrad.numpy._dispatch import VIEWS, implements
+from funcgrad.numpy._dispatch import VIEWS, implements, operand
 from funcgrad.writes import owned
 
 __all__ = ["either", "like"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = {"axes", "axis", "casting", "dtype", "keepdims", "order", "out", "sig", "signature", "subok", "where"}
+"""What NumPy's ufuncs take by keyword."""
 
 
 def either(plain: Any, fun: F) -> F:
@@ -27,8 +30,8 @@ def either(plain: Any, fun: F) -> F:
     @wraps(fun)
     def chosen(*args: Any, **kwargs: Any) -> Any:
         if any(map(_traced, args)) or any(map(_traced, kwargs.values())) or not more.isdisjoint(kwargs):
-            if isinstance(plain, np.ufunc) and ("out" in kwargs or "where" in kwargs):
-                return plain(*args, **kwargs)
+            if kwargs and isinstance(plain, np.ufunc) and kwargs.keys() <= _OPTIONS:
+                return plain(*map(operand, args), **kwargs)
             out = fun(*args, **kwargs) if plain in VIEWS else owned(fun(*args, **kwargs), args)
             if config.dtype_promotion == "strict":
                 _strict.check(plain, args, kwargs, out, sys._getframe(1))

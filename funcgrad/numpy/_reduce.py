@@ -129,13 +129,19 @@ def ptp(a: Any, axis: Any = None, out: None = None, keepdims: Any = False) -> An
     return max(a, axis, out, keepdims) - min(a, axis, out, keepdims)
 
 
-def _reduce_method(fun: Any) -> Any:
+def _reduce_method(ufunc: Any, fun: Any) -> Any:
     def reduce(
         a: Any, axis: Any = 0, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
     ) -> Any:
-        options = {} if dtype is None else {"dtype": dtype}
-        options |= {} if initial is None else {"initial": initial}
-        return fun(a, axis, keepdims=keepdims, where=where, **options)
+        options = {} if initial is None else {"initial": initial}
+        if dtype is not None and fun in (sum, prod):
+            options["dtype"] = dtype
+        elif dtype is not None:
+            a = astype(array_operand(a), dtype)
+        if fun not in (all, any):
+            return fun(a, axis, keepdims=keepdims, where=where, **options)
+        out = fun(a, axis, keepdims=keepdims, where=where)
+        return ufunc(initial, out) if given(initial) else out
 
     return reduce
 
@@ -148,4 +154,4 @@ for _ufunc, _fun in (
     (np.logical_and, all),
     (np.logical_or, any),
 ):
-    UFUNC_METHODS[_ufunc, "reduce"] = _reduce_method(_fun)
+    UFUNC_METHODS[_ufunc, "reduce"] = _reduce_method(_ufunc, _fun)

@@ -75,7 +75,7 @@ def whole(axis: Any, ndim: int) -> bool:
 
 
 def _axes(axes: Any, ndim: int, repeated: bool = False) -> tuple[int, ...]:
-    found = tuple(axis_index(a, ndim) for a in (axes if isinstance(axes, (tuple, list)) else (axes,)))
+    found = tuple(axis_index(a, ndim) for a in (axes if np.iterable(axes) else (axes,)))
     if not repeated and len(set(found)) < len(found):
         raise ValueError(f"an axis occurs twice in {axes}")
     return found
@@ -203,7 +203,7 @@ def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
 def expand_dims(a: Any, axis: Any) -> Any:
     """Insert axes of size 1."""
     x = array_operand(a)
-    count = len(axis) if isinstance(axis, (tuple, list)) else 1
+    count = len(axis) if np.iterable(axis) else 1
     new = _axes(axis, x.ndim + count)
     rest = iter(x.shape)
     return reshape(x, tuple(1 if i in new else next(rest) for i in range(x.ndim + count)))

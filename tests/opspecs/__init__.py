@@ -17,6 +17,7 @@ from . import (
     reductions,
     shaping,
     special,
+    ufuncs,
     writing,
 )
 from .base import SPECS, Case, OpSpec
@@ -37,5 +38,6 @@ __all__ = [
     "reductions",
     "shaping",
     "special",
+    "ufuncs",
     "writing",
 ]
