@@ -203,7 +203,7 @@ def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
 def expand_dims(a: Any, axis: Any) -> Any:
     """Insert axes of size 1."""
     x = array_operand(a)
-    count = len(axis) if np.iterable(axis) else 1
+    count = len(tuple(axis)) if np.iterable(axis) else 1
     new = _axes(axis, x.ndim + count)
     rest = iter(x.shape)
     return reshape(x, tuple(1 if i in new else next(rest) for i in range(x.ndim + count)))
