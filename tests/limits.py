@@ -305,7 +305,8 @@ at("matrix_power 0", lambda a: np.sum(la.matrix_power(a, 0)), Z22, Z22, np.zeros
 at("matrix_power 2 of 0", lambda a: np.sum(la.matrix_power(a, 2)), Z22, Z22, NUMERIC)
 at("matrix_power -1", lambda a: np.sum(la.matrix_power(a, -1)), I2, -np.ones((2, 2)), NUMERIC)
 at("pinv, full rank", lambda a: np.sum(la.pinv(a)), [[1, 2], [3, 4], [5, 7]], NUMERIC, NUMERIC, single=False)
-at("Cholesky of 1", lambda a: np.sum(la.cholesky(a)), I2, [[0.5, 0.5], [0.5, 0.5]], None)
+at("Cholesky of 1", lambda a: np.sum(la.cholesky(a)), I2, [[0.5, 0], [1, 0.5]], NUMERIC)
+at("Cholesky of 1, upper", lambda a: np.sum(la.cholesky(a, upper=True)), I2, [[0.5, 1], [0, 0.5]], NUMERIC)
 at("QR, dependent columns", lambda a: np.sum(la.qr(a)[1]), RANK1, NONE22, NONE2222)
 at("QR", lambda a: np.sum(la.qr(a)[1]), [[1, 2], [3, 4.5]], NUMERIC, NUMERIC, single=False)
 

@@ -171,7 +171,7 @@ def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any =
         A: shape (..., M, N); the rank of what has fewer dimensions is 1 unless all elements are
             zero.
         tol: what a singular value must exceed, per matrix; by default `rtol` times the largest one.
-        hermitian: whether the matrices are Hermitian; makes no difference here.
+        hermitian: the matrices are Hermitian, and only their lower triangles are read.
         rtol: by default max(M, N) times the machine precision.
 
     Raises:
@@ -185,7 +185,7 @@ def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any =
     a = array_operand(A)
     if a.ndim < 2:
         return np.any(a != 0).astype(int)
-    s = SVDVALS.bind(a)
+    s = np.linalg.svd(a, compute_uv=False, hermitian=hermitian)
     if tol is not None:
         limit = np.expand_dims(array_operand(tol), -1)
     else:

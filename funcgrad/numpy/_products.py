@@ -13,6 +13,7 @@ from numpy.linalg import LinAlgError
 import funcgrad.numpy._contract as _contract
 from funcgrad.errors import ShapeError
 from funcgrad.numpy._dispatch import array_operand
+from funcgrad.numpy._linalg_keywords import with_keywords
 from funcgrad.numpy._plain import like
 from funcgrad.ops.linalg import INV
 
@@ -57,6 +58,7 @@ def matrix_power(a: Any, n: int) -> Any:
         power = power @ power
 
 
+@with_keywords("precision")
 @like(np.linalg.multi_dot)
 def multi_dot(arrays: Sequence[Any], *, out: None = None) -> Any:
     """The product of several matrices, in the order that takes the fewest multiplications.
@@ -104,18 +106,21 @@ def _best_splits(sizes: Sequence[int]) -> dict[tuple[int, int], int]:
     return split
 
 
+@with_keywords("precision", "preferred_element_type")
 @like(np.linalg.matmul)
 def matmul(x1: Any, x2: Any, /) -> Any:
     """The matrix product; as `numpy.matmul`."""
     return _contract.matmul(x1, x2)
 
 
+@with_keywords("precision", "preferred_element_type")
 @like(np.linalg.tensordot)
 def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
     """The sum of products over given axes; as `numpy.tensordot`."""
     return _contract.tensordot(x1, x2, axes)
 
 
+@with_keywords("precision", "preferred_element_type")
 @like(np.linalg.vecdot)
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     """The dot product of vectors along an axis, the first conjugated; as `numpy.vecdot`."""

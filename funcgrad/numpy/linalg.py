@@ -20,7 +20,8 @@ import numpy as np
 from numpy.linalg import LinAlgError
 
 from funcgrad.errors import UnsupportedFunctionError
-from funcgrad.numpy._dispatch import array_operand
+from funcgrad.numpy._dispatch import array_operand, implements
+from funcgrad.numpy._linalg_keywords import with_keywords
 from funcgrad.numpy._norms import cond, matrix_norm, matrix_rank, norm, vector_norm
 from funcgrad.numpy._plain import like
 from funcgrad.numpy._products import (
@@ -37,7 +38,18 @@ from funcgrad.numpy._products import (
 )
 from funcgrad.numpy._shape import axis_index
 from funcgrad.ops.decompose import EIG, EIGVALS, PINV, QR
-from funcgrad.ops.linalg import CHOLESKY, DET, INV, SLOGDET, SOLVE, check_matrix, conj
+from funcgrad.ops.linalg import (
+    CHOLESKY,
+    DET,
+    INV,
+    SLOGDET,
+    SOLVE,
+    check_matrix,
+    conj,
+    from_triangle,
+    hermitian_part,
+    transpose_conj,
+)
 from funcgrad.ops.spectral import EIGH, EIGVALSH, SVD, SVDVALS
 from funcgrad.types import aval_of
 
@@ -130,7 +142,7 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._
         a: the matrices.
         rcond: singular values up to this times the largest one count as zero, per matrix; 1e-15 by
             default.
-        hermitian: whether the matrices are Hermitian; makes no difference here.
+        hermitian: the matrices are Hermitian, and only their lower triangles are read.
         rtol: the same as `rcond`, but None stands for max(M, N) times the machine precision.
 
     The derivative is that at constant rank. Raises ValueError if both `rcond` and `rtol` are given.
@@ -143,7 +155,9 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._
         raise ValueError("pinv: `rtol` and `rcond` cannot both be given")
     if rcond is None:
         rcond = 1e-15 if rtol is np._NoValue else _precision(a) if rtol is None else rtol
-    check_matrix(aval_of(a), square=False, name="pinv")
+    check_matrix(aval_of(a), square=hermitian, name="pinv")
+    if hermitian:
+        a = from_triangle(a)
     return PINV.bind(a, array_operand(rcond))
 
 
@@ -152,8 +166,7 @@ def _precision(a: Any) -> float:
     return float(max(a.shape[-2:]) * np.finfo(dtype).eps)
 
 
-@like(np.linalg.lstsq)
-def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Any, Any, Any, Any]:
+def lstsq(a: Any, b: Any, rcond: float | None = None, *, numpy_resid: bool = True) -> tuple[Any, Any, Any, Any]:
     """The x of least norm that minimises |b - a x|.
 
     Args:
@@ -161,6 +174,7 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Any, Any, Any, An
         b: shape (M,) or (M, K).
         rcond: singular values up to this times the largest one count as zero; by default max(M, N)
             times the machine precision, which itself is what -1 stands for.
+        numpy_resid: False for residuals of shape (1,) or (K,) always, also on plain arrays.
 
     Returns:
         x of shape (N,) or (N, K); the sums of squared residuals, of shape (1,) or (K,), or (0,)
@@ -174,6 +188,16 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Any, Any, Any, An
     >>> x, residuals
     (array([2.]), array([2.]))
     """
+    a, b = array_operand(a), array_operand(b)
+    x, residuals, rank, s = np.linalg.lstsq(a, b, rcond)
+    if numpy_resid:
+        return x, residuals, rank, s
+    left = b - a @ x
+    return x, np.reshape(np.real(np.sum(left * conj(left), axis=0)), (-1,)), rank, s
+
+
+@implements(np.linalg.lstsq)
+def _lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Any, Any, Any, Any]:
     a, b = array_operand(a), array_operand(b)
     columns = np.reshape(b, (-1, 1)) if b.ndim == 1 else b
     if a.ndim != 2 or columns.ndim != 2 or a.shape[0] != columns.shape[0]:
@@ -247,6 +271,7 @@ def det(a: Any) -> Any:
     return DET.bind(array_operand(a))
 
 
+@with_keywords("method")
 @like(np.linalg.slogdet)
 def slogdet(a: Any) -> SlogdetResult:
     """The sign of the determinant and the logarithm of its size, as `.sign` and `.logabsdet`.
@@ -264,19 +289,24 @@ def slogdet(a: Any) -> SlogdetResult:
 # ----------------------------------------------------------------------------------- decompositions
 
 
-@like(np.linalg.cholesky)
-def cholesky(a: Any, /, *, upper: bool = False) -> Any:
+def symmetrized(a: Any, name: str) -> Any:
+    """The Hermitian parts of square matrices."""
+    a = array_operand(a)
+    check_matrix(aval_of(a), name=name)
+    return hermitian_part(a if a.dtype.kind in "fc" else a.astype(float))
+
+
+def cholesky(a: Any, /, *, upper: bool = False, symmetrize_input: bool = True) -> Any:
     """The Cholesky factor of Hermitian positive definite matrices.
 
     It is L in a = L Lᴴ, or with `upper` U in a = Uᴴ U.
 
-    The value depends on the lower (`upper`: upper) triangle only. The derivative is taken among
-    Hermitian matrices: a tangent counts with its Hermitian part, and a gradient is (conjugate)
-    symmetric, as in JAX.
-
     Args:
         a: shape (..., M, M).
         upper: which factor.
+        symmetrize_input: take the Hermitian part of `a` first, as JAX does: then gradients are Hermitian, too.
+            `numpy.linalg.cholesky`, traced or not, reads the lower (`upper`: upper) triangle only, and so does this
+            function with False; gradients are then zero in the other one.
 
     Raises:
         LinAlgError: a matrix is not positive definite, or not square.
@@ -285,12 +315,16 @@ def cholesky(a: Any, /, *, upper: bool = False) -> Any:
     array([[2., 0.],
            [1., 2.]])
     """
+    return np.linalg.cholesky(symmetrized(a, "cholesky") if symmetrize_input else array_operand(a), upper=upper)
+
+
+@implements(np.linalg.cholesky)
+def _cholesky(a: Any, /, *, upper: bool = False) -> Any:
     a = array_operand(a)
     if not upper:
         return CHOLESKY.bind(a)
-    if a.ndim < 2:
-        raise LinAlgError(f"cholesky: a matrix has at least two dimensions, this has shape {a.shape}")
-    return conj(np.swapaxes(CHOLESKY.bind(conj(np.swapaxes(a, -1, -2))), -1, -2))
+    check_matrix(aval_of(a), name="cholesky")
+    return transpose_conj(CHOLESKY.bind(transpose_conj(a)))
 
 
 @like(np.linalg.qr)
@@ -299,8 +333,11 @@ def qr(a: Any, mode: str = "reduced") -> Any:
 
     Args:
         a: shape (..., M, N).
-        mode: 'reduced' (K = min(M, N) columns in Q), 'complete' (M of them, without a derivative if
-            M > N), or 'r' for R alone.
+        mode: 'reduced' (K = min(M, N) columns in Q), 'complete' (M of them), or 'r' for R alone.
+
+    The derivative needs the leading columns of `a` to be independent; else it is NaN. Where M > N
+    the further columns of 'complete' are those that LAPACK's reflections give, and so are their
+    derivatives.
 
     Raises:
         ValueError: another mode.
@@ -316,33 +353,48 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     return r if mode == "r" else QRResult(q, r)
 
 
-def _uplo(uplo: str) -> str:
+def _uplo(uplo: str) -> Any:
     if uplo.upper() not in ("L", "U"):
         raise ValueError(f"UPLO must be 'L' or 'U', got {uplo!r}")
     return uplo.upper()
 
 
-@like(np.linalg.eigh)
-def eigh(a: Any, UPLO: str = "L") -> EighResult:
+def eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> EighResult:
     """The eigenvalues (ascending) and eigenvectors (columns) of Hermitian matrices.
 
-    The value depends on one triangle only; the derivative is taken among Hermitian matrices.
-    Eigenvectors of equal eigenvalues have no derivative: it is nan. Other vectors have theirs beside them, gradients of
-    the subspace that they span are right, and so is `eigvalsh`.
+    Args:
+        a: shape (..., M, M).
+        UPLO: which triangle is read, 'L' (the default) or 'U'.
+        symmetrize_input: take the Hermitian part of `a` first, as JAX does, so that both triangles are read, and
+            gradients are Hermitian. `numpy.linalg.eigh`, traced or not, reads one triangle only, and so does this
+            function with False; gradients are then zero in the other one.
+
+    Eigenvectors of equal eigenvalues have no derivative: it is NaN. Other vectors have theirs beside them, gradients of
+    the subspace that they span are right, and so is `eigvalsh`. Complex eigenvectors are unique up to a phase: a
+    tangent has no component along its vector, and only what does not depend on the phase has a gradient.
 
     >>> eigh(np.array([[3.0, 0.0], [0.0, 2.0]])).eigenvalues
     array([2., 3.])
     """
+    return np.linalg.eigh(symmetrized(a, "eigh") if symmetrize_input else array_operand(a), _uplo(UPLO or "L"))
+
+
+@implements(np.linalg.eigh)
+def _eigh(a: Any, UPLO: str = "L") -> EighResult:
     return EighResult(*EIGH.bind(array_operand(a), uplo=_uplo(UPLO)))
 
 
-@like(np.linalg.eigvalsh)
-def eigvalsh(a: Any, UPLO: str = "L") -> Any:
+def eigvalsh(a: Any, UPLO: str | None = "L", *, symmetrize_input: bool = True) -> Any:
     """The eigenvalues of Hermitian matrices, ascending; see `eigh`.
 
     >>> eigvalsh(np.array([[3.0, 0.0], [0.0, 2.0]]))
     array([2., 3.])
     """
+    return np.linalg.eigvalsh(symmetrized(a, "eigvalsh") if symmetrize_input else array_operand(a), _uplo(UPLO or "L"))
+
+
+@implements(np.linalg.eigvalsh)
+def _eigvalsh(a: Any, UPLO: str = "L") -> Any:
     return EIGVALSH.bind(array_operand(a), uplo=_uplo(UPLO))
 
 
@@ -350,9 +402,9 @@ def eigvalsh(a: Any, UPLO: str = "L") -> Any:
 def eig(a: Any) -> EigResult:
     """The eigenvalues and eigenvectors (columns) of square matrices, in no particular order.
 
-    Traced, both are always complex; NumPy makes them real if all eigenvalues happen to be. A
-    tangent of an eigenvector has no component along it: gradients are those of functions that do
-    not depend on its phase.
+    Traced, both are always complex; NumPy makes them real if all eigenvalues happen to be.
+    Eigenvectors have norm 1 and a real largest component, and their derivatives are those of these
+    vectors. (JAX gives none for eigenvectors.)
 
     >>> eig(np.array([[0.0, 1.0], [-1.0, 0.0]])).eigenvalues
     array([0.+1.j, 0.-1.j])
@@ -370,6 +422,7 @@ def eigvals(a: Any) -> Any:
     return EIGVALS.bind(array_operand(a))
 
 
+@with_keywords("subset_by_index")
 @like(np.linalg.svd)
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
     """The singular value decomposition a = U diag(S) Vh, as `.U`, `.S` (descending) and `.Vh`.
@@ -379,15 +432,29 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
         full_matrices: U and Vh are square. Unless M = N there is then no derivative of U and Vh:
             pass False.
         compute_uv: False for the singular values alone.
-        hermitian: whether the matrices are Hermitian; makes no difference here.
+        hermitian: the matrices are Hermitian; only their lower triangles are read, by `eigh`.
 
     >>> svd(np.array([[3.0, 0.0], [0.0, -4.0]])).S
     array([4., 3.])
     """
     a = array_operand(a)
+    if hermitian:
+        return _hermitian_svd(a, compute_uv)
     if not compute_uv:
         return SVDVALS.bind(a)
     return SVDResult(*SVD.bind(a, full=bool(full_matrices)))
+
+
+def _hermitian_svd(a: Any, compute_uv: bool) -> Any:
+    """By eigenvalues: their sizes, descending, and their vectors with the signs on the right."""
+    if not compute_uv:
+        return np.flip(np.sort(np.abs(EIGVALSH.bind(a, uplo="L")), axis=-1), axis=-1)
+    w, v = EIGH.bind(a, uplo="L")
+    size = np.abs(w)
+    order = np.flip(np.argsort(size, axis=-1), axis=-1)
+    columns = np.expand_dims(order, -2)
+    right = transpose_conj(np.take_along_axis(v * np.expand_dims(np.copysign(1.0, w), -2), columns, axis=-1))
+    return SVDResult(np.take_along_axis(v, columns, axis=-1), np.take_along_axis(size, order, axis=-1), right)
 
 
 @like(np.linalg.svdvals)

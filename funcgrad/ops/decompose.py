@@ -2,9 +2,10 @@
 
 Batched and typed as in `ops.linalg`, whose conventions hold here too. Sources of the derivatives: Giles, "An extended
 collection of matrix derivative results" (2008), for eigenvalues and eigenvectors; Walter & Lehmann, arXiv:1001.1654
-(2010), for QR; Golub & Pereyra (1973) for the pseudoinverse. They are extended to complex matrices here, where vectors
-are unique up to a phase only: the tangent of an eigenvector has no component along it. Only functions that do not
-depend on that phase have a gradient.
+(2010), for QR; Golub & Pereyra (1973) for the pseudoinverse. They are extended to complex matrices here.
+
+An eigenvector is unique up to a factor only. LAPACK documents which one it takes: norm 1, and the largest component
+real. The derivative is that of this vector.
 
 What does not touch vectors of equal eigenvalues is right; else derivatives by these are NaN, as are those of an
 eigenvalue without a basis of eigenvectors, and those of Q and R where the columns of A depend on each other.
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.errors import InconclusiveRuleError, ShapeError
+from funcgrad.errors import ShapeError
 from funcgrad.ops.linalg import (
     INV,
     SOLVE,
@@ -68,11 +69,22 @@ def _over_gaps(x: Any, w: Any) -> Any:
 
 
 def _eig_jvp(tangents: Sequence[Any], outs: Sequence[Any], ins: Sequence[Any]) -> tuple[Any, Any]:
-    """With M = V⁻¹ dA V: dw = diag M, dV = V (F∘M), less its components along the columns of V."""
+    """With M = V⁻¹ dA V: dw = diag M, dV = V (F∘M), less its components along the columns of V, and turned so that the
+    largest component of each stays real."""
     w, v = outs
     m = SOLVE.bind(v, tangents[0] @ v)
     dv = v @ _over_gaps(m, w)
-    return diagonal(m), dv - v * np.sum(conj(v) * dv, axis=-2, keepdims=True)
+    dv = dv - v * np.sum(conj(v) * dv, axis=-2, keepdims=True)
+    largest = _largest_component(v)
+    turn = np.sum(largest * np.imag(dv), axis=-2, keepdims=True) / np.sum(largest * np.real(v), axis=-2, keepdims=True)
+    return diagonal(m), dv - 1j * turn * v
+
+
+def _largest_component(v: Any) -> Any:
+    """1 at the largest component of each column, and 0 elsewhere."""
+    size = np.abs(STOP_GRADIENT.bind(v))
+    place = np.expand_dims(np.argmax(size, axis=-2), -2)
+    return (np.expand_dims(np.arange(shape_of(v)[-1]), -1) == place).astype(dtype_of(size))
 
 
 def _eig_vjp(cts: Sequence[Any], outs: Sequence[Any], ins: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
@@ -80,7 +92,10 @@ def _eig_vjp(cts: Sequence[Any], outs: Sequence[Any], ins: Sequence[Any], wanted
     vt = transpose(v)
     inner = None if ct_w is None else on_diagonal(ct_w)
     if ct_v is not None:
-        free = ct_v - conj(v) * np.sum(v * ct_v, axis=-2, keepdims=True)
+        largest = _largest_component(v)
+        turned = np.sum(np.imag(v * ct_v), axis=-2, keepdims=True)  # the cotangent of each angle
+        free = ct_v - 1j * turned * largest / np.sum(largest * np.real(v), axis=-2, keepdims=True)
+        free = free - conj(v) * np.sum(v * free, axis=-2, keepdims=True)
         part = _over_gaps(vt @ free, w)
         inner = part if inner is None else inner + part
     return [SOLVE.bind(vt, inner @ vt)]
@@ -136,16 +151,6 @@ def _leading_columns(x: Any, k: int) -> Any:
     return x if shape_of(x)[-1] == k else x[..., :k]
 
 
-def _check_qr(a: Any, complete: bool) -> int:
-    *_, m, n = shape_of(a)
-    if complete and m > n:
-        raise InconclusiveRuleError(
-            f"qr of shape {shape_of(a)} with mode='complete' has no derivative: the additional "
-            "columns are arbitrary. Use mode='reduced'"
-        )
-    return min(m, n)
-
-
 def _right_divide(x: Any, r: Any) -> Any:
     """X R⁻¹; NaN where R is singular up to rounding, which `SOLVE` may not notice."""
     size = np.abs(diagonal(STOP_GRADIENT.bind(r)))
@@ -157,14 +162,41 @@ def _right_divide(x: Any, r: Any) -> Any:
 
 def _qr_jvp(tangents: Sequence[Any], outs: Sequence[Any], ins: Sequence[Any], complete: bool) -> tuple[Any, Any]:
     """With C = Qᴴ dA₁ R₁⁻¹ for the leading columns: QᴴdQ = Ω = Φ(C) - Φ(C)ᴴ, dR = QᴴdA - ΩR."""
-    k = _check_qr(ins[0], complete)
     (q, r), da = outs, tangents[0]
+    *_, m, n = shape_of(da)
+    if complete and m > n:
+        q1 = q[..., :n]
+        dq, dr = _qr_jvp(tangents, (q1, r[..., :n, :]), ins, False)
+        w, lead = _completing(q1)
+        dlead, beside = dq[..., :n, :], transpose_conj(dq[..., n:, :])
+        dw = SOLVE.bind(transpose_conj(lead), beside - transpose_conj(dlead) @ w)
+        zero = np.zeros((*shape_of(dr)[:-2], m - n, n), dtype_of(dr))
+        return np.concatenate([dq, dq @ w + _less_one(q1) @ dw], axis=-1), np.concatenate([dr, zero], axis=-2)
+    k = min(m, n)
     e = _right_divide(_leading_columns(da, k), _leading_columns(r, k))
     qh = transpose_conj(q)
     c = qh @ e
     half = lower_half(c)
     turn = half - transpose_conj(half)
     return q @ (turn - c) + e, _upper(qh @ da - turn @ r)
+
+
+def _less_one(q: Any) -> Any:
+    """Q₁ - [1; 0] for the first columns Q₁."""
+    m, n = shape_of(q)[-2:]
+    return q - np.eye(m, n, dtype=real_dtype(dtype_of(q)))
+
+
+def _completing(q: Any) -> tuple[Any, Any]:
+    """How LAPACK completes the first columns Q₁ = [Q₁₁; Q₂₁] of Q: Q₂ = [0; 1] + (Q₁ - [1; 0]) W, with
+    W = (Q₁₁ - 1)⁻ᴴ Q₂₁ᴴ, of which Q₁₁ - 1 comes second.
+
+    Q is a product of reflections, 1 - V T Vᴴ with V = [V₁; V₂] unit lower trapezoidal. So Q₁ - [1; 0] = -V T V₁ᴴ, and
+    W = V₁⁻ᴴ V₂ᴴ.
+    """
+    n = shape_of(q)[-1]
+    lead = _less_one(q)[..., :n, :]
+    return SOLVE.bind(transpose_conj(lead), transpose_conj(q[..., n:, :])), lead
 
 
 def _upper(x: Any) -> Any:
@@ -180,8 +212,12 @@ def _qr_vjp(
     complete: bool,
 ) -> list[Any]:
     """The transpose of `_qr_jvp`, term by term."""
-    k = _check_qr(ins[0], complete)
     (ct_q, ct_r), (q, r) = cts, outs
+    *_, m, n = shape_of(ins[0])
+    if complete and m > n:
+        cts = (None if ct_q is None else _from_complete(ct_q, q[..., :n]), None if ct_r is None else ct_r[..., :n, :])
+        return _qr_vjp(cts, (q[..., :n], r[..., :n, :]), ins, wanted, False)
+    k = min(m, n)
     turn = inner = beside = None
     if ct_q is not None:
         bar = conj(ct_q)
@@ -195,10 +231,19 @@ def _qr_vjp(
     part = q @ lower_half(turn - transpose_conj(turn))
     inner = part if inner is None else inner + part
     out = _right_divide(inner, transpose_conj(_leading_columns(r, k)))
-    n = shape_of(r)[-1]
     if n > k:
         out = np.concatenate([out, np.zeros((*shape_of(out)[:-1], n - k), dtype_of(out))], axis=-1)
     return [conj(out if beside is None else out + beside)]
+
+
+def _from_complete(ct: Any, q: Any) -> Any:
+    """The cotangent of Q₁ for that of Q, of which Q₂ is a function of Q₁."""
+    n = shape_of(q)[-1]
+    w, lead = _completing(q)
+    bar = conj(ct[..., n:])
+    from_w = SOLVE.bind(lead, transpose_conj(_less_one(q)) @ bar)
+    low = transpose_conj(from_w)
+    return ct[..., :n] + conj(bar @ transpose_conj(w) + np.concatenate([-(w @ low), low], axis=-2))
 
 
 QR = declare(

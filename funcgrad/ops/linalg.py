@@ -34,10 +34,12 @@ __all__ = [
     "SOLVE",
     "check_matrix",
     "conj",
+    "from_triangle",
     "hermitian_part",
     "linalg_dtype",
     "lower_half",
     "real_dtype",
+    "to_triangle",
     "transpose",
     "transpose_conj",
 ]
@@ -107,6 +109,22 @@ def lower_half(x: Any) -> Any:
     n = shape_of(x)[-1]
     dtype = real_dtype(dtype_of(x))
     return x * (np.tri(n, dtype=dtype) - 0.5 * np.eye(n, dtype=dtype))
+
+
+def _half(x: Any, lower: bool) -> Any:
+    """One triangle with half of the diagonal."""
+    return lower_half(x) if lower else transpose(lower_half(transpose(x)))
+
+
+def from_triangle(x: Any, lower: bool = True) -> Any:
+    """The Hermitian matrices that have these triangles: what LAPACK makes of a matrix of which it reads one."""
+    half = _half(x, lower)
+    return half + transpose_conj(half)
+
+
+def to_triangle(ct: Any, lower: bool = True) -> Any:
+    """The transpose of `from_triangle`."""
+    return _half(ct + transpose_conj(ct), lower)
 
 
 # -------------------------------------------------------------------------------- solve and inverse
@@ -299,23 +317,23 @@ SLOGDET = declare(
 
 def _cholesky_jvp(tangents: Sequence[Any], low: Any, ins: Sequence[Any]) -> Any:
     """dL = L Φ(L⁻¹ dA L⁻ᴴ)."""
-    half = SOLVE.bind(low, hermitian_part(tangents[0]))
+    half = SOLVE.bind(low, from_triangle(tangents[0]))
     return low @ lower_half(transpose_conj(SOLVE.bind(low, transpose_conj(half))))
 
 
 def _cholesky_vjp(ct: Any, low: Any, ins: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
-    """Ā = the Hermitian part of L⁻ᴴ Φ(Lᴴ L̄) L⁻¹."""
+    """Ā = L⁻ᴴ Φ(Lᴴ L̄) L⁻¹, both of whose triangles come from the lower one."""
     adjoint = transpose_conj(low)
     middle = lower_half(adjoint @ conj(ct))
     half = SOLVE.bind(adjoint, middle)
-    return [conj(hermitian_part(transpose_conj(SOLVE.bind(adjoint, transpose_conj(half)))))]
+    return [to_triangle(conj(transpose_conj(SOLVE.bind(adjoint, transpose_conj(half)))))]
 
 
 CHOLESKY = declare("cholesky", np.linalg.cholesky, _square_aval, jvp=_cholesky_jvp, vjp=_cholesky_vjp, fails=True)
 """The lower triangular L with positive diagonal in A = L Lᴴ, for a Hermitian positive definite A.
 
-The value is computed from the lower triangle, as in NumPy. The derivative is the one among
-Hermitian matrices: a tangent's Hermitian part counts, and the cotangent is (conjugate) symmetric.
+It is a function of the lower triangle alone (and of the real part of the diagonal), as in NumPy, and
+so is its derivative: a cotangent is lower triangular.
 """
 
 

@@ -30,9 +30,11 @@ from funcgrad.errors import InconclusiveRuleError
 from funcgrad.ops.linalg import (
     check_matrix,
     conj,
+    from_triangle,
     hermitian_part,
     linalg_dtype,
     real_dtype,
+    to_triangle,
     transpose,
     transpose_conj,
 )
@@ -144,7 +146,7 @@ def _eigh_aval(a: ShapedArray, uplo: str) -> tuple[ShapedArray, ShapedArray]:
 def _eigh_jvp(tangents: Sequence[Any], outs: Sequence[Any], ins: Sequence[Any], uplo: str) -> tuple[Any, Any]:
     """With M = Vᴴ dA V: dw = diag M, dV = V (F∘M)."""
     w, v = outs
-    m = transpose_conj(v) @ hermitian_part(tangents[0]) @ v
+    m = transpose_conj(v) @ from_triangle(tangents[0], uplo == "L") @ v
     size = noise(m)
     sure = _certain(~_splits(m, size), size)
     return np.real(diagonal(m)), v @ _over(_without_diagonal(m), gaps_between(w), sure)
@@ -153,7 +155,7 @@ def _eigh_jvp(tangents: Sequence[Any], outs: Sequence[Any], ins: Sequence[Any], 
 def _eigh_vjp(
     cts: Sequence[Any], outs: Sequence[Any], ins: Sequence[Any], wanted: Sequence[bool], uplo: str
 ) -> list[Any]:
-    """Ā = the Hermitian part of V (diag w̄ + F∘X) Vᴴ, with X = Vᴴ V̄.
+    """Ā = V (diag w̄ + F∘X) Vᴴ, with X = Vᴴ V̄, both of whose triangles come from the one that is read.
 
     Only the antihermitian part of X counts, as F is antisymmetric: it vanishes for equal values of which the function
     takes the whole subspace.
@@ -161,14 +163,14 @@ def _eigh_vjp(
     (ct_w, ct_v), (w, v) = cts, outs
     vh = transpose_conj(v)
     if ct_v is None:
-        return [_eigen_sum(ins[0], ct_w, v, uplo)]
+        return [to_triangle(_eigen_sum(ins[0], ct_w, v, uplo), uplo == "L")]
     x = vh @ conj(ct_v)
     size = noise(x)
     sure = _certain((np.abs(STOP_GRADIENT.bind(x)) > size) | ~_used(ct_v, size), size)
     inner = _over(_without_diagonal(0.5 * (x - transpose_conj(x))), gaps_between(w), sure)
     if ct_w is not None:
         inner = inner + on_diagonal(ct_w)
-    return [conj(hermitian_part(v @ inner @ vh))]
+    return [to_triangle(conj(v @ inner @ vh), uplo == "L")]
 
 
 EIGH = declare(
@@ -182,20 +184,19 @@ EIGH = declare(
 )
 """(w, V) with A V = V diag(w), w ascending, of a Hermitian A.
 
-The derivative is the one among Hermitian matrices.
+It is a function of one triangle alone (and of the real part of the diagonal), as in NumPy, and so is its derivative: a
+cotangent has this triangle only.
 """
 
 
 def _eigvalsh_jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any], uplo: str) -> Any:
     _, v = EIGH.bind(ins[0], uplo=uplo)
-    return _quadratic_diagonal(v, hermitian_part(tangents[0]), v)
+    return _quadratic_diagonal(v, from_triangle(tangents[0], uplo == "L"), v)
 
 
 def _eigvalsh_vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], uplo: str) -> list[Any]:
-    if _traced(ins[0], ct):
-        return [EIGEN_SUM.bind(ins[0], np.expand_dims(ct, -2), uplo=uplo)]
-    _, v = EIGH.bind(ins[0], uplo=uplo)
-    return [_weighted_sum(v, ct, transpose_conj(v))]
+    v = None if _traced(ins[0], ct) else EIGH.bind(ins[0], uplo=uplo)[1]
+    return [to_triangle(_eigen_sum(ins[0], ct, v, uplo), uplo == "L")]
 
 
 EIGVALSH = declare(
@@ -231,14 +232,14 @@ def _eigen_sum_jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any], uplo: 
     vh = transpose_conj(v)
     inner = None if dc is None else dc * _eye(dc)
     if da is not None:
-        m = vh @ hermitian_part(da) @ v
+        m = vh @ from_triangle(da, uplo == "L") @ v
         part = _ratios(c, _without_diagonal(m), gaps_between(w), -1.0, dc is None)
         inner = part if inner is None else inner + part
     return conj(v @ inner @ vh)
 
 
 def _eigen_sum_vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], uplo: str) -> list[Any]:
-    """The transpose of `_eigen_sum_jvp`: with B = Vᴴ ctᴴ V, Re diag B and the Hermitian part of V (R∘B) Vᴴ."""
+    """The transpose of `_eigen_sum_jvp`: with B = Vᴴ ctᴴ V, Re diag B and V (R∘B) Vᴴ."""
     a, c = ins
     w, v = EIGH.bind(a, uplo=uplo)
     vh = transpose_conj(v)
@@ -247,7 +248,7 @@ def _eigen_sum_vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool]
     if wanted[0]:
         b = hermitian_part(b)
         inner = _ratios(c, _without_diagonal(b), gaps_between(w), -1.0, not wanted[1])
-        found[0] = conj(v @ inner @ vh)
+        found[0] = to_triangle(conj(v @ inner @ vh), uplo == "L")
     return found
 
 
