@@ -53,6 +53,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	$(BIN)/mypy --strict --follow-imports=silent --cache-dir .cache/mypy tests/typed_script.py
 
 bench: $(VENV)/.bench
 	$(KEEP) $(BIN)/python -m benchmarks $(ARGS)

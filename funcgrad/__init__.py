@@ -109,3 +109,7 @@ def __getattr__(name: str) -> Any:
     if name in ("backends", "extend", "scipy"):
         return import_module(f"funcgrad.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

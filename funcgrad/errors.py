@@ -284,3 +284,7 @@ def fold_traceback(error: BaseException) -> None:
         except AttributeError:  # an exception class with __slots__
             return
     error.__traceback__ = chain
+
+
+def __dir__() -> list[str]:
+    return __all__

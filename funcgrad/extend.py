@@ -352,3 +352,7 @@ def implements(function: Any, method: str | None = None) -> Callable[[Callable[.
         return fun
 
     return register
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -170,3 +170,7 @@ def ravel_pytree(pytree: Any) -> tuple[Any, _Unravel]:
         specs.append(_Spec(stop, shape, _own_dtype(x, dtype), scalar))
     flat = np.concatenate([_vector(x, dtype) for x in leaves])
     return flat, _Unravel(treedef, tuple(specs), dtype)
+
+
+def __dir__() -> list[str]:
+    return __all__

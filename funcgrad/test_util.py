@@ -299,3 +299,7 @@ def _equal(have: Any, want: Any, atol: float, rtol: float, what: str) -> None:
         kinds = (shape_of(a), dtype_of(a)), (shape_of(b), dtype_of(b))
         assert kinds[0] == kinds[1], f"{what}: a result of shape and dtype {kinds[0]} instead of {kinds[1]}"
         np.testing.assert_allclose(a, b, atol=atol, rtol=rtol, err_msg=what, equal_nan=True)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -17,7 +17,7 @@ from __future__ import annotations
 import builtins
 import functools
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from funcgrad._tree_def import PyTreeDef, gather, leaf_paths
 from funcgrad._tree_diff import compare, spread
@@ -98,6 +98,12 @@ def structure(tree: Any, is_leaf: IsLeaf | None = None) -> PyTreeDef:
     return flatten(tree, is_leaf)[1]
 
 
+@overload
+def map(f: Callable[[Any], Any], tree: Any, *, is_leaf: IsLeaf | None = None) -> Any: ...
+@overload
+def map(f: Callable[[Any, Any], Any], tree: Any, rest: Any, /, *, is_leaf: IsLeaf | None = None) -> Any: ...
+@overload
+def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf | None = None) -> Any: ...
 def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf | None = None) -> Any:
     """Applies a function to every leaf of a tree.
 
@@ -408,3 +414,7 @@ def static(**kwargs: Any) -> Any:
 
     metadata = {**(kwargs.pop("metadata", None) or {}), "static": True}
     return dataclasses.field(metadata=metadata, **kwargs)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -116,3 +116,7 @@ def treedef_tuple(treedefs: Iterable[PyTreeDef]) -> PyTreeDef:
         PyTreeDef((*, [*, *]))
     """
     return PyTreeDef.from_node((tuple, None), treedefs)
+
+
+def __dir__() -> list[str]:
+    return __all__

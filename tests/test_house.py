@@ -82,6 +82,12 @@ def test_public_names_exist_and_are_documented(name: str) -> None:
             assert value.__doc__, f"{name}.{public} has no docstring"
 
 
+@pytest.mark.parametrize("name", PUBLIC)
+def test_completion_shows_public_names(name: str) -> None:
+    module = importlib.import_module(name)
+    assert set(dir(module)) == set(module.__all__), f"{name} needs: def __dir__() -> list[str]: return __all__"
+
+
 def all_modules() -> list[ModuleType]:
     found = pkgutil.walk_packages(funcgrad.__path__, "funcgrad.")
     return [funcgrad, *(importlib.import_module(m.name) for m in found)]

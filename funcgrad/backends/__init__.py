@@ -75,3 +75,7 @@ def get_backend(backend: str | Backend) -> Backend:
 def compile_for(backend: Backend, program: Program, donated: Sequence[bool] = ()) -> Any:
     """A program compiled for a backend; `donated` says which inputs may be overwritten."""
     return backend.compile(program, donated) if isinstance(backend, NumpyBackend) else DeviceProgram(program, backend)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from funcgrad.config import config
 from funcgrad.core import current_trace
@@ -18,7 +18,47 @@ from funcgrad.transforms.transformed import transformed
 if TYPE_CHECKING:
     from funcgrad.backends.base import Backend
 
-__all__ = ["jit"]
+__all__ = ["Jitted", "jit"]
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+R = TypeVar("R")
+
+
+class Jitted(Protocol, Generic[P, R_co]):
+    """What `jit` returns, as type checkers see it: called like the function, with methods that show its programs."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Callable[..., R_co]: ...
+
+    def lower(self, *args: P.args, **kwargs: P.kwargs) -> Lowered: ...
+
+    def explain(self) -> str: ...
+
+
+@overload
+def jit(
+    fun: Callable[P, R],
+    *,
+    static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
+    donate_argnums: int | Sequence[int] = (),
+    inline: bool = False,
+    guards: bool = True,
+    backend: str | Backend = "numpy",
+) -> Jitted[P, R]: ...
+@overload
+def jit(
+    fun: None = None,
+    *,
+    static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
+    donate_argnums: int | Sequence[int] = (),
+    inline: bool = False,
+    guards: bool = True,
+    backend: str | Backend = "numpy",
+) -> Callable[[Callable[P, R]], Jitted[P, R]]: ...
 
 
 def jit(
@@ -30,7 +70,7 @@ def jit(
     inline: bool = False,
     guards: bool = True,
     backend: str | Backend = "numpy",
-) -> Callable[..., Any]:
+) -> Any:
     """A function that is recorded once for each structure, shapes and dtypes of its arguments, and run as a program.
 
     Args:

@@ -73,3 +73,7 @@ for _name, _fun in _elementwise.NAMES.items():
     globals()[_name] = _fun
     __all__.append(_name)
 __all__.remove("NAMES")
+
+
+def __dir__() -> list[str]:
+    return __all__

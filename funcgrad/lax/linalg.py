@@ -45,3 +45,7 @@ def svd(x: Any, *, full_matrices: bool = True, compute_uv: bool = True) -> Any:
         return np.linalg.svd(array_operand(x), compute_uv=False)
     u, s, vh = np.linalg.svd(array_operand(x), full_matrices=full_matrices)
     return u, s, vh
+
+
+def __dir__() -> list[str]:
+    return __all__

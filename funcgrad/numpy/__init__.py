@@ -95,3 +95,7 @@ __all__ += ("__array_api_version__", "__array_namespace_info__", "from_dlpack")
 
 _methods.install()
 _namespace.install()
+
+
+def __dir__() -> list[str]:
+    return __all__

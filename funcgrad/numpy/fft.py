@@ -228,3 +228,7 @@ def fftshift(x: Any, axes: Any = None) -> Any:
 def ifftshift(x: Any, axes: Any = None) -> Any:
     """The inverse of `fftshift`; as `numpy.fft.ifftshift`."""
     return _shift(x, axes, True)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -465,3 +465,7 @@ def svdvals(x: Any, /) -> Any:
     array([4., 3.])
     """
     return SVDVALS.bind(array_operand(x))
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from funcgrad.transforms.boundary import boundary, check_callable
 from funcgrad.transforms.recorded import Recorded, Static
@@ -12,7 +12,27 @@ from funcgrad.transforms.transformed import transformed
 
 __all__ = ["checkpoint", "remat"]
 
+F = TypeVar("F", bound=Callable[..., Any])
 
+
+@overload
+def checkpoint(
+    fun: F,
+    *,
+    policy: Callable[..., bool] | None = None,
+    static_argnums: int | Sequence[int] = (),
+    prevent_cse: bool = True,
+    concrete: bool = False,
+) -> F: ...
+@overload
+def checkpoint(
+    fun: None = None,
+    *,
+    policy: Callable[..., bool] | None = None,
+    static_argnums: int | Sequence[int] = (),
+    prevent_cse: bool = True,
+    concrete: bool = False,
+) -> Callable[[F], F]: ...
 def checkpoint(
     fun: Callable[..., Any] | None = None,
     *,
@@ -20,7 +40,7 @@ def checkpoint(
     static_argnums: int | Sequence[int] = (),
     prevent_cse: bool = True,
     concrete: bool = False,
-) -> Callable[..., Any]:
+) -> Any:
     """A function that keeps only its inputs for the reverse pass, and computes the rest again.
 
     Args:

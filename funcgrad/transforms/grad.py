@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 import numpy as np
 
@@ -24,6 +24,38 @@ from funcgrad.types import PYTHON_SCALARS, aval_of, dtype_of, is_a
 __all__ = ["grad", "one_or_all", "positions", "value_and_grad"]
 
 Argnums = int | Sequence[int]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+S = TypeVar("S")
+
+
+@overload
+def value_and_grad(
+    fun: Callable[Concatenate[T, P], R],
+    argnums: Literal[0] = 0,
+    has_aux: Literal[False] = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[Concatenate[T, P], tuple[R, T]]: ...
+@overload
+def value_and_grad(
+    fun: Callable[Concatenate[T, P], R],
+    argnums: Literal[0] = 0,
+    *,
+    has_aux: bool,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[Concatenate[T, P], tuple[R, T]]: ...
+@overload
+def value_and_grad(
+    fun: Callable[P, R],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[P, tuple[R, Any]]: ...
 
 
 def value_and_grad(
@@ -82,6 +114,31 @@ def value_and_grad(
     return value_and_grad_fun
 
 
+@overload
+def grad(
+    fun: Callable[Concatenate[T, P], Any],
+    argnums: Literal[0] = 0,
+    has_aux: Literal[False] = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[Concatenate[T, P], T]: ...
+@overload
+def grad(
+    fun: Callable[Concatenate[T, P], tuple[Any, S]],
+    argnums: Literal[0] = 0,
+    *,
+    has_aux: Literal[True],
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[Concatenate[T, P], tuple[T, S]]: ...
+@overload
+def grad(
+    fun: Callable[P, Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[P, Any]: ...
 def grad(
     fun: Callable[..., Any],
     argnums: Argnums = 0,
@@ -100,7 +157,7 @@ def grad(
     >>> grad(lambda p: p["w"] * p["b"])({"w": 2.0, "b": 3.0})
     {'b': 2.0, 'w': 3.0}
     """
-    both = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int).func  # type: ignore[attr-defined]
+    both: Any = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int).func  # type: ignore[attr-defined]
 
     @transformed(grad, fun, **_options(argnums, has_aux, holomorphic, allow_int))
     def grad_fun(*args: Any, **kwargs: Any) -> Any:

@@ -7,7 +7,7 @@ output back (`vmap` of the pullback): the first is cheaper for tall Jacobians, t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from funcgrad.types import aval_of, dtype_of, is_a, is_inexact, result_dtype, sh
 __all__ = ["hessian", "jacfwd", "jacobian", "jacrev"]
 
 Argnums = int | Sequence[int]
+P = ParamSpec("P")
 
 
 def _checked(x: Any, name: str, who: str, holomorphic: bool, kinds: str) -> None:
@@ -80,8 +81,8 @@ def _quotient(piece: Any, x: Any, out: Any) -> Any:
 
 
 def jacfwd(
-    fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
-) -> Callable[..., Any]:
+    fun: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[P, Any]:
     """The Jacobian of `fun` in forward mode.
 
     Args:
@@ -133,12 +134,12 @@ def _columns(rows: Any, leaves: Sequence[Any], in_tree: Any, argnums: Argnums) -
 
 
 def jacrev(
-    fun: Callable[..., Any],
+    fun: Callable[P, Any],
     argnums: Argnums = 0,
     has_aux: bool = False,
     holomorphic: bool = False,
     allow_int: bool = False,
-) -> Callable[..., Any]:
+) -> Callable[P, Any]:
     """The Jacobian of `fun` in reverse mode; see `jacfwd`.
 
     >>> jacrev(lambda x: x[:2] * x[2])(np.array([1.0, 2.0, 3.0]))
@@ -176,8 +177,8 @@ jacobian = jacrev
 
 
 def hessian(
-    fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
-) -> Callable[..., Any]:
+    fun: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[P, Any]:
     """The matrix of second derivatives: forward over reverse.
 
     >>> hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]))

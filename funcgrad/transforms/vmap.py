@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from funcgrad.types import ShapedArray, aval_of, float0, is_a, shape_of
 from funcgrad.watched import depends_on_values
 
 __all__ = ["BatchTrace", "BatchTracer", "vmap"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @mutable
@@ -119,13 +122,13 @@ class BatchTrace(Trace):
 
 
 def vmap(
-    fun: Callable[..., Any],
+    fun: Callable[P, R],
     in_axes: Any = 0,
     out_axes: Any = 0,
     axis_name: Any = None,
     axis_size: int | None = None,
     spmd_axis_name: Any = None,
-) -> Callable[..., Any]:
+) -> Callable[P, R]:
     """A function that maps `fun` over an axis of its arguments, vectorised.
 
     Args:
@@ -168,7 +171,7 @@ def vmap(
         ]
         with under(trace):
             given, named = in_tree.unflatten(inputs)
-            out = fun(*given, **named)
+            out: Any = fun(*given, **named)  # pyright: ignore
             trace.accept()
             paths, out_tree = tree.flatten_with_path(out)
             out_paths = [(path, settle(x)) for path, x in paths]
