@@ -21,7 +21,8 @@ PUBLIC = ["funcgrad", "funcgrad.tree", "funcgrad.tree_util", "funcgrad.lax", "fu
           "funcgrad.numpy", "funcgrad.numpy.fft",
           "funcgrad.numpy.linalg", "funcgrad.test_util", "funcgrad.flatten_util",
           "funcgrad.errors", "funcgrad.extend", "funcgrad.backends", "funcgrad.custom_batching",
-          "funcgrad.custom_derivatives", "funcgrad.scipy", "funcgrad.scipy.special"]  # fmt: skip
+          "funcgrad.custom_derivatives", "funcgrad.scipy", "funcgrad.scipy.special",
+          "funcgrad.scipy.optimize"]  # fmt: skip
 
 
 def test_files_are_small() -> None:

@@ -46,6 +46,7 @@ WITH_PROGRAMS = {
     "custom_vmap",
     "debug_callback",
     "guard",
+    "host_call",
     "keep",
 }
 """Primitives without rows: they apply programs, not functions of arrays, and have test modules of their own."""

@@ -16,7 +16,7 @@ import numpy as np
 from funcgrad.errors import DTypeError, ShapeError
 from funcgrad.ops.rules import constant, linear
 from funcgrad.ops.sharding import Avals, Axes, Ruling
-from funcgrad.types import ShapedArray, broadcast_shapes, dtype_of, result_dtype, shape_of
+from funcgrad.types import PYTHON_SCALARS, ShapedArray, broadcast_shapes, dtype_of, result_dtype, shape_of
 
 __all__ = [
     "BITCAST",
@@ -52,9 +52,15 @@ def _reshape_shard(ins: Avals, out: ShapedArray, at: Axes, shape: tuple[int, ...
     return None
 
 
+def _reshape(x: Any, shape: tuple[int, ...]) -> Any:
+    if type(x) in PYTHON_SCALARS:  # the tangent of one, in a program
+        x = np.asarray(x)
+    return x.reshape(shape) if shape else x.reshape(())[()]  # a scalar, not a view of one element
+
+
 RESHAPE = linear(
     "reshape",
-    lambda x, shape: x.reshape(shape) if shape else x.reshape(())[()],  # a scalar, not a view of one element
+    _reshape,
     _reshape_aval,
     lambda ct, ins, wanted, shape: [np.reshape(ct, shape_of(ins[0]))],
     batch=lambda args, batched, size, shape: RESHAPE.bind(args[0], shape=(size, *shape)),

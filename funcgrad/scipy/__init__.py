@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 if TYPE_CHECKING:
-    from funcgrad.scipy import special
+    from funcgrad.scipy import optimize, special
 
-__all__ = ["special"]
+__all__ = ["optimize", "special"]
 
 
 def __getattr__(name: str) -> _Any:

@@ -1,0 +1,61 @@
+"""`scipy.optimize` over pytrees: SciPy's own solvers with exact derivatives, whose solutions have derivatives too.
+
+>>> from funcgrad import grad
+>>> round(float(grad(lambda a: minimize(lambda x: (x - a) ** 2 + x**2, 0.0).x)(3.0)), 6)
+0.5
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from funcgrad.errors import UnsupportedFunctionError
+from funcgrad.scipy._fit import curve_fit, least_squares
+from funcgrad.scipy._host import ConvergenceError
+from funcgrad.scipy._minimize import minimize
+from funcgrad.scipy._roots import (
+    bisect,
+    brenth,
+    brentq,
+    fixed_point,
+    fsolve,
+    minimize_scalar,
+    newton,
+    ridder,
+    root,
+    root_scalar,
+    toms748,
+)
+
+__all__ = [
+    "ConvergenceError",
+    "bisect",
+    "brenth",
+    "brentq",
+    "curve_fit",
+    "fixed_point",
+    "fsolve",
+    "least_squares",
+    "linear_sum_assignment",
+    "minimize",
+    "minimize_scalar",
+    "newton",
+    "ridder",
+    "root",
+    "root_scalar",
+    "toms748",
+]
+
+
+def linear_sum_assignment(*args: Any, **kwargs: Any) -> NoReturn:
+    """Not offered: it gives integers, which have no derivative.
+
+    >>> linear_sum_assignment([[1.0]])
+    Traceback (most recent call last):
+    funcgrad.errors.UnsupportedFunctionError: linear_sum_assignment: an assignment is made of integers, which have...
+    """
+    raise UnsupportedFunctionError(
+        "linear_sum_assignment: an assignment is made of integers, which have no derivative. Call "
+        "scipy.optimize.linear_sum_assignment with plain arrays (funcgrad.lax.stop_gradient, or outside the "
+        "transformed function), and index the costs with what it gives"
+    )
