@@ -47,6 +47,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def linear_sum_assignment(*args: Any, **kwargs: Any) -> NoReturn:
     """Not offered: it gives integers, which have no derivative.
 
