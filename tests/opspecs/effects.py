@@ -9,6 +9,7 @@ import numpy as np
 from funcgrad import debug
 from funcgrad.ops.attempt import KEEP
 from funcgrad.ops.guard import GUARD
+from funcgrad.scipy._host import attended
 
 from .base import add
 from .domains import real
@@ -30,6 +31,7 @@ def _kept(x: Any) -> Any:
     return y * x
 
 
+add("attended", lambda x: attended(np.sin(x), True, str), real, (), (2, 3), dtypes="df", values="i")
 add("keep", _kept, real, (), (2, 3), dtypes="df", values="i")
 add("guard", _guarded, real, (), (2, 3), dtypes="df", values="i")
 add("debug.callback", _watched, real, (), (2, 3), dtypes="df", values="i")
