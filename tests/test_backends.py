@@ -97,6 +97,7 @@ MISSING_KINDS = {
     **dict.fromkeys(("fmax", "fmin"), "b"),
     "reciprocal": "biu",
     "scatter_add": "b",
+    **dict.fromkeys(("scatter_max", "scatter_min"), "bc"),
 }
 """Primitives that it has for other kinds of numbers only. (float16 it does not have at all.)"""
 

@@ -7,7 +7,8 @@ neighbours, whose sums a segmented scan finds in logarithmic depth, and each pla
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -288,17 +289,35 @@ def _scatter(xp: Any, x: Any, updates: Any, *indices: Any, axes: Axes) -> Any:
     return _looked_up(xp, values, places, x, axes)
 
 
+def _joined(xp: Any, op: Callable[[Any, Any], Any], values: Any, places: Any) -> Any:
+    """At the last update of each place, all updates of it, joined by an operation of two."""
+    n, seen = places.shape[0], 1
+    column = (-1, *(1,) * (len(values.shape) - 1))
+    while seen < n:  # the last 1, 2, 4, … updates of the same place
+        same = xp.reshape(places[seen:] == places[: n - seen], column)
+        early, late = _along(values, 0, 0, n - seen), _along(values, 0, seen, n)
+        values = xp.concat([_along(values, 0, 0, seen), xp.where(same, op(early, late), late)], axis=0)
+        seen *= 2
+    return values
+
+
 @_lowers("scatter_add", "iufc", ("searchsorted",))
 def _scatter_add(xp: Any, updates: Any, *indices: Any, axes: Axes, shape: Axes) -> Any:
     values, places = _sorted_updates(xp, updates, indices, axes, shape)
-    n, seen = places.shape[0], 1
-    column = (-1, *(1,) * (len(values.shape) - 1))
-    while seen < n:  # sums of the last 1, 2, 4, … updates of the same place
-        same = xp.reshape(places[seen:] == places[: n - seen], column)
-        early, late = _along(values, 0, 0, n - seen), _along(values, 0, seen, n)
-        values = xp.concat([_along(values, 0, 0, seen), xp.where(same, early + late, late)], axis=0)
-        seen *= 2
-    return _looked_up(xp, values, places, xp.zeros(shape, dtype=updates.dtype), axes)
+    sums = _joined(xp, operator.add, values, places)
+    return _looked_up(xp, sums, places, xp.zeros(shape, dtype=updates.dtype), axes)
+
+
+def _scatter_extremum(name: str, function: str) -> None:
+    @_lowers(name, "iuf", ("searchsorted", function))
+    def lower(xp: Any, x: Any, updates: Any, *indices: Any, axes: Axes) -> Any:
+        op = getattr(xp, function)
+        values, places = _sorted_updates(xp, updates, indices, axes, x.shape)
+        return op(x, _looked_up(xp, _joined(xp, op, values, places), places, x, axes))
+
+
+_scatter_extremum("scatter_max", "maximum")
+_scatter_extremum("scatter_min", "minimum")
 
 
 # --------------------------------------------------------------------------------------------------------- products

@@ -74,7 +74,7 @@ def _joint(avals: Sequence[ShapedArray], out: np.dtype[Any]) -> DTypes:
 _RULES: dict[str, Callable[[Sequence[ShapedArray], np.dtype[Any]], DTypes]] = {
     "select": _as_select,
     "complex": _as_complex,
-    "scatter": _as_scatter,
+    **dict.fromkeys(("scatter", "scatter_max", "scatter_min"), _as_scatter),
     "searchsorted": _joint,
     "tie_share": _joint,
     **dict.fromkeys(("div_or_zero", "exponent_less_one", "log_of_base"), _joint),

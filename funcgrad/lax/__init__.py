@@ -8,7 +8,7 @@ import funcgrad.tree as tree
 from funcgrad.control.associative import associative_scan
 from funcgrad.control.cond import cond, switch
 from funcgrad.control.loops import fori_loop, map, scan, while_loop
-from funcgrad.lax import _conv, _elementwise, _fft, _reductions, _structural, _windows, linalg
+from funcgrad.lax import _conv, _elementwise, _fft, _gather, _reductions, _scatter, _structural, _windows, linalg
 from funcgrad.lax._collectives import (
     all_gather,
     all_to_all,
@@ -65,7 +65,7 @@ def stop_gradient(x: Any) -> Any:
     return tree.map(lambda leaf: STOP_GRADIENT.bind(leaf) if is_inexact(leaf) else leaf, x)
 
 
-for _module in (_conv, _elementwise, _fft, _reductions, _structural, _windows):
+for _module in (_conv, _elementwise, _fft, _gather, _reductions, _scatter, _structural, _windows):
     for _name in _module.__all__:
         globals()[_name] = getattr(_module, _name)
         __all__.append(_name)

@@ -1,4 +1,4 @@
-"""Indexing with arrays: `gather`, and its transpose `scatter_add`; `scatter` writes.
+"""Indexing with arrays: `gather`, and its transpose `scatter_add`; `scatter`, `scatter_max` and `scatter_min` write.
 
 `gather(x, *indices, axes)` indexes the given axes of `x` jointly by index arrays that broadcast together; the
 dimensions of the indices come first in the result, then the other axes of `x` in their order. All of NumPy's indexing
@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core import Primitive
 from funcgrad.errors import DTypeError
 from funcgrad.ops.rules import aligned, declare
 from funcgrad.ops.sharding import SUM, Avals, Ruling, together
 from funcgrad.ops.sharding import Axes as Divided
 from funcgrad.types import ShapedArray, broadcast_shapes, dtype_of, shape_of
 
-__all__ = ["GATHER", "SCATTER", "SCATTER_ADD"]
+__all__ = ["GATHER", "SCATTER", "SCATTER_ADD", "SCATTER_MAX", "SCATTER_MIN"]
 
 Axes = tuple[int, ...]
 
@@ -206,6 +207,55 @@ SCATTER = declare(
 )
 
 
+# --------------------------------------------------------------------------------------------------- extreme values
+
+
+def _shares(out: Any, ins: Sequence[Any], axes: Axes) -> tuple[Any, Any, Any]:
+    """Where the array and the updates attain the results, as numbers, and how often each is: they share a derivative.
+
+    Nothing is equal to a NaN: the derivative is NaN there.
+    """
+    x, updates, *indices = ins
+    dtype = dtype_of(out)
+    own = np.equal(x, out).astype(dtype)
+    new = np.equal(updates, GATHER.bind(out, *indices, axes=axes)).astype(dtype)
+    count = own + SCATTER_ADD.bind(new, *indices, axes=axes, shape=shape_of(x))
+    return own, new, np.where(np.equal(count, 0), dtype.type(np.nan), count)
+
+
+def _extremum(name: str, ufunc: np.ufunc) -> Primitive:
+    def impl(x: Any, updates: Any, *indices: Any, axes: Axes) -> Any:
+        out = np.array(x)
+        view, index = _writable_view(out, indices, axes)
+        with np.errstate(invalid="ignore"):  # which `ufunc.at` reports for a NaN, unlike the ufunc
+            ufunc.at(view, index, updates)
+        return out
+
+    def jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any], axes: Axes) -> Any:
+        x, _, *indices = ins
+        own, new, count = _shares(out, ins, axes)
+        total = 0 if tangents[0] is None else tangents[0] * own
+        if tangents[1] is not None:
+            total = total + SCATTER_ADD.bind(tangents[1] * new, *indices, axes=axes, shape=shape_of(x))
+        return total / count
+
+    def vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool], axes: Axes) -> list[Any]:
+        own, new, count = _shares(out, ins, axes)
+        share = ct / count
+        cts: list[Any] = [None] * len(ins)
+        cts[0] = share * own if wanted[0] else None
+        cts[1] = GATHER.bind(share, *ins[2:], axes=axes) * new if wanted[1] else None
+        return cts
+
+    return declare(
+        name, impl, lambda x, updates, *indices, axes: ShapedArray(x.shape, x.dtype), jvp=jvp, vjp=vjp, fails=True
+    )
+
+
+SCATTER_MAX, SCATTER_MIN = _extremum("scatter_max", np.maximum), _extremum("scatter_min", np.minimum)
+"""`ufunc.at`: the extreme value of an element and of all updates at its index."""
+
+
 # -------------------------------------------------------------------------------------------------- batches of them
 
 
@@ -246,12 +296,17 @@ def _scatter_add_batch(
     return SCATTER_ADD.bind(updates, rows, *indices, axes=(0, *shifted), shape=(size, *shape))
 
 
-def _scatter_batch(args: Sequence[Any], batched: Sequence[bool], size: int, axes: Axes) -> Any:
-    x, updates, *indices = args
-    x = x if batched[0] else np.broadcast_to(x, (size, *shape_of(x)))
-    updates = updates if batched[1] else np.broadcast_to(updates, (size, *shape_of(updates)))
-    indices, n = _batched_indices(indices, batched[2:], size)
-    return SCATTER.bind(x, updates, _row_numbers(size, n), *indices, axes=(0, *(i + 1 for i in axes)))
+def _writing_batch(primitive: Primitive) -> Any:
+    def batch(args: Sequence[Any], batched: Sequence[bool], size: int, axes: Axes) -> Any:
+        x, updates, *indices = args
+        x = x if batched[0] else np.broadcast_to(x, (size, *shape_of(x)))
+        updates = updates if batched[1] else np.broadcast_to(updates, (size, *shape_of(updates)))
+        indices, n = _batched_indices(indices, batched[2:], size)
+        return primitive.bind(x, updates, _row_numbers(size, n), *indices, axes=(0, *(i + 1 for i in axes)))
+
+    return batch
 
 
-GATHER.batch, SCATTER_ADD.batch, SCATTER.batch = _gather_batch, _scatter_add_batch, _scatter_batch
+GATHER.batch, SCATTER_ADD.batch = _gather_batch, _scatter_add_batch
+for _writing in (SCATTER, SCATTER_MAX, SCATTER_MIN):
+    _writing.batch = _writing_batch(_writing)

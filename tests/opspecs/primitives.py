@@ -59,6 +59,9 @@ bind("scatter_add", (real, rows(3), rows(4)), ((3, 2), (2,), (3, 1)), axes=(0, 1
 bind("scatter", (real, real, rows(3)), ((3, 4), (2, 4), (2,)), axes=(0,))
 bind("scatter", (real, real, rows(3), rows(4)), ((3, 4), (3, 2), (2,), (3, 1)), axes=(0, 1))
 bind("scatter", (real, real, rows(4)), ((2, 4), (3, 1, 2), (3, 1)), axes=(1,))
+for _name in ("scatter_max", "scatter_min"):
+    bind(_name, (real, real, rows(3)), ((3, 4), (5, 4), (5,)), axes=(0,))
+    bind(_name, (real, real, rows(3), rows(4)), ((3, 4), (3, 2), (2,), (3, 1)), axes=(0, 1))
 for _side in ("left", "right"):
     bind("searchsorted", (sorted_values, positive), ((4,), (2, 3)), ((4,), ()), side=_side, of=CONSTANT)
 
