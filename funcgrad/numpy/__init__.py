@@ -37,8 +37,11 @@ _PRIVATE = {"along", "axis_index", "getitem", "given", "place", "reduction_axes"
 _OWN = {"zeros", "ones", "empty", "full"}  # of arrays that a transformed function can write to
 
 
+_PLAIN = {"clip": _elementwise.plain_clip}  # more than NumPy's own takes
+
+
 def _own_or(name: str, fun: Any) -> Any:
-    plain = None if name in _OWN else getattr(_np, name, None)
+    plain = None if name in _OWN else _PLAIN.get(name, getattr(_np, name, None))
     return fun if plain is None else _either(plain, fun)
 
 

@@ -178,6 +178,11 @@ def clip(a: Any, min: Any = None, max: Any = None, out: None = None, *, a_min: A
     return np.minimum(np.maximum(x, low), high)
 
 
+def plain_clip(a: Any, min: Any = None, max: Any = None, out: Any = None, **options: Any) -> Any:
+    """NumPy's `clip`, where one limit may be left out by position too, as the array API standard has it."""
+    return np.clip(a, options.pop("a_min", min), options.pop("a_max", max), out, **options)
+
+
 _CLIP: np.ufunc = np._core.umath.clip  # type: ignore[attr-defined]  # decides about the dtype of all three together
 
 

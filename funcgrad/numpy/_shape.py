@@ -12,6 +12,7 @@ import numpy as np
 from funcgrad.aliasing import alias, as_array, is_array, lies_in_order, scalar
 from funcgrad.core import Tracer
 from funcgrad.numpy._dispatch import array_operand, implements, operand
+from funcgrad.numpy._known import known
 from funcgrad.numpy._views import Broadcast, Raveled, Reshaped, Transposed, Window
 from funcgrad.ops.shape import BROADCAST_TO, CONCATENATE, CONVERT, PLACE, RESHAPE, TRANSPOSE
 from funcgrad.types import broadcast_shapes, is_a, shape_of
@@ -405,12 +406,15 @@ def tile(A: Any, reps: Any) -> Any:
 
 @implements(np.repeat)
 def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
-    """Repeat each element, along an axis or flattened; `repeats` is an integer or one per element."""
+    """Repeat each element, along an axis or flattened; `repeats` is an integer or one per element.
+
+    Traced `repeats` must be known, as they are for gradients and under `jit`.
+    """
     x = array_operand(a)
     if whole(axis, x.ndim):
         x, axis = ravel(x), 0
     i = axis_index(axis, x.ndim)
-    counts = np.asarray(repeats)
+    counts = known(repeats, "repeat", "use repeats that are not traced")
     if counts.ndim == 0 or counts.size == 1:
         n = int(counts.reshape(()))
         wide = broadcast_to(expand_dims(x, i + 1), (*x.shape[: i + 1], n, *x.shape[i + 1 :]))
