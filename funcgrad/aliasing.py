@@ -365,6 +365,10 @@ def made_in(trace: Trace, out: Any, args: Sequence[Any]) -> Any:
         return out
     if type(out) is tuple:
         return tuple(made_in(trace, x, args) for x in out)
+    if is_a(out, np.generic) and type(args) is Settled:  # of the same namespace as the arrays that it is made of
+        number = aliased(out, trace)
+        number.state.fixed = True
+        return number
     return aliased(settle(out), trace) if is_a(out, (Tracer, np.ndarray)) and shape_of(out) else out
 
 

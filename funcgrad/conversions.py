@@ -21,6 +21,7 @@ import numpy as np
 from funcgrad._tree_kinds import rebuilding
 from funcgrad.aliasing import settle
 from funcgrad.call_sites import TEXT, UNKNOWN, Action, action, is_library, resolve
+from funcgrad.core import Tracer
 from funcgrad.errors import (
     CapturedArrayWriteError,
     ConcretizationTypeError,
@@ -165,7 +166,7 @@ def _checked(self: Any) -> None:
     A value that carries a derivative is given only where that is certain to be right. The number of any other is noted
     down by who records it (or there is none): that is refused only where a NumPy function is certainly meant.
     """
-    if self.dtype.kind not in "fc":
+    if self.dtype.kind not in "fc" or not is_a(settle(self), Tracer):  # or a constant that a function has made
         return
     _not_rebuilding(self)
     frame: FrameType = sys._getframe(2)  # of who called `__float__`

@@ -6,6 +6,7 @@ The standard's own signatures are those of `array_api_strict`.
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any
 
 import array_api_strict as strict
@@ -110,3 +111,40 @@ def test_descending_orders_keep_equal_elements(wrap: Any) -> None:
     )
     empty = wrap(lambda x: fnp.argsort(x, descending=True))(np.zeros((2, 0)))
     assert empty.shape == (2, 0) and empty.dtype == np.intp
+
+
+def test_arrays_that_a_transformed_function_makes_are_its_own() -> None:
+    """They are of the namespace of what is traced, and so is what comes of them; they can be written to."""
+
+    def f(x: Any) -> Any:
+        made = (fnp.arange(3.0), fnp.asarray([1.0, 2.0, 3.0]), fnp.linspace(0, 1, 3), fnp.eye(3)[0], fnp.array(X))
+        for a in made:
+            for y in (a, a + 1, a.sum(), a[0], a > 1):
+                assert y.__array_namespace__() is fnp
+            assert isinstance(a, np.ndarray) and isinstance(a[0], np.float64)
+            assert math.exp(a.sum()) > float(a[0]) >= 0
+        made[0][1] = x
+        n = fnp.asarray([1, 2]).sum()
+        return made[0].sum() + made[4][1:n].sum() + [0.0, 0.0, 0.0, 5.0][n] + np.ones(n).sum()
+
+    X = np.array([1.0, 2.0, 4.0])
+    assert jit(f)(3.0) == 0 + 3 + 2 + 6 + 5 + 3
+    assert grad(f)(3.0) == 1.0
+    assert X[1] == 2.0 and type(fnp.asarray(X)) is np.ndarray and fnp.asarray(X) is X
+
+
+def test_counts_of_repeat_and_ends_of_arange_are_known_under_jit() -> None:
+    x = np.arange(4.0)
+    np.testing.assert_array_equal(jit(fnp.repeat)(x, np.array([1, 0, 2, 1])), [0, 2, 2, 3])
+    for args in ((5,), (np.int8(5),), (1, np.int8(5)), (5.0,), (1, 5, 2)):
+        have, want = jit(fnp.arange)(*args), np.arange(*args)
+        assert have.dtype == want.dtype
+        np.testing.assert_array_equal(have, want)
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, jit])
+def test_one_limit_of_clip_may_be_left_out(wrap: Any) -> None:
+    x = np.array([1.0, 5.0, 3.0])
+    np.testing.assert_array_equal(wrap(lambda x: fnp.clip(x, 2))(x), [2, 5, 3])
+    np.testing.assert_array_equal(wrap(lambda x: fnp.clip(x, max=4))(x), [1, 4, 3])
+    np.testing.assert_array_equal(wrap(lambda x: fnp.clip(x, a_min=2, a_max=4))(x), [2, 4, 3])

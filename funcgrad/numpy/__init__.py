@@ -28,12 +28,15 @@ from funcgrad.numpy import (
 )
 from funcgrad.numpy._methods import at
 from funcgrad.numpy._plain import either as _either
+from funcgrad.numpy._plain import made_here as _made_here
 
 __all__ = ["at", "linalg"]
 
 _PRIVATE = {"along", "axis_index", "getitem", "given", "place", "reduction_axes", "scatter_into", "slice_axis",
             "ufunc_function", "UFUNC_NAMES", "complex_of"}  # fmt: skip
 
+_MADE = {"arange", "array", "asarray", "linspace"}
+"""Functions that make arrays, which a transformed function can write to."""
 _OWN = {"zeros", "ones", "empty", "full"}  # of arrays that a transformed function can write to
 
 
@@ -42,7 +45,8 @@ _PLAIN = {"clip": _elementwise.plain_clip}  # more than NumPy's own takes
 
 def _own_or(name: str, fun: Any) -> Any:
     plain = None if name in _OWN else _PLAIN.get(name, getattr(_np, name, None))
-    return fun if plain is None else _either(plain, fun)
+    fun = fun if plain is None else _either(plain, fun)
+    return _made_here(fun) if name in _MADE else fun
 
 
 for _module in (_shape, _reduce, _statistics, _contract, _index, _calculus, _create, _sort, _elementwise):
@@ -67,7 +71,7 @@ _SAME = (
     "unravel_index",
 )  # fmt: skip
 for _name in _SAME:
-    globals()[_name] = getattr(_np, _name)
+    globals()[_name] = _made_here(getattr(_np, _name)) if _name in ("eye", "identity", "tri") else getattr(_np, _name)
     __all__.append(_name)
 
 _LATE = (
@@ -84,6 +88,8 @@ __all__ += ("fft", *_LATE)
 def __getattr__(name: str) -> Any:
     if name == "fft":
         return _import_module("funcgrad.numpy.fft")
+    if name == "special":  # where SciPy looks for the special functions of an array API namespace
+        return _import_module("funcgrad.scipy.special")
     if name not in _LATE:
         raise AttributeError(f"module 'funcgrad.numpy' has no attribute {name!r}")
     fun = getattr(_import_module("funcgrad.numpy._late"), name)

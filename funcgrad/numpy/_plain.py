@@ -10,12 +10,14 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 import funcgrad.numpy._strict as _strict
+from funcgrad.aliasing import fresh
 from funcgrad.config import config
-from funcgrad.core import Tracer
+from funcgrad.core import Tracer, current_trace
 from funcgrad.numpy._dispatch import VIEWS, implements, operand
+from funcgrad.types import NUMBERS
 from funcgrad.writes import owned
 
-__all__ = ["either", "like"]
+__all__ = ["either", "like", "made_here"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,6 +41,20 @@ def either(plain: Any, fun: F) -> F:
         return plain(*args, **kwargs)
 
     return cast(F, chosen)
+
+
+def made_here(fun: F) -> F:
+    """`fun`, which makes arrays: where a function is transformed they are its own, and traced values can be written to
+    them; so they are of the same namespace as what is traced."""
+
+    @wraps(fun)
+    def make(*args: Any, **kwargs: Any) -> Any:
+        out = fun(*args, **kwargs)
+        if current_trace() is None or type(out) is not np.ndarray or out.dtype not in NUMBERS:
+            return out
+        return fresh(out.copy() if out.base is not None or any(out is x for x in args) else out)
+
+    return cast(F, make)
 
 
 def _more_keywords(plain: Any, fun: Any) -> frozenset[str]:

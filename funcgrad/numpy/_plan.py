@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.aliasing import settle
 from funcgrad.core import Tracer
 from funcgrad.errors import ConcretizationTypeError
 from funcgrad.numpy._dispatch import operand
@@ -64,6 +65,7 @@ def _parse(item: Any) -> Any:
     """An item of an index: None, Ellipsis, a slice, an int, an integer operand, or a boolean array."""
     if item is None or item is Ellipsis or isinstance(item, slice):
         return item
+    item = settle(item)  # constants that a function has made are known
     if is_a(item, (bool, np.bool_)):
         return np.asarray(item)
     if is_a(item, (int, np.integer)):

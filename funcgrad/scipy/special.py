@@ -32,7 +32,7 @@ __all__ = sorted(
 def __getattr__(name: str) -> Any:
     if name.startswith("_"):
         raise AttributeError(f"module 'funcgrad.scipy.special' has no attribute {name!r}")
-    return getattr(scipy_module("special", f"special.{name}"), name)
+    return _sp(name)
 
 
 def __dir__() -> list[str]:
@@ -40,7 +40,10 @@ def __dir__() -> list[str]:
 
 
 def _sp(name: str) -> Any:
-    return getattr(scipy_module("special", f"special.{name}"), name)
+    """SciPy's own; of a ufunc the ufunc itself, which its array API wraps up."""
+    fun = getattr(scipy_module("special", f"special.{name}"), name)
+    inner = getattr(fun, "__wrapped__", fun)
+    return inner if isinstance(inner, np.ufunc) else fun
 
 
 def logsumexp(
