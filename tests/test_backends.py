@@ -88,6 +88,8 @@ MISSING = {
     *"log_ndtr ndtri gamma gammaln loggamma rgamma psi beta betaln exprel j0 j1 y0 y1 k0 k1 iv ive jv kv yv".split(),
     *"expi exp1 spence rel_entr kl_div _zeta gammainc gammaincc betainc".split(),
     "attended",  # which comes with a call of SciPy
+    *"lu pivots_to_permutation column_order tridiagonal_solve expm logm sqrtm sylvester schur hessenberg".split(),
+    "tridiagonal",
     "det_derivative",  # the second derivative; the first it has
 }
 """Primitives that the standard has no functions for."""

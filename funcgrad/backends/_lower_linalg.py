@@ -63,6 +63,14 @@ def _svd(xp: Any, x: Any, full: bool) -> Any:
     return tuple(xp.linalg.svd(x, full_matrices=full))
 
 
+@_lowers("triangular_solve", "fc", ("linalg.solve",))
+def _triangular_solve(xp: Any, a: Any, b: Any, lower: bool, transposed: bool, unit: bool, strict: bool) -> Any:
+    a = xp.tril(a, k=-int(unit)) if lower else xp.triu(a, k=int(unit))
+    if unit:
+        a = a + xp.eye(a.shape[-1], dtype=a.dtype)
+    return xp.linalg.solve(xp.matrix_transpose(a) if transposed else a, b)
+
+
 def _conj(xp: Any, x: Any) -> Any:
     return xp.conj(x) if xp.isdtype(x.dtype, "complex floating") else x
 
