@@ -59,7 +59,8 @@ def _advice(frame: FrameType, number: bool) -> tuple[str, str]:
         )
     if kind == "subscript":
         if fun is np.c_ or fun is np.r_:
-            return text, "np.column_stack or np.concatenate"
+            name = "c_" if fun is np.c_ else "r_"
+            return text, f"funcgrad.numpy.{name}[...], or np.column_stack or np.concatenate"
         return text, "funcgrad.at(a)[i].get(), or funcgrad.numpy.take(a, i, axis=0)"
     if kind == "call" and fun is not UNKNOWN:
         name = public_name(fun)

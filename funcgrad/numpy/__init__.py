@@ -18,6 +18,7 @@ from funcgrad.numpy import (
     _elementwise,
     _index,
     _methods,
+    _names,
     _namespace,
     _reduce,
     _shape,
@@ -37,7 +38,9 @@ _PRIVATE = {"along", "axis_index", "getitem", "given", "place", "reduction_axes"
 
 _MADE = {"arange", "array", "asarray", "linspace"}
 """Functions that make arrays, which a transformed function can write to."""
-_OWN = {"zeros", "ones", "empty", "full"}  # of arrays that a transformed function can write to
+_OWN = {"zeros", "ones", "empty", "full", "vectorize", "r_", "c_", "asanyarray", "asarray_chkfinite",
+        "ascontiguousarray", "asfortranarray", "fromiter", "isfortran", "kaiser", "require"}  # fmt: skip
+"""What asks itself whether an argument is traced, or makes arrays that a transformed function can write to."""
 
 
 _PLAIN = {"clip": _elementwise.plain_clip}  # more than NumPy's own takes
@@ -68,18 +71,24 @@ _SAME = (
     "eye", "finfo", "float16", "float32", "float64", "hamming", "hanning", "identity", "iinfo", "indices", "inf",
     "int16", "int32", "int64", "int8", "isdtype", "mask_indices", "mgrid", "nan", "ndarray", "newaxis", "ogrid",
     "pi", "promote_types", "s_", "tri", "tril_indices", "triu_indices", "uint16", "uint32", "uint64", "uint8",
-    "unravel_index",
 )  # fmt: skip
 for _name in _SAME:
     globals()[_name] = _made_here(getattr(_np, _name)) if _name in ("eye", "identity", "tri") else getattr(_np, _name)
     __all__.append(_name)
+for _name, _value in _names.own().items():
+    globals()[_name] = _value
+    __all__.append(_name)
 
 _LATE = (
-    "apply_along_axis", "apply_over_axes", "bincount", "block", "delete", "diagflat", "digitize", "histogram",
-    "histogram2d", "histogram_bin_edges", "histogramdd", "insert", "intersect1d", "isin", "piecewise", "poly",
-    "polyadd", "polyder", "polydiv", "polyfit", "polyint", "polymul", "polysub", "resize", "roots", "setdiff1d",
-    "setxor1d", "trim_zeros", "union1d", "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values",
-    "vectorize",
+    "apply_along_axis", "apply_over_axes", "array2string", "array_equiv", "array_repr", "array_str",
+    "asanyarray", "asarray_chkfinite", "ascontiguousarray", "asfortranarray", "bincount", "block", "c_",
+    "delete", "diagflat", "digitize", "einsum_path", "fromiter", "histogram", "histogram2d",
+    "histogram_bin_edges", "histogramdd", "insert", "intersect1d", "isfortran", "isin", "kaiser",
+    "may_share_memory", "min_scalar_type", "nanmedian", "nanpercentile", "nanquantile", "packbits",
+    "percentile", "piecewise", "poly", "polyadd", "polyder", "polydiv", "polyfit", "polyint", "polymul",
+    "polysub", "quantile", "r_", "ravel_multi_index", "require", "resize", "roots", "setdiff1d", "setxor1d",
+    "shares_memory", "tril_indices_from", "trim_zeros", "triu_indices_from", "union1d", "unique", "unique_all",
+    "unique_counts", "unique_inverse", "unique_values", "unpackbits", "unravel_index", "vectorize",
 )  # fmt: skip
 """Names that are imported when they are first asked for."""
 __all__ += ("fft", *_LATE)
@@ -93,7 +102,7 @@ def __getattr__(name: str) -> Any:
     if name not in _LATE:
         raise AttributeError(f"module 'funcgrad.numpy' has no attribute {name!r}")
     fun = getattr(_import_module("funcgrad.numpy._late"), name)
-    fun = globals()[name] = fun if name == "vectorize" else _own_or(name, fun)  # NumPy's is a class
+    fun = globals()[name] = fun if name in _OWN else _own_or(name, fun)
     return fun
 
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from funcgrad.core import Primitive
-from funcgrad.numpy._dispatch import UFUNC_METHODS, array_operand, implements, operand
+from funcgrad.numpy._dispatch import UFUNC_METHODS, array_operand, implements
 from funcgrad.numpy._index import take
 from funcgrad.numpy._shape import astype, axis_index, whole
 from funcgrad.ops.cumulative import CUMPROD, CUMSUM
-from funcgrad.ops.rules import PRIMITIVES, WEAKEN
+from funcgrad.ops.rules import PRIMITIVES
 from funcgrad.ops.sort import ARGMAX, ARGMIN, ARGSORT, SEARCHSORTED, SORT
-from funcgrad.types import is_weak
 
-__all__ = ["argmax", "argmin", "argsort", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "lexsort",
-           "nanargmax", "nanargmin", "nancumprod", "nancumsum", "partition", "percentile", "quantile", "searchsorted",
-           "sort"]  # fmt: skip
+__all__ = ["argmax", "argmin", "argpartition", "argsort", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum",
+           "lexsort", "nanargmax", "nanargmin", "nancumprod", "nancumsum", "partition", "searchsorted", "sort",
+           "sort_complex"]  # fmt: skip
 
 
 @implements(np.sort)
@@ -57,6 +55,21 @@ def argsort(
 def partition(a: Any, kth: Any, axis: Any = -1, kind: str = "introselect", order: None = None) -> Any:
     """The sorted array: each element is where a partition by any `kth` needs it."""
     return sort(a, axis)
+
+
+@implements(np.argpartition)
+def argpartition(a: Any, kth: Any, axis: Any = -1, kind: str = "introselect", order: None = None) -> Any:
+    """The indices that sort an array: they partition it by any `kth`."""
+    return argsort(a, axis)
+
+
+@implements(np.sort_complex)
+def sort_complex(a: Any) -> Any:
+    """The elements in ascending order along the last axis, as complex numbers."""
+    x = sort(a)
+    if x.dtype.kind == "c":
+        return x
+    return x.astype({"b": "F", "h": "F", "B": "F", "H": "F", "g": "G"}.get(x.dtype.char, "D"))
 
 
 @implements(np.lexsort)
@@ -178,75 +191,6 @@ def cumulative_prod(
 for _name, _fun in (("cumulative_sum", cumulative_sum), ("cumulative_prod", cumulative_prod)):
     if hasattr(np, _name):  # NumPy 2.1
         implements(getattr(np, _name))(_fun)
-
-
-@implements(np.quantile)
-def quantile(
-    a: Any,
-    q: Any,
-    axis: Any = None,
-    out: None = None,
-    overwrite_input: bool = False,
-    method: str = "linear",
-    keepdims: Any = False,
-    *,
-    weights: None = None,
-) -> Any:
-    """Quantiles of the sorted values; methods linear, lower, higher, midpoint and nearest."""
-    return _quantile(a, operand(q), axis, method, keepdims, weights)
-
-
-def _quantile(a: Any, q: Any, axis: Any, method: str, keepdims: Any, weights: Any, percent: bool = False) -> Any:
-    if weights is not None or method not in ("linear", "lower", "higher", "midpoint", "nearest"):
-        raise ValueError(f"quantile: method {method!r} with weights={weights} has no rule")
-    x = array_operand(a)
-    if x.dtype.kind == "c":
-        raise TypeError("quantile: complex numbers have no order")
-    axes = tuple(range(x.ndim)) if axis is None else tuple(
-        axis_index(i, x.ndim) for i in (axis if isinstance(axis, (tuple, list)) else (axis,))
-    )  # fmt: skip
-    kept = tuple(i for i in range(x.ndim) if i not in axes)
-    columns = np.reshape(
-        np.transpose(x, axes + kept), (math.prod(x.shape[i] for i in axes), *(x.shape[i] for i in kept))
-    )
-    rows = np.sort(columns, axis=0)
-    weak, q = is_weak(q), array_operand(q)
-    out = _between(rows, (q / 100 if percent else q) * (rows.shape[0] - 1), method, weak)
-    if x.dtype.kind == "f":
-        out = np.where(np.isnan(rows[-1]), np.nan, out)
-    if keepdims is np._NoValue or not keepdims:
-        return out
-    return np.reshape(out, q.shape + tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
-
-
-def _between(rows: Any, position: Any, method: str, weak: bool) -> Any:
-    """What is at a fractional position in the first axis; `weak` says that the position comes from a Python number."""
-    whole = {"lower": np.floor, "higher": np.ceil, "nearest": np.rint}.get(method)
-    if whole is not None:
-        return take(rows, whole(position).astype(np.intp), axis=0)
-    low = np.floor(position)
-    i = low.astype(np.intp)
-    t = position - low if method == "linear" else 0.5 * np.ceil(position - low)
-    t = WEAKEN.bind(t) if weak else np.reshape(t, (*position.shape, *(1,) * (rows.ndim - 1)))
-    below, above = take(rows, i, axis=0), take(rows, np.minimum(i + 1, rows.shape[0] - 1), axis=0)
-    gap = above - below
-    return np.where(t >= 0.5, above - gap * (1 - t), below + gap * t)  # from the nearer one, as NumPy does
-
-
-@implements(np.percentile)
-def percentile(
-    a: Any,
-    q: Any,
-    axis: Any = None,
-    out: None = None,
-    overwrite_input: bool = False,
-    method: str = "linear",
-    keepdims: Any = False,
-    *,
-    weights: None = None,
-) -> Any:
-    """Quantiles in percent."""
-    return _quantile(a, operand(q), axis, method, keepdims, weights, percent=True)
 
 
 def _accumulate(primitive: Primitive, array: Any, axis: Any = 0, dtype: Any = None) -> Any:
