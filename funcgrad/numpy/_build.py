@@ -133,7 +133,7 @@ def require(a: Any, dtype: Any = None, requirements: Any = None) -> Any:
     letters = {str(r).upper()[0] for r in requirements or ()}
     x = asarray(a, dtype)
     x = asfortranarray(x) if "F" in letters else ascontiguousarray(x) if "C" in letters else x
-    return x.copy() if letters & {"O", "W"} and is_a(x, Tracer) else x
+    return alias(x, "K") if letters & {"O", "W"} and is_a(x, Tracer) else x
 
 
 def asarray_chkfinite(a: Any, dtype: Any = None, order: Any = None) -> Any:
@@ -163,5 +163,5 @@ def kaiser(M: int, beta: Any) -> Any:
     if M <= 1:
         return np.ones(max(M, 0))
     half = (M - 1) / 2.0
-    t = (np.arange(M) - half) / half
-    return np.i0(beta * np.sqrt(1 - t * t)) / np.i0(beta)
+    t, b = (np.arange(M) - half) / half, array_operand(beta)
+    return np.i0(b * np.sqrt(1 - t * t)) / np.i0(b)

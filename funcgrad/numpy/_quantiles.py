@@ -18,7 +18,7 @@ from funcgrad.core import Tracer
 from funcgrad.numpy._dispatch import array_operand, implements, operand
 from funcgrad.numpy._index import take
 from funcgrad.numpy._reduce import given, reduction_axes
-from funcgrad.types import is_weak
+from funcgrad.types import is_a, is_weak
 
 __all__ = ["nanmedian", "nanpercentile", "nanquantile", "percentile", "quantile"]
 
@@ -89,7 +89,7 @@ def _quantile(
         raise TypeError(f"{name}: complex numbers have no order")
     weak, q = is_weak(q), array_operand(q)
     q = q / 100 if percent else q
-    if not isinstance(q, Tracer) and not (np.all(q >= 0) and np.all(q <= 1)):
+    if not is_a(q, Tracer) and not (np.all(q >= 0) and np.all(q <= 1)):
         raise ValueError(f"{name}: {'Percentiles' if percent else 'Quantiles'} must be in the range "
                          f"[0, {100 if percent else 1}]")  # fmt: skip
     axes = reduction_axes(axis, x.ndim)

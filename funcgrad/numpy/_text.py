@@ -62,8 +62,8 @@ def _stand_in(x: Any) -> Any:
 @implements(np.einsum_path)
 def einsum_path(*operands: Any, optimize: Any = "greedy", einsum_call: bool = False) -> Any:
     """The order in which `einsum` contracts; it depends on shapes alone."""
-    more = {"einsum_call": True} if einsum_call else {}
-    return np.einsum_path(*map(_stand_in, operands), optimize=optimize, **more)
+    path: Any = np.einsum_path
+    return path(*map(_stand_in, operands), optimize=optimize, **({"einsum_call": True} if einsum_call else {}))
 
 
 @implements(np.min_scalar_type)
@@ -92,7 +92,7 @@ def _places(x: Tracer) -> tuple[Tracer, np.ndarray]:
     with under(None):
         for view in reversed(views):
             numbers = np.asarray(view.read(numbers))
-    parts = (numbers.real, numbers.imag) if numbers.dtype.kind == "c" else (numbers,)
+    parts = (np.real(numbers), np.imag(numbers)) if numbers.dtype.kind == "c" else (numbers,)
     return root, np.concatenate([np.ravel(part) for part in parts]).astype(np.intp)
 
 
