@@ -41,7 +41,7 @@ def packbits(a: Any, /, axis: Any = None, bitorder: str = "big") -> Any:
     if rest:
         bits = np.concatenate([bits, np.zeros((*lead, rest), _BYTE)], axis=-1)
     groups = np.reshape(bits, (*lead, (n + rest) // 8, 8))
-    out = np.sum(groups * _weights(bitorder, "packbits"), axis=-1, dtype=_BYTE)
+    out: Any = np.sum(groups * _weights(bitorder, "packbits"), axis=-1, dtype=_BYTE)
     return out if axis is None else np.moveaxis(out, -1, axis_index(axis, out.ndim))
 
 

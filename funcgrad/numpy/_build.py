@@ -11,6 +11,7 @@ from funcgrad.aliasing import alias, strides_of
 from funcgrad.core import Tracer
 from funcgrad.numpy._create import asarray, linspace
 from funcgrad.numpy._dispatch import array_operand, operand
+from funcgrad.numpy._shape import ravel, reshape
 from funcgrad.strides import is_contiguous
 from funcgrad.types import is_a, result_dtype
 
@@ -116,14 +117,14 @@ def _laid_out(x: Any, order: str) -> Any:
     """The array itself if it is known to lie so in memory, a copy if it is known not to; else nobody knows which."""
     strides = strides_of(x)
     if strides is None:
-        return np.reshape(np.ravel(x, order), x.shape, order) if x.ndim > 1 else x
+        return reshape(ravel(x, order), x.shape, order) if x.ndim > 1 else x
     step = 1 if order == "C" else -1
     return x if is_contiguous(x.shape[::step], strides[::step]) else alias(x, order)
 
 
 def isfortran(a: Any) -> bool:
     """Whether an array lies in memory column by column, and not row by row."""
-    return bool(a.flags.fnc) if isinstance(a, Tracer) else np.isfortran(a)
+    return np.isfortran(a)
 
 
 def require(a: Any, dtype: Any = None, requirements: Any = None) -> Any:

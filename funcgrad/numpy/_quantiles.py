@@ -18,7 +18,7 @@ from funcgrad.core import Tracer
 from funcgrad.numpy._dispatch import array_operand, implements, operand
 from funcgrad.numpy._index import take
 from funcgrad.numpy._reduce import given, reduction_axes
-from funcgrad.types import is_a, is_weak
+from funcgrad.types import is_weak
 
 __all__ = ["nanmedian", "nanpercentile", "nanquantile", "percentile", "quantile"]
 
@@ -77,19 +77,19 @@ def _rows(x: Any, axes: tuple[int, ...]) -> Any:
 
 
 def _quantile(
-    name: str, a: Any, q: Any, axis: Any, method: str, keepdims: Any, weights: Any, percent: bool, skip: bool
+    name: str, a: Any, at: Any, axis: Any, method: str, keepdims: Any, weights: Any, percent: bool, skip: bool
 ) -> Any:
     """What the four functions have in common; `skip` leaves NaN out."""
     if method not in _POSITIONS:
         raise ValueError(f"{name}: {method!r} is not a valid method. Use one of: {', '.join(_POSITIONS)}")
     if weights is not None and method != "inverted_cdf":
         raise ValueError(f"{name}: only method 'inverted_cdf' supports weights, got {method!r}")
-    x, q = array_operand(a), operand(q)
+    x, given_q = array_operand(a), operand(at)
     if x.dtype.kind == "c":
         raise TypeError(f"{name}: complex numbers have no order")
-    weak, q = is_weak(q), array_operand(q)
-    q = q / 100 if percent else q
-    if not is_a(q, Tracer) and not (np.all(q >= 0) and np.all(q <= 1)):
+    weak = is_weak(given_q)
+    q: Any = array_operand(given_q) / 100 if percent else array_operand(given_q)
+    if not issubclass(type(q), Tracer) and not (np.all(q >= 0) and np.all(q <= 1)):
         raise ValueError(f"{name}: {'Percentiles' if percent else 'Quantiles'} must be in the range "
                          f"[0, {100 if percent else 1}]")  # fmt: skip
     axes = reduction_axes(axis, x.ndim)
