@@ -86,7 +86,7 @@ def _part(x: Any, ndmin: int, trans1d: int, swap: bool) -> Any:
 def _range(item: slice) -> Any:
     """`start:stop:step`; with an imaginary step, so many numbers from start to stop, both included."""
     step = item.step
-    if isinstance(step, complex):
+    if type(step) is complex:
         return linspace(0 if item.start is None else item.start, item.stop, int(abs(step)))
     return np.arange(0 if item.start is None else item.start, item.stop, 1 if step is None else step)
 
