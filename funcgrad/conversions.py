@@ -207,8 +207,18 @@ def _checked_method(self: Any) -> None:
 _CONTROL = "Use np.where, funcgrad.lax.cond or funcgrad.lax.while_loop, or pass it as a static argument."
 
 
+def _asked_whether_lazy(frame: FrameType) -> bool:
+    """Whether a library for the array API only finds out, by `bool(x)`, whether there are values."""
+    return frame.f_code.co_name == "is_lazy_array" and "array_api_compat" in frame.f_globals.get("__name__", "")
+
+
 def _bool(self: Any) -> bool:
     value = self.concrete("bool")
+    if value is None and _asked_whether_lazy(sys._getframe(1)):
+        error = TracerBoolConversionError(f"this traced {self.aval} has no value of its own")
+        answer = self.unanswered(error)
+        self.owner.forgive(error)  # such a library then does what is right for all values
+        raise answer
     if value is None:
         _no_value(self, "`if`, `while` or bool()", TracerBoolConversionError, _CONTROL)
     return bool(value)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import funcgrad.numpy as fnp
-from funcgrad import grad, jit
+from funcgrad import grad, jit, vmap
 from funcgrad.errors import TracerArrayConversionError
 
 NAMES = [
@@ -148,3 +148,25 @@ def test_one_limit_of_clip_may_be_left_out(wrap: Any) -> None:
     np.testing.assert_array_equal(wrap(lambda x: fnp.clip(x, 2))(x), [2, 5, 3])
     np.testing.assert_array_equal(wrap(lambda x: fnp.clip(x, max=4))(x), [1, 4, 3])
     np.testing.assert_array_equal(wrap(lambda x: fnp.clip(x, a_min=2, a_max=4))(x), [2, 4, 3])
+
+
+def test_a_traced_condition_chooses_whether_an_array_is_written_to() -> None:
+    def f(c: Any, x: Any) -> Any:
+        x = x.copy()
+        x[c > 0] = 5.0
+        return x
+
+    np.testing.assert_array_equal(vmap(f)(np.array([-1.0, 1.0]), np.ones((2, 2))), [[1, 1], [5, 5]])
+
+
+def test_indices_by_values_are_offered_where_there_are_values() -> None:
+    seen = []
+
+    def f(x: Any) -> Any:
+        seen.append(x.__array_namespace__().__array_namespace_info__().capabilities()["boolean indexing"])
+        return x.sum()
+
+    x = np.ones((2, 3))
+    for run in (grad(f), jit(f), vmap(f)):
+        run(x)
+    assert seen[0] and seen[1] and not seen[-1]

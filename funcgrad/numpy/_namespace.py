@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from funcgrad.core import Tracer
+from funcgrad.core import Tracer, current_trace
 from funcgrad.errors import TracerArrayConversionError
 from funcgrad.source import describe, user_source
 
@@ -36,8 +36,10 @@ class Info:
     __module__ = "funcgrad.numpy"
 
     def capabilities(self) -> dict[str, Any]:
-        """Boolean indices and shapes that depend on values are there; arrays have at most 64 dimensions."""
-        return {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": 64}
+        """Boolean indices and shapes that depend on values, where there are values: not under `vmap`, nor in the bodies
+        of loops; arrays have at most 64 dimensions."""
+        known = _values_are_known()
+        return {"boolean indexing": known, "data-dependent shapes": known, "max dimensions": 64}
 
     def default_device(self) -> str:
         """The device of new arrays."""
@@ -56,6 +58,16 @@ class Info:
         """The dtypes of the standard by name, of one kind or a tuple of kinds."""
         check_device(device, "dtypes")
         return np.__array_namespace_info__().dtypes(device=None, kind=kind)
+
+
+def _values_are_known() -> bool:
+    """Whether what is asked of a traced value has an answer here, if only when the function is run again."""
+    trace = current_trace()
+    while trace is not None:
+        if trace.border == "error":
+            return False
+        trace = trace.parent
+    return True
 
 
 def check_device(device: Any, name: str) -> None:

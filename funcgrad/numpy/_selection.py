@@ -18,12 +18,17 @@ from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._plan import mask_indices
 from funcgrad.types import is_a, shape_of
 
-__all__ = ["Selection", "is_mask"]
+__all__ = ["Selection", "is_condition", "is_mask"]
+
+
+def is_condition(index: Any) -> bool:
+    """Whether an index is a traced boolean, or an array of them."""
+    return issubclass(type(index), Tracer) and index.dtype.kind == "b"
 
 
 def is_mask(index: Any) -> bool:
     """Whether an index is a traced boolean array."""
-    return issubclass(type(index), Tracer) and index.dtype.kind == "b" and index.shape != ()
+    return is_condition(index) and index.shape != ()
 
 
 class Selection(Mutable):

@@ -6,13 +6,15 @@ Each computes the new contents as a value, by NumPy's rules, and stores it (`ali
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from functools import wraps
+from types import FrameType
 from typing import Any
 
 import numpy as np
 
-from funcgrad.aliasing import alias, fresh, is_array, operand_of, refusal
+from funcgrad.aliasing import alias, as_array, fresh, is_array, operand_of, refusal
 from funcgrad.conversions import write_error
 from funcgrad.core import Tracer
 from funcgrad.errors import ConcretizationTypeError, DTypeError
@@ -21,7 +23,7 @@ from funcgrad.numpy._dispatch import OF_EVERY_UFUNC, array_operand, foreign, imp
 from funcgrad.numpy._elementwise import imag, real
 from funcgrad.numpy._index import along, getitem, scatter_into, window_of
 from funcgrad.numpy._out import as_contents, into
-from funcgrad.numpy._selection import Selection, is_mask
+from funcgrad.numpy._selection import Selection, is_condition
 from funcgrad.numpy._shape import broadcast_to, ravel
 from funcgrad.numpy._views import Flat, reshaped
 from funcgrad.source import user_place
@@ -59,11 +61,18 @@ def _matmul(self: Any, other: Any) -> Any:
 # --------------------------------------------------------------------------------------------------- x[index] = y
 
 
+def _by_array_api_extra(frame: FrameType) -> bool:
+    """Whether `array_api_extra.at` writes, which takes whatever has a namespace for an array, but NumPy's scalars."""
+    return frame.f_globals.get("__name__", "").endswith("array_api_extra._lib._at")
+
+
 def setitem(self: Any, index: Any, value: Any) -> None:
     """`x[index] = value`."""
     what = "`x[index] = value`"
     if not is_array(self):
-        raise TypeError("a scalar does not support item assignment: make it an array of shape (1,), x.reshape(1)")
+        if self.weak or not _by_array_api_extra(sys._getframe(1)):
+            raise TypeError("a scalar does not support item assignment: make it an array of shape (1,), x.reshape(1)")
+        as_array(self).state.fixed = False
     if is_a(value, Tracer) and is_view_of(value, self, lambda: window_of(self, index)):
         return  # the second half of `x[index] op= value`
     if is_a(value, Selection) and value.mask is index and shape_of(value.values) == self.shape:
@@ -72,7 +81,7 @@ def setitem(self: Any, index: Any, value: Any) -> None:
     value = _assignable(value, self.dtype)
     if is_a(view_of(self), Flat):
         return put(self, np.arange(self.size)[index], value)
-    if is_mask(index) and not value.shape:  # no matter how many
+    if is_condition(index) and not value.shape:  # no matter how many
         _same_leading(self.shape, index.shape)
         mask = reshaped(index, index.shape + (1,) * (self.ndim - index.ndim))
         return store(self, np.where(mask, value, operand_of(self)), what)

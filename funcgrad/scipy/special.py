@@ -40,10 +40,9 @@ def __dir__() -> list[str]:
 
 
 def _sp(name: str) -> Any:
-    """SciPy's own; of a ufunc the ufunc itself, which its array API wraps up."""
+    """SciPy's own, without what its array API wraps around it, which looks for this module's."""
     fun = getattr(scipy_module("special", f"special.{name}"), name)
-    inner = getattr(fun, "__wrapped__", fun)
-    return inner if isinstance(inner, np.ufunc) else fun
+    return getattr(fun, "__wrapped__", fun)
 
 
 def logsumexp(
