@@ -16,14 +16,13 @@ X = np.random.default_rng(0).standard_normal((3, 4))
 ELEMENTWISE = {
     "abs": np.abs, "add": np.add, "asin": np.arcsin, "atan2": np.arctan2, "bitwise_not": np.invert, "eq": np.equal,
     "is_finite": np.isfinite, "max": np.maximum, "min": np.minimum, "mul": np.multiply, "neg": np.negative,
-    "ge": np.greater_equal, "pow": np.power, "shift_left": np.left_shift, "sub": np.subtract, "tanh": np.tanh,
-    "population_count": np.bitwise_count,
+    "ge": np.greater_equal, "shift_left": np.left_shift, "sub": np.subtract, "tanh": np.tanh,
 }  # fmt: skip
 
 
 def test_elementwise_names() -> None:
     for name, ufunc in ELEMENTWISE.items():
-        whole = name.startswith(("bitwise", "shift", "popul"))
+        whole = name.startswith(("bitwise", "shift"))
         args = [np.array([1, 2, 3]) if whole else np.array([0.25, 0.5, 0.75])] * ufunc.nin
         np.testing.assert_array_equal(getattr(lax, name)(*args), ufunc(*args))
         assert str(make_ir(getattr(lax, name))(*args)) == str(make_ir(ufunc)(*args))
@@ -93,8 +92,7 @@ def test_bits() -> None:
     bits = lax.bitcast_convert_type(x, np.uint64)
     np.testing.assert_array_equal(bits, [0x3FF0000000000000, 1 << 63])
     assert eval_shape(lambda x: lax.bitcast_convert_type(x, np.uint64), x).dtype == np.uint64
-    with pytest.raises(TypeError, match="size"):
-        eval_shape(lambda x: lax.bitcast_convert_type(x, np.int32), x)
+    assert eval_shape(lambda x: lax.bitcast_convert_type(x, np.int32), x).shape == (2, 2)
 
 
 def test_creation() -> None:

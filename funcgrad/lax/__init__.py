@@ -8,7 +8,19 @@ import funcgrad.tree as tree
 from funcgrad.control.associative import associative_scan
 from funcgrad.control.cond import cond, switch
 from funcgrad.control.loops import fori_loop, map, scan, while_loop
-from funcgrad.lax import _conv, _elementwise, _fft, _gather, _reductions, _scatter, _structural, _windows, linalg
+from funcgrad.lax import (
+    _bits,
+    _conv,
+    _elementwise,
+    _fft,
+    _gather,
+    _reductions,
+    _scatter,
+    _special,
+    _structural,
+    _windows,
+    linalg,
+)
 from funcgrad.lax._collectives import (
     all_gather,
     all_to_all,
@@ -23,6 +35,7 @@ from funcgrad.lax._collectives import (
     psum_scatter,
     pswapaxes,
 )
+from funcgrad.numpy._dispatch import strong
 from funcgrad.ops.shape import STOP_GRADIENT
 from funcgrad.transforms.implicit import custom_root
 from funcgrad.transforms.linear_solve import custom_linear_solve
@@ -62,10 +75,18 @@ def stop_gradient(x: Any) -> Any:
     >>> grad(lambda x: x * stop_gradient(x))(3.0)
     3.0
     """
-    return tree.map(lambda leaf: STOP_GRADIENT.bind(leaf) if is_inexact(leaf) else leaf, x)
+    return tree.map(_stopped, x)
 
 
-for _module in (_conv, _elementwise, _fft, _gather, _reductions, _scatter, _structural, _windows):
+def _stopped(x: Any) -> Any:
+    if type(x) in (float, complex):
+        return strong(x)
+    return STOP_GRADIENT.bind(x) if is_inexact(x) else x
+
+
+for _module in (
+    _bits, _conv, _elementwise, _fft, _gather, _reductions, _scatter, _special, _structural, _windows,
+):  # fmt: skip
     for _name in _module.__all__:
         globals()[_name] = getattr(_module, _name)
         __all__.append(_name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+import enum
 from collections.abc import Callable
 from typing import Any
 
@@ -12,47 +12,99 @@ import funcgrad.numpy as jnp
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._elementwise import complex_of
 from funcgrad.ops.math import SELECT
-from funcgrad.ops.shape import BITCAST
 from funcgrad.ops.softmax import LOGISTIC
-from funcgrad.types import dtype_of
+from funcgrad.types import PYTHON_SCALARS, dtype_of, is_inexact
 
 __all__ = [
     "NAMES",
-    "bitcast_convert_type",
+    "RoundingMethod",
     "clamp",
     "complex",
+    "conj",
     "convert_element_type",
-    "digamma",
     "div",
-    "erf",
-    "erf_inv",
-    "erfc",
+    "imag",
     "integer_pow",
-    "lgamma",
     "logistic",
+    "pow",
+    "real",
     "rem",
     "round",
     "rsqrt",
     "select",
     "select_n",
-    "shift_right_logical",
 ]
 
 _NUMPY = {
     "abs": "absolute", "acos": "arccos", "acosh": "arccosh", "add": "add", "asin": "arcsin", "asinh": "arcsinh",
     "atan": "arctan", "atan2": "arctan2", "atanh": "arctanh", "bitwise_and": "bitwise_and",
     "bitwise_not": "invert", "bitwise_or": "bitwise_or", "bitwise_xor": "bitwise_xor", "cbrt": "cbrt", "ceil": "ceil",
-    "conj": "conjugate", "cos": "cos", "cosh": "cosh", "eq": "equal", "exp": "exp", "exp2": "exp2", "expm1": "expm1",
-    "floor": "floor", "ge": "greater_equal", "gt": "greater", "imag": "imag", "is_finite": "isfinite",
+    "cos": "cos", "cosh": "cosh", "eq": "equal", "exp": "exp", "exp2": "exp2", "expm1": "expm1",
+    "floor": "floor", "ge": "greater_equal", "gt": "greater", "is_finite": "isfinite",
     "le": "less_equal", "log": "log", "log1p": "log1p", "lt": "less", "max": "maximum", "min": "minimum",
     "mul": "multiply", "ne": "not_equal", "neg": "negative", "nextafter": "nextafter",
-    "population_count": "bitwise_count", "pow": "power", "real": "real", "reciprocal": "reciprocal",
-    "shift_left": "left_shift", "shift_right_arithmetic": "right_shift", "sign": "sign", "sin": "sin",
+    "reciprocal": "reciprocal",
+    "shift_left": "left_shift", "sign": "sign", "sin": "sin",
     "sinh": "sinh", "sqrt": "sqrt", "square": "square", "sub": "subtract", "tan": "tan", "tanh": "tanh",
 }  # fmt: skip
 
-NAMES: dict[str, Callable[..., Any]] = {name: getattr(jnp, plain) for name, plain in _NUMPY.items()}
+
+def _named(name: str, plain: str) -> Callable[..., Any]:
+    """A function of `funcgrad.numpy` under another name, with JAX's parameters. (An accuracy is accepted.)"""
+    function = getattr(jnp, plain)
+    if getattr(getattr(np, plain), "nin", 1) == 2:
+
+        def binary(x: Any, y: Any) -> Any:
+            return function(x, y)
+
+        named: Any = binary
+    else:
+
+        def unary(x: Any, accuracy: Any = None) -> Any:
+            return function(x)
+
+        named = unary
+    named.__name__ = named.__qualname__ = name
+    named.__module__, named.__doc__ = "funcgrad.lax", function.__doc__
+    return named
+
+
+NAMES: dict[str, Callable[..., Any]] = {name: _named(name, plain) for name, plain in _NUMPY.items()}
 """What `funcgrad.numpy` has under another name."""
+
+
+def real(x: Any) -> Any:
+    """The real part."""
+    return np.real(array_operand(x))
+
+
+def imag(x: Any) -> Any:
+    """The imaginary part."""
+    return np.imag(array_operand(x))
+
+
+def conj(x: Any, input_dtype: Any = None) -> Any:
+    """The complex conjugate; JAX's `input_dtype` is accepted, and has no effect."""
+    return np.conjugate(array_operand(x))
+
+
+def pow(x: Any, y: Any) -> Any:
+    """`x` to the power of `y`, in the dtype of a floating or complex `x` if `y` is an integer.
+
+    >>> pow(np.array([2.0], np.float32), np.array([3]))
+    array([8.], dtype=float32)
+    """
+    out = np.power(x, y) if type(x) not in PYTHON_SCALARS else np.power(array_operand(x), y)
+    if type(y) in PYTHON_SCALARS or dtype_of(y).kind not in "iu" or not is_inexact(x) or type(x) in PYTHON_SCALARS:
+        return out
+    return out.astype(dtype_of(x))
+
+
+class RoundingMethod(enum.IntEnum):
+    """How halves are rounded: away from zero, or to the even neighbour."""
+
+    AWAY_FROM_ZERO = 0
+    TO_NEAREST_EVEN = 1
 
 
 def div(x: Any, y: Any) -> Any:
@@ -80,6 +132,10 @@ def integer_pow(x: Any, y: int) -> Any:
     array([0.25      , 0.11111111])
     """
     base = array_operand(x)
+    if y < 0 and base.dtype.kind not in "fc":
+        raise TypeError(
+            f"integer_pow: {base.dtype} cannot be raised to the negative power {y}; convert it with .astype"
+        )
     if y < 0:
         return np.reciprocal(integer_pow(base, -y))
     if y == 0:
@@ -94,18 +150,18 @@ def integer_pow(x: Any, y: int) -> Any:
         base = np.square(base)
 
 
-def rsqrt(x: Any) -> Any:
+def rsqrt(x: Any, accuracy: Any = None) -> Any:
     """`1 / sqrt(x)`."""
     return 1 / np.sqrt(array_operand(x))
 
 
-def round(x: Any, rounding_method: int = 0) -> Any:
-    """The nearest integer: halves away from zero (method 0), or to even ones (1)."""
+def round(x: Any, rounding_method: RoundingMethod | int = RoundingMethod.AWAY_FROM_ZERO) -> Any:
+    """The nearest integer: halves away from zero, or to even ones (`RoundingMethod`)."""
     x = array_operand(x)
     if int(rounding_method) == 1:
         return np.rint(x)
-    whole = np.trunc(x)
-    return np.where(np.abs(x - whole) >= 0.5, whole + np.sign(x), whole)
+    whole, finite = np.trunc(x), np.where(np.isfinite(x), x, np.zeros((), x.dtype))
+    return np.where(np.abs(finite - np.trunc(finite)) >= 0.5, whole + np.sign(x), whole)
 
 
 def complex(x: Any, y: Any) -> Any:
@@ -113,9 +169,10 @@ def complex(x: Any, y: Any) -> Any:
     return complex_of(x, y)
 
 
-def logistic(x: Any) -> Any:
+def logistic(x: Any, accuracy: Any = None) -> Any:
     """`1 / (1 + exp(-x))`, without overflow; the derivative is `y * (1 - y)`."""
-    return LOGISTIC.bind(array_operand(x))
+    x = array_operand(x)
+    return 1 / (1 + np.exp(-x)) if x.dtype.kind == "c" else LOGISTIC.bind(x)
 
 
 def clamp(min: Any, x: Any, max: Any) -> Any:
@@ -126,7 +183,8 @@ def clamp(min: Any, x: Any, max: Any) -> Any:
     """
     x = array_operand(x)
     low, high = array_operand(min).astype(x.dtype), array_operand(max).astype(x.dtype)
-    return np.where(x <= low, low, np.where(x >= high, high, x))
+    raised = np.where(x <= low, low, x)
+    return np.where(raised >= high, high, raised)
 
 
 def select(pred: Any, on_true: Any, on_false: Any) -> Any:
@@ -149,57 +207,6 @@ def select_n(which: Any, *cases: Any) -> Any:
     return out
 
 
-def shift_right_logical(x: Any, y: Any) -> Any:
-    """`x` shifted to the right by `y` bits, zeros coming in."""
-    x = array_operand(x)
-    unsigned = np.dtype(f"u{x.dtype.itemsize}")
-    return np.right_shift(x.astype(unsigned), array_operand(y).astype(unsigned)).astype(x.dtype)
-
-
 def convert_element_type(operand: Any, new_dtype: Any) -> Any:
     """Convert to a dtype."""
     return array_operand(operand).astype(new_dtype)
-
-
-def bitcast_convert_type(operand: Any, new_dtype: Any) -> Any:
-    """The same bits as another dtype of the same size; without a derivative.
-
-    >>> bitcast_convert_type(np.ones(1, np.float32), np.int32)
-    array([1065353216], dtype=int32)
-    """
-    return BITCAST.bind(array_operand(operand), dtype=np.dtype(new_dtype))
-
-
-def _special(name: str, x: Any) -> Any:
-    """A function of `scipy.special`, whose ufuncs have derivatives."""
-    try:
-        from scipy import special  # optional extra
-    except ImportError:
-        raise ImportError(f"lax.{name} needs SciPy: pip install scipy") from None
-    x = array_operand(x)
-    return getattr(special, name)(x if dtype_of(x).kind in "fc" else x.astype(builtins.float))
-
-
-def erf(x: Any) -> Any:
-    """The error function; needs SciPy."""
-    return _special("erf", x)
-
-
-def erfc(x: Any) -> Any:
-    """The complementary error function; needs SciPy."""
-    return _special("erfc", x)
-
-
-def erf_inv(x: Any) -> Any:
-    """The inverse of the error function; needs SciPy."""
-    return _special("erfinv", x)
-
-
-def lgamma(x: Any) -> Any:
-    """The logarithm of the absolute value of the gamma function; needs SciPy."""
-    return _special("gammaln", x)
-
-
-def digamma(x: Any) -> Any:
-    """The derivative of `lgamma`; needs SciPy."""
-    return _special("psi", x)

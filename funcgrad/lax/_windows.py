@@ -15,6 +15,7 @@ import funcgrad.tree as tree
 from funcgrad.core import Tracer
 from funcgrad.errors import ShapeError
 from funcgrad.lax._conv import padtype_to_pads
+from funcgrad.lax._elementwise import NAMES
 from funcgrad.lax._structural import pad
 from funcgrad.lax._structural import slice as slice_
 from funcgrad.numpy._dispatch import array_operand
@@ -38,6 +39,9 @@ _SAME: dict[Any, np.ufunc] = {
 }
 for _name in ("add", "multiply", "maximum", "minimum", "logical_and", "logical_or", "bitwise_and", "bitwise_or"):
     _SAME[getattr(np, _name)] = _SAME[getattr(jnp, _name)] = getattr(np, _name)
+for _name, _plain in (("add", np.add), ("mul", np.multiply), ("max", np.maximum), ("min", np.minimum),
+                      ("bitwise_and", np.bitwise_and), ("bitwise_or", np.bitwise_or)):  # fmt: skip
+    _SAME[NAMES[_name]] = _plain
 
 _OVER_AXES = {np.add: REDUCE_SUM, np.multiply: REDUCE_PROD, np.maximum: REDUCE_MAX, np.minimum: REDUCE_MIN}
 _OVER_BOOLEANS = {np.bitwise_and: REDUCE_AND, np.logical_and: REDUCE_AND, np.bitwise_or: REDUCE_OR,

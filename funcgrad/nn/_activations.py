@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.errors import ShapeError
-from funcgrad.lax._elementwise import erf
+from funcgrad.lax._special import erf
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._shape import axis_index
 from funcgrad.ops.softmax import GELU, LOGISTIC, RELU

@@ -36,6 +36,7 @@ bind("slice", real, (4, 3), start=(3, 0), size=(2, 2), step=(-2, 1))
 bind("place", real, (2, 2), start=(3, 0), step=(-2, 1), shape=(4, 3))
 bind("concatenate", (real, real, real), ((2, 1), (2, 3), (2, 2)), axis=1)
 bind("split", real, (2, 3), sizes=(1, 2), axis=1)
+bind("reduce_precision", real, (3,), exponent_bits=11, mantissa_bits=52)
 bind("bitcast_convert_type", real, (3,), dtype=np.dtype(np.int64), of=CONSTANT)
 for _contract, _batch in (
     (((1,), (0,)), ((), ())),
