@@ -84,7 +84,8 @@ def test_programs_are_the_same_on_every_backend(name: str, transform: str) -> No
 
 
 MISSING = {
-    *"population_count gcd lcm bitcast_convert_type reduce_precision i0 i0e i1 i1e erf erfc erfcx erfinv erfcinv dawsn ndtr".split(),
+    *"population_count gcd lcm bitcast_convert_type reduce_precision".split(),
+    *"i0 i0e i1 i1e erf erfc erfcx erfinv erfcinv dawsn ndtr".split(),
     *"log_ndtr ndtri gamma gammaln loggamma rgamma psi beta betaln exprel j0 j1 y0 y1 k0 k1 iv ive jv kv yv".split(),
     *"expi exp1 spence rel_entr kl_div _zeta gammainc gammaincc betainc".split(),
     "attended",  # which comes with a call of SciPy
