@@ -22,6 +22,7 @@ from weakref import ref
 
 import numpy as np
 
+from funcgrad._array import Array, unwrap
 from funcgrad.errors import CapturedArrayWriteError
 from funcgrad.types import NUMBERS, ShapedArray, as_numbers, is_a
 from funcgrad.write_target import possible_targets
@@ -146,23 +147,31 @@ class Captures:
 
     def copy(self, array: np.ndarray) -> np.ndarray:
         """A read-only copy of an array as it is now; the same one for as long as the array does not change."""
+        given = array
         if type(array) is not np.ndarray or array.dtype not in NUMBERS:
             array = as_numbers(array, "an operand")
+            if not is_a(array, np.ndarray):
+                return array
         if array in _owned:
             return array
-        known = self.copies.get(id(array))
-        if known is not None and known[0]() is array and _same(known[1], array):
+        known = self.copies.get(id(given))
+        if known is not None and known[0]() is given and _same(known[1], array):
             return known[1]
         made = owned(array)
-        self.copies[id(array)] = ref(array), made
+        self.copies[id(given)] = ref(given), made
         return made
 
     def lock(self, array: np.ndarray) -> np.ndarray:
         """An array of the same values that cannot change before `release`: `array` itself where possible."""
         if id(array) in self.locked:
-            return array
+            return unwrap(array)
+        given = array
         if type(array) is not np.ndarray or array.dtype not in NUMBERS:
+            if type(array) is Array and array.nbytes > _COPY_LIMIT:  # locked with what it is a view of
+                self._lock(array)
             array = as_numbers(array, "an operand")
+            if not is_a(array, np.ndarray):
+                return array
         if array.base is None:
             self._lock(array)
             return array
@@ -172,11 +181,11 @@ class Captures:
                 self._lock(link)
                 link = link.base
             return array
-        known = self.copies.get(id(array))
-        if known is not None and known[0]() is array and _same(known[1], array):
+        known = self.copies.get(id(given))
+        if known is not None and known[0]() is given and _same(known[1], array):
             return known[1]
         copy = array.copy()
-        self.copies[id(array)] = ref(array), copy
+        self.copies[id(given)] = ref(given), copy
         return copy
 
     def _lock(self, array: np.ndarray) -> None:

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from funcgrad._array import TRACERS
 from funcgrad.capture import to_read
 from funcgrad.errors import DTypeError, ShapeError, UnexpectedTracerError, reraise
 from funcgrad.source import Source, describe, user_source
@@ -453,6 +454,9 @@ class Tracer:
     def differentiated(self) -> bool:
         """Whether this carries a derivative (if its dtype can), which a plain number made of it would lose."""
         return True
+
+
+TRACERS.append(Tracer)
 
 
 class AbstractTracer(Tracer):

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from funcgrad._array import Array, WeakArray, unwrap
+
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
@@ -52,6 +54,8 @@ NUMBERS = frozenset(map(np.dtype, _CODES))
 """The dtypes of numbers, in the machine's byte order."""
 SCALARS = PYTHON_SCALARS | frozenset(np.dtype(code).type for code in _CODES)
 """The classes of Python's and of NumPy's numbers."""
+
+_OURS = (Array, WeakArray)
 
 float0 = np.dtype([("float0", np.void, 0)])
 """The dtype of the tangent of an integer or boolean: it holds nothing."""
@@ -167,6 +171,8 @@ def as_numbers(x: Any, name: str) -> Any:
     """
     if type(x) in SCALARS or (type(x) is np.ndarray and x.dtype in NUMBERS):
         return x
+    if type(x) in _OURS and x.dtype in NUMBERS:
+        return unwrap(x)
     error = no_numbers(x, name)
     if error is not None and x.dtype != float0:
         raise error

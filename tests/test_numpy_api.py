@@ -110,7 +110,7 @@ def test_names_exist_once() -> None:
 
 
 def test_what_takes_no_array_is_numpys_own() -> None:
-    for name in ("pi", "float32", "newaxis", "indices", "finfo", "inf"):
+    for name in ("pi", "float32", "newaxis", "finfo", "inf"):
         assert getattr(fnp, name) is getattr(np, name)
 
 
@@ -158,7 +158,7 @@ def test_lists_of_traced_values(fun: Callable[..., Any], plain: Callable[..., An
 def test_arrays_are_copied_where_numpy_copies() -> None:
     x = np.ones(3)
     assert fnp.array(x) is not x
-    assert fnp.asarray(x) is x
+    assert fnp.asarray(x).base is x
 
 
 # --------------------------------------------------------------------------------------------- what is not supported

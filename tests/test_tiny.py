@@ -114,7 +114,7 @@ def test_control_flow() -> None:
 
 def test_namespace() -> None:
     assert grad(lambda x: jnp.sum(jnp.array([x, [x][0] ** 2])))(3.0) == 7.0
-    assert type(jnp.zeros(3)) is np.ndarray
+    assert isinstance(jnp.zeros(3), np.ndarray)
 
 
 def test_errors() -> None:

@@ -94,6 +94,8 @@ def _line(module: str, name: str, value: Any) -> tuple[bool, str]:
             return True, f"from numpy import {name} as {name}"
         found = getattr(sys.modules[value.__module__], value.__name__, None) is value and value.__module__ != module
         return found, f"from {value.__module__} import {value.__name__} as {name}" if found else f"{name}: Any"
+    if inspect.isbuiltin(value) and getattr(np, name, None) is value:
+        return True, f"from numpy import {name} as {name}"
     if inspect.isfunction(value) or inspect.isbuiltin(value):
         return False, _function(module, name, value)
     if isinstance(value, (bool, int, float, str)):

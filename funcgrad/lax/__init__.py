@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import funcgrad.tree as tree
+from funcgrad._array import returning_arrays as _returning_arrays
+from funcgrad._array import wrap_leaves as _wrap_leaves
 from funcgrad.control.associative import associative_scan
 from funcgrad.control.cond import cond, switch
 from funcgrad.control.loops import fori_loop, map, scan, while_loop
@@ -94,6 +96,10 @@ for _name, _fun in _elementwise.NAMES.items():
     globals()[_name] = _fun
     __all__.append(_name)
 __all__.remove("NAMES")
+
+_CONTROL = ("associative_scan", "cond", "fori_loop", "map", "scan", "switch", "while_loop")
+_returning_arrays(globals(), _CONTROL, _wrap_leaves)
+_returning_arrays(globals(), (n for n in __all__ if n not in (*_CONTROL, "axis_size", "custom_root")))
 
 
 def __dir__() -> list[str]:

@@ -1,5 +1,6 @@
 """Activation functions, normalisations and attention: the names of `jax.nn`."""
 
+from funcgrad._array import returning_arrays as _returning_arrays
 from funcgrad.nn._activations import (
     celu,
     elu,
@@ -64,6 +65,8 @@ __all__ = [
     "swish",
     "tanh",
 ]
+
+_returning_arrays(globals(), __all__)
 
 
 def __dir__() -> list[str]:

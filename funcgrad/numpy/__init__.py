@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as _np
 
+from funcgrad._array import methods as _ours
+from funcgrad._array import returning_arrays as _returning_arrays
 from funcgrad.numpy import (
     _calculus,
     _contract,
@@ -27,13 +29,15 @@ from funcgrad.numpy import (
     _writes,
     linalg,
 )
-from funcgrad.numpy._methods import at
+from funcgrad.numpy._at import at
+from funcgrad.numpy._keywords import extended as _extended
 from funcgrad.numpy._plain import either as _either
 from funcgrad.numpy._plain import made_here as _made_here
 
 __all__ = ["at", "linalg"]
 
-_PRIVATE = {"along", "axis_index", "getitem", "given", "place", "reduction_axes", "scatter_into", "slice_axis",
+_PRIVATE = {"along", "axis_index", "gathered", "getitem", "given", "place", "reduction_axes", "scatter_into",
+            "scattered", "slice_axis",
             "ufunc_function", "UFUNC_NAMES", "complex_of"}  # fmt: skip
 
 _MADE = {"arange", "array", "asarray", "linspace"}
@@ -49,7 +53,7 @@ _PLAIN = {"clip": _elementwise.plain_clip}  # more than NumPy's own takes
 def _own_or(name: str, fun: Any) -> Any:
     plain = None if name in _OWN else _PLAIN.get(name, getattr(_np, name, None))
     fun = fun if plain is None else _either(plain, fun)
-    return _made_here(fun) if name in _MADE else fun
+    return _extended(name, _made_here(fun) if name in _MADE else fun)
 
 
 for _module in (_shape, _reduce, _statistics, _contract, _index, _calculus, _create, _sort, _elementwise):
@@ -62,7 +66,7 @@ for _name, _fun in _elementwise.UFUNC_NAMES.items():
     __all__.append(_name)
 
 for _name, _fun in _writes.PUBLIC.items():
-    globals()[_name] = _fun
+    globals()[_name] = _extended(_name, _fun)
     __all__.append(_name)
 
 # What takes no array is NumPy's own.
@@ -78,6 +82,12 @@ for _name in _SAME:
 for _name, _value in _names.own().items():
     globals()[_name] = _value
     __all__.append(_name)
+_ARRAYS = (
+    "bartlett", "blackman", "diag_indices", "eye", "fromfunction", "hamming",
+    "hanning", "identity", "indices", "mask_indices", "tri", "tril_indices", "triu_indices",
+)  # fmt: skip
+_returning_arrays(globals(), _ARRAYS)
+mask_indices = _extended("mask_indices", mask_indices)  # type: ignore[name-defined]  # noqa: F821
 
 _LATE = (
     "apply_along_axis", "apply_over_axes", "array2string", "array_equiv", "array_repr", "array_str",
@@ -91,6 +101,7 @@ _LATE = (
     "unique_counts", "unique_inverse", "unique_values", "unpackbits", "unravel_index", "vectorize",
 )  # fmt: skip
 """Names that are imported when they are first asked for."""
+_MAKING = {"asanyarray", "asarray_chkfinite", "ascontiguousarray", "asfortranarray", "fromiter", "kaiser", "require"}
 __all__ += ("fft", *_LATE)
 
 
@@ -103,7 +114,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'funcgrad.numpy' has no attribute {name!r}")
     fun = getattr(_import_module("funcgrad.numpy._late"), name)
     fun = globals()[name] = fun if name in _OWN else _own_or(name, fun)
-    return fun
+    if name in _MAKING:
+        _returning_arrays(globals(), (name,))
+    return globals()[name]
 
 
 __array_api_version__ = _namespace.API_VERSION
@@ -112,6 +125,10 @@ from_dlpack = _namespace.from_dlpack
 __all__ += ("__array_api_version__", "__array_namespace_info__", "from_dlpack")
 
 _methods.install()
+_ours.update(
+    {n: globals()[n] for n in ("argsort", "choose", "clip", "dot", "nonzero", "repeat", "searchsorted", "take")},
+    compress=lambda a, condition, *args, **kwargs: globals()["compress"](condition, a, *args, **kwargs),
+)
 _namespace.install()
 
 

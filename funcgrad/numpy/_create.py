@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad._array import wrap
 from funcgrad.aliasing import alias, fresh, is_array
 from funcgrad.core import Tracer, current_trace
 from funcgrad.numpy._dispatch import VIEWS, array_operand, implements, operand
@@ -71,7 +72,7 @@ def full_like(
 
 def _own(array: np.ndarray) -> Any:
     """A new array, to which traced values can be written too where a function is transformed."""
-    return array if current_trace() is None else fresh(array)
+    return wrap(array) if current_trace() is None else fresh(array)
 
 
 def zeros(shape: Any, dtype: Any = float, order: str = "C", *, device: Any = None) -> Any:

@@ -21,8 +21,8 @@ from funcgrad.writes import owned, viewed
 
 __all__ = [
     "along", "argwhere", "array_split", "choose", "compress", "diag", "diag_indices_from", "diagonal", "diff", "dsplit",
-    "ediff1d", "extract", "flatnonzero", "getitem", "hsplit", "ix_", "nonzero", "pad",
-    "scatter_into", "split", "take", "take_along_axis", "trace", "tril", "triu", "vander", "vsplit",
+    "ediff1d", "extract", "flatnonzero", "gathered", "getitem", "hsplit", "ix_", "nonzero", "pad",
+    "scatter_into", "scattered", "split", "take", "take_along_axis", "trace", "tril", "triu", "vander", "vsplit",
 ]  # fmt: skip
 
 
@@ -35,8 +35,13 @@ def getitem(x: Any, index: Any) -> Any:
         if plan.shape or _has_ellipsis(index):
             return viewed(x, out, window)
         return out if out is not x else scalar(x)
-    if plan.whole != shape_of(x):
-        x = reshape(x, plan.whole)
+    return gathered(x if plan.whole == shape_of(x) else reshape(x, plan.whole), plan)
+
+
+def gathered(x: Any, plan: Plan) -> Any:
+    """What a plan reads from an array that has its shape `whole`, as a new array."""
+    if not plan.axes:
+        return owned(Window(plan.start, plan.size, plan.step, plan.shape, plan.whole).read(x), (x,))
     if plan.size != plan.whole or any(s != 1 for s in plan.step):
         x = SLICE.bind(x, start=plan.start, size=plan.size, step=plan.step)
     out = transpose(GATHER.bind(x, *plan.indices, axes=plan.axes), plan.order)
@@ -58,10 +63,19 @@ def scatter_into(x: Any, index: Any, values: Any, add: bool) -> Any:
     """A copy of `x` with `values` written (or added) at an index: what `x[index] = values` would make."""
     x = array_operand(x)
     plan = plan_index(x.shape, index)
-    values = _assigned(array_operand(values).astype(x.dtype), plan.shape)
+    values = array_operand(values).astype(x.dtype)
+    if not add and not plan.axes:
+        values = _assigned(values, plan.shape)
+        return Window(plan.start, plan.size, plan.step, plan.shape, plan.whole).write(x, values)
+    return reshaped(scattered(reshaped(x, plan.whole), plan, values, add), x.shape)
+
+
+def scattered(x: Any, plan: Plan, values: Any, add: bool) -> Any:
+    """A copy of an array that has a plan's shape `whole`, with values written (or added) where that says."""
+    values = _assigned(values, plan.shape)
     if not add and not plan.axes:
         return Window(plan.start, plan.size, plan.step, plan.shape, plan.whole).write(x, values)
-    return reshaped(_write(reshaped(x, plan.whole), values, plan, add), x.shape)
+    return _write(x, values, plan, add)
 
 
 def _assigned(values: Any, shape: tuple[int, ...]) -> Any:

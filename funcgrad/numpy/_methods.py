@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 
 import funcgrad.conversions as conversions
+import funcgrad.numpy._at as _at
 import funcgrad.numpy._dispatch as _dispatch
 import funcgrad.numpy._strict as _strict
 import funcgrad.numpy._writes as _writes
 from funcgrad.aliasing import alias, is_array, operand_of
-from funcgrad.capture import own_leaves
 from funcgrad.config import hooks
 from funcgrad.core import Primitive, Tracer
 from funcgrad.numpy._contract import matmul
 from funcgrad.numpy._dispatch import array_operand, foreign, operand
 from funcgrad.numpy._elementwise import imag, real
-from funcgrad.numpy._index import compress, getitem, scatter_into
+from funcgrad.numpy._index import compress, getitem
 from funcgrad.numpy._selection import Selection, is_mask
 from funcgrad.numpy._shape import astype, matrix_transpose, ravel, reshape, transpose
 from funcgrad.numpy._views import Flat, reshaped
@@ -30,7 +30,7 @@ from funcgrad.ops.math import UFUNCS
 from funcgrad.types import PYTHON_SCALARS
 from funcgrad.writes import owned, viewed
 
-__all__ = ["At", "at", "install"]
+__all__ = ["install"]
 
 _READY = PYTHON_SCALARS | {np.ndarray}
 
@@ -206,75 +206,11 @@ def _install_methods() -> None:
         "mT": matrix_transpose,
         "real": real,
         "imag": imag,
-        "at": lambda self: At(self),
+        "at": _at.At,
         "flat": lambda self: viewed(self, reshaped(self, (math.prod(self.shape),)), Flat((math.prod(self.shape),))),
     }
     for name, get in properties.items():
         setattr(Tracer, name, property(get))
-
-
-class At:
-    """`at(x)[index].set(v)`: the array that `x[index] = v` would leave behind, as a new array.
-
-    >>> import numpy as np
-    >>> at(np.zeros(3))[1].set(5.0)
-    array([0., 5., 0.])
-    >>> at(np.ones(3))[[0, 0]].add(1.0)
-    array([3., 1., 1.])
-    """
-
-    __slots__ = ("array", "index")
-
-    def __init__(self, array: Any, index: Any = None) -> None:
-        self.array, self.index = array, index
-
-    def __getitem__(self, index: Any) -> At:
-        return At(self.array, index)
-
-    def get(self) -> Any:
-        """The elements there."""
-        return own_leaves([getitem(self.array, self.index)])[0]
-
-    def set(self, values: Any) -> Any:
-        """With `values` there."""
-        return own_leaves([owned(scatter_into(self.array, self.index, values, False), (self.array, values))])[0]
-
-    def add(self, values: Any) -> Any:
-        """With `values` added there; an index that occurs twice is added to twice."""
-        return owned(scatter_into(self.array, self.index, values, True), (self.array, values))
-
-    def apply(self, fun: Callable[[Any], Any]) -> Any:
-        """With `fun` applied to the elements there (once to each index)."""
-        return self.set(fun(self.get()))
-
-    def subtract(self, values: Any) -> Any:
-        """With `values` subtracted there."""
-        return self.add(np.negative(values))
-
-    def multiply(self, values: Any) -> Any:
-        """With the elements there multiplied by `values` (once for each index)."""
-        return self.apply(lambda x: x * values)
-
-    def divide(self, values: Any) -> Any:
-        """With the elements there divided by `values` (once for each index)."""
-        return self.apply(lambda x: x / values)
-
-    def power(self, values: Any) -> Any:
-        """With the elements there raised to `values` (once for each index)."""
-        return self.apply(lambda x: x**values)
-
-    def min(self, values: Any) -> Any:
-        """With the minimum of the elements there and `values` (once for each index)."""
-        return self.apply(lambda x: np.minimum(x, values))
-
-    def max(self, values: Any) -> Any:
-        """With the maximum of the elements there and `values` (once for each index)."""
-        return self.apply(lambda x: np.maximum(x, values))
-
-
-def at(array: Any) -> At:
-    """Functional updates of an array or a tracer: `at(x)[index].set(v)`; see `At`."""
-    return At(array_operand(array))
 
 
 def install() -> None:
@@ -284,6 +220,7 @@ def install() -> None:
     _install_operators()
     _install_methods()
     _writes.install()
+    _at.register()
     names = {f"__{side}{name}__": u.__name__ for name, u in _BINARY.items() for side in ("", "r", "i")}
     names |= {f"__{name}__": ufunc.__name__ for name, ufunc in _COMPARE.items()}
     names["clip"] = "clip"

@@ -10,11 +10,12 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 import funcgrad.numpy._strict as _strict
+from funcgrad._array import unwrap, wrap
 from funcgrad.aliasing import fresh
 from funcgrad.config import config
 from funcgrad.core import Tracer, current_trace
 from funcgrad.numpy._dispatch import VIEWS, implements, operand
-from funcgrad.types import NUMBERS
+from funcgrad.types import NUMBERS, is_a
 from funcgrad.writes import owned
 
 __all__ = ["either", "like", "made_here"]
@@ -26,19 +27,22 @@ _OPTIONS = {"axes", "axis", "casting", "dtype", "keepdims", "order", "out", "sig
 
 
 def either(plain: Any, fun: F) -> F:
-    """`fun` where an argument is traced (also inside nested lists) or NumPy lacks a keyword, else NumPy's `plain`."""
+    """`fun` where an argument is traced (also inside nested lists) or NumPy lacks a keyword, else NumPy's `plain`.
+
+    Arrays among the results are an `Array` each.
+    """
     more = _more_keywords(plain, fun)
 
     @wraps(fun)
     def chosen(*args: Any, **kwargs: Any) -> Any:
         if any(map(_traced, args)) or any(map(_traced, kwargs.values())) or not more.isdisjoint(kwargs):
             if kwargs and isinstance(plain, np.ufunc) and kwargs.keys() <= _OPTIONS:
-                return plain(*map(operand, args), **kwargs)
+                return wrap(plain(*map(operand, args), **kwargs))
             out = fun(*args, **kwargs) if plain in VIEWS else owned(fun(*args, **kwargs), args)
             if config.dtype_promotion == "strict":
                 _strict.check(plain, args, kwargs, out, sys._getframe(1))
-            return out
-        return plain(*args, **kwargs)
+            return wrap(out)
+        return wrap(plain(*args, **kwargs))
 
     return cast(F, chosen)
 
@@ -50,16 +54,24 @@ def made_here(fun: F) -> F:
     @wraps(fun)
     def make(*args: Any, **kwargs: Any) -> Any:
         out = fun(*args, **kwargs)
-        if current_trace() is None or type(out) is not np.ndarray or out.dtype not in NUMBERS:
+        if current_trace() is None or not is_a(out, np.ndarray) or out.dtype not in NUMBERS:
             return out
-        return fresh(out.copy() if out.base is not None or any(out is x for x in args) else out)
+        given = any(is_a(x, np.ndarray) for x in (*args, *kwargs.values()))  # whose memory it may share
+        return fresh(np.array(out) if given else unwrap(out))
 
     return cast(F, make)
 
 
+_OF_C: dict[Any, frozenset[str]] = {
+    np.array: frozenset(("object", "dtype", "copy", "order", "subok", "ndmin", "like")),
+    np.bincount: frozenset(("x", "weights", "minlength")),
+}
+"""The keywords of NumPy's functions that are not written in Python, where ours have more."""
+
+
 def _more_keywords(plain: Any, fun: Any) -> frozenset[str]:
     """The keywords that our function takes and NumPy's does not."""
-    known = _keywords(plain)
+    known = _OF_C.get(plain) or _keywords(plain)
     return _keywords(fun) - known if known else frozenset()
 
 

@@ -19,7 +19,7 @@ from funcgrad.errors import ConcretizationTypeError
 from funcgrad.numpy._dispatch import operand
 from funcgrad.types import broadcast_shapes, dtype_of, is_a, shape_of
 
-__all__ = ["Plan", "mask_indices", "plan_index"]
+__all__ = ["Plan", "axis_items", "mask_indices", "plan_index"]
 
 
 class Plan(NamedTuple):
@@ -88,7 +88,7 @@ def _is_mask(item: Any) -> bool:
     return is_a(item, np.ndarray) and item.dtype.kind == "b"
 
 
-def _items(shape: tuple[int, ...], index: Any) -> tuple[list[Any], tuple[int, ...]]:
+def axis_items(shape: tuple[int, ...], index: Any) -> tuple[list[Any], tuple[int, ...]]:
     """The items of an index, one for each axis, and None; Ellipsis and masks are written out.
 
     Also returns the shape that they index, which has an additional axis for each single boolean.
@@ -137,7 +137,7 @@ def _basic(shape: tuple[int, ...], axis: int, item: Any) -> tuple[int, int, int]
 
 def plan_index(shape: tuple[int, ...], index: Any) -> Plan:
     """Bring an index of an array of this shape to normal form; raises IndexError as NumPy does."""
-    items, whole = _items(shape, index)
+    items, whole = axis_items(shape, index)
     arrays = [i for i in items if not (i is None or is_a(i, (int, slice)))]
     if arrays:  # then integers are arrays too
         items = [np.asarray(i) if is_a(i, int) else i for i in items]

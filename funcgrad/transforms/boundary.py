@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad._array import Array, wrap
 from funcgrad.aliasing import alias, is_array, settle
 from funcgrad.capture import is_write_error, own_leaves, to_read
 from funcgrad.conversions import captured_write_error
@@ -22,6 +23,7 @@ from funcgrad.types import NUMBERS, SCALARS, as_numbers, is_a, no_numbers
 
 __all__ = [
     "argument_name",
+    "arrays_as_given",
     "boundary",
     "check_callable",
     "differentiable_leaf",
@@ -63,6 +65,33 @@ def boundary(fun: F) -> F:
             put(state)
 
     return at_boundary  # type: ignore[return-value]
+
+
+def _holds_array(x: Any) -> bool:
+    """Whether an argument holds an `Array`, which is what `funcgrad.numpy` returns."""
+    kind = type(x)
+    if kind is np.ndarray or kind is float:
+        return False
+    if kind is tuple or kind is list:
+        return any(map(_holds_array, x))
+    if kind is dict:
+        return any(map(_holds_array, x.values()))
+    if issubclass(kind, Array):
+        return True
+    return kind.__module__ != "builtins" and any(issubclass(type(leaf), Array) for leaf in tree.leaves(x))
+
+
+def arrays_as_given(fun: F) -> F:
+    """Let `fun` return arrays as an `Array` where it is given one, outside of other transformations."""
+
+    @wraps(fun)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        out = fun(*args, **kwargs)
+        if current_trace() is None and (_holds_array(args) or _holds_array(kwargs)):
+            return tree.map(wrap, out)
+        return out
+
+    return run  # type: ignore[return-value]
 
 
 def _abandon(error: BaseException) -> None:

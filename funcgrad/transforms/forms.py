@@ -12,11 +12,15 @@ from itertools import count
 from operator import attrgetter, is_
 from typing import Any
 
+import numpy as np
+
+import funcgrad.tree as tree
+from funcgrad._array import Array, WeakArray, unwrap, wrap
 from funcgrad._tree_compile import compile_take
 from funcgrad._tree_def import PyTreeDef, label_of
 from funcgrad.types import PYTHON_SCALARS
 
-__all__ = ["Form", "Kept", "full_structure", "told_apart"]
+__all__ = ["OURS", "Form", "Kept", "full_structure", "told_apart", "wrapped"]
 
 _kind_of = attrgetter("shape", "dtype")
 _now = count().__next__
@@ -37,18 +41,34 @@ class Kept:
         run: a function of the flat traced arguments; None until it is called where nothing is traced.
         put: the result, from what `run` returns.
         stamp: when it was used last. (Uses one after the other count as one.)
+        of_arrays: the same for a call whose arguments hold an `Array`, which gives such arrays.
     """
 
-    __slots__ = ("program", "put", "run", "stamp")
+    __slots__ = ("of_arrays", "program", "put", "run", "stamp")
 
     def __init__(self, program: Any) -> None:
         self.program = program
         self.run: Any = None
         self.put: Any = None
+        self.of_arrays: Kept | None = None
         self.use()
 
     def use(self) -> None:
         self.stamp = _now()
+
+    def giving_arrays(self) -> Kept:
+        """The same, with results that are an `Array` each."""
+        kept = self.of_arrays
+        if kept is None or kept.run is not self.run:
+            kept = self.of_arrays = Kept(self.program)
+            put, kept.run = self.put, self.run
+            kept.put = lambda results: wrapped(put(results))
+        return kept
+
+
+def wrapped(result: Any) -> Any:
+    """A result with arrays that are an `Array` each."""
+    return wrap(result) if issubclass(type(result), (np.ndarray, np.generic)) else tree.map(wrap, result)
 
 
 class _Known:
@@ -65,6 +85,9 @@ class _Known:
         self.kept = kept
         self.fits = _comparison(leaves, form.fixed) if len(leaves) <= _FEW else _comparison_of_many(leaves, form)
 
+
+OURS = frozenset((Array, WeakArray))
+"""The classes of arrays that are given back where they are given."""
 
 _FEW = 12
 """For so many leaves a comparison is written out, which takes a third of the time."""
@@ -142,6 +165,11 @@ class Form:
         return last.kept if last is not None and last.fits(leaves) else self._look(leaves)
 
     def _look(self, leaves: list[Any]) -> Kept | None:
+        if not OURS.isdisjoint(map(type, self.moving(leaves))):
+            for i in self._rest:
+                leaves[i] = unwrap(leaves[i])
+            kept = self.find(leaves)
+            return kept and kept.giving_arrays()
         try:
             known = self.table.get(self.key(leaves))
         except (TypeError, AttributeError):  # not hashable, or no array: that is for others to say

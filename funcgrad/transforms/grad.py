@@ -11,6 +11,7 @@ import funcgrad.tree as tree
 from funcgrad.source import describe
 from funcgrad.transforms.boundary import (
     argument_name,
+    arrays_as_given,
     boundary,
     check_callable,
     differentiable_leaf,
@@ -96,6 +97,7 @@ def value_and_grad(
     check_callable(fun, "grad")
 
     @transformed(value_and_grad, fun, **_options(argnums, has_aux, holomorphic, allow_int))
+    @arrays_as_given
     @boundary
     def value_and_grad_fun(*args: Any, **kwargs: Any) -> Any:
         nums = positions(argnums, len(args), fun, "grad")

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, of_chosen
+from funcgrad.transforms.boundary import arrays_as_given, boundary, check_callable, differentiable_leaf, of_chosen
 from funcgrad.transforms.grad import one_or_all, positions
 from funcgrad.transforms.jvp import jvp
 from funcgrad.transforms.transformed import transformed
@@ -106,6 +106,7 @@ def jacfwd(
     check_callable(fun, "jacfwd")
 
     @transformed(jacfwd, fun, argnums=argnums, has_aux=has_aux, holomorphic=holomorphic)
+    @arrays_as_given
     @boundary
     def jacfwd_fun(*args: Any, **kwargs: Any) -> Any:
         called, primals = of_chosen(fun, args, kwargs, positions(argnums, len(args), fun, "jacfwd"))
@@ -149,6 +150,7 @@ def jacrev(
     check_callable(fun, "jacrev")
 
     @transformed(jacrev, fun, argnums=argnums, has_aux=has_aux, holomorphic=holomorphic, allow_int=allow_int)
+    @arrays_as_given
     @boundary
     def jacrev_fun(*args: Any, **kwargs: Any) -> Any:
         called, primals = of_chosen(fun, args, kwargs, positions(argnums, len(args), fun, "jacrev"))

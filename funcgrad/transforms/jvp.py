@@ -21,7 +21,15 @@ from funcgrad.errors import InconclusiveRuleError, reraise, rule_failed
 from funcgrad.ops.rules import match_tangent
 from funcgrad.source import Source, of_rule, user_source
 from funcgrad.strides import Strides, is_contiguous
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_value, plain_leaf, split_aux
+from funcgrad.transforms.boundary import (
+    arrays_as_given,
+    boundary,
+    check_callable,
+    differentiable_leaf,
+    own_value,
+    plain_leaf,
+    split_aux,
+)
 from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, dtype_of, float0, is_a, is_inexact, shape_of, weak_type
 
 __all__ = ["JVPTrace", "JVPTracer", "jvp"]
@@ -124,6 +132,7 @@ class JVPTrace(Trace):
         return JVPTracer(self, out, match_tangent(dout, out), source)
 
 
+@arrays_as_given
 @boundary
 def jvp(
     fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False

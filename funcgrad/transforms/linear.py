@@ -22,6 +22,7 @@ from funcgrad.record import RecordTracer
 from funcgrad.source import of_rule
 from funcgrad.transforms.boundary import (
     argument_name,
+    arrays_as_given,
     boundary,
     check_callable,
     differentiable_leaf,
@@ -49,6 +50,7 @@ class Linear:
         self.program, self.in_tree, self.out_tree, self.name = program, in_tree, out_tree, name
         self.fixed = fixed  # by position, the tangents of integers
 
+    @arrays_as_given
     @boundary
     def __call__(self, *tangents: Any) -> Any:
         try:
@@ -97,6 +99,7 @@ def _output_tangent(recording: Recording, x: Any, found: dict[int, Any]) -> Any:
     return zero_like(recording.value(x)) if t is None else t
 
 
+@arrays_as_given
 @boundary
 def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """The value of a function, and its derivative as a linear function of tangents.
@@ -161,6 +164,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[..., tu
         aval = aval_of(x)
         return aval.dtype.type(0).item() if aval.weak else np.zeros(aval.shape, aval.dtype)
 
+    @arrays_as_given
     @boundary
     def transposed(ct: Any) -> tuple[Any, ...]:
         # A linear function has the same derivative everywhere.

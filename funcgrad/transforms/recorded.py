@@ -21,7 +21,7 @@ from funcgrad.float_errors import put as put_state
 from funcgrad.ir import Program
 from funcgrad.transforms.boundary import argument_name, own_value, plain_leaf
 from funcgrad.transforms.call import close
-from funcgrad.transforms.forms import Form, Kept, full_structure, told_apart
+from funcgrad.transforms.forms import OURS, Form, Kept, full_structure, told_apart, wrapped
 from funcgrad.transforms.make_ir import record_flat
 from funcgrad.types import NUMBERS, PYTHON_SCALARS, ShapedArray, argument_aval, is_a
 from funcgrad.watched import catches
@@ -146,7 +146,7 @@ class Recorded:
     def call(self, primitive: Primitive, args: Sequence[Any], kwargs: dict[str, Any], **params: Any) -> Any:
         """The function, by its program."""
         fixed, traced, named = self.static.split(args, kwargs)
-        kept, leaves, in_tree = self._kept(primitive.name, fixed, traced, named)
+        kept, leaves, in_tree, ours = self._kept(primitive.name, fixed, traced, named)
         program = kept.program
         tracing = current_trace() is not None or any(isinstance(x, Tracer) for x in leaves)
         if not isinstance(program, Program):
@@ -157,14 +157,15 @@ class Recorded:
                 return self.flat(fixed, in_tree)(*leaves)
             closed, consts = program.derived.get("closed") or program.derived.setdefault("closed", close(program))
             out = primitive.bind(*consts, *leaves, program=closed, **params)
-            return program.out_tree.unflatten([x if isinstance(x, Tracer) else own_value(x) for x in out])
+            result = program.out_tree.unflatten([x if isinstance(x, Tracer) else own_value(x) for x in out])
+            return wrapped(result) if ours and not tracing else result
         run, put = kept.run, kept.put
         if run is None or put is None:
             run, put = self._prepare(kept, fixed, in_tree)
         if in_tree.num_leaves <= NODE_LIMIT:
             if not (isinstance(program, Program) and program.derived["ordered"]):  # whose arguments are looked at
                 self._note(leaves, fixed, in_tree, len(args), kept)
-        return put(run(*leaves))
+        return wrapped(put(run(*leaves))) if ours else put(run(*leaves))
 
     def _prepare(self, kept: Kept, fixed: dict[Any, Any], in_tree: Any) -> tuple[Any, Any]:
         """How a call comes to its result where nothing is traced."""
@@ -208,14 +209,15 @@ class Recorded:
     ) -> tuple[Any, list[Any], Any]:
         """The program for these arguments, recorded if there is none yet, or what `branching` made of the function
         where it branches on values; the flat traced arguments; their tree."""
-        kept, leaves, in_tree = self._kept(name, fixed, traced, named)
+        kept, leaves, in_tree, _ = self._kept(name, fixed, traced, named)
         return kept.program, leaves, in_tree
 
     def _kept(
         self, name: str, fixed: dict[Any, Any], traced: Sequence[Any], named: dict[str, Any]
-    ) -> tuple[Kept, list[Any], Any]:
-        """What calls with these arguments need; their leaves, converted; their tree."""
+    ) -> tuple[Kept, list[Any], Any, bool]:
+        """What calls with these arguments need; their leaves, converted; their tree; whether there is an `Array`."""
         leaves, in_tree = tree.flatten((tuple(traced), named))
+        ours = not OURS.isdisjoint(map(type, leaves))
         for i, x in enumerate(leaves):
             if (type(x) is np.ndarray and x.dtype in NUMBERS) or type(x) in PYTHON_SCALARS:
                 continue
@@ -234,7 +236,7 @@ class Recorded:
             key, by_class = (key, "in any order"), (by_class, "in any order")
             kept = self.programs.get(key) or self.programs.get(by_class)
             kept = kept or self._record(key, by_class, fixed, avals, in_tree, ordered=False)
-        return kept, leaves, in_tree
+        return kept, leaves, in_tree, ours
 
     def flat(self, fixed: dict[Any, Any], in_tree: Any) -> Callable[..., Any]:
         """The function as one of flat traced arguments."""

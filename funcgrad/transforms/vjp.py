@@ -24,6 +24,7 @@ from funcgrad.record import Record, RecordTracer
 from funcgrad.source import of_rule
 from funcgrad.transforms.boundary import (
     argument_name,
+    arrays_as_given,
     boundary,
     check_callable,
     differentiable_leaf,
@@ -202,6 +203,7 @@ def zero_like(x: Any) -> Any:
 # ------------------------------------------------------------------------------------------------------------- vjp
 
 
+@arrays_as_given
 @boundary
 def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """The value of a function, and its pullback: the function from output cotangents to input cotangents.
@@ -243,6 +245,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
 def pullback_of(recording: Recording, in_tree: Any) -> Callable[[Any], tuple[Any, ...]]:
     """The function from a cotangent of a recording's output to those of its inputs."""
 
+    @arrays_as_given
     @boundary
     def pullback(ct: Any) -> tuple[Any, ...]:
         cts = _cotangent_leaves(recording, ct)

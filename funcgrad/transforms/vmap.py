@@ -19,7 +19,7 @@ from funcgrad.errors import ConcretizationTypeError, InconclusiveRuleError, Unex
 from funcgrad.ir import crosses
 from funcgrad.source import Source, user_source
 from funcgrad.strides import Strides, is_contiguous
-from funcgrad.transforms.boundary import argument_name, boundary, check_callable, plain_leaf
+from funcgrad.transforms.boundary import argument_name, arrays_as_given, boundary, check_callable, plain_leaf
 from funcgrad.transforms.transformed import transformed
 from funcgrad.types import ShapedArray, aval_of, float0, is_a, shape_of
 from funcgrad.watched import depends_on_values
@@ -157,6 +157,7 @@ def vmap(
         in_axes = tuple(in_axes)
 
     @transformed(vmap, fun, in_axes=in_axes, out_axes=out_axes, axis_name=axis_name, axis_size=axis_size)
+    @arrays_as_given
     @boundary
     def vmap_fun(*args: Any, **kwargs: Any) -> Any:
         paths, in_tree = tree.flatten_with_path((args, kwargs))

@@ -1,0 +1,187 @@
+"""What `jax.numpy` adds to NumPy's functions: keywords, sizes said in advance, and what its arrays can do."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import funcgrad.numpy as jnp
+from funcgrad import jacfwd, jit, jvp, lax, linearize, nn, value_and_grad, vjp, vmap
+from funcgrad._array import Array
+from funcgrad.test_util import check_grads
+
+A, B, X = np.array([3, 1, 2, 3]), np.array([3, 5, 1]), np.arange(4.0)
+
+# What JAX gives (0.10, in 64 bits).
+SIZED: dict[str, tuple[Callable[..., Any], tuple[Any, ...], Any]] = {
+    "nonzero": (lambda a: jnp.nonzero(a > 1, size=5), (A,), [[0, 2, 3, 0, 0]]),
+    "nonzero fill": (lambda a: jnp.nonzero(a > 1, size=5, fill_value=-1), (A,), [[0, 2, 3, -1, -1]]),
+    "nonzero cut": (lambda a: jnp.nonzero(a > 1, size=2), (A,), [[0, 2]]),
+    "nonzero 2d": (lambda a: jnp.nonzero(a, size=3, fill_value=(7, 8)), (np.eye(2),), [[0, 1, 7], [0, 1, 8]]),
+    "flatnonzero": (lambda a: jnp.flatnonzero(a > 1, size=4, fill_value=9), (A,), [0, 2, 3, 9]),
+    "argwhere": (lambda a: jnp.argwhere(a > 1, size=4, fill_value=9), (A,), [[0], [2], [3], [9]]),
+    "where": (lambda a: jnp.where(a > 1, size=2), (A,), [[0, 2]]),
+    "compress": (lambda a, x: jnp.compress(a > 1, x, size=4, fill_value=8.0), (A, X), [0.0, 2.0, 3.0, 8.0]),
+    "compress axis": (lambda x: jnp.compress(np.array([0, 1, 1]), x, 1, size=1), (X.reshape(2, 2),), [[1.0], [3.0]]),
+    "extract": (lambda a, x: jnp.extract(a > 1, x, size=4), (A, X), [0.0, 2.0, 3.0, 0.0]),
+    "union1d": (lambda a, b: jnp.union1d(a, b, size=6), (A, B), [1, 2, 3, 5, 1, 1]),
+    "setdiff1d": (lambda a, b: jnp.setdiff1d(a, b, size=4), (A, B), [2, 0, 0, 0]),
+    "setdiff1d fill": (lambda a, b: jnp.setdiff1d(a, b, size=3, fill_value=-1), (A, B), [2, -1, -1]),
+    "setdiff1d unique": (lambda a, b: jnp.setdiff1d(a, b, True, size=3), (A, B), [2, 0, 0]),
+    "intersect1d": (lambda a, b: jnp.intersect1d(a, b, size=4), (A, B), [1, 3, 1, 1]),
+    "intersect1d indices": (
+        lambda a, b: jnp.intersect1d(a, b, size=4, return_indices=True), (A, B),
+        ([1, 3, 1, 1], [1, 0, 4, 4], [2, 0, 3, 3]),
+    ),
+    "setxor1d": (lambda a, b: jnp.setxor1d(a, b, size=5), (A, B), [2, 5, 2, 2, 2]),
+    "unique": (lambda a: jnp.unique(a, size=5, fill_value=7), (A,), [1, 2, 3, 7, 7]),
+    "unique_all": (
+        lambda a: tuple(jnp.unique_all(a, size=5)), (A,),
+        ([1, 2, 3, 1, 1], [1, 2, 0, 1, 1], [2, 0, 1, 2], [1, 1, 2, 0, 0]),
+    ),
+    "unique_counts": (lambda a: jnp.unique_counts(a, size=4).counts, (A,), [1, 1, 2, 0]),
+    "unique_inverse": (lambda a: jnp.unique_inverse(a, size=4).inverse_indices, (A,), [2, 0, 1, 2]),
+    "unique_values": (lambda a: jnp.unique_values(a, size=2), (A,), [1, 2]),
+    "repeat": (lambda a, r: jnp.repeat(a, r, total_repeat_length=6), (A, np.array([1, 2, 0, 1])), [3, 1, 1, 3, 3, 3]),
+    "repeat number": (lambda a: jnp.repeat(a, 2, total_repeat_length=5), (A,), [3, 3, 1, 1, 2]),
+    "delete": (lambda a, i: jnp.delete(a, i, assume_unique_indices=True), (A, np.array([0, -2])), [1, 3]),
+    "bincount": (lambda a: jnp.bincount(a, length=5), (A,), [0, 1, 1, 2, 0]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SIZED)
+def test_sizes_that_are_said_in_advance(name: str) -> None:
+    """On arrays, under `jit`, and under `vmap`, where no value is known."""
+    fun, args, want = SIZED[name]
+    for run in (fun, jit(fun, guards=False), lambda *xs: vmap(fun, out_axes=0)(*(x[None] for x in xs))):
+        have = run(*args)
+        leaves = have if isinstance(have, tuple) else [have]
+        for h, w in zip(leaves, want if isinstance(have, tuple) else [want], strict=True):
+            np.testing.assert_array_equal(np.reshape(h, np.shape(w)), w)
+
+
+KEYWORDS: dict[str, tuple[Callable[[], Any], Any]] = {
+    "take fill": (lambda: jnp.take(X, [-1, -9, 9], mode="fill"), [3.0, np.nan, np.nan]),
+    "take fill_value": (lambda: jnp.take(X, [9, 1], fill_value=-1.0), [-1.0, 1.0]),
+    "take clip": (lambda: jnp.take(X, [-1, -9, 9], mode="clip"), [0.0, 0.0, 3.0]),
+    "take wrap": (lambda: jnp.take(X, [-1, -9, 9], mode="wrap"), [3.0, 3.0, 1.0]),
+    "take axis": (lambda: jnp.take(X.reshape(2, 2), [5, 0], axis=1, mode="fill"), [[np.nan, 0.0], [np.nan, 2.0]]),
+    "take hints": (lambda: jnp.take(X, [0, 2], unique_indices=True, indices_are_sorted=True), [0.0, 2.0]),
+    "take_along_axis": (lambda: jnp.take_along_axis(X, np.array([9, -1]), 0, mode="clip"), [3.0, 3.0]),
+    "take_along_axis fill": (lambda: jnp.take_along_axis(X, np.array([9, -1]), 0, fill_value=5.0), [5.0, 3.0]),
+    "put_along_axis": (
+        lambda: jnp.put_along_axis(X, np.array([9, 0]), 7.0, 0, inplace=False, mode="drop"), [7.0, 1.0, 2.0, 3.0],
+    ),
+    "place": (lambda: jnp.place(X, X > 1, [8.0, 9.0], inplace=False), [0.0, 1.0, 8.0, 9.0]),
+    "put": (lambda: jnp.put(X, [1], 9.0, inplace=False), [0.0, 9.0, 2.0, 3.0]),
+    "fill_diagonal": (lambda: jnp.fill_diagonal(np.zeros((2, 2)), 1.0, inplace=False), np.eye(2)),
+    "dot": (lambda: jnp.dot(A, A, precision="highest"), 23),
+    "dot dtype": (lambda: jnp.dot(np.full(3, 90, np.int8), np.full(3, 9, np.int8), preferred_element_type=int), 2430),
+    "einsum": (lambda: jnp.einsum("i,i", X, X, precision=None, preferred_element_type=np.float32), np.float32(14)),
+    "einsum optimize": (lambda: jnp.einsum("ij,jk->ik", np.eye(2), np.eye(2), optimize="optimal"), np.eye(2)),
+    "matmul": (lambda: jnp.matmul(np.eye(2), np.ones(2), precision=None), [1.0, 1.0]),
+    "sum": (lambda: jnp.sum(np.full(3, 100, np.int8), promote_integers=False), np.int8(44)),
+    "prod": (lambda: jnp.prod(np.full(3, 2, np.int8), promote_integers=False).dtype == np.int8, True),
+    "polymul": (lambda: jnp.polymul([0.0, 1.0], [1.0, 2.0], trim_leading_zeros=False), [0.0, 1.0, 2.0]),
+    "polydiv": (lambda: jnp.polydiv([1.0, 3.0, 2.0], [1.0, 1.0], trim_leading_zeros=False)[1], [0.0, 0.0, 0.0]),
+    "roots": (lambda: jnp.roots(np.array([0.0, 1.0, -3.0, 2.0]), strip_zeros=False), [2.0, 1.0, np.nan]),
+    "searchsorted": (lambda: jnp.searchsorted(X, 1.5, method="sort"), 2),
+    "digitize": (lambda: jnp.digitize(X, [1.5], method="scan"), [0, 0, 1, 1]),
+    "isin": (lambda: jnp.isin(A, B, method="sort"), [True, True, False, True]),
+    "polyval": (lambda: jnp.polyval(np.array([1.0, 2.0]), 3.0, unroll=4), 5.0),
+    "sort": (lambda: jnp.sort(A, descending=True), [3, 3, 2, 1]),
+    "argsort": (lambda: jnp.argsort(A, descending=True, dtype=np.int32), [0, 3, 2, 1]),
+    "clip": (lambda: jnp.clip(arr=A, min=2), [3, 2, 2, 3]),
+    "zeros": (lambda: jnp.zeros(2, device=None, out_sharding=None), [0.0, 0.0]),
+    "array": (lambda: jnp.array([[1, 2]], float, copy=True, ndmin=3, device=None), [[[1.0, 2.0]]]),
+    "mask_indices": (lambda: jnp.mask_indices(2, jnp.triu, size=4), ([0, 0, 1, 0], [0, 1, 1, 0])),
+    "dstack": (lambda: jnp.dstack([A, A], dtype=float).shape, (1, 4, 2)),
+    "interp": (lambda: jnp.interp([-1.0, 9.0], X, X * 2, left=-1.0, right=-2.0), [-1.0, -2.0]),
+    "interp period": (lambda: jnp.interp([4.5], X, X, period=4.0), [0.5]),
+    "roll": (lambda: jnp.roll(np.eye(2), (1, 0), (0, 1)), [[0.0, 1.0], [1.0, 0.0]]),
+    "insert": (lambda: jnp.insert(A, 1, 9), [3, 9, 1, 2, 3]),
+    "unstack": (lambda: jnp.unstack(np.eye(2))[1], [0.0, 1.0]),
+    "permute_dims": (lambda: jnp.permute_dims(np.ones((2, 3)), (1, 0)).shape, (3, 2)),
+    "astype": (lambda: jnp.astype(X, int), [0, 1, 2, 3]),
+    "vectorize": (lambda: jnp.vectorize(lambda n, x: n * x, excluded=(0,))(2, X), 2 * X),
+    "vectorize signature": (lambda: jnp.vectorize(jnp.dot, signature="(n),(n)->()")(np.eye(4), X), X),
+    "select": (lambda: jnp.select([X > 2, X > 0], [X, -X], 9.0), [9.0, -1.0, -2.0, 3.0]),
+    "piecewise": (lambda: jnp.piecewise(X, [X < 2], [lambda x: -x, 5.0]), [0.0, -1.0, 5.0, 5.0]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KEYWORDS)
+def test_keywords(name: str) -> None:
+    run, want = KEYWORDS[name]
+    np.testing.assert_allclose(run(), want, rtol=1e-15)
+
+
+def test_what_has_no_meaning_here_is_refused_by_name() -> None:
+    for refused in (lambda: jnp.zeros(3, out_sharding="x"), lambda: jnp.einsum("i,i", X, X, _dot_general=jnp.dot)):
+        with pytest.raises(NotImplementedError, match=r"zeros: out_sharding|einsum: .*_dot_general"):
+            refused()
+    with pytest.raises(ValueError, match="take: mode 'nearest'"):
+        jnp.take(X, [0], mode="nearest")
+    assert {"precision", "preferred_element_type", "out_sharding"} <= set(inspect.signature(jnp.dot).parameters)
+
+
+def test_derivatives_where_sizes_are_said() -> None:
+    x, mask = np.array([0.3, -0.2, 1.5, 0.7]), np.array([1, 0, 1, 1])
+    check_grads(lambda x: jnp.compress(mask, x, size=4, fill_value=2.0) ** 2, (x,), order=2)
+    check_grads(lambda x: jnp.take(x, [1, 9, 1], mode="fill", fill_value=1.0) ** 2, (x,), order=2)
+    check_grads(lambda x: jnp.repeat(x, np.array([0, 2, 1, 1]), total_repeat_length=5) ** 2, (x,), order=2)
+    check_grads(lambda x: jnp.unique(x, size=5) ** 2, (x,), order=2)
+
+
+# ------------------------------------------------------------------------------------------- arrays of this namespace
+
+
+def test_results_are_arrays_with_what_jax_gives_them() -> None:
+    """Of `funcgrad.numpy`, `lax` and `nn` always; of transformations, where an argument is one."""
+    x = jnp.arange(4.0)
+    results = [
+        x, jnp.sum(X), jnp.sin(1.0), x + 1, x[1:], jnp.linalg.norm(X), jnp.fft.fft(X), lax.add(X, X), lax.add(1.0, 2.0),
+        lax.fori_loop(0, 3, lambda i, c: c + i, 0), lax.cond(True, lambda: 1.0, lambda: 2.0), nn.relu(X),
+        lax.scan(lambda c, v: (c + v, c), 0.0, X)[0], jit(lambda v: v * 2)(x), jit(lambda v: v.sum())(x),
+        value_and_grad(lambda v: (v**2).sum())(x)[1], vmap(jnp.sin)(x), jvp(jnp.sin, (x,), (x,))[1],
+        vjp(jnp.sin, x)[1](x)[0], linearize(jnp.sin, x)[1](x), jacfwd(jnp.sin)(x), jnp.eye(2), jnp.meshgrid(X, X)[0],
+        jnp.nonzero(X)[0], jnp.asarray(X), jnp.zeros(2).at[0].set(1.0),
+    ]  # fmt: skip
+    for i, r in enumerate(results):
+        assert issubclass(type(r), Array), i
+        assert r.block_until_ready() is r and r.at[...].get().shape == r.shape and not r.is_deleted()
+        assert [d.platform for d in r.devices()] == ["cpu"] and r.device == "cpu" and r.sharding.device_set
+        assert r.aval.shape == r.shape and r.aval.dtype == r.dtype and r.weak_type == r.aval.weak
+    f = jit(lambda v: v * 2)
+    for _ in range(3):
+        assert type(f(X)) is np.ndarray and type(f(x)) is Array and type(f({"a": x}["a"])) is Array
+    assert type(np.sin(X)) is np.ndarray and type(np.asarray(x)) is np.ndarray
+
+
+def test_what_stands_for_a_python_scalar_gives_way() -> None:
+    """`lax` has no bare float, and yet float32 stays what it is, as it does under `jit`."""
+    single = np.ones(2, np.float32)
+    fun = lambda x: lax.cond(True, lambda: 0.5, lambda: 1.5) * x  # noqa: E731
+    assert fun(single).dtype == jit(fun)(single).dtype == np.float32
+    assert np.concatenate([single, single * lax.cond(True, lambda: 2, lambda: 3)]).dtype == np.float32
+    weak = lax.cond(True, lambda: 2, lambda: 3)
+    assert (weak.shape, weak.dtype, weak.reshape(1).shape) == ((), np.int64, (1,)) and list(range(weak)) == [0, 1]
+
+
+def test_arrays_behave() -> None:
+    x = jnp.arange(4.0)
+    assert isinstance(x, np.ndarray) and isinstance(X, Array) and isinstance(np.float64(1), Array)
+    assert not isinstance(1.0, Array) and not isinstance([1.0], Array)
+    assert repr(x) == "array([0., 1., 2., 3.])" and f"{jnp.sum(x):.1f}" == "6.0" and round(jnp.sum(x)) == 6
+    assert type(pickle.loads(pickle.dumps(x))) is Array
+    assert type(pickle.loads(pickle.dumps(nn.relu))(x)) is Array
+    assert x.nonzero(size=2)[0].tolist() == [1, 2] and x.take(9, mode="fill").shape == ()
+    assert x.repeat(2, total_repeat_length=3).tolist() == [0.0, 0.0, 1.0]
+    assert x.clip(1.0, 2.0).tolist() == x.clip(min=1.0, max=2.0).tolist() and x.dot(x, precision=None) == 14
+    assert vmap(lambda i: x.take(i))(np.array([3, 0])).tolist() == [3.0, 0.0]
+    np.testing.assert_array_equal(jit(lambda v: x.dot(v) + x @ v)(X), 28.0)
