@@ -22,7 +22,9 @@ PUBLIC = ["funcgrad", "funcgrad.tree", "funcgrad.tree_util", "funcgrad.lax", "fu
           "funcgrad.numpy.linalg", "funcgrad.test_util", "funcgrad.flatten_util",
           "funcgrad.errors", "funcgrad.extend", "funcgrad.backends", "funcgrad.custom_batching",
           "funcgrad.custom_derivatives", "funcgrad.scipy", "funcgrad.scipy.special",
-          "funcgrad.scipy.optimize"]  # fmt: skip
+          "funcgrad.scipy.optimize",
+          "funcgrad.scipy.stats",
+          ]  # fmt: skip
 
 
 def test_files_are_small() -> None:

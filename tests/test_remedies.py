@@ -87,7 +87,11 @@ def test_the_remedies_work() -> None:
 SCIPY: dict[str, tuple[Callable[[Any], Any], str, str]] = {
     "logsumexp": (lambda x: special.logsumexp(x), "special.logsumexp(x)", "funcgrad.scipy.special.logsumexp"),
     "softmax": (lambda x: special.softmax(x)[0], "special.softmax(x)", "funcgrad.scipy.special.softmax"),
-    "a distribution": (lambda x: np.sum(stats.norm.logpdf(x)), "stats.norm.logpdf(x)", "custom_vjp"),
+    "a distribution": (
+        lambda x: np.sum(stats.norm.logpdf(x)),
+        "stats.norm.logpdf(x)",
+        "funcgrad.scipy.stats.norm.logpdf",
+    ),
     "solve": (lambda x: np.sum(linalg.solve(np.eye(3), x)), "linalg.solve(np.eye(3), x)", "numpy.linalg.solve"),
     "trapezoid": (lambda x: integrate.trapezoid(x), "integrate.trapezoid(x)", "numpy.trapezoid"),
     "simpson": (lambda x: integrate.simpson(x), "integrate.simpson(x)", "custom_vjp"),

@@ -15,9 +15,17 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 if TYPE_CHECKING:
-    from funcgrad.scipy import optimize, special
+    from funcgrad.scipy import (
+        optimize,
+        special,
+        stats,
+    )
 
-__all__ = ["optimize", "special"]
+__all__ = [
+    "optimize",
+    "special",
+    "stats",
+]
 
 
 def __getattr__(name: str) -> _Any:

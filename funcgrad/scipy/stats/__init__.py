@@ -1,0 +1,59 @@
+"""`scipy.stats` for arrays and traced values alike: distributions, density estimates, summaries of samples.
+
+A distribution has the functions `logpdf`, `pdf`, `cdf`, `sf`, `logcdf`, `logsf`, `ppf` and `isf` (`logpmf` and `pmf` of
+integers) with SciPy's arguments, and derivatives with respect to all of these that are not whole numbers. The formulas
+are this package's own, so that logarithms of small probabilities are exact, single precision stays what it is, and
+derivatives are finite; their building blocks are the functions of `scipy.special`.
+
+>>> import funcgrad as fg
+>>> round(fg.grad(norm.logcdf)(-40.0), 4)
+40.025
+>>> fg.grad(lambda x: gamma.logpdf(x, 2.0))(-1.0)
+0.0
+"""
+
+from __future__ import annotations
+
+from funcgrad.scipy.stats._betas import beta, f, t
+from funcgrad.scipy.stats._circular import vonmises
+from funcgrad.scipy.stats._discrete import bernoulli, betabinom, binom, geom, nbinom, poisson
+from funcgrad.scipy.stats._elementary import (
+    cauchy,
+    expon,
+    gumbel_l,
+    gumbel_r,
+    laplace,
+    logistic,
+    pareto,
+    uniform,
+    weibull_min,
+    wrapcauchy,
+)
+from funcgrad.scipy.stats._gammas import chi2, gamma, gennorm, invgamma
+from funcgrad.scipy.stats._kde import gaussian_kde
+from funcgrad.scipy.stats._multivariate import dirichlet, multinomial, multivariate_normal
+from funcgrad.scipy.stats._normal import halfnorm, lognorm, norm, truncnorm
+from funcgrad.scipy.stats._summaries import (
+    describe,
+    entropy,
+    gmean,
+    hmean,
+    kurtosis,
+    linregress,
+    mode,
+    moment,
+    pearsonr,
+    rankdata,
+    sem,
+    skew,
+    variation,
+    zscore,
+)
+
+__all__ = [
+    "bernoulli", "beta", "betabinom", "binom", "cauchy", "chi2", "describe", "dirichlet", "entropy", "expon", "f",
+    "gamma", "gaussian_kde", "gennorm", "geom", "gmean", "gumbel_l", "gumbel_r", "halfnorm", "hmean", "invgamma",
+    "kurtosis", "laplace", "linregress", "logistic", "lognorm", "mode", "moment", "multinomial", "multivariate_normal",
+    "nbinom", "norm", "pareto", "pearsonr", "poisson", "rankdata", "sem", "skew", "t", "truncnorm", "uniform",
+    "variation", "vonmises", "weibull_min", "wrapcauchy", "zscore",
+]  # fmt: skip

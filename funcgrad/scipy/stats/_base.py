@@ -1,0 +1,361 @@
+"""Distributions: what all of them do with their arguments, with points outside of the support and with bad parameters.
+
+A distribution states its formulas for points inside of the support, with location 0 and scale 1. Here the arguments are
+put into one dtype, points outside and parameters that are not allowed are replaced by harmless ones before a formula
+sees them, and the results there by what SciPy has: -inf, 0, 1 or NaN. So a derivative outside of the support is 0, and
+no NaN comes from a formula that was not meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from funcgrad.ops.shape import STOP_GRADIENT
+from funcgrad.scipy._needs import inexacts, scipy_module
+
+__all__ = ["Continuous", "Discrete", "Distribution", "Frozen", "log", "log1mexp", "log1p", "log1p_square", "sc"]
+
+_LOG_2 = float(np.log(2.0))
+
+
+def sc(name: str) -> Any:
+    """A function of `scipy.special`."""
+    return getattr(scipy_module("special", "stats"), name)
+
+
+def log(x: Any) -> Any:
+    """log(x), of which -inf at 0 is no news to anybody."""
+    return sc("xlogy")(np.ones((), x.dtype), x)
+
+
+def log1p(x: Any) -> Any:
+    """log(1 + x), of which -inf at -1 is no news to anybody."""
+    return sc("xlog1py")(np.ones((), x.dtype), x)
+
+
+def log1mexp(x: Any) -> Any:
+    """log(1 - exp(x)) for x ≤ 0, by that formula of two which loses no digits."""
+    near = x > -_LOG_2
+    return np.where(near, log(-np.expm1(np.where(near, x, -_LOG_2))), np.log1p(-np.exp(np.where(near, -_LOG_2, x))))
+
+
+def log1p_square(x: Any) -> Any:
+    """log(1 + x²), without overflow."""
+    size = np.abs(x)
+    large = size > (1e5 if x.dtype.itemsize <= 4 else 1e9)
+    near = np.where(large, np.zeros((), x.dtype), x)
+    return np.where(large, 2 * np.log(np.where(large, size, np.ones((), x.dtype))), np.log1p(near * near))
+
+
+def _always(condition: Any) -> bool:
+    """Whether a condition is plain and holds everywhere, so that nothing has to be selected."""
+    return type(condition) in (bool, np.bool_, np.ndarray) and bool(np.all(condition))
+
+
+def pick(condition: Any, x: Any, other: Any) -> Any:
+    """`np.where`, without an operation where the condition is known to hold."""
+    return x if _always(condition) else np.where(condition, x, other)
+
+
+def _in_dtype(x: Any, dtype: Any) -> Any:
+    return np.asarray(x, dtype) if type(x) in (int, float) else x.astype(dtype)
+
+
+class Distribution:
+    """A family of distributions: functions of a point (or a probability), shape parameters, location and scale."""
+
+    name = ""
+    shapes: tuple[str, ...] = ()
+    defaults: tuple[tuple[str, Any], ...] = ()
+    safe: tuple[float, ...] = ()
+    """Parameters that are allowed, for where the given ones are not."""
+
+    def __repr__(self) -> str:
+        return f"<distribution {self.name}>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Frozen:
+        """The distribution with these parameters: its methods take only the point."""
+        return Frozen(self, args, kwargs)
+
+    def _parse(self, method: str, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+        """The point and the parameters, in the order of the signature and in one dtype."""
+        names = (*self.shapes, *(name for name, _ in self.defaults))
+        if len(args) > len(names):
+            raise TypeError(
+                f"{self.name}.{method} takes a point and at most {len(names)} parameters ({', '.join(names)}); "
+                f"got {len(args)} parameters"
+            )
+        given = dict(zip(names, args, strict=False))
+        for name, value in kwargs.items():
+            if name not in names or name in given:
+                what = "has two values" if name in given else "is no parameter"
+                raise TypeError(f"{self.name}.{method}: {name} {what}; the parameters are {', '.join(names)}")
+            given[name] = value
+        missing = [name for name in self.shapes if name not in given]
+        if missing:
+            raise TypeError(f"{self.name}.{method}: the parameters {', '.join(missing)} are missing")
+        values = [given.get(name, default) for name, default in [*((s, None) for s in self.shapes), *self.defaults]]
+        return inexacts(x, *values)
+
+    def _valid(self, *args: Any, **kwargs: Any) -> Any:
+        """Where the shape parameters are allowed; by default where they are positive."""
+        out: Any = True
+        for s in args:
+            out = out & (s > 0)
+        return out
+
+    def _support(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        """The ends of the support."""
+        return -np.inf, np.inf
+
+    def _inner(self, *args: Any, **kwargs: Any) -> Any:
+        """A point of the support at which no formula has a singularity."""
+        return 0.5
+
+    def _allowed(self, shapes: list[Any], valid: Any) -> list[Any]:
+        return [pick(valid, s, np.asarray(safe, s.dtype)) for s, safe in zip(shapes, self.safe, strict=True)]
+
+    # Formulas inside of the support, of (point, *shapes). Of each pair a family states at least one.
+
+    def _cdf(self, *args: Any, **kwargs: Any) -> Any:
+        return np.exp(self._logcdf(*args))
+
+    def _sf(self, *args: Any, **kwargs: Any) -> Any:
+        return 1.0 - self._cdf(*args)
+
+    def _logcdf(self, *args: Any, **kwargs: Any) -> Any:
+        return log(self._cdf(*args))
+
+    def _logsf(self, *args: Any, **kwargs: Any) -> Any:
+        return log(self._sf(*args))
+
+    def _ppf(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"{self.name}: ppf and isf are not offered, for want of a formula or a derivative")
+
+    def _isf(self, *args: Any, **kwargs: Any) -> Any:
+        return self._ppf(1.0 - args[0], *args[1:])
+
+    def rvs(self, *args: Any, **kwargs: Any) -> Any:
+        """Not offered: samples are drawn with a key, or by NumPy outside of transformations. Raises."""
+        raise NotImplementedError(f"{self.name}.rvs is not offered; draw with numpy.random, outside of transformations")
+
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        """Not offered; minimise the negative sum of logarithms instead. Raises."""
+        raise NotImplementedError(f"{self.name}.fit is not offered; minimise the negative sum of the log-likelihood")
+
+
+class Continuous(Distribution):
+    """A continuous distribution, with the functions of `scipy.stats` and their signatures.
+
+    The point is x (a probability q for `ppf` and `isf`); then come the shape parameters, `loc` and `scale`, by position
+    or by name. All broadcast. Results are NaN for parameters that are not allowed.
+    """
+
+    defaults = (("loc", 0.0), ("scale", 1.0))
+    open_below = False
+    """Whether the density is 0 at the lower end of the support, where its formula fails."""
+    closed_quantiles = False
+    """Whether the formula for quantiles fails for the probabilities 0 and 1."""
+
+    def _logpdf(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+    def _at(self, method: str, x: Any, args: Any, kwargs: Any) -> tuple[Any, list[Any], Any, Any, Any]:
+        """(standardised point, shapes, location, scale, where the parameters are allowed)."""
+        x, *shapes, loc, scale = self._parse(method, x, args, kwargs)
+        valid = self._valid(*shapes) & (scale > 0)
+        shapes = self._allowed(shapes, valid)
+        return x, shapes, loc, pick(scale > 0, scale, np.ones((), scale.dtype)), valid
+
+    def _point(self, method: str, x: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any, list[Any], Any, Any]:
+        """(point, below, above, shapes, scale, valid), with a point inside of the support."""
+        x, shapes, loc, scale, valid = self._at(method, x, args, kwargs)
+        z = (x - loc) / scale
+        low, high = self._support(*shapes)
+        below = False if _always(np.equal(low, -np.inf)) else (z <= low if self._closes(method) else z < low)
+        above = False if _always(np.equal(high, np.inf)) else (z >= high if method[-3:] != "pdf" else z > high)
+        inside = np.logical_not(below | above)
+        return pick(inside, z, _in_dtype(self._inner(*shapes), z.dtype)), below, above, shapes, scale, valid
+
+    def _closes(self, method: str) -> bool:
+        return self.open_below or method[-3:] != "pdf"
+
+    def _value(self, method: str, x: Any, args: Any, kwargs: Any, below: float, above: float) -> Any:
+        z, under, over, shapes, _, valid = self._point(method, x, args, kwargs)
+        out = getattr(self, f"_{method}")(z, *shapes)
+        out = pick(np.logical_not(under), out, np.asarray(below, out.dtype))
+        out = pick(np.logical_not(over), out, np.asarray(above, out.dtype))
+        return _numbers(pick(valid, out, np.asarray(np.nan, out.dtype)))
+
+    def logpdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """The logarithm of the density; -inf outside of the support."""
+        z, below, above, shapes, scale, valid = self._point("logpdf", x, args, kwargs)
+        out = self._logpdf(z, *shapes)
+        out = out - np.log(scale) if not _always(scale == 1) else out
+        out = pick(np.logical_not(below | above), out, np.asarray(-np.inf, out.dtype))
+        return _numbers(pick(valid, out, np.asarray(np.nan, out.dtype)))
+
+    def pdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """The density; 0 outside of the support."""
+        return np.exp(self.logpdf(x, *args, **kwargs))
+
+    def cdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """The probability of at most x."""
+        return self._value("cdf", x, args, kwargs, 0.0, 1.0)
+
+    def sf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """The probability of more than x, without loss of digits where it is small."""
+        return self._value("sf", x, args, kwargs, 1.0, 0.0)
+
+    def logcdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """The logarithm of `cdf`."""
+        return self._value("logcdf", x, args, kwargs, -np.inf, 0.0)
+
+    def logsf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """The logarithm of `sf`."""
+        return self._value("logsf", x, args, kwargs, 0.0, -np.inf)
+
+    def _quantile(self, method: str, q: Any, args: Any, kwargs: Any) -> Any:
+        q, shapes, loc, scale, valid = self._at(method, q, args, kwargs)
+        proper = (q >= 0) & (q <= 1)
+        inside = (q > 0) & (q < 1) if self.closed_quantiles else proper
+        out = getattr(self, f"_{method}")(pick(inside, q, np.asarray(0.5, q.dtype)), *shapes)
+        if self.closed_quantiles and not _always(inside):
+            low, high = self._support(*shapes)
+            out = np.where(inside, out, np.where((q <= 0) == (method == "ppf"), low, high).astype(out.dtype))
+        out = out * scale + loc
+        return _numbers(pick(valid & (proper | np.isnan(q)), pick(proper, out, q), np.asarray(np.nan, out.dtype)))
+
+    def ppf(self, q: Any, *args: Any, **kwargs: Any) -> Any:
+        """The quantile: the inverse of `cdf`."""
+        return self._quantile("ppf", q, args, kwargs)
+
+    def isf(self, q: Any, *args: Any, **kwargs: Any) -> Any:
+        """The inverse of `sf`."""
+        return self._quantile("isf", q, args, kwargs)
+
+    def median(self, *args: Any, **kwargs: Any) -> Any:
+        """The quantile of 1/2."""
+        return self.ppf(0.5, *args, **kwargs)
+
+
+class Discrete(Distribution):
+    """A distribution on integers, with the functions of `scipy.stats` and their signatures.
+
+    The point is k (a probability q for `ppf` and `isf`); then come the shape parameters and `loc`, by position or by
+    name. All broadcast. The mass is 0 between the integers. Quantiles have no derivative but 0.
+    """
+
+    defaults = (("loc", 0.0),)
+
+    def _logpmf(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+    def _guess(self, *args: Any, **kwargs: Any) -> Any:
+        """A quantile that is off by one at most."""
+        raise NotImplementedError(f"{self.name}: ppf and isf are not offered")
+
+    def _inner(self, *args: Any, **kwargs: Any) -> Any:
+        return self._support(*args)[0]
+
+    def _point(self, method: str, k: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any, list[Any], Any, Any]:
+        k, *shapes, loc = self._parse(method, k, args, kwargs)
+        valid = self._valid(*shapes)
+        shapes = self._allowed(shapes, valid)
+        z = k - loc
+        whole = np.floor(z)
+        fits = z == whole
+        low, high = self._support(*shapes)
+        if method == "logpmf":
+            below, above = z < low, z > high
+        else:
+            z, below, above = whole, whole < low, whole >= high
+        inside = np.logical_not(below | above)
+        return np.where(inside, z, _in_dtype(self._inner(*shapes), z.dtype)), below, above, shapes, fits, valid
+
+    def _value(self, method: str, k: Any, args: Any, kwargs: Any, below: float, above: float) -> Any:
+        z, under, over, shapes, _, valid = self._point(method, k, args, kwargs)
+        out = getattr(self, f"_{method}")(z, *shapes)
+        out = np.where(under, np.asarray(below, out.dtype), np.where(over, np.asarray(above, out.dtype), out))
+        return _numbers(pick(valid, out, np.asarray(np.nan, out.dtype)))
+
+    def logpmf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
+        """The logarithm of the mass; -inf outside of the support and between the integers."""
+        z, below, above, shapes, fits, valid = self._point("logpmf", k, args, kwargs)
+        out = self._logpmf(z, *shapes)
+        out = np.where(below | above | ~(fits | np.isnan(z)), np.asarray(-np.inf, out.dtype), out)
+        return _numbers(pick(valid, out, np.asarray(np.nan, out.dtype)))
+
+    def pmf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
+        """The mass; 0 outside of the support and between the integers."""
+        return np.exp(self.logpmf(k, *args, **kwargs))
+
+    def cdf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
+        """The probability of at most k."""
+        return self._value("cdf", k, args, kwargs, 0.0, 1.0)
+
+    def sf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
+        """The probability of more than k, without loss of digits where it is small."""
+        return self._value("sf", k, args, kwargs, 1.0, 0.0)
+
+    def logcdf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
+        """The logarithm of `cdf`."""
+        return self._value("logcdf", k, args, kwargs, -np.inf, 0.0)
+
+    def logsf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
+        """The logarithm of `sf`."""
+        return self._value("logsf", k, args, kwargs, 0.0, -np.inf)
+
+    def _quantile(self, method: str, q: Any, args: Any, kwargs: Any) -> Any:
+        q, *shapes, loc = self._parse(method, q, args, kwargs)
+        valid = self._valid(*shapes) & (q >= 0) & (q <= 1)
+        q, *shapes = (STOP_GRADIENT.bind(x) for x in (q, *self._allowed(shapes, valid)))
+        upper = method == "isf"
+        within = valid & (q > 0) & (q < 1)
+        p = np.where(within, q, np.asarray(0.5, q.dtype))
+        guess = self._guess(1.0 - p if upper else p, *shapes)
+        low, high = self._support(*shapes)
+        # The least k with cdf(k) ≥ q.
+        out = np.clip(guess + 1, low, high)
+        for _ in range(3):
+            less = np.maximum(out - 1, low)
+            enough = self._sf(less, *shapes) <= p if upper else self._cdf(less, *shapes) >= p
+            out = np.where(enough & (out > low), less, out)
+        ends = (high, low - 1.0) if upper else (low - 1.0, high)
+        out = np.where(q <= 0, ends[0], np.where(q >= 1, ends[1], out)).astype(q.dtype) + loc
+        return _numbers(np.where(valid, out, np.asarray(np.nan, out.dtype)))
+
+    def ppf(self, q: Any, *args: Any, **kwargs: Any) -> Any:
+        """The least k with cdf(k) ≥ q."""
+        return self._quantile("ppf", q, args, kwargs)
+
+    def isf(self, q: Any, *args: Any, **kwargs: Any) -> Any:
+        """The least k with sf(k) ≤ q."""
+        return self._quantile("isf", q, args, kwargs)
+
+
+class Frozen:
+    """A distribution with its parameters."""
+
+    __slots__ = ("args", "dist", "kwargs")
+
+    def __init__(self, dist: Distribution, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        dist._parse("__call__", 0.0, args, kwargs)
+        self.dist, self.args, self.kwargs = dist, args, kwargs
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        method = getattr(self.dist, name)
+        return lambda *point: method(*point, *self.args, **self.kwargs)
+
+    def __repr__(self) -> str:
+        return f"<distribution {self.dist.name} with parameters {self.args} {self.kwargs}>"
+
+
+def _numbers(x: Any) -> Any:
+    """A NumPy scalar for a plain array of shape (), as SciPy has it."""
+    return x[()] if type(x) is np.ndarray else x

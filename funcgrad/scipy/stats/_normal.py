@@ -1,0 +1,179 @@
+"""The normal distribution and its kin: half-normal, log-normal, truncated."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from funcgrad.scipy.stats._base import Continuous, log, log1mexp, log1p, sc
+
+__all__ = ["halfnorm", "lognorm", "norm", "truncnorm"]
+
+_HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+_LOG_2 = math.log(2.0)
+
+
+class Norm(Continuous):
+    """The normal distribution: density exp(-z²/2)/√(2π).
+
+    >>> float(norm.logsf(40.0).round(4))
+    -804.6084
+    """
+
+    name = "norm"
+
+    def _logpdf(self, z: Any) -> Any:
+        return -0.5 * (z * z) - _HALF_LOG_2PI
+
+    def _cdf(self, z: Any) -> Any:
+        return sc("ndtr")(z)
+
+    def _sf(self, z: Any) -> Any:
+        return sc("ndtr")(-z)
+
+    def _logcdf(self, z: Any) -> Any:
+        return sc("log_ndtr")(z)
+
+    def _logsf(self, z: Any) -> Any:
+        return sc("log_ndtr")(-z)
+
+    def _ppf(self, q: Any) -> Any:
+        return sc("ndtri")(q)
+
+    def _isf(self, q: Any) -> Any:
+        return -sc("ndtri")(q)
+
+
+class HalfNorm(Continuous):
+    """The absolute value of a normal variable."""
+
+    name = "halfnorm"
+
+    def _support(self) -> tuple[Any, Any]:
+        return 0.0, np.inf
+
+    def _logpdf(self, z: Any) -> Any:
+        return -0.5 * (z * z) - (_HALF_LOG_2PI - _LOG_2)
+
+    def _cdf(self, z: Any) -> Any:
+        return sc("erf")(z * math.sqrt(0.5))
+
+    def _sf(self, z: Any) -> Any:
+        return sc("erfc")(z * math.sqrt(0.5))
+
+    def _logcdf(self, z: Any) -> Any:
+        return log1mexp(self._logsf(z))
+
+    def _logsf(self, z: Any) -> Any:
+        return sc("log_ndtr")(-z) + _LOG_2
+
+    def _ppf(self, q: Any) -> Any:
+        return sc("erfinv")(q) * math.sqrt(2.0)
+
+    def _isf(self, q: Any) -> Any:
+        return sc("erfcinv")(q) * math.sqrt(2.0)
+
+
+class LogNorm(Continuous):
+    """The exponential of a normal variable with standard deviation s."""
+
+    name = "lognorm"
+    shapes = ("s",)
+    safe = (1.0,)
+    open_below = True
+
+    def _support(self, s: Any) -> tuple[Any, Any]:
+        return 0.0, np.inf
+
+    def _logpdf(self, z: Any, s: Any) -> Any:
+        y = np.log(z)
+        return norm._logpdf(y / s) - np.log(s) - y
+
+    def _cdf(self, z: Any, s: Any) -> Any:
+        return norm._cdf(np.log(z) / s)
+
+    def _sf(self, z: Any, s: Any) -> Any:
+        return norm._sf(np.log(z) / s)
+
+    def _logcdf(self, z: Any, s: Any) -> Any:
+        return norm._logcdf(np.log(z) / s)
+
+    def _logsf(self, z: Any, s: Any) -> Any:
+        return norm._logsf(np.log(z) / s)
+
+    def _ppf(self, q: Any, s: Any) -> Any:
+        return np.exp(s * norm._ppf(q))
+
+    def _isf(self, q: Any, s: Any) -> Any:
+        return np.exp(-(s * norm._ppf(q)))
+
+
+def _log_mass(a: Any, b: Any) -> Any:
+    """log(Φ(b) - Φ(a)) for a ≤ b, computed on the side on which both are small."""
+    flip = a > 0
+    low, high = np.where(flip, -b, a), np.where(flip, -a, b)
+    whole = low == -np.inf
+    top = sc("log_ndtr")(high)
+    rest = sc("log_ndtr")(np.where(whole, np.minimum(high, 0.0) - 1.0, low)) - top
+    return top + np.where(whole, 0.0, log1mexp(np.where(whole, -1.0, rest)))
+
+
+class TruncNorm(Continuous):
+    """A normal variable between a and b, which are given in units of `scale` from `loc`."""
+
+    name = "truncnorm"
+    shapes = ("a", "b")
+    safe = (-1.0, 1.0)
+
+    def _valid(self, a: Any, b: Any) -> Any:
+        return a < b
+
+    def _support(self, a: Any, b: Any) -> tuple[Any, Any]:
+        return a, b
+
+    def _inner(self, a: Any, b: Any) -> Any:
+        low, high = np.maximum(a, np.minimum(b, 0.0) - 1.0), np.minimum(b, np.maximum(a, 0.0) + 1.0)
+        return 0.5 * (low + high)
+
+    def _logpdf(self, z: Any, a: Any, b: Any) -> Any:
+        return norm._logpdf(z) - _log_mass(a, b)
+
+    def _logcdf(self, z: Any, a: Any, b: Any) -> Any:
+        low, high = _log_mass(a, z) - _log_mass(a, b), _log_mass(z, b) - _log_mass(a, b)
+        return _smaller(low, high)
+
+    def _logsf(self, z: Any, a: Any, b: Any) -> Any:
+        low, high = _log_mass(a, z) - _log_mass(a, b), _log_mass(z, b) - _log_mass(a, b)
+        return _smaller(high, low)
+
+    def _sf(self, z: Any, a: Any, b: Any) -> Any:
+        return np.exp(self._logsf(z, a, b))
+
+    def _ppf(self, q: Any, a: Any, b: Any) -> Any:
+        return _quantile(log(q), log1p(-q), a, b)
+
+    def _isf(self, q: Any, a: Any, b: Any) -> Any:
+        return _quantile(log1p(-q), log(q), a, b)
+
+
+def _smaller(own: Any, other: Any) -> Any:
+    """The logarithm of a probability: of 1 minus the other one, where that is the smaller."""
+    large = own > -0.1
+    return np.where(large, np.log1p(-np.exp(np.where(large, np.minimum(other, -1e-3), -1.0))), own)
+
+
+def _quantile(log_q: Any, log_p: Any, a: Any, b: Any) -> Any:
+    """The quantile, from the logarithms of its probability and of the other one, on the side of the smaller mass."""
+    right = a > 0
+    end = sc("log_ndtr")(np.where(right, -b, a))
+    log_mass = _log_mass(a, b)
+    some = np.where(right, log_p, log_q) + log_mass
+    none = end == -np.inf
+    total = np.where(none, some, np.logaddexp(np.where(none, 0.0, end), some))
+    out = sc("ndtri_exp")(np.minimum(total, 0.0))
+    return np.clip(np.where(right, -out, out), a, b)
+
+
+norm, halfnorm, lognorm, truncnorm = Norm(), HalfNorm(), LogNorm(), TruncNorm()

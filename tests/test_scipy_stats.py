@@ -1,0 +1,305 @@
+"""`funcgrad.scipy.stats`: distributions against SciPy and mpmath; their derivatives, also outside of the support."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import mpmath as mp
+import numpy as np
+import pytest
+from scipy import stats
+
+from funcgrad import grad, hessian, jit, vmap
+from funcgrad.errors import ShapeError
+from funcgrad.scipy import stats as ours
+from funcgrad.test_util import check_grads
+
+CONTINUOUS: dict[str, tuple[tuple[float, ...], list[float]]] = {
+    "norm": ((), [-3.1, -0.4, 1.7]),
+    "halfnorm": ((), [0.4, 1.7]),
+    "lognorm": ((0.7,), [0.4, 1.7]),
+    "truncnorm": ((-1.3, 2.1), [-0.8, 1.7]),
+    "expon": ((), [0.2, 1.7]),
+    "uniform": ((), [0.2, 0.6]),
+    "laplace": ((), [-3.1, -0.4, 1.7]),
+    "logistic": ((), [-3.1, -0.4, 1.7]),
+    "cauchy": ((), [-3.1, -0.4, 1.7]),
+    "pareto": ((2.3,), [1.7, 4.3]),
+    "weibull_min": ((1.7,), [0.2, 1.7]),
+    "gumbel_r": ((), [-2.1, -0.4, 1.7]),
+    "gumbel_l": ((), [-2.1, -0.4, 1.7]),
+    "wrapcauchy": ((0.4,), [0.2, 1.7, 4.3]),
+    "gamma": ((2.5,), [0.2, 1.7]),
+    "chi2": ((3.3,), [0.2, 4.3]),
+    "invgamma": ((2.2,), [0.2, 1.7]),
+    "gennorm": ((1.4,), [-3.1, -0.4, 1.7]),
+    "beta": ((2.2, 0.7), [0.2, 0.6]),
+    "t": ((3.4,), [-3.1, -0.4, 1.7]),
+    "f": ((3.2, 5.1), [0.2, 1.7]),
+}
+DISCRETE: dict[str, tuple[float, ...]] = {
+    "bernoulli": (0.3,), "binom": (7.0, 0.35), "betabinom": (7.0, 2.2, 1.3), "geom": (0.3,), "nbinom": (3.3, 0.4),
+    "poisson": (2.7,),
+}  # fmt: skip
+DENSITIES, MASSES = ("logpdf", "pdf"), ("logpmf", "pmf")
+SUMS = ("cdf", "sf", "logcdf", "logsf")
+X = np.array([-3.1, -0.4, 0.2, 0.61, 1.7, 4.3, 30.0, np.nan])
+K = np.array([-1, 0, 1, 2, 2.5, 5, 7, 9.0])
+Q = np.array([0, 1e-5, 0.2, 0.55, 0.97, 1, -0.1, 1.2, np.nan])
+LOC, SCALE = -0.1, 1.3
+WIDE = {"loc": LOC, "scale": SCALE}
+
+
+def scipys(name: str, method: str, *args: Any, **kwargs: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return getattr(getattr(stats, name), method)(*args, **kwargs)
+
+
+HEAVY = ("beta", "binom", "f", "nbinom", "t")
+"""Distributions whose functions take long to differentiate twice."""
+
+
+def together(name: str, discrete: bool = False) -> Any:
+    """All functions of a distribution but its quantiles at once."""
+    dist = getattr(ours, name)
+    sums = () if name == "betabinom" else ("cdf", "logsf") if name in HEAVY else SUMS
+
+    def values(x: Any, *parameters: Any) -> Any:
+        parts = [getattr(dist, m)(x, *parameters) for m in (*(MASSES if discrete else DENSITIES), *sums)]
+        return np.concatenate(parts)
+
+    return values
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_values(name: str) -> None:
+    shapes, _ = CONTINUOUS[name]
+    dist = getattr(ours, name)
+    for method in (*DENSITIES, *SUMS):
+        want = scipys(name, method, X, *shapes, **WIDE)
+        fun = getattr(dist, method)
+        np.testing.assert_allclose(fun(X, *shapes, **WIDE), want, rtol=1e-11, atol=1e-14, err_msg=method)
+        np.testing.assert_allclose(fun(X, *shapes), scipys(name, method, X, *shapes), rtol=1e-11, atol=1e-14)
+        assert fun(X.astype(np.float32), *shapes).dtype == np.float32
+    for method in ("ppf", "isf"):
+        want = scipys(name, method, Q, *shapes, **WIDE)
+        np.testing.assert_allclose(getattr(dist, method)(Q, *shapes, **WIDE), want, rtol=1e-9, atol=1e-12)
+    assert np.isnan(dist.logpdf(X, *shapes, scale=-1.0)).all()
+    if shapes:
+        assert np.isnan(dist.cdf(X, np.nan, *shapes[1:])).all()
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_derivatives_and_compiled_code(name: str) -> None:
+    shapes, points = CONTINUOUS[name]
+    x, q = np.array(points)[:1] if name in HEAVY else np.array(points), np.array([0.1])
+    values, dist = together(name), getattr(ours, name)
+    args = (x, *shapes, LOC, SCALE)
+    check_grads(values, args, order=1 if name == "f" else 2, atol=1e-5, rtol=1e-5)
+    order = 1 if name in HEAVY else 2
+    check_grads(lambda *p: dist.ppf(*p) + dist.isf(*p), (q, *shapes, LOC, SCALE), order=order, atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(jit(values)(*args), values(*args), rtol=1e-11, atol=1e-14)
+    rows = vmap(dist.logcdf)(*np.broadcast_arrays(*args))
+    np.testing.assert_allclose(rows, dist.logcdf(*args), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_derivatives_outside_of_the_support_are_finite(name: str) -> None:
+    shapes, _ = CONTINUOUS[name]
+    dist = getattr(ours, name)
+    far = np.array([-20.0, 40.0])
+
+    def total(x: Any, parameters: Any, method: str) -> Any:
+        return np.sum(getattr(dist, method)(x, *parameters))
+
+    for method in ("pdf", "logpdf", "logcdf", "logsf"):
+        by_x, by_parameters = grad(total, argnums=(0, 1))(far, (*shapes, LOC, SCALE), method)
+        assert np.isfinite(by_x).all() and np.isfinite(by_parameters).all(), method
+    low, high = getattr(stats, name).support(*shapes)
+    if low > -20:
+        assert grad(total)(far, shapes, "logpdf")[0] == 0.0
+    if high < 40:
+        assert grad(total)(far, shapes, "logpdf")[1] == 0.0
+
+
+@pytest.mark.parametrize("name", DISCRETE)
+def test_integers(name: str) -> None:
+    shapes = DISCRETE[name]
+    dist = getattr(ours, name)
+    for method in (*MASSES, *SUMS):
+        want = scipys(name, method, K, *shapes, loc=1)
+        np.testing.assert_allclose(getattr(dist, method)(K, *shapes, loc=1), want, rtol=1e-11, atol=1e-14)
+        assert getattr(dist, method)(K.astype(np.float32), *shapes).dtype == np.float32
+        assert getattr(dist, method)(K.astype(int), *shapes).dtype == np.float64
+    if name != "betabinom":
+        q = np.concatenate([Q, np.linspace(0.001, 0.999, 61)])
+        for method in ("ppf", "isf"):
+            np.testing.assert_array_equal(getattr(dist, method)(q, *shapes, 1), scipys(name, method, q, *shapes, 1))
+        assert grad(lambda p: dist.ppf(0.6, *shapes[:-1], p))(shapes[-1]) == 0.0
+    assert np.isnan(dist.logpmf(K, *shapes[:-1], -1.0)).all()
+    k = np.array([0.0] if name == "bernoulli" else [1.0, 3.0])
+    free = 1 if name in ("binom", "betabinom") else 0  # the number of trials stays what it is
+    values = together(name, discrete=True)
+    check_grads(lambda *p: values(k, *shapes[:free], *p), shapes[free:], order=2, atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(jit(values)(K, *shapes), values(K, *shapes), rtol=1e-12)
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0])
+@pytest.mark.parametrize("name", ["binom", "bernoulli"])
+def test_sure_outcomes(name: str, p: float) -> None:
+    shapes = (7.0, p) if name == "binom" else (p,)
+    for method in (*MASSES, *SUMS):
+        want = scipys(name, method, K, *shapes)
+        np.testing.assert_allclose(getattr(getattr(ours, name), method)(K, *shapes), want, err_msg=method)
+
+
+def test_entropy_of_poisson() -> None:
+    mu = np.array([0.0, 0.5, 30.0, 99.0, 101.0, 5000.0])
+    np.testing.assert_allclose(ours.poisson.entropy(mu), stats.poisson.entropy(mu), rtol=1e-10)
+    check_grads(ours.poisson.entropy, (np.array([2.0, 300.0]),), order=2)
+
+
+def test_vonmises() -> None:
+    x = np.linspace(-7, 7, 15)
+    for kappa in (0.0, 0.3, 17.0, 800.0):
+        np.testing.assert_allclose(ours.vonmises.logpdf(x, kappa), stats.vonmises.logpdf(x, kappa), rtol=1e-12)
+        if kappa < 50:  # from where on SciPy approximates
+            want = stats.vonmises.cdf(x, kappa)
+            np.testing.assert_allclose(ours.vonmises.cdf(x, kappa), want, rtol=1e-9, atol=1e-10)
+    tail = mp.quad(lambda u: mp.exp(800 * (mp.cos(u) - 1)), [-0.6, -0.2]) / mp.quad(
+        lambda u: mp.exp(800 * (mp.cos(u) - 1)), [-0.6, 0, 0.6]
+    )
+    assert float(ours.vonmises.cdf(-0.2, 800.0)) == pytest.approx(float(tail), rel=1e-10)
+    check_grads(ours.vonmises.cdf, (np.array([0.3, -1.0, 2.0]), 1.4), order=2)
+    with pytest.raises(NotImplementedError, match="vonmises"):
+        ours.vonmises.ppf(0.5, 1.0)
+
+
+# --------------------------------------------------------------------------------------------------- far tails
+
+
+def log_beta(a: Any, b: Any, x: Any) -> Any:
+    return mp.log(mp.betainc(a, b, 0, x, regularized=True))
+
+
+def normal_mass(a: Any, b: Any) -> Any:
+    return (mp.erfc(a / mp.sqrt(2)) - mp.erfc(b / mp.sqrt(2))) / 2 if a > 0 else normal_mass_below(a, b)
+
+
+def normal_mass_below(a: Any, b: Any) -> Any:
+    return (mp.erfc(-b / mp.sqrt(2)) - mp.erfc(-a / mp.sqrt(2))) / 2
+
+
+TAILS: dict[str, tuple[Any, Any, list[tuple[float, float]]]] = {
+    "norm": (ours.norm.logsf, lambda z, m: mp.log(mp.erfc((z - m) / mp.sqrt(2)) / 2), [(40.0, 0.5), (1e5, 1.0)]),
+    "gamma above": (ours.gamma.logsf, lambda x, a: mp.log(mp.gammainc(a, x, mp.inf, regularized=True)),
+                    [(1e3, 2.0), (800.0, 0.3), (5e3, 1000.0), (200.0, 2.0)]),
+    "gamma below": (ours.gamma.logcdf, lambda x, a: mp.log(mp.gammainc(a, 0, x, regularized=True)),
+                    [(1e-100, 20.0), (1.0, 300.0), (200.0, 1500.0), (1.0, 50.0)]),
+    "t": (ours.t.logcdf, lambda z, df: log_beta(df / 2, mp.mpf(1) / 2, df / (df + z * z)) - mp.log(2),
+          [(-1e10, 60.0), (-100.0, 1000.0), (-5.0, 3.0)]),
+    "beta below": (lambda z, a: ours.beta.logcdf(z, a, 2.5), lambda z, a: log_beta(a, mp.mpf(2.5), z),
+                   [(1e-50, 30.0), (0.1, 500.0)]),
+    "beta above": (lambda z, a: ours.beta.logsf(z, a, 300.0), lambda z, a: log_beta(300, a, 1 - z), [(0.95, 30.0)]),
+    "f": (lambda z, a: ours.f.logsf(z, a, 300.0), lambda z, a: log_beta(mp.mpf(150), a / 2, 300 / (300 + a * z)),
+          [(1e4, 300.0), (500.0, 10.0)]),
+    "gumbel_r": (ours.gumbel_r.logsf, lambda z, m: mp.log(-mp.expm1(-mp.exp(m - z))), [(900.0, 0.5), (-3.0, 0.1)]),
+    "truncnorm inside": (lambda z, m: ours.truncnorm.logpdf(z, 40.0 - m, 41.0 - m, m),
+                         lambda z, m: -(z - m) ** 2 / 2 - mp.log(mp.sqrt(2 * mp.pi) * normal_mass(40 - m, 41 - m)),
+                         [(40.5, 0.25)]),
+    "truncnorm above": (lambda z, m: ours.truncnorm.logsf(z, -3.0 - m, 60.0 - m, m),
+                        lambda z, m: mp.log(normal_mass(z - m, 60 - m) / normal_mass(-3 - m, 60 - m)),
+                        [(50.0, 0.1), (-2.9, 0.1)]),
+    "truncnorm below": (lambda z, m: ours.truncnorm.logcdf(z, -60.0 - m, -50.0 - m, m),
+                        lambda z, m: mp.log(normal_mass(-60 - m, z - m) / normal_mass(-60 - m, -50 - m)),
+                        [(-55.0, 0.1)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAILS)
+def test_far_tails_against_mpmath(name: str) -> None:
+    fun, exact, points = TAILS[name]
+    for point in points:
+        with mp.workdps(60):
+            want = exact(*map(mp.mpf, point))
+            slopes = []
+            for i in (0, 1):
+                along = lambda v, i=i, p=point: exact(*(v if i == j else mp.mpf(w) for j, w in enumerate(p)))  # noqa: E731
+                slopes.append(float(mp.diff(along, mp.mpf(point[i]), h=abs(mp.mpf(point[i])) * mp.mpf(10) ** -20)))
+        np.testing.assert_allclose(float(fun(*point)), float(want), rtol=2e-14)
+        np.testing.assert_allclose(grad(fun, argnums=(0, 1))(*point), slopes, rtol=2e-12)
+        assert all(np.isfinite(hessian(fun, argnums=i)(*point)) for i in (0, 1))
+
+
+@pytest.mark.filterwarnings("error")
+def test_extremes() -> None:
+    assert float(ours.t.logcdf(-1e200, 1.5)) == pytest.approx(-691.7508119060186)
+    assert np.isfinite(grad(ours.t.logcdf)(-1e200, 1.5))
+    assert np.isfinite(ours.t.logpdf(1e200, 1.5)) and np.isfinite(ours.cauchy.logpdf(1e200))
+    assert ours.truncnorm.ppf(np.array([0.0, 0.5, 1.0]), 40.0, 41.0).round(3).tolist() == [40.0, 40.017, 41.0]
+    assert ours.truncnorm.cdf(0.0, -np.inf, np.inf) == 0.5
+    assert np.isfinite(grad(lambda b: ours.truncnorm.logpdf(0.3, -np.inf, b))(1.0))
+    assert ours.binom.logsf(900, 1000, 0.01) == pytest.approx(-3830.5372592144604, rel=1e-13)
+    assert ours.poisson.logsf(400, 0.5) == pytest.approx(-2284.9454342637023, rel=1e-13)
+    np.testing.assert_array_equal(ours.poisson.ppf(Q[1:5], 1e5), stats.poisson.ppf(Q[1:5], 1e5))
+
+
+# ------------------------------------------------------------------------------------------------------- vectors
+
+RNG = np.random.default_rng(0)
+A, M, V = RNG.normal(size=(3, 3)), RNG.normal(size=3), RNG.normal(size=(4, 3))
+COV = A @ A.T + np.eye(3)
+
+
+def test_multivariate_normal() -> None:
+    f, want = ours.multivariate_normal.logpdf, stats.multivariate_normal.logpdf
+    line = V[:, 0]
+    for args in ((V, M, COV), (V[0], M, COV), (V, M, M * M), (V, M), (line,), (line, 1.0, 2.0), (0.3, 1.0, 2.0)):
+        np.testing.assert_allclose(f(*args), want(*args), rtol=1e-12)
+    np.testing.assert_allclose(f(V, V + 1, np.stack([COV] * 4)), [want(v, v + 1, COV) for v in V], rtol=1e-12)
+    np.testing.assert_allclose(jit(f)(V, M, COV), want(V, M, COV), rtol=1e-12)
+    np.testing.assert_allclose(vmap(f, (0, None, None))(V, M, COV), want(V, M, COV), rtol=1e-12)
+    check_grads(lambda x, m, a: f(x, m, a @ a.T + np.eye(3)), (V, M, A), order=2, atol=1e-5, rtol=1e-5)
+    assert f(V.astype(np.float32), M.astype(np.float32), COV.astype(np.float32)).dtype == np.float32
+    with pytest.raises(ShapeError, match="do not fit"):
+        f(V, M[:2], COV)
+    with pytest.raises(NotImplementedError, match="allow_singular"):
+        f(V, M, COV, allow_singular=True)
+
+
+def test_dirichlet_and_multinomial() -> None:
+    alpha = np.array([1.2, 2.3, 0.7])
+    x = np.array([[0.2, 0.3], [0.3, 0.3], [0.5, 0.4]])
+    f = ours.dirichlet.logpdf
+    want = [stats.dirichlet.logpdf(c, alpha) for c in x.T]
+    np.testing.assert_allclose(f(x, alpha), want)
+    np.testing.assert_allclose(jit(f)(x[:2], alpha), want)
+    check_grads(lambda x, a: f(x, a), (x[:2], alpha), order=2)
+    assert f(x + 0.1, alpha).tolist() == [-np.inf] * 2
+    assert grad(lambda a: f(x[:, 0] + 1, a))(alpha).tolist() == [0.0] * 3
+    g, p = ours.multinomial.logpmf, np.array([0.2, 0.3, 0.5])
+    k = np.array([[1, 2, 3], [0, 0, 6], [1, 1, 1]])
+    np.testing.assert_allclose(g(k, 6, p), stats.multinomial.logpmf(k, 6, p))
+    np.testing.assert_allclose(jit(g)(k, 6, p), stats.multinomial.logpmf(k, 6, p))
+    check_grads(lambda p: g(k[0], 6, p), (p,), order=2)
+    assert grad(lambda p: g(k[2], 6, p))(p).tolist() == [0.0] * 3
+
+
+def test_arguments() -> None:
+    norm, gamma = ours.norm, ours.gamma
+    assert norm.logpdf(x=1.0, loc=0.5) == norm.logpdf(1.0, 0.5) == norm(0.5).logpdf(1.0) == norm(loc=0.5).logpdf(1.0)
+    assert gamma.pdf(np.ones((2, 1)), np.ones(3)).shape == (2, 3)
+    assert isinstance(norm.pdf(0), np.float64) and norm.median(2.0) == 2.0
+    for call, words in [
+        (lambda: gamma.pdf(1.0), "the parameters a are missing"),
+        (lambda: norm.pdf(1.0, 2.0, loc=3.0), "loc has two values"),
+        (lambda: norm.pdf(1.0, df=3.0), "df is no parameter"),
+        (lambda: norm.pdf(1.0, 2.0, 3.0, 4.0), "at most 2 parameters"),
+        (lambda: gamma(), "the parameters a are missing"),
+    ]:
+        with pytest.raises(TypeError, match=words):
+            call()
+    with pytest.raises(NotImplementedError, match=r"numpy\.random"):
+        norm.rvs()

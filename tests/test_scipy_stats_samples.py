@@ -1,0 +1,134 @@
+"""`funcgrad.scipy.stats`: summaries of samples, and density estimates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from funcgrad import grad, jit, tree
+from funcgrad.errors import ShapeError
+from funcgrad.scipy import stats as ours
+from funcgrad.test_util import check_grads
+
+RNG = np.random.default_rng(0)
+COUNTS = RNG.integers(0, 5, (4, 9))
+X, P = RNG.normal(size=(5, 6)), RNG.random((5, 6))
+U, V = RNG.normal(size=(2, 11))
+SUMMARIES: dict[str, dict[str, Any]] = {
+    "sem": {}, "skew": {}, "skew unbiased": {"bias": False}, "kurtosis": {}, "kurtosis unbiased": {"bias": False},
+    "variation": {}, "moment": {"order": 3}, "gmean": {}, "hmean": {},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("axis", [0, 1, None])
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_summaries(name: str, axis: int | None) -> None:
+    for keepdims in (False, True):
+        kwargs = {**SUMMARIES[name], "axis": axis, "keepdims": keepdims}
+        fun = lambda x, k=kwargs: getattr(ours, name.split()[0])(x, **k)  # noqa: E731
+        want = getattr(stats, name.split()[0])(P, **kwargs)
+        assert np.shape(fun(P)) == np.shape(want)
+        np.testing.assert_allclose(fun(P), want, rtol=1e-11)
+        np.testing.assert_allclose(jit(fun)(P), want, rtol=1e-11)
+    check_grads(fun, (P,), order=2, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_mode(axis: int | None) -> None:
+    for x in (COUNTS, COUNTS * 1.5):
+        for keepdims in (False, True):
+            want = stats.mode(x, axis, keepdims=keepdims)
+            for have in (
+                ours.mode(x, axis, keepdims=keepdims),
+                jit(lambda x, a=axis, k=keepdims: ours.mode(x, a, keepdims=k))(x),
+            ):
+                np.testing.assert_array_equal(have.mode, want.mode)
+                np.testing.assert_array_equal(have.count, want.count)
+                assert have.mode.dtype == want.mode.dtype
+    assert ours.mode(np.array([1.0, np.nan, np.nan])).count == 2
+
+
+@pytest.mark.parametrize("axis", [0, 1, None])
+@pytest.mark.parametrize("method", ["average", "min", "max", "dense", "ordinal"])
+def test_rankdata(method: str, axis: int | None) -> None:
+    for x in (COUNTS, COUNTS * 1.5):
+        want = stats.rankdata(x, method, axis=axis)
+        have = ours.rankdata(x, method, axis=axis)
+        np.testing.assert_array_equal(have, want)
+        assert have.dtype == want.dtype
+        np.testing.assert_array_equal(jit(lambda x: ours.rankdata(x, method, axis=axis))(x), want)
+    assert np.isnan(ours.rankdata(np.array([1.0, np.nan]), method)).all()
+
+
+def test_scores_and_entropy() -> None:
+    for axis in (0, 1, None):
+        np.testing.assert_allclose(ours.zscore(X, axis), stats.zscore(X, axis))
+        check_grads(lambda x, a=axis: ours.zscore(x, a), (X,), order=2, atol=1e-5, rtol=1e-5)
+    for axis in (0, 1):
+        np.testing.assert_allclose(ours.entropy(P, axis=axis), stats.entropy(P, axis=axis))
+        np.testing.assert_allclose(ours.entropy(P, P + 1, 2, axis), stats.entropy(P, P + 1, 2, axis))
+    check_grads(lambda p: ours.entropy(p, p[::-1]) + ours.entropy(p), (P,), order=2)
+    assert ours.entropy(np.array([0.0, 1.0])) == 0.0 and ours.entropy([1, 1], [0, 1]) == np.inf
+    assert np.isfinite(grad(lambda p: ours.entropy(p))(np.array([0.0, 1.0]))).all()
+    assert np.isnan(ours.skew(np.ones(4))) and np.isnan(ours.zscore(np.ones(3))).all()
+    assert ours.sem(np.array([1.0, np.nan, 3.0]), nan_policy="omit") == 1.0
+
+
+@pytest.mark.parametrize("alternative", ["two-sided", "less", "greater"])
+def test_pairs(alternative: Any) -> None:
+    want = stats.pearsonr(U, V, alternative=alternative)
+    np.testing.assert_allclose(ours.pearsonr(U, V, alternative=alternative), [want.statistic, want.pvalue])
+    line, expected = ours.linregress(U, V, alternative), stats.linregress(U, V, alternative)
+    for field in line._fields:
+        np.testing.assert_allclose(getattr(line, field), getattr(expected, field), err_msg=field)
+
+
+def test_derivatives_of_pairs() -> None:
+    check_grads(lambda u, v: tuple(ours.linregress(u, v))[:3], (U, V), order=2, atol=1e-5, rtol=1e-5)
+    check_grads(lambda u, v: tuple(ours.linregress(u, v))[3:], (U, V), order=1, atol=1e-5, rtol=1e-5)
+    check_grads(lambda u, v: ours.pearsonr(u, v).statistic, (U, V), order=2)
+    have, want = ours.describe(X, axis=1), stats.describe(X, axis=1)
+    for field in have._fields:
+        np.testing.assert_allclose(getattr(have, field), getattr(want, field), err_msg=field)
+
+
+@pytest.mark.parametrize("shape", [(7,), (2, 9)])
+def test_density_estimates(shape: tuple[int, ...]) -> None:
+    flat = len(shape) == 1
+    data, weights = RNG.normal(size=shape), RNG.random(shape[-1])
+    points = RNG.normal(size=4 if flat else (2, 4))
+    normal: Any = (0.3, 0.7) if flat else (np.zeros(2), np.eye(2))
+    for kwargs in ({}, {"weights": weights}, {"bw_method": "silverman"}, {"bw_method": 0.3}):
+        have, want = ours.gaussian_kde(data, **kwargs), stats.gaussian_kde(data, **kwargs)
+        np.testing.assert_allclose(have(points), want(points), rtol=1e-11)
+        np.testing.assert_allclose(have.logpdf(points), want.logpdf(points), rtol=1e-11)
+        np.testing.assert_allclose(have.integrate_gaussian(*normal), want.integrate_gaussian(*normal))
+        np.testing.assert_allclose(have.integrate_kde(have), want.integrate_kde(want))
+        if flat:
+            np.testing.assert_allclose(have.integrate_box_1d(-1, 0.5), want.integrate_box_1d(-1, 0.5))
+    check_grads(
+        lambda d, p, w: ours.gaussian_kde(d, weights=w).logpdf(p),
+        (data, points, weights),
+        order=2,
+        atol=1e-5,
+        rtol=1e-5,
+    )
+    np.testing.assert_allclose(jit(lambda k, p: k(p))(have, points), want(points))
+    assert len(tree.leaves(have)) == 5
+
+
+def test_refusals() -> None:
+    kde = ours.gaussian_kde(X)
+    for call in (lambda: kde.resample(None), lambda: kde.set_bandwidth(0.1), lambda: kde.integrate_box(0, 1),
+                 lambda: ours.sem(X, nan_policy="raise")):  # fmt: skip
+        with pytest.raises(NotImplementedError, match="not offered"):
+            call()
+    with pytest.raises(ShapeError, match="dimension 5"):
+        kde(np.ones((2, 3)))
+    with pytest.raises(ValueError, match="method"):
+        ours.rankdata(X, "best")
+    with pytest.raises(ValueError, match="one length"):
+        ours.pearsonr(U, V[:5])
