@@ -57,3 +57,7 @@ __all__ = [
     "nbinom", "norm", "pareto", "pearsonr", "poisson", "rankdata", "sem", "skew", "t", "truncnorm", "uniform",
     "variation", "vonmises", "weibull_min", "wrapcauchy", "zscore",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -139,7 +139,7 @@ def rankdata(a: Any, method: str = "average", *, axis: int | None = None, nan_po
         if method == "average":
             ranks = 0.5 * (start + stop) + 1
         else:
-            ranks = {"min": start + 1, "max": stop + 1, "dense": np.cumsum(first, axis=-1)}[method]
+            ranks = np.cumsum(first, axis=-1) if method == "dense" else (start if method == "min" else stop) + 1
         ranks = np.take_along_axis(ranks, back, axis=-1)
     if x.dtype.kind in "fc":
         bad = np.any(np.isnan(x), axis=-1, keepdims=True)
