@@ -9,8 +9,6 @@ import numpy as np
 
 __all__ = ["REPLACEMENTS", "SCIPY_GENERAL", "public_name", "scipy_replacement"]
 
-_LINALG = ("cholesky", "det", "eigh", "eigvalsh", "inv", "lstsq", "norm", "pinv", "qr", "solve", "svd")
-
 REPLACEMENTS = {
     "numpy.array": "np.stack([x, y]) for a list of traced values, or funcgrad.numpy.array",
     "numpy.asarray": "the traced value as it is, or funcgrad.numpy.asarray",
@@ -51,9 +49,6 @@ REPLACEMENTS = {
     "math.asinh": "np.arcsinh",
     "math.acosh": "np.arccosh",
     "math.atanh": "np.arctanh",
-    **{f"scipy.linalg.{name}": f"numpy.linalg.{name}" for name in _LINALG},
-    "scipy.linalg.cho_solve": "funcgrad.lax.linalg.triangular_solve, twice",
-    "scipy.linalg.solve_triangular": "funcgrad.lax.linalg.triangular_solve",
     "scipy.integrate.trapezoid": "numpy.trapezoid",
 }
 """What to write instead of a function, by its public name."""

@@ -92,7 +92,11 @@ SCIPY: dict[str, tuple[Callable[[Any], Any], str, str]] = {
         "stats.norm.logpdf(x)",
         "funcgrad.scipy.stats.norm.logpdf",
     ),
-    "solve": (lambda x: np.sum(linalg.solve(np.eye(3), x)), "linalg.solve(np.eye(3), x)", "numpy.linalg.solve"),
+    "solve": (
+        lambda x: np.sum(linalg.solve(np.eye(3), x)),
+        "linalg.solve(np.eye(3), x)",
+        "funcgrad.scipy.linalg.solve",
+    ),
     "trapezoid": (lambda x: integrate.trapezoid(x), "integrate.trapezoid(x)", "numpy.trapezoid"),
     "simpson": (lambda x: integrate.simpson(x), "integrate.simpson(x)", "custom_vjp"),
     "quad": (lambda x: integrate.quad(lambda t: t * x[0], 0, 1)[0], "integrate.quad(", "custom_vjp"),

@@ -16,12 +16,14 @@ from typing import Any as _Any
 
 if TYPE_CHECKING:
     from funcgrad.scipy import (
+        linalg,
         optimize,
         special,
         stats,
     )
 
 __all__ = [
+    "linalg",
     "optimize",
     "special",
     "stats",
