@@ -338,8 +338,8 @@ _codes: dict[int, _Code] = {}
 
 def _read(code: CodeType) -> _Code:
     file = code.co_filename
-    standard = file.startswith(_STDLIB) and not _PACKAGES.search(file)
-    found = _Code(code, standard or is_internal(file), _Reader(code).actions())
+    library = file.startswith(_STDLIB) or is_internal(file) or _PACKAGES.search(file) is not None
+    found = _Code(code, library, _Reader(code).actions())
     if len(_codes) > 10_000:
         _codes.clear()
     _codes[id(code)] = found
@@ -353,7 +353,7 @@ def action(frame: FrameType) -> Action | None:
 
 
 def is_library(frame: FrameType) -> bool:
-    """Whether a frame runs code of funcgrad, NumPy, SciPy or Python itself."""
+    """Whether a frame runs code of funcgrad, of Python itself, or of an installed package."""
     code = frame.f_code
     return (_codes.get(id(code)) or _read(code)).library
 

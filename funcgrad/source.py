@@ -40,13 +40,14 @@ behalf of an operation there, the name of that operation."""
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
-_SCIPY = re.compile(r"[/\\](?:site|dist)-packages[/\\]scipy[/\\]")
+_SCIPY = re.compile(r"[/\\](?:site|dist)-packages[/\\](?:scipy|sklearn|einops|array_api_\w+)[/\\]")
+"""SciPy, and other libraries that compute with whatever arrays they are given."""
 _inside: set[str] = set()
 _outside: set[str] = set()
 
 
 def is_internal(filename: str) -> bool:
-    """Whether a file belongs to funcgrad, NumPy or SciPy, and not to the user."""
+    """Whether a file belongs to funcgrad, NumPy, SciPy or a library like it, and not to the user."""
     if filename in _inside:
         return True
     frozen = filename.startswith("<frozen") and "runpy" not in filename

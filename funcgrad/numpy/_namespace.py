@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from funcgrad._array import Array
+from funcgrad.aliasing import alias
 from funcgrad.core import Tracer, current_trace
 from funcgrad.errors import TracerArrayConversionError
 from funcgrad.source import describe, user_source
@@ -79,14 +81,14 @@ def check_device(device: Any, name: str) -> None:
 def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Any:
     """An array of another library as one of NumPy's, by its `__dlpack__`; without a copy where none is needed.
 
-    Raises TracerArrayConversionError for a traced array, which has no memory to be shared.
+    A traced array, which has no memory to be shared, is of this namespace already: it is itself, or with `copy` a copy.
 
     >>> from_dlpack(np.arange(3))
     array([0, 1, 2])
     """
     check_device(device, "from_dlpack")
     if isinstance(x, Tracer):
-        return _dlpack(x)
+        return alias(x) if copy else x
     if copy is None:
         return np.from_dlpack(x)
     return np.from_dlpack(x, copy=copy)  # NumPy 2.1
@@ -128,7 +130,8 @@ def _dlpack(
 
 
 def install() -> None:
-    """Give tracers what the standard asks of arrays."""
+    """Give tracers what the standard asks of arrays, and this namespace to the arrays that it makes."""
+    Array.__array_namespace__ = _namespace
     Tracer.__array_namespace__ = _namespace  # type: ignore[attr-defined]
     Tracer.device = property(lambda self: "cpu")  # type: ignore[attr-defined]
     Tracer.to_device = _to_device  # type: ignore[attr-defined]
