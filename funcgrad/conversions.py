@@ -279,6 +279,33 @@ def _tolist(self: Any) -> Any:
     return _element(self) if value is None else np.asarray(value).tolist()
 
 
+def _tobytes(self: Any, order: str = "C") -> bytes:
+    _checked_method(self)
+    value = self.concrete("bytes")
+    if value is None:
+        _element(self)  # which raises
+    return np.asarray(value).tobytes(order)  # type: ignore[arg-type]
+
+
+class _OfTheNumber:
+    """A method of numbers that gives something else than a number which could be traced, such as `hex`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, x: Any, owner: type | None = None) -> Any:
+        if x is None:
+            return self
+        if not hasattr(x.stands_for, self.name):
+            raise AttributeError(f"{x.stands_for.__name__!r} object has no attribute {self.name!r} (a traced {x.aval})")
+
+        def method(*args: Any, **kwargs: Any) -> Any:
+            _checked_method(x)
+            return getattr(_element(x), self.name)(*args, **kwargs)
+
+        return method
+
+
 # ---------------------------------------------------------------------------------------------------- containers
 
 
@@ -383,4 +410,6 @@ def install(cls: Any) -> None:
     cls.__floor__ = lambda self: _whole(self, np.floor)
     cls.__ceil__ = lambda self: _whole(self, np.ceil)
     cls.__trunc__ = _int
-    cls.item, cls.tolist = _item, _tolist
+    cls.item, cls.tolist, cls.tobytes = _item, _tolist, _tobytes
+    for name in ("as_integer_ratio", "hex", "to_bytes"):
+        setattr(cls, name, _OfTheNumber(name))

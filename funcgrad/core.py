@@ -416,6 +416,9 @@ class Tracer:
     source: Source
     state: Any
 
+    def __init_subclass__(cls) -> None:
+        cls.__name__ = "traced value"  # what Python's own messages call it
+
     @property
     def aval(self) -> ShapedArray:
         """The abstract value."""

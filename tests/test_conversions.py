@@ -70,7 +70,7 @@ FORBIDDEN: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "x.resize()": (lambda t: (t * A).resize(6), TracerWriteError, "np.resize"),
     "x.setflags()": (lambda t: (t * A).setflags(write=False), TracerWriteError, "x.copy()"),
     "del x[0]": (lambda t: (t * A).__delitem__(0), TracerWriteError, "np.delete"),
-    "np.sort_complex": (lambda t: np.sort_complex(t * A), UnsupportedFunctionError, "numpy.sort_complex"),
+    "np.savetxt": (lambda t: np.savetxt("file", t * A), UnsupportedFunctionError, "numpy.savetxt"),
 }
 
 # Functions that would compute with the number alone: the derivative would be lost.

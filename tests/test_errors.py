@@ -28,7 +28,7 @@ MISTAKES: dict[str, tuple[Callable[[Any], Any], type[Exception], list[str]]] = {
     "sum": (lambda x: np.sum(x, axis=2), ValueError, ["axis 2"]),
     "index": (lambda x: x[5], IndexError, ["5", "(5, 3)"]),
     "too many": (lambda x: x[0, 0, 0], IndexError, ["too many", "(5, 3)"]),
-    "unknown": (lambda x: np.packbits(x), UnsupportedFunctionError, ["numpy.packbits"]),
+    "unknown": (lambda x: np.savetxt("file", x), UnsupportedFunctionError, ["numpy.savetxt"]),
     "unknown ufunc": (lambda x: np.frompyfunc(abs, 1, 1)(x), UnsupportedFunctionError, ["abs"]),
     "max of nothing": (lambda x: np.max(x[:0], axis=0), ShapeError, ["reduce_max", "initial"]),
 }

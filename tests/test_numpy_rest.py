@@ -134,6 +134,9 @@ def test_quantiles_that_do_not_fit() -> None:
 REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "c_": (lambda x: np.c_[x, x], r"funcgrad\.numpy\.c_"),
     "r_": (lambda x: np.r_[x, 1.0], r"funcgrad\.numpy\.r_"),
+    "bmat": (lambda x: np.bmat([[x, x]]), "with @"),
+    "matrix": (lambda x: np.matrix(x), "with @"),
+    "a matrix times": (lambda x: np.matrix(np.eye(3)) * x, "matrix"),
     "ndenumerate": (lambda x: list(np.ndenumerate(x)), r"np\.ndindex"),
     "broadcast": (lambda x: np.broadcast(x, x), r"broadcast_shapes"),
     "require": (lambda x: np.require(x, float), r"funcgrad\.numpy\.require"),

@@ -58,16 +58,32 @@ NOT_FUNCTIONS = {"aval", "concrete", "differentiated", "layout", "owner", "sourc
                  "weak"}  # fmt: skip
 """Attributes of tracers that no array has: they are the library's own."""
 
+OF_NUMBERS = {
+    "as_integer_ratio",
+    "bit_count",
+    "bit_length",
+    "denominator",
+    "hex",
+    "is_integer",
+    "numerator",
+    "to_bytes",
+}
+"""What only Python's and NumPy's numbers have; `test_attributes` has them."""
+
+MEMORY = {"base", "byteswap", "ctypes", "data", "device", "dump", "dumps", "flags", "getfield", "itemset", "newbyteorder", "ptp",
+          "strides", "to_device", "tobytes", "tofile"}  # fmt: skip
+"""How an array lies in memory, and what is refused; `test_attributes` and `test_array_api` have them."""
+
 ARRAYS_ONLY = {
-    "byteswap": "changes the array itself", "resize": "changes the array itself",
+    "resize": "changes the array itself",
     "setfield": "changes the array itself", "setflags": "changes the array itself",
     "item": "gives a Python number", "tolist": "gives Python numbers",
 }  # fmt: skip
 """Methods of tracers that raise, or need concrete values, and why; `test_conversions` has them."""
 
 CONVERSIONS = {
-    "__array__", "__array_function__", "__array_priority__", "__array_ufunc__", "__bool__", "__ceil__", "__complex__",
-    "__contains__", "__copy__", "__deepcopy__", "__delitem__", "__float__", "__floor__", "__format__", "__index__",
+    "__array__", "__array_function__", "__array_namespace__", "__array_priority__", "__array_ufunc__", "__bool__", "__ceil__", "__complex__",
+    "__contains__", "__copy__", "__deepcopy__", "__delitem__", "__dlpack__", "__dlpack_device__", "__float__", "__floor__", "__format__", "__index__",
     "__int__", "__len__", "__reduce__", "__reduce_ex__", "__repr__", "__round__", "__setitem__", "__str__", "__trunc__",
 }  # fmt: skip
 """Special methods that are no operations: conversions, writes and hooks; `test_conversions` has them."""
@@ -224,6 +240,7 @@ def test_ufunc_methods_have_rows(seen: Seen) -> None:
 
 def test_attributes_have_rows(seen: Seen) -> None:
     public = {n for n in names_of(Tracer) if not n.startswith("_")} - NOT_FUNCTIONS - set(ARRAYS_ONLY)
+    public -= OF_NUMBERS | MEMORY
     assert sorted(public - seen.attributes) == []
     assert [n for n in public if not hasattr(np.ndarray, n) and n != "at"] == []
 

@@ -21,9 +21,21 @@ from funcgrad.errors import UnsupportedFunctionError
 from funcgrad.numpy._out import into
 from funcgrad.numpy._refused import REFUSED
 from funcgrad.ops.math import UFUNCS
+from funcgrad.ops.rules import WEAKEN
 from funcgrad.ops.special import special_primitive
 from funcgrad.source import describe, user_source
-from funcgrad.types import NUMBERS, PYTHON_SCALARS, SCALARS, as_numbers, aval_of, dtype_of, is_a, loop_dtypes, shape_of
+from funcgrad.types import (
+    NUMBERS,
+    PYTHON_SCALARS,
+    SCALARS,
+    as_numbers,
+    aval_of,
+    dtype_of,
+    is_a,
+    is_weak,
+    loop_dtypes,
+    shape_of,
+)
 from funcgrad.writes import owned
 
 __all__ = [
@@ -146,7 +158,10 @@ def assigned(x: Any, dtype: Any) -> Any:
 
 def conjugated(x: Any) -> Any:
     """The conjugate as the method of arrays gives it: a real array stays what it is, also one of truth values."""
-    return UFUNCS[np.conjugate].bind(x) if dtype_of(x).kind == "c" else x
+    if dtype_of(x).kind != "c":
+        return x
+    out = UFUNCS[np.conjugate].bind(x)
+    return WEAKEN.bind(out) if is_weak(x) else out
 
 
 def array_operand(x: Any) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 
 import funcgrad.conversions as conversions
 import funcgrad.numpy._at as _at
+import funcgrad.numpy._attributes as _attributes
 import funcgrad.numpy._dispatch as _dispatch
 import funcgrad.numpy._strict as _strict
 import funcgrad.numpy._writes as _writes
@@ -221,6 +222,7 @@ def install() -> None:
     _install_methods()
     _writes.install()
     _at.register()
+    _attributes.install()
     names = {f"__{side}{name}__": u.__name__ for name, u in _BINARY.items() for side in ("", "r", "i")}
     names |= {f"__{name}__": ufunc.__name__ for name, ufunc in _COMPARE.items()}
     names["clip"] = "clip"

@@ -311,7 +311,6 @@ _REFUSED = {
     "resize": ("x.resize()", "x = np.resize(x, shape), or np.pad"),
     "setfield": ("x.setfield()", "x.astype or x[index] = value"),
     "setflags": ("x.setflags()", "nothing, or x.copy() where others must not see what is written"),
-    "byteswap": ("x.byteswap()", "x.astype"),
 }
 
 

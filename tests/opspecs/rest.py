@@ -80,6 +80,14 @@ def _any(*xs: Any) -> bool:
     return any(not isinstance(x, np.generic) and type(x) is not np.ndarray for x in xs)
 
 
+# -------------------------------------------------------------------------------------------------------- methods
+
+add("x.argpartition", lambda x: x[x.argpartition(2)][2], real, (5,), dtypes="df", values="i")
+add("x.view", lambda x: x.view() * x.view(x.dtype), real, (5,), (2, 3), **ALL)
+add("x.view, as complex", lambda x: x.view(np.complex128) * 2j, real, (4,), (2, 2), **D)
+add("x.view, as real", lambda x: x.view(np.float64) ** 2, real, (3,), (2, 2), dtypes="D")
+add("x.view, as bits", lambda x: x.view(np.int32) >> 23, real, (3,), (), dtypes="", values="f")
+
 # ------------------------------------------------------------------------------------------- what gives no arrays
 
 TEXTS = (np.array_repr, np.array_str, np.array2string)
