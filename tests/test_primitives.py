@@ -70,8 +70,8 @@ OF_NUMBERS = {
 }
 """What only Python's and NumPy's numbers have; `test_attributes` has them."""
 
-MEMORY = {"base", "byteswap", "ctypes", "data", "device", "dump", "dumps", "flags", "getfield", "itemset", "newbyteorder", "ptp",
-          "strides", "to_device", "tobytes", "tofile"}  # fmt: skip
+MEMORY = {"base", "byteswap", "ctypes", "data", "device", "dump", "dumps", "flags", "getfield", "itemset",
+          "newbyteorder", "ptp", "strides", "to_device", "tobytes", "tofile"}  # fmt: skip
 """How an array lies in memory, and what is refused; `test_attributes` and `test_array_api` have them."""
 
 ARRAYS_ONLY = {
@@ -82,9 +82,10 @@ ARRAYS_ONLY = {
 """Methods of tracers that raise, or need concrete values, and why; `test_conversions` has them."""
 
 CONVERSIONS = {
-    "__array__", "__array_function__", "__array_namespace__", "__array_priority__", "__array_ufunc__", "__bool__", "__ceil__", "__complex__",
-    "__contains__", "__copy__", "__deepcopy__", "__delitem__", "__dlpack__", "__dlpack_device__", "__float__", "__floor__", "__format__", "__index__",
-    "__int__", "__len__", "__reduce__", "__reduce_ex__", "__repr__", "__round__", "__setitem__", "__str__", "__trunc__",
+    "__array__", "__array_function__", "__array_namespace__", "__array_priority__", "__array_ufunc__",
+    "__bool__", "__ceil__", "__complex__", "__contains__", "__copy__", "__deepcopy__", "__delitem__",
+    "__dlpack__", "__dlpack_device__", "__float__", "__floor__", "__format__", "__index__", "__int__",
+    "__len__", "__reduce__", "__reduce_ex__", "__repr__", "__round__", "__setitem__", "__str__", "__trunc__",
 }  # fmt: skip
 """Special methods that are no operations: conversions, writes and hooks; `test_conversions` has them."""
 
