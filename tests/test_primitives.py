@@ -20,7 +20,7 @@ from funcgrad import jvp, tree, vjp
 from funcgrad.core import Primitive, Tracer
 from funcgrad.executor import build  # noqa: F401  # its tracer subclass is made before the table is watched
 from funcgrad.numpy import _dispatch
-from funcgrad.numpy._methods import At
+from funcgrad.numpy._at import At
 from funcgrad.ops import rules
 from funcgrad.ops.math import UFUNCS
 from funcgrad.ops.rules import PRIMITIVES
