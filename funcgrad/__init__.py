@@ -45,7 +45,7 @@ from funcgrad.transforms.vmap import vmap
 from funcgrad.types import ShapedArray, ShapeDtypeStruct, float0
 
 if TYPE_CHECKING:
-    from funcgrad import backends, extend, scipy
+    from funcgrad import backends, dtypes, extend, random, scipy
 
 __version__ = "0.1.0"
 
@@ -71,6 +71,7 @@ __all__ = [
     "custom_jvp",
     "custom_vjp",
     "debug",
+    "dtypes",
     "errors",
     "eval_shape",
     "extend",
@@ -92,6 +93,7 @@ __all__ = [
     "nn",
     "numpy",
     "print_saved_residuals",
+    "random",
     "remat",
     "saved_residuals",
     "scipy",
@@ -105,8 +107,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`funcgrad.backends`, `extend` and `scipy`, imported when they are asked for."""
-    if name in ("backends", "extend", "scipy"):
+    """The modules that few programs need, imported when they are asked for."""
+    if name in ("backends", "dtypes", "extend", "random", "scipy"):
         return import_module(f"funcgrad.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
 __all__ = [
+    "KEYS",
     "NUMBERS",
     "PYTHON_SCALARS",
     "SCALARS",
@@ -30,12 +31,15 @@ __all__ = [
     "aval_of",
     "broadcast_shapes",
     "dtype_of",
+    "extended",
     "float0",
     "is_a",
     "is_inexact",
+    "is_key",
     "is_weak",
     "loop_dtypes",
     "no_numbers",
+    "prng_key",
     "result_dtype",
     "shape_of",
     "short_dtype",
@@ -50,8 +54,29 @@ _WEAK_DTYPES = {bool: np.dtype(bool), int: np.dtype(int), float: np.dtype(float)
 _WEAK_TYPES = {"b": bool, "i": int, "f": float, "c": complex}
 
 _CODES = "?bhilqpBHILQPefdgFDG"
-NUMBERS = frozenset(map(np.dtype, _CODES))
-"""The dtypes of numbers, in the machine's byte order."""
+
+
+class extended(np.void):  # JAX's names
+    """The kind of dtypes that are not of numbers."""
+
+
+class prng_key(extended):
+    """The kind of the dtypes of random keys, and the class of one that is an element of an array."""
+
+    def __repr__(self) -> str:
+        return f"{short_dtype(self.dtype)}({self[0]})"
+
+    __str__ = __repr__
+
+
+KEYS = {
+    "threefry2x32": np.dtype((prng_key, [("key<fry>", np.uint32, (2,))])),
+    "philox": np.dtype((prng_key, [("key<philox>", np.uint32, (4,))])),
+}
+"""The dtypes of random keys, by the generator: records of its words, so that NumPy moves keys as it does numbers."""
+
+NUMBERS = frozenset(map(np.dtype, _CODES)) | frozenset(KEYS.values())
+"""The dtypes that values can have: those of numbers, in the machine's byte order, and those of random keys."""
 SCALARS = PYTHON_SCALARS | frozenset(np.dtype(code).type for code in _CODES)
 """The classes of Python's and of NumPy's numbers."""
 
@@ -125,7 +150,9 @@ def short_dtype(dtype: np.dtype[Any]) -> str:
     """A dtype as the IR prints it: `f32`, `i64`, `c128`, `bool`."""
     if dtype.kind in "fiuc":
         return f"{dtype.kind}{8 * dtype.itemsize}"
-    return "float0" if dtype == float0 else dtype.name
+    if dtype.names:
+        return dtype.names[0]
+    return dtype.name
 
 
 def is_a(x: object, kinds: type[T] | tuple[type[T], ...]) -> TypeIs[T]:
@@ -145,7 +172,7 @@ def no_numbers(x: Any, name: str) -> TypeError | None:
     if "matrix" in kinds:
         return TypeError(f"{name} is a matrix, whose * means @: use numpy.asarray(x)")
     dtype = x if isinstance(x, np.dtype) else x.dtype
-    if dtype.kind in "biufc":
+    if dtype.kind in "biufc" or dtype in NUMBERS:
         return None
     what = f"{name} has dtype {dtype}, which is not of numbers"
     if is_a(x, np.ndarray) and x.ndim:
@@ -177,7 +204,7 @@ def as_numbers(x: Any, name: str) -> Any:
     if error is not None and x.dtype != float0:
         raise error
     if not is_a(x, np.ndarray):
-        return x
+        return np.asarray(x) if is_a(x, np.void) else x  # NumPy has no scalars of records that could take a shape
     plain = x if type(x) is np.ndarray else x.view(np.ndarray)
     return plain if plain.dtype.isnative else plain.astype(plain.dtype.newbyteorder("="))
 
@@ -200,6 +227,11 @@ def is_weak(x: Any) -> bool:
 def is_inexact(x: Any) -> bool:
     """Whether a value has a floating or complex dtype, and so a tangent."""
     return dtype_of(x).kind in "fc"
+
+
+def is_key(x: Any) -> bool:
+    """Whether a value is an array of random keys, or stands for one."""
+    return getattr(getattr(x, "dtype", None), "type", None) is prng_key
 
 
 def aval_of(x: Any) -> ShapedArray:

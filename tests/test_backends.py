@@ -91,6 +91,8 @@ MISSING = {
     "attended",  # which comes with a call of SciPy
     *"lu pivots_to_permutation column_order tridiagonal_solve expm logm sqrtm sylvester schur hessenberg".split(),
     "tridiagonal",
+    *"random_seed random_bits random_split random_fold_in random_unwrap random_wrap random_poisson".split(),
+    "normal_erf_inv",
     "det_derivative",  # the second derivative; the first it has
 }
 """Primitives that the standard has no functions for."""

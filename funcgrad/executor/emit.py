@@ -148,6 +148,8 @@ class Emitter:
 
     def scalar(self, name: str, var: Var) -> str:
         """Code that makes a NumPy scalar of an input without dimensions: of an array, or of a Python number."""
+        if var.aval.dtype.kind == "V":  # a random key
+            return f"{name} = {name}[()]"
         kind = self.bindings.name(var.aval.dtype.type, f"{var.aval.dtype.name}_type")
         return f"{name} = {name}[()] if {name}.__class__ is ndarray else {kind}({name})"
 

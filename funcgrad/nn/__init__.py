@@ -1,5 +1,8 @@
 """Activation functions, normalisations and attention: the names of `jax.nn`."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from funcgrad._array import returning_arrays as _returning_arrays
 from funcgrad.nn._activations import (
     celu,
@@ -31,6 +34,9 @@ from funcgrad.nn._activations import (
 from funcgrad.nn._attention import dot_product_attention
 from funcgrad.nn._softmax import log_softmax, logmeanexp, logsumexp, one_hot, softmax, standardize
 
+if TYPE_CHECKING:
+    from funcgrad.nn import initializers
+
 __all__ = [
     "celu",
     "dot_product_attention",
@@ -42,6 +48,7 @@ __all__ = [
     "hard_swish",
     "hard_tanh",
     "identity",
+    "initializers",
     "leaky_relu",
     "log1mexp",
     "log_sigmoid",
@@ -66,7 +73,14 @@ __all__ = [
     "tanh",
 ]
 
-_returning_arrays(globals(), __all__)
+_returning_arrays(globals(), [name for name in __all__ if name != "initializers"])
+
+
+def __getattr__(name: str) -> Any:
+    """`initializers`, imported when it is asked for."""
+    if name == "initializers":
+        return import_module("funcgrad.nn.initializers")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

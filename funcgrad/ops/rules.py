@@ -32,6 +32,7 @@ from funcgrad.types import (
     dtype_of,
     is_weak,
     shape_of,
+    short_dtype,
     ufunc_dtypes,
     weak_type,
 )
@@ -216,7 +217,7 @@ def _ufunc_dtype(ufunc: Any, result: int = 0) -> Rule:
         try:
             return ufunc_dtypes(ufunc, avals)[result]
         except TypeError:
-            kinds = ", ".join(a.dtype.name for a in avals)
+            kinds = ", ".join(a.dtype.name if a.dtype.kind in "biufc" else short_dtype(a.dtype) for a in avals)
             raise DTypeError(f"not defined for {kinds}; convert the operands with .astype") from None
 
     return dtype

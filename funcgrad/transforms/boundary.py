@@ -196,7 +196,7 @@ def plain_leaf(x: Any, name: str | Callable[[], str], transform: str) -> Any:
     if type(x) is np.ndarray and x.dtype in NUMBERS:
         return x
     differentiable_leaf(x, name, transform)
-    return as_numbers(x, "an argument") if is_a(x, np.ndarray) else x
+    return as_numbers(x, "an argument") if is_a(x, (np.ndarray, np.void)) else x
 
 
 def _others(x: Any, read: Callable[[Any], Any]) -> Any:

@@ -226,7 +226,7 @@ def _check_inputs(
             kind = dtype_of(x).kind
             if holo and kind != "c":
                 raise TypeError(f"grad with holomorphic=True: {name} must be complex, got {aval_of(x)}")
-            if kind in "biu" and not allow_int:
+            if kind in "biuV" and not allow_int:
                 raise TypeError(
                     f"grad: {name} is {aval_of(x)}, and integers have no derivative. Pass floats (2.0, or "
                     ".astype(float)), choose other argnums, or pass allow_int=True for a float0 gradient"
