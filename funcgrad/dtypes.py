@@ -35,3 +35,7 @@ def result_type(*args: Any) -> np.dtype[Any]:
     if all(hasattr(x, "shape") or type(x) in PYTHON_SCALARS for x in args):
         return result_dtype(*args)
     return np.result_type(*args)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -294,3 +294,7 @@ def delta_orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None)
         return jnp.where(np.expand_dims(place, (-2, -1)) == 1, middle, kind.type(0))
 
     return init
+
+
+def __dir__() -> list[str]:
+    return __all__

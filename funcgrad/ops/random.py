@@ -48,6 +48,10 @@ def _seed_threefry(seeds: np.ndarray) -> np.ndarray:
     return np.stack([seeds >> np.uint64(32), seeds & np.uint64(0xFFFFFFFF)], axis=-1).astype(np.uint32)
 
 
+def _split_threefry(keys: np.ndarray, n: int) -> np.ndarray:
+    return threefry_pairs(keys, range(n))
+
+
 def _fold_threefry(keys: np.ndarray, data: np.ndarray) -> np.ndarray:
     if len(keys) == 1 or np.all(data == data[0]):
         return threefry_pairs(keys, [int(data[0])])[:, 0]
@@ -55,7 +59,7 @@ def _fold_threefry(keys: np.ndarray, data: np.ndarray) -> np.ndarray:
 
 
 _GENERATORS = {
-    KEYS["threefry2x32"]: _Generator(_seed_threefry, threefry_pairs, _fold_threefry, threefry_bits),
+    KEYS["threefry2x32"]: _Generator(_seed_threefry, _split_threefry, _fold_threefry, threefry_bits),
     KEYS["philox"]: _Generator(philox_seed, philox_split, philox_fold, philox_bits),
 }
 _NAMES = {dtype: name for name, dtype in KEYS.items()}

@@ -91,7 +91,7 @@ def _gamma(keys: Any, a: Any, log_space: bool) -> np.ndarray:
     a = np.asarray(a)
     words, _ = _threefry_words(keys)
     n = a.size // max(1, len(words))
-    own = threefry_pairs(words, n).reshape(-1, 2)
+    own = threefry_pairs(words, range(n)).reshape(-1, 2)
     with np.errstate(all="ignore"):
         return _gamma_of_each(own, a.reshape(-1), log_space).reshape(a.shape)
 
@@ -102,7 +102,7 @@ def _gamma_of_each(words: np.ndarray, a: np.ndarray, log_space: bool) -> np.ndar
     boosted = a < one
     d = np.where(boosted | np.isnan(a), a + one, a) - dtype.type(1 / 3)
     c = dtype.type(1 / 3) / np.sqrt(d)
-    pairs = threefry_pairs(words, 2)
+    pairs = threefry_pairs(words, range(2))
     volume = _trials(pairs[:, 0], d, c)
     if log_space:
         e = np.log1p(-_uniform(pairs[:, 1], 1, dtype)[:, 0])
@@ -118,7 +118,7 @@ def _trials(words: np.ndarray, d: np.ndarray, c: np.ndarray) -> np.ndarray:
     out = np.empty_like(d)
     left = np.arange(len(d))
     while left.size:
-        three = threefry_pairs(words, 3)
+        three = threefry_pairs(words, range(3))
         words = three[:, 0]
         x, v = _positive(three[:, 1], c[left])
         square, cube = x * x, v * v * v
@@ -136,7 +136,7 @@ def _positive(words: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     x, v = np.zeros_like(c), np.full_like(c, -1)
     left = np.arange(len(c))
     while left.size:
-        pairs = threefry_pairs(words, 2)
+        pairs = threefry_pairs(words, range(2))
         x[left] = _normal(pairs[:, 1], c.dtype)
         v[left] = c.dtype.type(1) + x[left] * c[left]
         again = v[left] <= 0
@@ -194,7 +194,7 @@ def _until_accepted(words: np.ndarray, params: Sequence[np.ndarray], trial: Any,
     accepted = np.zeros(out.shape, bool)
     left, rounds = np.arange(len(words)), 0
     while left.size and rounds < limit:
-        three = threefry_pairs(words, 3)
+        three = threefry_pairs(words, range(3))
         words = three[:, 0]
         u = _uniform(three[:, 1], n, dtype) - dtype.type(0.5)
         k, good = trial(u, _uniform(three[:, 2], n, dtype), *(p[left] for p in params))
@@ -211,7 +211,7 @@ _LANCZOS = (
 )  # fmt: skip
 
 
-def _sum_product(a: np.ndarray, b: np.ndarray, c: Any) -> np.ndarray:
+def _sum_product(a: np.ndarray, b: Any, c: Any) -> np.ndarray:
     """a·b + c of float32, rounded once, as processors have it and JAX's compiler uses it."""
     return (a.astype(np.float64) * b + c).astype(np.float32)
 
@@ -247,7 +247,7 @@ def _products(words: np.ndarray, lam: np.ndarray, limit: int) -> np.ndarray:
     """How many uniform numbers can be multiplied before the product falls below exp(-lam)."""
     count, log_product, rounds = np.zeros(lam.shape, np.int64), np.zeros_like(lam), 0
     while rounds < limit and (going := log_product > -lam).any():
-        pairs = threefry_pairs(words, 2)
+        pairs = threefry_pairs(words, range(2))
         words = pairs[:, 0]
         count += going
         log_product += np.log(_uniform(pairs[:, 1], lam.shape[1], lam.dtype))
@@ -308,7 +308,7 @@ def _geometric_sums(words: np.ndarray, count: np.ndarray, prob: np.ndarray) -> n
     number, total = np.zeros_like(prob), np.zeros_like(prob)
     log_miss = np.log1p(-prob)
     while (going := total <= count).any():
-        pairs = threefry_pairs(words, 2)
+        pairs = threefry_pairs(words, range(2))
         number += going
         total += np.ceil(np.log(_uniform(pairs[:, 0], prob.shape[1], prob.dtype)) / log_miss)
         words = pairs[:, 1]

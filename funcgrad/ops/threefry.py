@@ -30,17 +30,16 @@ _BLOCK = 1 << 15
 """Counters in a block: three arrays of them stay in the second-level cache."""
 
 
-def threefry_pairs(keys: np.ndarray, counters: Sequence[int] | int) -> np.ndarray:
+def threefry_pairs(keys: np.ndarray, counts: Sequence[int]) -> np.ndarray:
     """Encipher counters with each of several keys.
 
     Args:
         keys: uint32, of shape (m, 2).
-        counters: 64-bit counters, or how many: 0, 1, 2, …
+        counts: 64-bit counters; the first n of them are range(n).
 
     Returns:
         The two words, uint32 of shape (m, n, 2).
     """
-    counts = range(counters) if isinstance(counters, int) else counters
     n = len(counts)
     out = np.empty((len(keys), n, 2), np.uint32)
     if n == 0 or len(keys) == 0:
