@@ -45,7 +45,7 @@ from funcgrad.transforms.vmap import vmap
 from funcgrad.types import ShapedArray, ShapeDtypeStruct, float0
 
 if TYPE_CHECKING:
-    from funcgrad import backends, dtypes, extend, random, scipy
+    from funcgrad import backends, dtypes, experimental, extend, random, scipy
 
 __version__ = "0.1.0"
 
@@ -74,6 +74,7 @@ __all__ = [
     "dtypes",
     "errors",
     "eval_shape",
+    "experimental",
     "extend",
     "flatten_util",
     "float0",
@@ -108,7 +109,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """The modules that few programs need, imported when they are asked for."""
-    if name in ("backends", "dtypes", "extend", "random", "scipy"):
+    if name in ("backends", "dtypes", "experimental", "extend", "random", "scipy"):
         return import_module(f"funcgrad.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -24,8 +24,11 @@ PUBLIC = ["funcgrad", "funcgrad.tree", "funcgrad.tree_util", "funcgrad.lax", "fu
           "funcgrad.errors", "funcgrad.extend", "funcgrad.backends", "funcgrad.custom_batching",
           "funcgrad.custom_derivatives", "funcgrad.scipy", "funcgrad.scipy.special",
           "funcgrad.scipy.linalg",
+          "funcgrad.scipy.integrate",
           "funcgrad.scipy.optimize",
           "funcgrad.scipy.stats",
+          "funcgrad.experimental",
+          "funcgrad.experimental.ode",
           ]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from typing import Any as _Any
 
 if TYPE_CHECKING:
     from funcgrad.scipy import (
+        integrate,
         linalg,
         optimize,
         special,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "integrate",
     "linalg",
     "optimize",
     "special",

@@ -376,8 +376,8 @@ def minimize(
     ...     return np.sum((x["u"] - a) ** 2) + np.sum(x["u"]) ** 2
     >>> def best(a):
     ...     return minimize(cost, {"u": np.zeros(2)}, args=(a,), tol=1e-10).x["u"]
-    >>> print(best(np.array([1.0, 2.0])).round(6))
-    [0. 1.]
+    >>> print(best(np.array([1.0, 5.0])).round(6))
+    [-1.  3.]
     >>> print(grad(lambda a: best(a)[0])(np.array([1.0, 2.0])).round(6))
     [ 0.666667 -0.333333]
     """
