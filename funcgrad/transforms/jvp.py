@@ -125,10 +125,8 @@ class JVPTrace(Trace):
         return tuple(self._pair(o, d, source) for o, d in zip(out, dout or [None] * len(out), strict=True))
 
     def _pair(self, out: Any, dout: Any, source: Source) -> Any:
-        if not is_inexact(out):
-            return out
-        if dout is None:  # an array that the function may write to
-            return aliased(out, self) if shape_of(out) else out
+        if dout is None or not is_inexact(out):  # an array that the function may write to
+            return aliased(settle(out), self) if shape_of(out) else out
         return JVPTracer(self, out, match_tangent(dout, out), source)
 
 
