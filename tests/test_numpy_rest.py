@@ -118,6 +118,20 @@ def test_indices_out_of_range() -> None:
     assert vmap(lambda x: fnp.array(np.unravel_index(np.argmax(x), (3,))))(np.eye(3)).tolist() == [[0], [1], [2]]
 
 
+def test_windows_are_views() -> None:
+    def f(x: Any) -> Any:
+        x = x * 1
+        windows = np.lib.stride_tricks.sliding_window_view(x, 2)
+        x[1] = 7.0
+        return windows
+
+    np.testing.assert_array_equal(vjp(f, X)[0], f(X))
+    with pytest.raises(ValueError, match="read-only"):
+        jit(lambda x: f(x).__setitem__(0, 1.0))(X)
+    with pytest.raises(ValueError, match="larger"):
+        jit(lambda x: fnp.sliding_window_view(x, 4))(X)
+
+
 def test_quantiles_that_do_not_fit() -> None:
     for bad, words in (
         (lambda x: np.quantile(x, 1.5), "range"),

@@ -43,7 +43,8 @@ _PRIVATE = {"along", "axis_index", "gathered", "getitem", "given", "place", "red
 _MADE = {"arange", "array", "asarray", "linspace"}
 """Functions that make arrays, which a transformed function can write to."""
 _OWN = {"zeros", "ones", "empty", "full", "vectorize", "r_", "c_", "asanyarray", "asarray_chkfinite",
-        "ascontiguousarray", "asfortranarray", "fromiter", "isfortran", "kaiser", "require"}  # fmt: skip
+        "ascontiguousarray", "asfortranarray", "fromiter", "isfortran", "kaiser", "require",
+        "sliding_window_view"}  # fmt: skip
 """What asks itself whether an argument is traced, or makes arrays that a transformed function can write to."""
 
 
@@ -97,8 +98,9 @@ _LATE = (
     "may_share_memory", "min_scalar_type", "nanmedian", "nanpercentile", "nanquantile", "packbits",
     "percentile", "piecewise", "poly", "polyadd", "polyder", "polydiv", "polyfit", "polyint", "polymul",
     "polysub", "quantile", "r_", "ravel_multi_index", "require", "resize", "roots", "setdiff1d", "setxor1d",
-    "shares_memory", "tril_indices_from", "trim_zeros", "triu_indices_from", "union1d", "unique", "unique_all",
-    "unique_counts", "unique_inverse", "unique_values", "unpackbits", "unravel_index", "vectorize",
+    "shares_memory", "sliding_window_view", "tril_indices_from", "trim_zeros", "triu_indices_from", "union1d",
+    "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values", "unpackbits", "unravel_index",
+    "vectorize",
 )  # fmt: skip
 """Names that are imported when they are first asked for."""
 _MAKING = {"asanyarray", "asarray_chkfinite", "ascontiguousarray", "asfortranarray", "fromiter", "kaiser", "require"}

@@ -346,7 +346,11 @@ def call_function(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any
     return into(out, fun(*args, **kwargs), name, kwargs.get("casting", "same_kind"), exact=True)
 
 
-_LATE = {"numpy.fft": "funcgrad.numpy.fft", "numpy": "funcgrad.numpy._late"}
+_LATE = {
+    "numpy.fft": "funcgrad.numpy.fft",
+    "numpy": "funcgrad.numpy._late",
+    "numpy.lib.stride_tricks": "funcgrad.numpy._late",
+}
 """Modules that are imported when a function of NumPy's module is first used on a tracer."""
 
 

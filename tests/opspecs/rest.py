@@ -88,6 +88,13 @@ add("x.view, as complex", lambda x: x.view(np.complex128) * 2j, real, (4,), (2, 
 add("x.view, as real", lambda x: x.view(np.float64) ** 2, real, (3,), (2, 2), dtypes="D")
 add("x.view, as bits", lambda x: x.view(np.int32) >> 23, real, (3,), (), dtypes="", values="f")
 
+add("sliding_window_view", lambda x: np.lib.stride_tricks.sliding_window_view(x, 3, -1), real, (5,), (2, 4), **ALL)
+add(
+    "sliding_window_view of planes",
+    lambda x: np.lib.stride_tricks.sliding_window_view(x, (2, 2)),
+    real, (3, 4), **D,
+)  # fmt: skip
+
 # ------------------------------------------------------------------------------------------- what gives no arrays
 
 TEXTS = (np.array_repr, np.array_str, np.array2string)
