@@ -29,6 +29,7 @@ PUBLIC = ["funcgrad", "funcgrad.tree", "funcgrad.tree_util", "funcgrad.lax", "fu
           "funcgrad.scipy.stats",
           "funcgrad.experimental",
           "funcgrad.experimental.ode",
+          "funcgrad.scipy.fft",
           ]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from typing import Any as _Any
 
 if TYPE_CHECKING:
     from funcgrad.scipy import (
+        fft,
         integrate,
         linalg,
         optimize,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "fft",
     "integrate",
     "linalg",
     "optimize",
