@@ -103,9 +103,12 @@ def _inverse_hermitian(x: Any, s: Any, axes: Any, norm: Any) -> Any:
     return np.conjugate(_fft.rfftn(x, s, axes, _opposite(norm)))
 
 
-fft, ifft, rfft, irfft, hfft, ihfft = map(_one, ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"))
-fftn, ifftn, rfftn, irfftn = (_many(n, getattr(_fft, n), False) for n in ("fftn", "ifftn", "rfftn", "irfftn"))
-fft2, ifft2, rfft2, irfft2 = (_many(f"{n}2", getattr(_fft, f"{n}n"), True) for n in ("fft", "ifft", "rfft", "irfft"))
+fft, ifft, rfft, irfft = _one("fft"), _one("ifft"), _one("rfft"), _one("irfft")
+hfft, ihfft = _one("hfft"), _one("ihfft")
+fftn, ifftn = _many("fftn", _fft.fftn, False), _many("ifftn", _fft.ifftn, False)
+rfftn, irfftn = _many("rfftn", _fft.rfftn, False), _many("irfftn", _fft.irfftn, False)
+fft2, ifft2 = _many("fft2", _fft.fftn, True), _many("ifft2", _fft.ifftn, True)
+rfft2, irfft2 = _many("rfft2", _fft.rfftn, True), _many("irfft2", _fft.irfftn, True)
 hfftn, hfft2 = _many("hfftn", _hermitian, False), _many("hfft2", _hermitian, True)
 ihfftn, ihfft2 = _many("ihfftn", _inverse_hermitian, False), _many("ihfft2", _inverse_hermitian, True)
 
