@@ -95,7 +95,7 @@ _LATE = (
     "asanyarray", "asarray_chkfinite", "ascontiguousarray", "asfortranarray", "bincount", "block", "c_",
     "delete", "diagflat", "digitize", "einsum_path", "fromiter", "histogram", "histogram2d",
     "histogram_bin_edges", "histogramdd", "insert", "intersect1d", "isfortran", "isin", "kaiser",
-    "may_share_memory", "min_scalar_type", "nanmedian", "nanpercentile", "nanquantile", "packbits",
+    "may_share_memory", "min_scalar_type", "nanmedian", "nanpercentile", "nanquantile", "packbits", "pad",
     "percentile", "piecewise", "poly", "polyadd", "polyder", "polydiv", "polyfit", "polyint", "polymul",
     "polysub", "quantile", "r_", "ravel_multi_index", "require", "resize", "roots", "setdiff1d", "setxor1d",
     "shares_memory", "sliding_window_view", "tril_indices_from", "trim_zeros", "triu_indices_from", "union1d",

@@ -21,7 +21,7 @@ from funcgrad.writes import owned, viewed
 
 __all__ = [
     "along", "argwhere", "array_split", "choose", "compress", "diag", "diag_indices_from", "diagonal", "diff", "dsplit",
-    "ediff1d", "extract", "flatnonzero", "gathered", "getitem", "hsplit", "ix_", "nonzero", "pad",
+    "ediff1d", "extract", "flatnonzero", "gathered", "getitem", "hsplit", "ix_", "nonzero",
     "scatter_into", "scattered", "split", "take", "take_along_axis", "trace", "tril", "triu", "vander", "vsplit",
 ]  # fmt: skip
 
@@ -328,43 +328,6 @@ def hsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
 def dsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     """Split along the third axis."""
     return split(ary, indices_or_sections, 2)
-
-
-def _reflect(n: int, before: int, after: int, mode: str) -> Any:
-    """The indices that pad an axis of size n: np.pad itself, asked about indices."""
-    return np.pad(np.arange(n), (before, after), mode=mode)  # type: ignore[call-overload]
-
-
-@implements(np.pad)
-def pad(array: Any, pad_width: Any, mode: str = "constant", **options: Any) -> Any:
-    """Pad with constants, or with edge, reflect, symmetric, wrap values; as `numpy.pad`."""
-    x = array_operand(array)
-    if isinstance(pad_width, dict):
-        pad_width = [pad_width.get(i, pad_width.get(i - x.ndim, (0, 0))) for i in range(x.ndim)]
-    widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
-    if any(w < 0 for pair in widths for w in pair):
-        raise ValueError(f"pad: widths cannot be negative, got {pad_width}")
-    if mode == "constant":
-        return _pad_constant(x, widths, options.get("constant_values", 0))
-    if mode not in ("edge", "reflect", "symmetric", "wrap") or options.get("reflect_type", "even") != "even":
-        raise ValueError(f"pad: mode {mode!r} with {options} has no rule; use constant, edge, reflect, symmetric, wrap")
-    for axis, (before, after) in enumerate(widths):
-        if before or after:
-            x = take(x, _reflect(x.shape[axis], before, after, mode), axis)
-    return x
-
-
-def _pad_constant(x: Any, widths: Sequence[Sequence[int]], values: Any) -> Any:
-    shape = tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True))
-    out = PLACE.bind(x, start=tuple(a for a, _ in widths), step=(1,) * x.ndim, shape=shape)
-    if is_a(values, (int, float)) and values == 0:
-        return out
-    fills = np.broadcast_to(array_operand(values).astype(x.dtype), (x.ndim, 2))
-    for axis, (before, after) in enumerate(widths):
-        position = np.arange(shape[axis]).reshape((-1,) + (1,) * (x.ndim - axis - 1))
-        out = np.where(position < before, fills[axis, 0], out)
-        out = np.where(position >= shape[axis] - after, fills[axis, 1], out)
-    return out
 
 
 @implements(np.diff, view=True)

@@ -25,6 +25,7 @@ from funcgrad.numpy._build import (
 from funcgrad.numpy._editing import block, delete, diagflat, insert, resize, trim_zeros
 from funcgrad.numpy._functional import apply_along_axis, apply_over_axes, piecewise, vectorize
 from funcgrad.numpy._histogram import bincount, digitize, histogram, histogram2d, histogram_bin_edges, histogramdd
+from funcgrad.numpy._padding import pad
 from funcgrad.numpy._polynomials import poly, polyadd, polyder, polydiv, polyfit, polyint, polymul, polysub, roots
 from funcgrad.numpy._quantiles import nanmedian, nanpercentile, nanquantile, percentile, quantile
 from funcgrad.numpy._sets import (
@@ -56,7 +57,7 @@ __all__ = [
     "asanyarray", "asarray_chkfinite", "ascontiguousarray", "asfortranarray", "bincount", "block", "c_",
     "delete", "diagflat", "digitize", "einsum_path", "fromiter", "histogram", "histogram2d",
     "histogram_bin_edges", "histogramdd", "insert", "intersect1d", "isfortran", "isin", "kaiser",
-    "may_share_memory", "min_scalar_type", "nanmedian", "nanpercentile", "nanquantile", "packbits",
+    "may_share_memory", "min_scalar_type", "nanmedian", "nanpercentile", "nanquantile", "packbits", "pad",
     "percentile", "piecewise", "poly", "polyadd", "polyder", "polydiv", "polyfit", "polyint", "polymul",
     "polysub", "quantile", "r_", "ravel_multi_index", "require", "resize", "roots", "setdiff1d", "setxor1d",
     "shares_memory", "sliding_window_view", "tril_indices_from", "trim_zeros", "triu_indices_from", "union1d",
