@@ -39,6 +39,9 @@ __all__ = ["COND", "cond", "switch"]
 
 Branches = tuple[Program, ...]
 
+_NOTHING: Any = object()
+"""In place of an operand that is not given."""
+
 
 def _impl(index: Any, *args: Any, branches: Branches) -> tuple[Any, ...]:
     return tuple(eval_program(branches[int(index)], args))
@@ -193,8 +196,10 @@ COND.jvp = lambda tangents, out, ins, **params: _push(ins, tangents, **params)[1
 
 
 @boundary
-def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
+def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, operand: Any = _NOTHING) -> Any:
     """Call the branch of this number, the first or last if it is out of range.
+
+    A single operand may be given by the keyword.
 
     Raises TypeError where the branches return different structures, shapes or dtypes; the message says which leaf.
     Where the value of `index` is known no other branch is run, nor compared.
@@ -202,6 +207,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     >>> switch(1, [np.sin, np.cos], 0.0)
     np.float64(1.0)
     """
+    operands = _given(operands, operand, "switch")
     if not branches:
         raise ValueError("switch needs at least one branch")
     for b in branches:
@@ -215,8 +221,11 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
 
 
 @boundary
-def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any) -> Any:
+def cond(pred: Any, true_fun: Any, false_fun: Any, *operands: Any, operand: Any = _NOTHING) -> Any:
     """`true_fun(*operands)` if `pred`, else `false_fun(*operands)`.
+
+    A single operand may be given by the keyword; the older `cond(pred, true_operand, true_fun, false_operand,
+    false_fun)` is understood too.
 
     Raises TypeError where the two return different structures, shapes or dtypes; the message says which leaf.
     Where the value of `pred` is known the other function is not run, nor compared.
@@ -224,6 +233,11 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     >>> cond(True, lambda x: x + 1.0, lambda x: x - 1.0, 3.0)
     4.0
     """
+    operands = _given(operands, operand, "cond")
+    if not callable(true_fun) and callable(false_fun) and len(operands) == 2 and callable(operands[1]):
+        mine, others = false_fun, operands[1]
+        operands = (true_fun, operands[0])
+        true_fun, false_fun = (lambda a, b: mine(a)), (lambda a, b: others(b))
     check_callable(true_fun, "cond")
     check_callable(false_fun, "cond")
     if shape_of(pred) != ():
@@ -235,6 +249,14 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
         return _call(true_fun if value else false_fun, operands, "cond")
     chosen = pred if dtype_of(pred).kind == "b" else np.not_equal(pred, 0)
     return _traced(chosen, [false_fun, true_fun], operands, "cond")
+
+
+def _given(operands: tuple[Any, ...], operand: Any, name: str) -> tuple[Any, ...]:
+    if operand is _NOTHING:
+        return operands
+    if operands:
+        raise TypeError(f"{name}: operands are given by position or by the keyword `operand`, not both")
+    return (operand,)
 
 
 def _call(branch: Callable[..., Any], operands: Sequence[Any], name: str) -> Any:

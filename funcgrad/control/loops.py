@@ -98,6 +98,7 @@ def scan(
     length: int | None = None,
     reverse: bool = False,
     unroll: int | bool = 1,
+    _split_transpose: bool = False,
 ) -> tuple[Any, Any]:
     """Carry a value through a loop over slices, and stack what each step gives.
 
@@ -108,6 +109,7 @@ def scan(
         length: the number of steps; needed where `xs` has no leaves.
         reverse: start with the last slice.
         unroll: accepted for JAX's sake.
+        _split_transpose: accepted for JAX's sake.
 
     Returns:
         (final carry, ys stacked along a new first axis).

@@ -13,13 +13,17 @@ from funcgrad.control.loops import fori_loop, map, scan, while_loop
 from funcgrad.lax import (
     _bits,
     _conv,
+    _dynamic,
     _elementwise,
     _fft,
     _gather,
+    _products,
+    _program,
     _reductions,
     _scatter,
     _special,
     _structural,
+    _types,
     _windows,
     linalg,
 )
@@ -87,7 +91,8 @@ def _stopped(x: Any) -> Any:
 
 
 for _module in (
-    _bits, _conv, _elementwise, _fft, _gather, _reductions, _scatter, _special, _structural, _windows,
+    _bits, _conv, _dynamic, _elementwise, _fft, _gather, _products, _program, _reductions, _scatter, _special,
+    _structural, _types, _windows,
 ):  # fmt: skip
     for _name in _module.__all__:
         globals()[_name] = getattr(_module, _name)
@@ -95,7 +100,8 @@ for _module in (
 for _name, _fun in _elementwise.NAMES.items():
     globals()[_name] = _fun
     __all__.append(_name)
-__all__.remove("NAMES")
+for _name in ("NAMES", "no_sharding"):
+    __all__.remove(_name)
 
 _CONTROL = ("associative_scan", "cond", "fori_loop", "map", "scan", "switch", "while_loop")
 _returning_arrays(globals(), _CONTROL, _wrap_leaves)

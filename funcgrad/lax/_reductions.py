@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,24 +11,23 @@ import numpy as np
 
 from funcgrad.control.associative import associative_scan
 from funcgrad.errors import ShapeError
+from funcgrad.lax._types import no_sharding
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._reduce import reduction_axes
 from funcgrad.numpy._shape import axis_index
-from funcgrad.ops.contract import DOT_GENERAL
 from funcgrad.ops.cumulative import CUMMAX, CUMMIN, CUMPROD, CUMSUM
-from funcgrad.types import result_dtype
+from funcgrad.ops.window import neutral
 
 __all__ = [
+    "approx_max_k",
+    "approx_min_k",
     "argmax",
     "argmin",
-    "batch_matmul",
     "cumlogsumexp",
     "cummax",
     "cummin",
     "cumprod",
     "cumsum",
-    "dot",
-    "dot_general",
     "reduce_and",
     "reduce_max",
     "reduce_min",
@@ -46,8 +46,9 @@ def _over(fun: Callable[..., Any], operand: Any, axes: Sequence[int]) -> Any:
     return fun(x, axis=reduction_axes(tuple(axes), x.ndim)).astype(x.dtype)
 
 
-def reduce_sum(operand: Any, axes: Sequence[int]) -> Any:
+def reduce_sum(operand: Any, axes: Sequence[int], *, out_sharding: Any = None) -> Any:
     """The sum over axes, in the dtype of the operand."""
+    no_sharding("reduce_sum", out_sharding)
     return _over(np.sum, operand, axes)
 
 
@@ -56,14 +57,22 @@ def reduce_prod(operand: Any, axes: Sequence[int]) -> Any:
     return _over(np.prod, operand, axes)
 
 
+def _extreme(fun: Callable[..., Any], operand: Any, axes: Sequence[int], largest: bool) -> Any:
+    x, axes = array_operand(operand), tuple(axes)
+    if math.prod(x.shape[i] for i in reduction_axes(axes, x.ndim)):
+        return _over(fun, x, axes)
+    kept = [n for i, n in enumerate(x.shape) if i not in reduction_axes(axes, x.ndim)]
+    return np.full(kept, neutral(x.dtype, largest), x.dtype)
+
+
 def reduce_max(operand: Any, axes: Sequence[int]) -> Any:
-    """The maximum over axes; equal ones share the derivative."""
-    return _over(np.max, operand, axes)
+    """The maximum over axes, the least number of the dtype where there is none; equal ones share the derivative."""
+    return _extreme(np.max, operand, axes, True)
 
 
 def reduce_min(operand: Any, axes: Sequence[int]) -> Any:
-    """The minimum over axes; equal ones share the derivative."""
-    return _over(np.min, operand, axes)
+    """The minimum over axes, the largest number of the dtype where there is none; equal ones share the derivative."""
+    return _extreme(np.min, operand, axes, False)
 
 
 def _bitwise(ufunc: np.ufunc, logical: Callable[..., Any], operand: Any, axes: Sequence[int]) -> Any:
@@ -102,14 +111,20 @@ def reduce_xor(operand: Any, axes: Sequence[int]) -> Any:
     return _halves(np.bitwise_xor, array_operand(operand), axes)
 
 
+def _index(fun: Callable[..., Any], name: str, operand: Any, axis: int, dtype: Any) -> Any:
+    if np.dtype(dtype).kind not in "iu":
+        raise TypeError(f"{name}: index_dtype must be an integer dtype, got {np.dtype(dtype)}")
+    return fun(array_operand(operand), axis=operator.index(axis)).astype(dtype)
+
+
 def argmax(operand: Any, axis: int, index_dtype: Any = np.intp) -> Any:
-    """The index of the first maximum along an axis."""
-    return np.argmax(array_operand(operand), axis=axis).astype(index_dtype)
+    """The index of the first maximum along an axis, or of the first NaN."""
+    return _index(np.argmax, "argmax", operand, axis, index_dtype)
 
 
 def argmin(operand: Any, axis: int, index_dtype: Any = np.intp) -> Any:
-    """The index of the first minimum along an axis."""
-    return np.argmin(array_operand(operand), axis=axis).astype(index_dtype)
+    """The index of the first minimum along an axis, or of the first NaN."""
+    return _index(np.argmin, "argmin", operand, axis, index_dtype)
 
 
 def _running(primitive: Any) -> Callable[..., Any]:
@@ -196,51 +211,34 @@ def top_k(operand: Any, k: int, *, axis: int = -1) -> tuple[Any, Any]:
     return np.take_along_axis(x, indices, axis), indices
 
 
-# ---------------------------------------------------------------------------------------------------------- products
+def approx_max_k(
+    operand: Any,
+    k: int,
+    reduction_dimension: int = -1,
+    recall_target: float = 0.95,
+    reduction_input_size_override: int = -1,
+    aggregate_to_topk: bool = True,
+) -> tuple[Any, Any]:
+    """`top_k` along an axis: exact, so that the recall is 1 and its parameters have no effect.
 
-
-def _promoted(a: Any, b: Any, dtype: Any) -> tuple[Any, Any]:
-    a, b = array_operand(a), array_operand(b)
-    dtype = result_dtype(a, b) if dtype is None else dtype
-    return a.astype(dtype), b.astype(dtype)
-
-
-def dot(lhs: Any, rhs: Any, precision: Any = None, preferred_element_type: Any = None) -> Any:
-    """The product of vectors and matrices."""
-    a, b = _promoted(lhs, rhs, preferred_element_type)
-    if not (1 <= a.ndim <= 2 and 1 <= b.ndim <= 2 and a.shape[-1] == b.shape[0]):
-        raise ShapeError(f"dot: vectors and matrices only, with equal inner sizes; got {a.shape} and {b.shape}")
-    return np.dot(a, b)
-
-
-def batch_matmul(lhs: Any, rhs: Any, precision: Any = None) -> Any:
-    """The matrix product over the last two axes; those before are the same in both."""
-    return np.matmul(array_operand(lhs), array_operand(rhs))
-
-
-def dot_general(
-    lhs: Any, rhs: Any, dimension_numbers: Any, precision: Any = None, preferred_element_type: Any = None
-) -> Any:
-    """The product summed over some axes and aligned along others.
-
-    Args:
-        lhs: an array.
-        rhs: an array.
-        dimension_numbers: ((contracted axes of lhs, of rhs), (batch axes of lhs, of rhs)).
-        precision: accepted for JAX's sake.
-        preferred_element_type: the dtype to compute in, and of the result.
-
-    The result has the batch axes first, then the other axes of `lhs`, then those of `rhs`.
-
-    >>> dot_general(np.ones((2, 3, 4)), np.ones((2, 4)), (((2,), (1,)), ((0,), (0,)))).shape
-    (2, 3)
+    >>> approx_max_k(np.array([1.0, 3.0, 2.0]), 2)
+    (array([3., 2.]), array([1, 2]))
     """
-    a, b = _promoted(lhs, rhs, preferred_element_type)
-    pairs = [
-        (tuple(axis_index(i, a.ndim) for i in left), tuple(axis_index(i, b.ndim) for i in right))
-        for left, right in dimension_numbers
-    ]
-    for left, right in pairs:
-        if len(left) != len(right):
-            raise ShapeError(f"dot_general: axes {left} of the left operand are paired with {right} of the right one")
-    return DOT_GENERAL.bind(a, b, contract=pairs[0], batch=pairs[1])
+    return top_k(operand, k, axis=reduction_dimension)
+
+
+def approx_min_k(
+    operand: Any,
+    k: int,
+    reduction_dimension: int = -1,
+    recall_target: float = 0.95,
+    reduction_input_size_override: int = -1,
+    aggregate_to_topk: bool = True,
+) -> tuple[Any, Any]:
+    """The `k` smallest elements along an axis in ascending order, and their indices; see `approx_max_k`.
+
+    >>> approx_min_k(np.array([1.0, 3.0, 2.0]), 2)
+    (array([1., 2.]), array([0, 2]))
+    """
+    values, indices = top_k(-array_operand(operand), k, axis=reduction_dimension)
+    return -values, indices

@@ -12,26 +12,26 @@ import numpy as np
 
 from funcgrad.core import Tracer
 from funcgrad.errors import ShapeError
+from funcgrad.lax._types import no_sharding
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._shape import axis_index, slice_axis
 from funcgrad.numpy._shape import unstack as unstack_
-from funcgrad.ops.index import GATHER, SCATTER
+from funcgrad.ops.index import GATHER
 from funcgrad.ops.math import SELECT
 from funcgrad.ops.shape import PLACE, SLICE
-from funcgrad.types import is_a, shape_of
+from funcgrad.types import dtype_of, is_a, shape_of
 
 __all__ = [
     "broadcast",
     "broadcast_in_dim",
+    "broadcast_like",
+    "broadcast_shapes",
+    "broadcast_to_rank",
     "broadcasted_iota",
     "collapse",
     "concatenate",
-    "dynamic_index_in_dim",
-    "dynamic_slice",
-    "dynamic_slice_in_dim",
-    "dynamic_update_index_in_dim",
-    "dynamic_update_slice",
-    "dynamic_update_slice_in_dim",
+    "dtype",
+    "empty",
     "expand_dims",
     "full",
     "full_like",
@@ -41,11 +41,15 @@ __all__ = [
     "pad",
     "reshape",
     "rev",
+    "shape_as_value",
     "slice",
     "slice_in_dim",
     "split",
     "squeeze",
+    "stack",
+    "tile",
     "transpose",
+    "unstack",
 ]
 
 _all = builtins.slice(None)
@@ -59,28 +63,37 @@ def iota(dtype: Any, size: int) -> Any:
     return np.arange(size, dtype=dtype)
 
 
-def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int) -> Any:
+def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int, out_sharding: Any = None) -> Any:
     """Each element's index along an axis.
 
     >>> broadcasted_iota(np.int32, (2, 3), 1)
     array([[0, 1, 2],
            [0, 1, 2]], dtype=int32)
     """
+    no_sharding("broadcasted_iota", out_sharding)
     axis = axis_index(dimension, len(shape))
     row = np.arange(shape[axis], dtype=dtype).reshape((-1,) + (1,) * (len(shape) - axis - 1))
     return np.broadcast_to(row, tuple(shape)).copy()
 
 
-def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+def empty(shape: Any, dtype: Any, *, out_sharding: Any = None) -> Any:
+    """An array of zeros, since what is in memory would depend on what was there before."""
+    no_sharding("empty", out_sharding)
+    return np.zeros(shape, dtype)
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None, *, sharding: Any = None) -> Any:
     """An array of one value."""
+    no_sharding("full", sharding)
     x = array_operand(fill_value)
     shape = (shape,) if is_a(shape, int) else tuple(shape)
     out = np.broadcast_to(x if dtype is None else x.astype(dtype), shape)
     return out if isinstance(out, Tracer) else np.array(out)
 
 
-def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Any:
+def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None, sharding: Any = None) -> Any:
     """An array of one value, of the shape and dtype of `x` unless others are given."""
+    no_sharding("full_like", sharding)
     x = array_operand(x)
     return full(x.shape if shape is None else shape, fill_value, x.dtype if dtype is None else dtype)
 
@@ -88,19 +101,102 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> 
 # ----------------------------------------------------------------------------------------------------------- shapes
 
 
-def broadcast(operand: Any, sizes: Sequence[int]) -> Any:
+def dtype(x: Any) -> np.dtype[Any]:
+    """The dtype of a value, or the one that a type stands for.
+
+    >>> dtype(1.0), dtype(np.int8)
+    (dtype('float64'), dtype('int8'))
+    """
+    return np.dtype(x) if isinstance(x, (type, np.dtype, str)) else dtype_of(array_operand(x))
+
+
+def shape_as_value(shape: Sequence[int]) -> Any:
+    """A shape as an array."""
+    return np.array(tuple(map(operator.index, shape)), int)
+
+
+def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
+    """The shape to which these broadcast, by NumPy's rules.
+
+    Raises ValueError where they do not.
+
+    >>> broadcast_shapes((3, 1), (4,))
+    (3, 4)
+    """
+    return np.broadcast_shapes(*map(tuple, shapes))
+
+
+def broadcast_to_rank(x: Any, rank: int) -> Any:
+    """With axes of size 1 in front, so that there are `rank` axes; an array that has as many stays as it is.
+
+    >>> broadcast_to_rank(np.ones(2), 3).shape
+    (1, 1, 2)
+    """
+    x = array_operand(x)
+    return np.reshape(x, (1,) * (rank - x.ndim) + x.shape)
+
+
+def broadcast_like(arr: Any, like_arr: Any) -> Any:
+    """Broadcast, by NumPy's rules, to the shape of another array.
+
+    >>> broadcast_like(np.array([1, 2]), np.zeros((2, 2)))
+    array([[1, 2],
+           [1, 2]])
+    """
+    return np.broadcast_to(array_operand(arr), shape_of(array_operand(like_arr)))
+
+
+def tile(operand: Any, reps: Sequence[int]) -> Any:
+    """The whole array repeated along each axis.
+
+    Raises ShapeError unless there is one number for each axis.
+
+    >>> tile(np.array([[1], [2]]), (1, 3))
+    array([[1, 1, 1],
+           [2, 2, 2]])
+    """
+    x = array_operand(operand)
+    if len(reps) != x.ndim:
+        raise ShapeError(f"tile: {tuple(reps)} must be {x.ndim} numbers, one for each axis of {x.shape}")
+    return np.tile(x, tuple(reps))
+
+
+def stack(operands: Sequence[Any], axis: int = 0) -> Any:
+    """Arrays of one shape joined along a new axis.
+
+    >>> stack([np.array([1, 2]), np.array([3, 4])], axis=1)
+    array([[1, 3],
+           [2, 4]])
+    """
+    return np.stack([array_operand(x) for x in operands], axis=axis)
+
+
+def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
+    """The slices along an axis, without it.
+
+    >>> unstack(np.array([[1, 2], [3, 4]]), axis=1)
+    (array([1, 3]), array([2, 4]))
+    """
+    return tuple(unstack_(array_operand(x), axis=axis))
+
+
+def broadcast(operand: Any, sizes: Sequence[int], *, out_sharding: Any = None) -> Any:
     """Repeated along new leading axes."""
+    no_sharding("broadcast", out_sharding)
     x = array_operand(operand)
     return np.broadcast_to(x, (*sizes, *x.shape))
 
 
-def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: Sequence[int]) -> Any:
+def broadcast_in_dim(
+    operand: Any, shape: Sequence[int], broadcast_dimensions: Sequence[int], *, out_sharding: Any = None
+) -> Any:
     """Broadcast to a shape, axis i of the operand being axis `broadcast_dimensions[i]` of the result.
 
     >>> broadcast_in_dim(np.array([1.0, 2.0]), (2, 3), (0,))
     array([[1., 1., 1.],
            [2., 2., 2.]])
     """
+    no_sharding("broadcast_in_dim", out_sharding)
     x = array_operand(operand)
     axes = tuple(broadcast_dimensions)
     if len(axes) != x.ndim or list(axes) != sorted(set(axes)):
@@ -109,10 +205,14 @@ def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: S
     return np.broadcast_to(np.reshape(x, tuple(sizes.get(i, 1) for i in range(len(shape)))), tuple(shape))
 
 
-def reshape(operand: Any, new_sizes: Sequence[int], dimensions: Sequence[int] | None = None) -> Any:
+def reshape(operand: Any, new_sizes: Any, dimensions: Sequence[int] | None = None, *, out_sharding: Any = None) -> Any:
     """Give the elements a new shape, read in the order of `dimensions`."""
+    no_sharding("reshape", out_sharding)
     x = array_operand(operand)
-    return np.reshape(x if dimensions is None else np.transpose(x, dimensions), tuple(new_sizes))
+    return np.reshape(
+        x if dimensions is None else np.transpose(x, dimensions),
+        new_sizes if is_a(new_sizes, int) else tuple(new_sizes),
+    )
 
 
 def collapse(operand: Any, start_dimension: int, stop_dimension: int | None = None) -> Any:
@@ -123,6 +223,8 @@ def collapse(operand: Any, start_dimension: int, stop_dimension: int | None = No
     """
     x = array_operand(operand)
     start, stop, _ = builtins.slice(start_dimension, stop_dimension).indices(x.ndim)
+    if start > stop:
+        raise ShapeError(f"collapse: there are no axes from {start_dimension} to {stop_dimension} of {x.shape}")
     return np.reshape(x, (*x.shape[:start], math.prod(x.shape[start:stop]), *x.shape[stop:]))
 
 
@@ -191,99 +293,6 @@ def index_take(src: Any, idxs: Sequence[Any], axes: Sequence[int]) -> Any:
     """The elements at joint indices along some axes; the dimensions of the indices come first."""
     x = array_operand(src)
     return GATHER.bind(x, *map(array_operand, idxs), axes=tuple(axis_index(a, x.ndim) for a in axes))
-
-
-def _start(index: Any, n: int, size: int) -> Any:
-    """Where a slice of `size` starts that must not leave an axis of `n`: an integer if it is known."""
-    known = index.concrete() if isinstance(index, Tracer) else index
-    if known is not None:
-        i = int(known)
-        return min(max(i + n if i < 0 else i, 0), n - size)
-    place = array_operand(index)
-    return np.minimum(np.maximum(np.where(place < 0, place + n, place), 0), n - size)
-
-
-def _starts(x: Any, indices: Sequence[Any], sizes: Sequence[int], name: str) -> list[Any]:
-    starts = list(unstack_(indices)) if is_a(indices, (Tracer, np.ndarray)) else list(indices)
-    if len(starts) != x.ndim or len(sizes) != x.ndim:
-        raise ShapeError(f"{name}: an array of shape {x.shape} needs {x.ndim} indices and sizes")
-    if any(not 0 <= k <= n for k, n in zip(sizes, x.shape, strict=True)):
-        raise ShapeError(f"{name}: slices of {tuple(sizes)} are larger than the array, {x.shape}")
-    return [_start(i, n, k) for i, n, k in zip(starts, x.shape, sizes, strict=True)]
-
-
-def _window(starts: Sequence[Any], sizes: Sequence[int], shape: Sequence[int]) -> tuple[tuple[int, ...], list[Any]]:
-    """The axes that are not taken whole, and joint indices along them."""
-    axes = tuple(i for i, (k, n) in enumerate(zip(sizes, shape, strict=True)) if k != n)
-    rows = [np.reshape(starts[a] + np.arange(sizes[a]), (-1,) + (1,) * (len(axes) - i - 1)) for i, a in enumerate(axes)]
-    return axes, rows
-
-
-def dynamic_slice(operand: Any, start_indices: Any, slice_sizes: Sequence[int]) -> Any:
-    """A slice of fixed size whose place may be traced; it is moved so as not to leave the array.
-
-    >>> dynamic_slice(np.arange(5), (3,), (3,))
-    array([2, 3, 4])
-    """
-    x = array_operand(operand)
-    sizes = tuple(map(operator.index, slice_sizes))
-    starts = _starts(x, start_indices, sizes, "dynamic_slice")
-    if all(is_a(i, int) for i in starts):
-        return SLICE.bind(x, start=tuple(starts), size=sizes, step=(1,) * x.ndim)
-    axes, rows = _window(starts, sizes, x.shape)
-    if not axes:
-        return x
-    order = [*axes, *(i for i in range(x.ndim) if i not in axes)]
-    return np.transpose(GATHER.bind(x, *rows, axes=axes), np.argsort(order).tolist())
-
-
-def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: int = 0) -> Any:
-    """`dynamic_slice` along one axis."""
-    x = array_operand(operand)
-    axis = axis_index(axis, x.ndim)
-    starts, sizes = [0] * x.ndim, list(x.shape)
-    starts[axis], sizes[axis] = start_index, operator.index(slice_size)
-    return dynamic_slice(x, starts, sizes)
-
-
-def dynamic_index_in_dim(operand: Any, index: Any, axis: int = 0, keepdims: bool = True) -> Any:
-    """One place along an axis, which may be traced."""
-    out = dynamic_slice_in_dim(operand, index, 1, axis)
-    return out if keepdims else np.squeeze(out, axis)
-
-
-def dynamic_update_slice(operand: Any, update: Any, start_indices: Any) -> Any:
-    """`operand` with `update` written at a place that may be traced; it is moved so as not to leave the array.
-
-    >>> dynamic_update_slice(np.zeros(4), np.ones(2), (1,))
-    array([0., 1., 1., 0.])
-    """
-    x = array_operand(operand)
-    new = array_operand(update).astype(x.dtype)
-    if new.ndim != x.ndim:
-        raise ShapeError(f"dynamic_update_slice: an update of shape {new.shape} for an array of shape {x.shape}")
-    starts = _starts(x, start_indices, new.shape, "dynamic_update_slice")
-    axes, rows = _window(starts, new.shape, x.shape)
-    if not axes:
-        return new
-    order = [*axes, *(i for i in range(x.ndim) if i not in axes)]
-    return SCATTER.bind(x, np.transpose(new, order), *rows, axes=axes)
-
-
-def dynamic_update_slice_in_dim(operand: Any, update: Any, start_index: Any, axis: int) -> Any:
-    """`dynamic_update_slice` along one axis."""
-    x = array_operand(operand)
-    starts: list[Any] = [0] * x.ndim
-    starts[axis_index(axis, x.ndim)] = start_index
-    return dynamic_update_slice(x, update, starts)
-
-
-def dynamic_update_index_in_dim(operand: Any, update: Any, index: Any, axis: int) -> Any:
-    """One place along an axis replaced."""
-    x, new = array_operand(operand), array_operand(update)
-    if new.ndim != x.ndim:
-        new = np.expand_dims(new, axis_index(axis, x.ndim))
-    return dynamic_update_slice_in_dim(x, new, index, axis)
 
 
 # ---------------------------------------------------------------------------------------------- joining and padding

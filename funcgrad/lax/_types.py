@@ -1,0 +1,113 @@
+"""Types of arguments of `jax.lax`: accuracies and algorithms, which are accepted and have no effect here."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+__all__ = [
+    "AccuracyMode",
+    "DotAlgorithm",
+    "DotAlgorithmPreset",
+    "DotDimensionNumbers",
+    "Precision",
+    "PrecisionLike",
+    "RaggedDotDimensionNumbers",
+    "RandomAlgorithm",
+    "Tolerance",
+    "no_sharding",
+]
+
+DotDimensionNumbers = tuple[tuple[Sequence[int], Sequence[int]], tuple[Sequence[int], Sequence[int]]]
+"""((contracted axes of the left operand, of the right one), (batch axes of the left one, of the right one))."""
+
+
+class Precision(enum.Enum):
+    """How exactly an accelerator multiplies. NumPy always does so in the dtype of the operands.
+
+    >>> Precision("highest") is Precision.HIGHEST
+    True
+    """
+
+    DEFAULT = 0
+    HIGH = 1
+    HIGHEST = 2
+
+    @classmethod
+    def _missing_(cls, value: object) -> Precision | None:
+        return _PRECISIONS.get(value)
+
+
+_PRECISIONS: dict[Any, Precision] = {
+    None: Precision.DEFAULT,
+    **dict.fromkeys(("default", "fastest", "bfloat16"), Precision.DEFAULT),
+    **dict.fromkeys(("high", "bfloat16_3x", "tensorfloat32"), Precision.HIGH),
+    **dict.fromkeys(("highest", "float32"), Precision.HIGHEST),
+}
+
+
+class AccuracyMode(enum.Enum):
+    """How exactly an accelerator computes elementwise functions."""
+
+    HIGHEST = 1
+    DEFAULT = 2
+
+
+class Tolerance(NamedTuple):
+    """How exactly an accelerator computes elementwise functions, in numbers."""
+
+    atol: float = 0.0
+    rtol: float = 0.0
+    ulps: int = 0
+
+
+class DotAlgorithm(NamedTuple):
+    """The dtypes in which an accelerator multiplies and adds."""
+
+    lhs_precision_type: Any
+    rhs_precision_type: Any
+    accumulation_type: Any
+    lhs_component_count: int = 1
+    rhs_component_count: int = 1
+    num_primitive_operations: int = 1
+    allow_imprecise_accumulation: bool = False
+
+
+DotAlgorithmPreset = enum.Enum(
+    "DotAlgorithmPreset",
+    "DEFAULT ANY_F8_ANY_F8_F32 ANY_F8_ANY_F8_F32_FAST_ACCUM ANY_F8_ANY_F8_ANY ANY_F8_ANY_F8_ANY_FAST_ACCUM "
+    "F16_F16_F16 F16_F16_F32 BF16_BF16_BF16 BF16_BF16_F32 BF16_BF16_F32_X3 BF16_BF16_F32_X6 BF16_BF16_F32_X9 "
+    "TF32_TF32_F32 TF32_TF32_F32_X3 F32_F32_F32 F64_F64_F64",
+    start=0,
+    module=__name__,
+)
+"""Names of algorithms for products."""
+
+PrecisionLike = None | str | Precision | tuple[str, str] | tuple[Precision, Precision] | DotAlgorithm | Any
+"""What a `precision` may be."""
+
+
+class RaggedDotDimensionNumbers(NamedTuple):
+    """Dimension numbers of `jax.lax.ragged_dot_general`, which is not offered."""
+
+    dot_dimension_numbers: DotDimensionNumbers
+    lhs_ragged_dimensions: Sequence[int]
+    rhs_group_dimensions: Sequence[int]
+
+
+class RandomAlgorithm(enum.IntEnum):
+    """Names of XLA's generators of random bits."""
+
+    RNG_DEFAULT = 0
+    RNG_THREE_FRY = 1
+    RNG_PHILOX = 2
+
+
+def no_sharding(name: str, sharding: Any) -> None:
+    """Refuse to divide an array among devices.
+
+    Raises NotImplementedError unless `sharding` is None.
+    """
+    if sharding is not None:
+        raise NotImplementedError(f"{name}: there is one device, so that nothing can be sharded; leave it out")
