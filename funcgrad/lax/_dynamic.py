@@ -48,7 +48,7 @@ def _start(index: Any, n: int, size: int, negative: bool) -> Any:
 
 def _starts(x: Any, indices: Any, sizes: Sequence[int], negative: Allowed, name: str) -> list[Any]:
     starts = list(unstack_(indices)) if is_a(indices, (Tracer, np.ndarray)) else list(indices)
-    allowed = [negative] * x.ndim if isinstance(negative, bool) else list(negative)
+    allowed = [negative] * x.ndim if is_a(negative, bool) else list(negative)
     if len(starts) != x.ndim or len(sizes) != x.ndim or len(allowed) != x.ndim:
         raise ShapeError(f"{name}: an array of shape {x.shape} needs {x.ndim} indices and sizes")
     if any(not 0 <= k <= n for k, n in zip(sizes, x.shape, strict=True)):

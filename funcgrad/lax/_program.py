@@ -10,6 +10,7 @@ import numpy as np
 import funcgrad.tree as tree
 from funcgrad.numpy._dispatch import operand, strong
 from funcgrad.transforms.boundary import boundary, check_callable
+from funcgrad.types import is_a
 
 __all__ = [
     "after_all", "composite", "create_token", "dce_sink", "optimization_barrier", "pcast", "platform_dependent",
@@ -104,4 +105,4 @@ with_sharding_constraint = _refused("with_sharding_constraint", _ONE, "the array
 
 def pcast(x: Any, axis_name: Any, *, to: str) -> Any:
     """A pytree as it is: whether a value varies along an axis is known without being said."""
-    return tree.map(lambda leaf: leaf if isinstance(leaf, np.ndarray) else stage(leaf), x)
+    return tree.map(lambda leaf: leaf if is_a(leaf, np.ndarray) else stage(leaf), x)
