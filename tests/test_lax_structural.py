@@ -116,14 +116,15 @@ def test_shapes() -> None:
 
 def test_programs_as_they_are() -> None:
     barrier = lax.optimization_barrier({"a": X, "b": 1.0})
-    assert barrier["a"] is X and barrier["b"].dtype == float
+    np.testing.assert_array_equal(barrier["a"], X)
+    assert barrier["b"].dtype == float
     assert grad(lambda x: lax.optimization_barrier(x) ** 2)(3.0) == 6.0
     assert lax.platform_dependent(2.0, cpu=lambda x: x + 1, default=lambda x: x) == 3.0
     assert grad(lambda x: lax.platform_dependent(x, tpu=lambda x: x, default=lambda x: x * x))(3.0) == 6.0
     with pytest.raises(NotImplementedError, match="not for cpu"):
         lax.platform_dependent(2.0, cuda=lambda x: x)
     assert lax.composite(lambda x, *, a: x * a, "my.scale", version=1)(2.0, a=3.0) == 6.0
-    assert lax.stage(1.0).shape == () and lax.pcast(X, "i", to="varying") is X
+    assert lax.stage(1.0).shape == () and lax.pcast(X, "i", to="varying").shape == X.shape
     lax.dce_sink(X, prevent_mlir_dce=True)
     lax.after_all(lax.create_token(), lax.create_token(0))
 

@@ -204,8 +204,8 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, o
     Raises TypeError where the branches return different structures, shapes or dtypes; the message says which leaf.
     Where the value of `index` is known no other branch is run, nor compared.
 
-    >>> switch(1, [np.sin, np.cos], 0.0)
-    np.float64(1.0)
+    >>> float(switch(1, [np.sin, np.cos], 0.0))
+    1.0
     """
     operands = _given(operands, operand, "switch")
     if not branches:
@@ -230,7 +230,7 @@ def cond(pred: Any, true_fun: Any, false_fun: Any, *operands: Any, operand: Any 
     Raises TypeError where the two return different structures, shapes or dtypes; the message says which leaf.
     Where the value of `pred` is known the other function is not run, nor compared.
 
-    >>> cond(True, lambda x: x + 1.0, lambda x: x - 1.0, 3.0)
+    >>> float(cond(True, lambda x: x + 1.0, lambda x: x - 1.0, 3.0))
     4.0
     """
     operands = _given(operands, operand, "cond")

@@ -22,8 +22,8 @@ __all__ = [
 def optimization_barrier(operand: Any, /) -> Any:
     """A pytree as it is, with arrays for Python's numbers. The order of what has effects is kept in any case.
 
-    >>> optimization_barrier({"a": 1.0})
-    {'a': np.float64(1.0)}
+    >>> optimization_barrier({"a": np.ones(2)})
+    {'a': array([1., 1.])}
     """
     return tree.map(strong, operand)
 
@@ -60,7 +60,7 @@ def platform_dependent(*args: Any, default: Callable[..., Any] | None = None, **
 
     Raises NotImplementedError where there is neither.
 
-    >>> platform_dependent(2.0, cpu=lambda x: x + 1, default=lambda x: x)
+    >>> float(platform_dependent(2.0, cpu=lambda x: x + 1, default=lambda x: x))
     3.0
     """
     chosen = per_platform.get("cpu", default)

@@ -135,11 +135,16 @@ def _nothing(shape: Sequence[int], axes: Sequence[int]) -> bool:
     return any(shape[i] == 0 for i in axes)
 
 
-def _known(computation: Callable[..., Any]) -> np.ufunc | None:
-    try:
-        return _SAME.get(computation)
-    except TypeError:  # cannot be hashed
-        return None
+def _known(computation: Any) -> np.ufunc | None:
+    """The ufunc that a function stands for, or that it is wrapped around."""
+    while computation is not None:
+        try:
+            if computation in _SAME:
+                return _SAME[computation]
+        except TypeError:  # cannot be hashed
+            return None
+        computation = getattr(computation, "__wrapped__", None)
+    return None
 
 
 def _window(x: Sequence[int] | None, n: int, name: str) -> tuple[int, ...]:
