@@ -111,6 +111,8 @@ def __getattr__(name: str) -> Any:
     """The modules that few programs need, imported when they are asked for."""
     if name in ("backends", "dtypes", "experimental", "extend", "random", "scipy"):
         return import_module(f"funcgrad.{name}")
+    if name == "debug_key_reuse":
+        raise AttributeError("funcgrad.debug_key_reuse: uses of keys are not counted here; leave it out")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

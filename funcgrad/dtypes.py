@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy import finfo, iinfo, issubdtype
 
-from funcgrad.types import PYTHON_SCALARS, extended, float0, prng_key, result_dtype
+from funcgrad.numpy import result_type
+from funcgrad.types import extended, float0, prng_key
 
 __all__ = ["canonicalize_dtype", "extended", "finfo", "float0", "iinfo", "issubdtype", "prng_key", "result_type"]
 
@@ -24,17 +25,6 @@ def canonicalize_dtype(dtype: Any) -> np.dtype[Any]:
     dtype('float64')
     """
     return np.dtype(dtype)
-
-
-def result_type(*args: Any) -> np.dtype[Any]:
-    """The dtype to which arrays, dtypes and Python scalars are promoted, by NumPy's rules.
-
-    >>> result_type(np.zeros(2, np.float32), 1.0)
-    dtype('float32')
-    """
-    if all(hasattr(x, "shape") or type(x) in PYTHON_SCALARS for x in args):
-        return result_dtype(*args)
-    return np.result_type(*args)
 
 
 def __dir__() -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["CASES", "KEYS", "Case"]
+__all__ = ["CASES", "INITIALIZERS", "KEYS", "Case"]
 
 
 @dataclass(frozen=True)
@@ -182,3 +182,40 @@ call("binomial", np.array([10.0, 500.0, 40.0]), np.array([[0.2], [0.7]]))
 call("binomial", np.float32(30), np.array([0.1, 0.6], np.float32), dtype=np.float32)
 call("multinomial", 20, np.array([0.2, 0.3, 0.5]))
 call("multinomial", np.array([5, 100]), np.array([[0.2, 0.8], [0.6, 0.4]]))
+
+# -------------------------------------------------------------------------------------------------------- initialisers
+
+INITIALIZERS: dict[str, Callable[[Any, Any], Any]] = {}
+"""Calls `f(initializers, key)` of `jax.nn.initializers`, or of ours."""
+
+
+def initial(name: str, *args: Any, shape: tuple[int, ...] = (3, 4), dtype: Any = None, **more: Any) -> None:
+    """A call of an initialiser that is made with arguments; `zeros` and `ones` are made without."""
+    shown = ", ".join([*map(str, args), *(f"{k}={v}" for k, v in more.items()), f"shape={shape}", f"dtype={dtype}"])
+
+    def run(module: Any, key: Any) -> Any:
+        make = getattr(module, name)
+        init = make if name in ("zeros", "ones") else make(*args, **more)
+        return init(key, shape) if dtype is None else init(key, shape, dtype)
+
+    assert f"{name}({shown})" not in INITIALIZERS
+    INITIALIZERS[f"{name}({shown})"] = run
+
+
+for kind in ("glorot", "xavier", "lecun", "he", "kaiming"):
+    for law in ("normal", "uniform"):
+        initial(f"{kind}_{law}", dtype=np.float32 if kind == "he" else None)
+for constant in ("zeros", "ones"):
+    initial(constant)
+initial("constant", 2.5)
+initial("normal", 0.1)
+initial("uniform", 0.5, np.float32)
+initial("truncated_normal", 0.1, lower=-1.0)
+initial("orthogonal")
+initial("orthogonal", 2.0, 0, shape=(2, 3, 4), dtype=np.float32)
+initial("delta_orthogonal", shape=(3, 2, 4))
+initial("delta_orthogonal", shape=(2, 3, 2, 2))
+initial("variance_scaling", 2.0, "fan_out", "normal", shape=(3, 2, 4))
+initial("variance_scaling", 1.0, "fan_geo_avg", "uniform", in_axis=(0, 1), out_axis=2, batch_axis=3, shape=(2, 3, 4, 2))
+initial("variance_scaling", 1.0, "fan_in", "uniform", dtype=np.complex128)
+initial("variance_scaling", 1.0, "fan_avg", "truncated_normal", dtype=np.complex64)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tools.random_cases import CASES, KEYS
+from tools.random_cases import CASES, INITIALIZERS, KEYS
 
 __all__ = ["FILE", "main", "read"]
 
@@ -35,22 +35,30 @@ def read(file: Path = FILE) -> dict[str, dict[str, np.ndarray]]:
 
 
 def main() -> None:
-    """Draw them all."""
+    """Draw those that the file does not have; with `--all`, all of them."""
     import jax  # optional
 
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_threefry_partitionable", True)
+    have = {} if "--all" in sys.argv or not FILE.exists() else read()
     index: list[Any] = []
     parts: dict[str, list[np.ndarray]] = {}
+
+    def add(case: str, key: str, draw: Any) -> None:
+        known = have.get(case, {}).get(key)
+        sample = np.asarray(draw(KEYS[key](jax.random))) if known is None else known
+        index.append((case, key, sample.dtype.name, sample.shape))
+        parts.setdefault(sample.dtype.name, []).append(sample.ravel())
+
     for case in CASES.values():
-        for name, make in KEYS.items():
-            sample = np.asarray(case.call(jax.random, make(jax.random)))
-            index.append((case.name, name, sample.dtype.name, sample.shape))
-            parts.setdefault(sample.dtype.name, []).append(sample.ravel())
+        for key in KEYS:
+            add(case.name, key, lambda k, case=case: case.call(jax.random, k))
+    for name, call in INITIALIZERS.items():
+        add(name, "key(0)", lambda k, call=call: call(jax.nn.initializers, k))
     FILE.parent.mkdir(exist_ok=True)
     arrays: dict[str, Any] = {name: np.concatenate(xs) for name, xs in parts.items()}
     np.savez_compressed(FILE, index=np.array(json.dumps(index)), **arrays)
-    print(f"{len(CASES)} cases, {len(index)} samples, {FILE.stat().st_size} bytes", file=sys.stderr)
+    print(f"{len(index)} samples, {FILE.stat().st_size} bytes", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ class _Compiler:
         return self.backend.lowerings[name]
 
     def zeros(self, aval: ShapedArray, eqn: Equation) -> Any:
-        zero, spread = self.literal(aval.dtype.type(0)), self.helper("broadcast_to", eqn)
+        zero, spread = self.literal(np.zeros((), aval.dtype)[()]), self.helper("broadcast_to", eqn)
         return spread(zero, shape=aval.shape) if aval.shape else zero
 
 

@@ -142,7 +142,7 @@ def _run(program: Program, args: Sequence[Any]) -> Sequence[Any]:
 
 
 def _zeros(aval: ShapedArray) -> Any:
-    return np.broadcast_to(aval.dtype.type(0), aval.shape)
+    return np.broadcast_to(np.zeros((), aval.dtype), aval.shape)
 
 
 class _Taken(NamedTuple):

@@ -7,6 +7,7 @@ normal numbers agree with its to a few roundings.)
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,9 @@ _DOUBLE = (
      4.8499064014085844221),
 )  # fmt: skip
 
+_FEW = 16
+"""For so many numbers the polynomial is evaluated one after the other."""
+
 _BLOCK = 1 << 13
 """Elements that stay in the cache while the polynomial is evaluated."""
 
@@ -52,6 +56,23 @@ def _horner(coefficients: tuple[float, ...], z: np.ndarray) -> np.ndarray:
         np.multiply(p, z, out=p)
         np.add(p, c, out=p)
     return p
+
+
+def _few(x: np.ndarray, out: np.ndarray) -> None:
+    """The same for a few numbers in double precision, with Python's arithmetic, which rounds as NumPy's."""
+    inside, middle, far = _DOUBLE
+    for i, (xi, wi) in enumerate(zip(x.tolist(), (-np.log1p(-x * x)).tolist(), strict=True)):
+        if abs(xi) == 1:
+            out[i] = math.copysign(math.inf, xi)
+            continue
+        parts, z = inside, wi - 3.125
+        if wi >= 6.25:
+            root = math.sqrt(wi)
+            parts, z = (middle, root - 3.25) if root < 4 else (far, root - 5)
+        p = parts[0]
+        for c in parts[1:]:
+            p = p * z + c
+        out[i] = p * xi
 
 
 def _block(x: np.ndarray, out: np.ndarray) -> None:
@@ -78,6 +99,9 @@ def _erf_inv(x: Any) -> Any:
     work = np.ascontiguousarray(x, np.float32 if dtype == np.float16 else dtype)
     flat, out = work.reshape(-1), np.empty(work.size, work.dtype)
     with np.errstate(all="ignore"):
+        if flat.size <= _FEW and work.dtype == np.float64:
+            _few(flat, out)
+            flat = flat[:0]
         for start in range(0, flat.size, _BLOCK):
             _block(flat[start : start + _BLOCK], out[start : start + _BLOCK])
     out = out.reshape(x.shape).astype(dtype, copy=False)

@@ -52,7 +52,8 @@ def threefry_pairs(keys: np.ndarray, counts: Sequence[int]) -> np.ndarray:
             for start, x0, x1 in _blocks(k, counts):
                 o[start : start + _BLOCK, 0], o[start : start + _BLOCK, 1] = x0, x1
         return out
-    _keys_side_by_side(keys, counts, out[..., 0], out[..., 1])
+    for some, o in _key_blocks(keys, out):
+        _keys_side_by_side(some, counts, o[..., 0], o[..., 1])
     return out
 
 
@@ -70,13 +71,18 @@ def threefry_bits(keys: np.ndarray, n: int, width: int) -> np.ndarray:
             for start, x0, x1 in _blocks(k, range(n)):
                 _join_into(x0, x1, o[start : start + _BLOCK])
     else:
-        step = max(1, _BLOCK // n)
-        for start in range(0, len(keys), step):
-            some = keys[start : start + step]
-            x0, x1 = np.empty((2, len(some), n), np.uint32)
+        for some, o in _key_blocks(keys, out):
+            x0, x1 = np.empty((2, *o.shape), np.uint32)
             _keys_side_by_side(some, range(n), x0, x1)
-            _join_into(x0, x1, out[start : start + step])
+            _join_into(x0, x1, o)
     return out
+
+
+def _key_blocks(keys: np.ndarray, out: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Keys, and the part of the result that is theirs, a block of counters at a time."""
+    step = max(1, _BLOCK // out.shape[1])
+    for start in range(0, len(keys), step):
+        yield keys[start : start + step], out[start : start + step]
 
 
 def _joined(x0: Any, x1: Any, width: int) -> Any:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from funcgrad.control.cond import COND
 from funcgrad.control.scan import SCAN
 from funcgrad.core import Tracer
@@ -130,7 +132,7 @@ class _Inliner:
         emitted = eqn.outputs[layout.carry :]
         if layout.length == 0:
             for v in emitted:
-                zero = Literal(v.aval.dtype.type(0))
+                zero = Literal(np.zeros((), v.aval.dtype)[()])
                 self._emit(BROADCAST_TO, zero, v, {"shape": v.aval.shape}, eqn.source)
             kept = Equation(SCAN, eqn.inputs, eqn.outputs[: layout.carry], eqn.params, eqn.source)
             return self._results(kept, carry)

@@ -69,9 +69,9 @@ def _same_rows(x: Atom, row: Var, builder: Builder) -> Atom | None:
             return source
         value: Any = builder.value(source)
         if not row.aval.shape:
-            return Literal(row.aval.dtype.type(value)) if source.is_literal else None
+            return Literal(np.asarray(value, row.aval.dtype)[()]) if source.is_literal else None
     elif _is_zero(builder.constant_of(x)):
-        value = row.aval.dtype.type(0)
+        value = np.zeros((), row.aval.dtype)[()]
         if not row.aval.shape:
             return Literal(value)
     else:
