@@ -72,7 +72,7 @@ def threefry_bits(keys: np.ndarray, n: int, width: int) -> np.ndarray:
                 _join_into(x0, x1, o[start : start + _BLOCK])
     else:
         for some, o in _key_blocks(keys, out):
-            x0, x1 = np.empty((2, *o.shape), np.uint32)
+            x0, x1 = np.empty(o.shape, np.uint32), np.empty(o.shape, np.uint32)
             _keys_side_by_side(some, range(n), x0, x1)
             _join_into(x0, x1, o)
     return out
