@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import string
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.aliasing import as_array, unordered
+from funcgrad.core import Tracer
 from funcgrad.errors import ShapeError
 from funcgrad.numpy._dispatch import array_operand, conjugated, implements
 from funcgrad.numpy._shape import axis_index, broadcast_to, reshape, transpose
@@ -129,11 +131,13 @@ for _name, _fun in (("vecdot", vecdot), ("matvec", matvec), ("vecmat", vecmat)):
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     """The sum over given axes of both: a number (the last of `a`, the first of `b`) or a pair of lists."""
     a, b = array_operand(a), array_operand(b)
-    if is_a(axes, (int, np.integer)):
-        axes_a: Any = tuple(range(a.ndim - axes, a.ndim))
-        axes_b: Any = tuple(range(axes))
+    number: Any = axes
+    if is_a(axes, (int, np.integer)) or (is_a(axes, Tracer) and not axes.aval.shape):
+        n = operator.index(number)
+        axes_a: Any = tuple(range(a.ndim - n, a.ndim))
+        axes_b: Any = tuple(range(n))
     else:
-        axes_a, axes_b = (x if isinstance(x, (tuple, list)) else (x,) for x in axes)
+        axes_a, axes_b = (x if isinstance(x, (tuple, list)) else (x,) for x in number)
     pairs = [(axis_index(i, a.ndim), axis_index(j, b.ndim)) for i, j in zip(axes_a, axes_b, strict=True)]
     return as_array(_contract(a, b, [i for i, _ in pairs], [j for _, j in pairs]))
 

@@ -1,0 +1,98 @@
+"""What the functions of the array API standard give is what NumPy's give, on arrays and under `jit`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from array_api_cases import BINARY, DTYPES, ROWS, UNARY, Row, numbers, special_values
+
+import funcgrad.numpy as fnp
+from funcgrad import jit
+
+
+def same(have: Any, want: Any, note: Any) -> None:
+    if isinstance(want, (tuple, list)):
+        assert isinstance(have, (tuple, list)) and len(have) == len(want), note
+        for a, b in zip(have, want, strict=True):
+            same(a, b, note)
+        return
+    if not hasattr(want, "dtype"):  # a Python bool
+        assert have == want, note
+        return
+    assert (have.dtype, have.shape) == (want.dtype, want.shape), note
+    assert hasattr(have, "__array_namespace__"), note
+    a, b = np.asarray(have), np.asarray(want)
+    for x, y in ((a.real, b.real), (a.imag, b.imag)) if b.dtype.kind == "c" else ((a, b),):
+        if y.dtype.kind != "f":
+            np.testing.assert_array_equal(x, y, err_msg=str(note))
+            continue
+        f = np.finfo(y.dtype)
+        size = float(np.max(np.abs(b[np.isfinite(b)]), initial=0)) if b.ndim else 0.0
+        atol = 4 * float(f.smallest_subnormal) + (64 * float(f.eps) * min(size, 1e3) if note[1] else 0)
+        np.testing.assert_allclose(x, y, rtol=(64 if note[1] else 8) * f.eps, atol=atol, err_msg=str(note))
+        if not note[1]:
+            zeros = y == 0
+            np.testing.assert_array_equal(np.signbit(x[zeros]), np.signbit(y[zeros]), err_msg=str(note))
+
+
+def compared(call: Callable[..., Any], args: tuple[Any, ...], note: Any) -> None:
+    """A call with NumPy, with `funcgrad.numpy`, and with that under `jit`."""
+    with np.errstate(all="ignore"):
+        want = call(np, *args)
+        same(call(fnp, *args), want, note)
+        same(jit(lambda *xs: call(fnp, *xs))(*args), want, note)
+
+
+def dtypes(kinds: str) -> list[Any]:
+    return [d for k in kinds for d in DTYPES[k]]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", UNARY)
+def test_special_values(name: str) -> None:
+    for d in dtypes(UNARY[name]):
+        x = special_values(d)
+        for operand in (x, x[::-2], x[:0], np.zeros((2, 0, 3), d), x[1], x[:1].reshape(())):
+            compared(lambda m, x: getattr(m, name)(x), (operand,), (name, "", d, operand.shape))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", BINARY)
+def test_special_values_of_pairs(name: str) -> None:
+    for d in dtypes(BINARY[name]):
+        x, y = special_values(d), special_values(d)
+        if np.dtype(d).kind in "iu" and ("shift" in name or name == "pow"):
+            y = y[(y >= 0) & (y < 8)]
+        one: Any = {"b": True, "i": 2, "u": 2, "f": 1.5, "c": 1.5 + 2j}[np.dtype(d).kind]
+
+        def call(m: Any, x: Any, y: Any) -> Any:
+            return getattr(m, name)(x, y)
+
+        pairs = ((x[:, None], y), (x[1], y[-1]), (x[:0], y[:1]), (x[:1].reshape(()), y[::-1]))
+        for pair in pairs:
+            compared(call, pair, (name, "", d))
+        compared(lambda m, x, one=one: getattr(m, name)(x, one), (x,), (name, "", d, one))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("row", ROWS, ids=lambda r: f"{r.name}-{r.kinds}-{len(r.shapes)}")
+def test_values(row: Row) -> None:
+    for d in dtypes(row.kinds):
+        for shapes in row.shapes:
+            several = shapes if shapes and isinstance(shapes[0], tuple) else (shapes,)
+            args = tuple(numbers(d, shape, seed) for seed, shape in enumerate(several))
+            if "mod" in row.name or "div" in row.name:
+                args = (*args[:1], *(np.where(a == 0, np.ones((), d), a) for a in args[1:]))
+            for i, call in enumerate(row.calls):
+                compared(call, args, (row.name, "near", d, several, i))
+
+
+def test_signs_of_zeros_are_told_apart_by_indices() -> None:
+    x = np.array([np.nan, 1.0, np.nan, -0.0, 0.0])
+    for f in (fnp.unique_all, jit(fnp.unique_all)):
+        values, indices, inverse, counts = f(x)
+        np.testing.assert_array_equal(values, [0, 1, np.nan, np.nan])
+        assert counts.tolist() == [2, 1, 1, 1] and len(indices) == 4 and inverse.shape == (5,)
