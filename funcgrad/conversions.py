@@ -70,6 +70,8 @@ def _advice(frame: FrameType, number: bool) -> tuple[str, str]:
             return text, ours or REPLACEMENTS[name]
         if name.endswith(".dot"):
             return text, "np.dot(a, x) or a @ x"
+        if name.startswith("numpy.polynomial."):
+            return text, f"funcgrad.{name}"
         if name.startswith(("math.", "cmath.")):
             return text, f"np.{name.split('.')[1]}"
         if name.startswith("scipy."):

@@ -68,7 +68,7 @@ def public_name(fun: Any) -> str:
     owner = getattr(fun, "__self__", None)
     module = str(getattr(fun, "__module__", None) or getattr(owner, "__name__", None) or type(owner).__module__)
     if module.startswith("numpy"):
-        module = "numpy"
+        module = "numpy.polynomial" if module == "numpy.polynomial.polynomial" else "numpy"
     elif module.startswith("scipy."):
         module = ".".join(part for part in module.split(".") if not part.startswith("_"))
         if module == "scipy.stats" and type(getattr(owner, "name", None)) is str:

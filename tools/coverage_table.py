@@ -229,8 +229,8 @@ Written by `python -m tools.coverage_table`, which runs each function on one cas
 traced call gives NumPy's value, shape and dtype. *jvp*: tangents are those of differences. *vjp*: cotangents agree with
 the tangents. *vmap*: a batch gives what a loop gives. *jit*: compiled code gives the value. "integer": the result has
 no derivative, being of integers, truth values, text or dtypes. "refused": it raises, and says why and what to write.
-Where a shape depends on values, `funcgrad.numpy` takes `size=`. Text of an array has its value where that is known, else
-its type. Not applicable: {", ".join(NOT_APPLICABLE)} (dates are never traced).
+Where a shape depends on values, `funcgrad.numpy` takes `size=`. Text of an array has its value where that is known,
+else its type. Not applicable: {", ".join(NOT_APPLICABLE)} (dates are never traced).
 
 """
 

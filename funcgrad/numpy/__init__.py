@@ -44,7 +44,7 @@ _MADE = {"arange", "array", "asarray", "linspace"}
 """Functions that make arrays, which a transformed function can write to."""
 _OWN = {"zeros", "ones", "empty", "full", "vectorize", "r_", "c_", "asanyarray", "asarray_chkfinite",
         "ascontiguousarray", "asfortranarray", "fromiter", "isfortran", "kaiser", "require",
-        "sliding_window_view"}  # fmt: skip
+        "sliding_window_view", "frompyfunc", "ufunc"}  # fmt: skip
 """What asks itself whether an argument is traced, or makes arrays that a transformed function can write to."""
 
 
@@ -93,23 +93,23 @@ mask_indices = _extended("mask_indices", mask_indices)  # type: ignore[name-defi
 _LATE = (
     "apply_along_axis", "apply_over_axes", "array2string", "array_equiv", "array_repr", "array_str",
     "asanyarray", "asarray_chkfinite", "ascontiguousarray", "asfortranarray", "bincount", "block", "c_",
-    "delete", "diagflat", "digitize", "einsum_path", "fromiter", "histogram", "histogram2d",
+    "delete", "diagflat", "digitize", "einsum_path", "fromiter", "frompyfunc", "histogram", "histogram2d",
     "histogram_bin_edges", "histogramdd", "insert", "intersect1d", "isfortran", "isin", "kaiser",
     "may_share_memory", "min_scalar_type", "nanmedian", "nanpercentile", "nanquantile", "packbits", "pad",
     "percentile", "piecewise", "poly", "polyadd", "polyder", "polydiv", "polyfit", "polyint", "polymul",
     "polysub", "quantile", "r_", "ravel_multi_index", "require", "resize", "roots", "setdiff1d", "setxor1d",
-    "shares_memory", "sliding_window_view", "tril_indices_from", "trim_zeros", "triu_indices_from", "union1d",
-    "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values", "unpackbits", "unravel_index",
-    "vectorize",
+    "shares_memory", "sliding_window_view", "tril_indices_from", "trim_zeros", "triu_indices_from", "ufunc",
+    "union1d", "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values", "unpackbits",
+    "unravel_index", "vectorize",
 )  # fmt: skip
 """Names that are imported when they are first asked for."""
 _MAKING = {"asanyarray", "asarray_chkfinite", "ascontiguousarray", "asfortranarray", "fromiter", "kaiser", "require"}
-__all__ += ("fft", *_LATE)
+__all__ += ("fft", "polynomial", *_LATE)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "fft":
-        return _import_module("funcgrad.numpy.fft")
+    if name in ("fft", "polynomial"):
+        return _import_module(f"funcgrad.numpy.{name}")
     if name == "special":  # where SciPy looks for the special functions of an array API namespace
         return _import_module("funcgrad.scipy.special")
     if name not in _LATE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,20 @@ __all__ = [
 ]  # fmt: skip
 
 
+def add_methods(fun: Any, ufunc: np.ufunc) -> None:
+    """Give a function of `funcgrad.numpy` the attributes and methods of the ufunc that it is."""
+    fun.nin, fun.nout, fun.nargs, fun.identity = ufunc.nin, ufunc.nout, ufunc.nargs, ufunc.identity
+    for name in ("reduce", "accumulate", "reduceat", "outer", "at"):
+        setattr(fun, name, _method(ufunc, name))
+
+
+def _method(ufunc: np.ufunc, name: str) -> Callable[..., Any]:
+    def method(*args: Any, **kwargs: Any) -> Any:
+        return import_module("funcgrad.numpy._ufunc_class").call_method(ufunc, name, args, kwargs)
+
+    return method
+
+
 def ufunc_function(name: str, ufunc: np.ufunc) -> Callable[..., Any]:
     """The function `funcgrad.numpy.<name>` of an elementwise ufunc; it takes lists of traced values as well."""
     primitive: Primitive = UFUNCS[ufunc]
@@ -71,8 +86,7 @@ def ufunc_function(name: str, ufunc: np.ufunc) -> Callable[..., Any]:
     fun: Callable[..., Any] = unary if ufunc.nin == 1 else binary
     fun.__name__ = fun.__qualname__ = name
     fun.__doc__ = f"`numpy.{name}`, differentiable. See its documentation in NumPy."
-    for method in ("reduce", "accumulate", "reduceat", "outer", "at"):
-        setattr(fun, method, getattr(ufunc, method))
+    add_methods(fun, ufunc)
     return fun
 
 

@@ -50,17 +50,18 @@ from funcgrad.numpy._text import (
     min_scalar_type,
     shares_memory,
 )
+from funcgrad.numpy._ufunc_class import frompyfunc, ufunc
 from funcgrad.numpy._windows import sliding_window_view
 
 __all__ = [
     "apply_along_axis", "apply_over_axes", "array2string", "array_equiv", "array_repr", "array_str",
     "asanyarray", "asarray_chkfinite", "ascontiguousarray", "asfortranarray", "bincount", "block", "c_",
-    "delete", "diagflat", "digitize", "einsum_path", "fromiter", "histogram", "histogram2d",
+    "delete", "diagflat", "digitize", "einsum_path", "fromiter", "frompyfunc", "histogram", "histogram2d",
     "histogram_bin_edges", "histogramdd", "insert", "intersect1d", "isfortran", "isin", "kaiser",
     "may_share_memory", "min_scalar_type", "nanmedian", "nanpercentile", "nanquantile", "packbits", "pad",
     "percentile", "piecewise", "poly", "polyadd", "polyder", "polydiv", "polyfit", "polyint", "polymul",
     "polysub", "quantile", "r_", "ravel_multi_index", "require", "resize", "roots", "setdiff1d", "setxor1d",
-    "shares_memory", "sliding_window_view", "tril_indices_from", "trim_zeros", "triu_indices_from", "union1d",
-    "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values", "unpackbits", "unravel_index",
-    "vectorize",
+    "shares_memory", "sliding_window_view", "tril_indices_from", "trim_zeros", "triu_indices_from", "ufunc",
+    "union1d", "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values", "unpackbits",
+    "unravel_index", "vectorize",
 ]  # fmt: skip

@@ -22,6 +22,7 @@ from funcgrad.numpy._index import take
 from funcgrad.numpy._known import known
 from funcgrad.numpy._reduce import given, reduction_axes
 from funcgrad.numpy._shape import astype, axis_index, whole
+from funcgrad.types import dtype_of, is_a
 
 __all__ = ["accumulate", "reduce", "reduceat"]
 
@@ -50,7 +51,7 @@ def reduce(
     x = array_operand(array)
     x = astype(x, _loop(ufunc, "reduce", x.dtype, dtype))
     axes = reduction_axes(None if whole(axis, x.ndim) else axis, x.ndim)
-    if len(axes) > 1 and not _reorderable(ufunc, x.dtype):
+    if len(axes) > 1 and is_a(ufunc, np.ufunc) and not _reorderable(ufunc, x.dtype):
         raise ValueError(
             f"reduction operation {ufunc.__name__!r} is not reorderable, so at most one axis may be specified, "
             f"got {axes}"
@@ -76,12 +77,16 @@ def _check_binary(ufunc: np.ufunc, method: str) -> None:
 
 def _loop(ufunc: np.ufunc, method: str, have: np.dtype[Any], wanted: Any) -> np.dtype[Any]:
     """The dtype in which NumPy does it; raises TypeError where the ufunc has no such loop."""
+    if not is_a(ufunc, np.ufunc):  # one that was made of a function
+        return dtype_of(ufunc(np.ones((), have), np.ones((), have))) if wanted is None else np.dtype(wanted)
     return getattr(ufunc, method)(np.ones(1, have), dtype=wanted).dtype
 
 
 @lru_cache(maxsize=256)
 def _reorderable(ufunc: np.ufunc, dtype: np.dtype[Any]) -> bool:
     """Whether NumPy takes elements in any order, and so several axes at once."""
+    if not is_a(ufunc, np.ufunc):
+        return False
     try:
         ufunc.reduce(np.ones((1, 1), dtype), axis=(0, 1))
     except ValueError:

@@ -30,7 +30,7 @@ from funcgrad.source import user_place
 from funcgrad.types import PYTHON_SCALARS, dtype_of, is_a, shape_of
 from funcgrad.writes import detached, is_view_of, store, view_of
 
-__all__ = ["PUBLIC", "in_place", "install"]
+__all__ = ["PUBLIC", "in_place", "install", "rounds"]
 
 
 def in_place(symbol: str, compute: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -225,7 +225,7 @@ def _ufunc_at(ufunc: np.ufunc, a: Any, indices: Any, *operands: Any) -> None:
     positions = np.ravel(known)
     others = [ravel(broadcast_to(array_operand(b), np.shape(known))) for b in operands]
     flat = reshaped(operand_of(x), (x.size,))
-    for chosen in _rounds(positions):
+    for chosen in rounds(positions):
         part = ufunc(getitem(flat, positions[chosen]), *(getitem(b, chosen) for b in others))
         if not np.can_cast(part.dtype, x.dtype, "same_kind"):
             raise DTypeError(f"{name}: cannot cast the result from {part.dtype!r} to {x.dtype!r}")
@@ -245,7 +245,7 @@ def _known(index: Any) -> Any:
     return np.asarray(value)
 
 
-def _rounds(positions: np.ndarray) -> list[np.ndarray]:
+def rounds(positions: np.ndarray) -> list[np.ndarray]:
     """Places among positions such that none has one twice; the k-th has the k-th occurrences."""
     order = np.argsort(positions, kind="stable")
     ordered = positions[order]
