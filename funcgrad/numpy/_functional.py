@@ -131,7 +131,7 @@ def _mapped(fun: Callable[..., Any], xs: list[Any], dims: list[tuple[str, ...]],
 
 def _over_one(fun: Callable[..., Any]) -> Callable[..., Any]:
     """`fun` mapped over an axis of size 1 that its operands no longer have."""
-    return lambda *xs: tree.map(lambda x: np.asarray(x)[None] if np.isscalar(x) else x[None], fun(*xs))
+    return lambda *xs: tree.map(lambda x: np.expand_dims(array_operand(x), 0), fun(*xs))
 
 
 @implements(np.apply_along_axis, view=True)
