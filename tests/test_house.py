@@ -27,6 +27,7 @@ PUBLIC = ["funcgrad", "funcgrad.tree", "funcgrad.tree_util", "funcgrad.lax", "fu
           "funcgrad.scipy.integrate",
           "funcgrad.scipy.optimize",
           "funcgrad.scipy.stats",
+          "funcgrad.scipy.signal",
           "funcgrad.experimental",
           "funcgrad.experimental.ode",
           "funcgrad.scipy.fft",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         integrate,
         linalg,
         optimize,
+        signal,
         special,
         stats,
     )
@@ -29,6 +30,7 @@ __all__ = [
     "integrate",
     "linalg",
     "optimize",
+    "signal",
     "special",
     "stats",
 ]
