@@ -86,6 +86,8 @@ def _scale(win: Any, fs: Any, scaling: str) -> Any:
 
 def _extended(x: Any, n: int, boundary: str) -> Any:
     """The last axis with n elements more at each end."""
+    if boundary not in ("even", "odd", "constant", "zeros"):
+        raise ValueError(f"Unknown boundary option {boundary!r}")
     if n < 1:
         return x
     if boundary == "zeros":
@@ -106,6 +108,20 @@ def _segments(x: Any, size: int, step: int) -> Any:
     return x[..., np.arange(count)[:, None] * step + np.arange(size)]
 
 
+def _signals(x: Any, y: Any, axis: int) -> list[Any]:
+    """One or two signals of one length and dtype, with time along the last axis."""
+    parts = [array_operand(inexact(x))] if y is None else [array_operand(v) for v in inexacts(x, y)]
+    if not all(-v.ndim <= axis < v.ndim for v in parts):
+        raise np.exceptions.AxisError(axis, min(v.ndim for v in parts))
+    parts = [np.moveaxis(v, axis, -1) for v in parts]
+    length = max(v.shape[-1] for v in parts)
+    return [_longer(v, length - v.shape[-1]) for v in parts]
+
+
+def _longer(x: Any, n: int) -> Any:
+    return np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, n)]) if n else x
+
+
 def _helper(
     x: Any,
     y: Any,
@@ -122,17 +138,9 @@ def _helper(
     boundary: str | None = None,
     padded: bool = False,
 ) -> tuple[Any, Any, Any]:
-    """(frequencies, times, spectra of windows as (..., frequencies, times)) of x and y, which may be the same."""
-    same = y is None
-    parts = [array_operand(inexact(x))] if same else [array_operand(v) for v in inexacts(x, y)]
-    if not all(-v.ndim <= axis < v.ndim for v in parts):
-        raise np.exceptions.AxisError(axis, min(v.ndim for v in parts))
-    parts = [np.moveaxis(v, axis, -1) for v in parts]
-    length = max(v.shape[-1] for v in parts)
-    parts = [
-        v if v.shape[-1] == length else np.pad(v, [(0, 0)] * (v.ndim - 1) + [(0, length - v.shape[-1])]) for v in parts
-    ]
-    win, size = _window(window, nperseg, length)
+    """(frequencies, times, spectra of windows as (..., frequencies, times)) of x, or of x and y."""
+    parts = _signals(x, y, axis)
+    win, size = _window(window, nperseg, parts[0].shape[-1])
     points = size if nfft is None else int(nfft)
     lap = size // 2 if noverlap is None else int(noverlap)
     if points < size:
@@ -141,26 +149,19 @@ def _helper(
         raise ValueError("noverlap must be less than nperseg.")
     step = size - lap
     if boundary is not None:
-        if boundary not in ("even", "odd", "constant", "zeros"):
-            raise ValueError(f"Unknown boundary option {boundary!r}")
         parts = [_extended(v, size // 2, boundary) for v in parts]
     if padded:
-        more = (-(parts[0].shape[-1] - size) % step) % size
-        parts = [np.pad(v, [(0, 0)] * (v.ndim - 1) + [(0, more)]) for v in parts]
-    first: Any = parts[0]
-    real = first.real.dtype
+        parts = [_longer(v, (-(v.shape[-1] - size) % step) % size) for v in parts]
+    real = parts[0].real.dtype
     win = win.astype(real) if not is_traced(win) else win
     scale = _scale(win, fs, scaling)
-    if mode == "stft":
-        scale = np.sqrt(scale)
-    onesided = onesided and all(v.dtype.kind != "c" for v in parts) and win.dtype.kind != "c"
+    onesided = onesided and all(v.dtype.kind != "c" for v in (*parts, win))
     spectra = [_spectrum(v, win, size, step, points, trend, onesided) for v in parts]
     if mode == "stft":
-        out = spectra[0] * scale
+        out = spectra[0] * np.sqrt(scale)
     else:
         out = conjugated(spectra[0]) * spectra[-1] * scale
-        if same:
-            out = out.real
+        out = out.real if y is None else out
         if onesided:
             double = np.full(out.shape[-1], 2.0, real)
             double[0] = 1.0
@@ -293,7 +294,7 @@ def coherence(
 ) -> tuple[Any, Any]:
     """(frequencies, squared coherence) of two signals by Welch's method; arguments are SciPy's.
 
-    >>> coherence(np.arange(8.0) ** 2, np.arange(8.0), nperseg=4)[1].shape
+    >>> coherence(np.arange(8.0) ** 2, np.arange(8.0) ** 3, nperseg=4)[1].shape
     (3,)
     """
     args = (fs, window, nperseg, noverlap, nfft, detrend)
