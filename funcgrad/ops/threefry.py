@@ -173,9 +173,11 @@ def _blocks(key: np.ndarray, counts: Sequence[int]) -> Iterator[tuple[int, np.nd
 def _keys_side_by_side(keys: np.ndarray, counts: Sequence[int], out0: np.ndarray, out1: np.ndarray) -> None:
     """Encipher the same counters with many keys at once, into arrays of shape (m, n)."""
     high, low = _counter_words(counts)
+    m = len(keys)
     words = np.repeat(keys, len(low), axis=0) if len(low) > 1 else keys
     x0, x1, spare = np.empty((3, len(words)), np.uint32)
-    _encipher(np.ascontiguousarray(words.T), np.resize(high, len(words)), np.resize(low, len(words)), x0, x1, spare)
+    high = np.tile(high, m) if np.ndim(high) else high
+    _encipher(np.ascontiguousarray(words.T), high, np.tile(low, m), x0, x1, spare)
     out0[...], out1[...] = x0.reshape(out0.shape), x1.reshape(out1.shape)
 
 

@@ -260,8 +260,9 @@ def rayleigh(key: Any, scale: Parameters, shape: Any = None, dtype: Any = None, 
     array([2.64, 3.5 ])
     """
     typed, dtype = single_key(key, "rayleigh")[0], float_dtype(dtype, "rayleigh")
-    log_u = np.log(uniforms(typed, fitted("rayleigh", shape, scale), dtype))
-    return parameter(scale, dtype) * np.sqrt(log_u * dtype.type(-2))
+    u = uniforms(typed, fitted("rayleigh", shape, scale), dtype)
+    length = np.sqrt(np.log(np.where(u == 0, dtype.type(1), u)) * dtype.type(-2))
+    return parameter(scale, dtype) * np.where(u == 0, dtype.type(np.inf), length)
 
 
 def triangular(
