@@ -105,7 +105,14 @@ for _name in ("NAMES", "no_sharding"):
 
 _CONTROL = ("associative_scan", "cond", "fori_loop", "map", "scan", "switch", "while_loop")
 _returning_arrays(globals(), _CONTROL, _wrap_leaves)
-_returning_arrays(globals(), (n for n in __all__ if n not in (*_CONTROL, *_types.__all__, "axis_size", "custom_root")))
+_returning_arrays(
+    globals(),
+    (
+        n
+        for n in __all__
+        if n not in (*_CONTROL, *_types.__all__, "ConvGeneralDilatedDimensionNumbers", "axis_size", "custom_root")
+    ),
+)
 
 
 def __dir__() -> list[str]:

@@ -10,17 +10,26 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad.errors import ShapeError
+from funcgrad.lax._products import dot_general
+from funcgrad.lax._types import no_sharding
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.ops.conv import CONV
+from funcgrad.ops.conv_kernels import output_sizes
 from funcgrad.types import dtype_of, shape_of
 
 __all__ = [
     "ConvDimensionNumbers",
+    "ConvGeneralDilatedDimensionNumbers",
     "conv",
     "conv_dimension_numbers",
     "conv_general_dilated",
+    "conv_general_dilated_local",
     "conv_general_dilated_patches",
+    "conv_general_permutations",
+    "conv_general_shape_tuple",
+    "conv_shape_tuple",
     "conv_transpose",
+    "conv_transpose_shape_tuple",
     "conv_with_general_padding",
     "padtype_to_pads",
 ]
@@ -38,6 +47,10 @@ class ConvDimensionNumbers(NamedTuple):
     lhs_spec: tuple[int, ...]
     rhs_spec: tuple[int, ...]
     out_spec: tuple[int, ...]
+
+
+ConvGeneralDilatedDimensionNumbers = tuple[str, str, str] | ConvDimensionNumbers | None
+"""What `dimension_numbers` may be."""
 
 
 def conv_dimension_numbers(
@@ -77,6 +90,16 @@ def conv_dimension_numbers(
     return ConvDimensionNumbers(
         *(tuple(s.index(c) for c in (*first, *spatial)) for s, first in ((lhs, "NC"), (rhs, "OI"), (out, "NC")))
     )
+
+
+def conv_general_permutations(dimension_numbers: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+    """For input, kernel and output the axes as in `ConvDimensionNumbers`, spatial ones in the order of the kernel.
+
+    >>> conv_general_permutations(("NHWC", "HWIO", "NHWC"))
+    ((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))
+    """
+    shape = (1,) * len(dimension_numbers[0])
+    return tuple(conv_dimension_numbers(shape, shape, dimension_numbers))
 
 
 def padtype_to_pads(
@@ -123,6 +146,7 @@ def conv_general_dilated(
     batch_group_count: int = 1,
     precision: Any = None,
     preferred_element_type: Any = None,
+    out_sharding: Any = None,
 ) -> Any:
     """The convolution (more exactly, cross-correlation) of an input with a kernel, in n spatial dimensions.
 
@@ -138,6 +162,7 @@ def conv_general_dilated(
         batch_group_count: examples in so many groups, each with its share of the output features.
         precision: accepted for JAX's sake.
         preferred_element_type: the dtype to compute in, and of the result.
+        out_sharding: None.
 
     Raises:
         ShapeError: features or groups do not fit together.
@@ -147,6 +172,7 @@ def conv_general_dilated(
     >>> conv_general_dilated(x, kernel, (1, 1), "SAME")[0, 0, 0]
     array([4., 6., 6., 4.])
     """
+    no_sharding("conv_general_dilated", out_sharding)
     lhs, rhs = array_operand(lhs), array_operand(rhs)
     numbers = conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
     if preferred_element_type is not None:
@@ -240,11 +266,13 @@ def conv_transpose(
     transpose_kernel: bool = False,
     precision: Any = None,
     preferred_element_type: Any = None,
+    use_consistent_padding: bool = False,
 ) -> Any:
     """The transposed ("fractionally strided") convolution: `conv_general_dilated` with the input dilated by `strides`.
 
     By default the features come last: NHWC, HWIO, NHWC. With `transpose_kernel` the kernel is that of the convolution
-    whose transpose this is: it is flipped, and its feature dimensions are exchanged.
+    whose transpose this is: it is flipped, and its feature dimensions are exchanged. With `use_consistent_padding`,
+    pairs of numbers are the padding of that convolution.
 
     >>> conv_transpose(np.ones((1, 2, 1)), np.ones((2, 1, 1)), (2,), "VALID")[0, :, 0]
     array([1., 1., 1., 1.])
@@ -259,9 +287,11 @@ def conv_transpose(
     numbers = conv_dimension_numbers(shape_of(lhs), shape_of(rhs), dimension_numbers)
     rhs = array_operand(rhs)
     spatial = numbers.rhs_spec[2:]
+    dilation = _ints(rhs_dilation, len(spatial), "rhs_dilation")
+    window = [(rhs.shape[i] - 1) * d + 1 for i, d in zip(spatial, dilation, strict=True)]
+    if use_consistent_padding and not isinstance(padding, str):
+        padding = [(k - 1 - low, k - 1 - high) for k, (low, high) in zip(window, padding, strict=True)]
     if isinstance(padding, str):
-        dilation = _ints(rhs_dilation, len(spatial), "rhs_dilation")
-        window = [(rhs.shape[i] - 1) * d + 1 for i, d in zip(spatial, dilation, strict=True)]
         padding = [_transposed_padding(k, s, padding) for k, s in zip(window, strides, strict=True)]
     if transpose_kernel:
         rhs = np.swapaxes(np.flip(rhs, spatial), numbers.rhs_spec[0], numbers.rhs_spec[1])
@@ -300,3 +330,113 @@ def conv_general_dilated_patches(
         lhs, kernel, window_strides, padding, lhs_dilation, rhs_dilation, numbers, features,
         preferred_element_type=preferred_element_type,
     )  # fmt: skip
+
+
+def conv_general_dilated_local(
+    lhs: Any,
+    rhs: Any,
+    window_strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    filter_shape: Sequence[int],
+    lhs_dilation: Sequence[int] | None = None,
+    rhs_dilation: Sequence[int] | None = None,
+    dimension_numbers: Any = None,
+    precision: Any = None,
+) -> Any:
+    """A convolution whose kernel differs from place to place.
+
+    Args:
+        lhs: the input, as for `conv_general_dilated`.
+        rhs: the kernels: their spatial dimensions are those of the output, and their input features
+            `(C, *filter_shape)` made into one dimension.
+        window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers: as for `conv_general_dilated`.
+        filter_shape: the size of the windows.
+        precision: accepted for JAX's sake.
+
+    Raises:
+        ShapeError: the kernels do not fit the windows or the places.
+
+    >>> conv_general_dilated_local(np.ones((1, 1, 3)), np.arange(4.0).reshape(1, 2, 2), (1,), "VALID", (2,))
+    array([[[2., 4.]]])
+    """
+    rhs = array_operand(rhs)
+    numbers = conv_dimension_numbers(shape_of(array_operand(lhs)), rhs.shape, dimension_numbers)
+    patches = conv_general_dilated_patches(
+        lhs, filter_shape, window_strides, padding, lhs_dilation, rhs_dilation, numbers
+    )
+    (n, c, *space), (_, i, *places) = numbers.out_spec, numbers.rhs_spec
+    out = dot_general(rhs, patches, (((i,), (c,)), (tuple(places), tuple(space))))  # the places, then O, then N
+    last = len(space)
+    order = dict(zip((n, c, *space), (last + 1, last, *range(last)), strict=True))
+    return np.transpose(out, [order[axis] for axis in range(last + 2)])
+
+
+# -------------------------------------------------------------------------------------------------- shapes of results
+
+
+def conv_shape_tuple(
+    lhs_shape: Sequence[int],
+    rhs_shape: Sequence[int],
+    strides: Sequence[int],
+    pads: str | Sequence[tuple[int, int]],
+    batch_group_count: int = 1,
+) -> tuple[int, ...]:
+    """The shape of a convolution in the layout NCHW, OIHW.
+
+    Raises ShapeError where the batch does not divide into groups.
+
+    >>> conv_shape_tuple((1, 3, 8, 8), (4, 3, 3, 3), (2, 2), "SAME")
+    (1, 4, 4, 4)
+    """
+    space, window = tuple(lhs_shape[2:]), tuple(rhs_shape[2:])
+    steps = _ints(strides, len(space), "strides")
+    widths = padtype_to_pads(space, window, steps, pads) if isinstance(pads, str) else pads
+    if lhs_shape[0] % batch_group_count:
+        raise ShapeError(f"conv_shape_tuple: a batch of {lhs_shape[0]} does not divide into {batch_group_count} groups")
+    one = (1,) * len(space)
+    return (lhs_shape[0] // batch_group_count, rhs_shape[0], *output_sizes(space, window, steps, widths, one, one))
+
+
+def _permuted(shape: Sequence[int], spec: Sequence[int]) -> tuple[int, ...]:
+    return tuple(shape[i] for i in spec)
+
+
+def conv_general_shape_tuple(
+    lhs_shape: Sequence[int],
+    rhs_shape: Sequence[int],
+    window_strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    dimension_numbers: Any,
+) -> tuple[int, ...]:
+    """The shape of `conv_general_dilated` without dilation.
+
+    >>> conv_general_shape_tuple((1, 8, 8, 3), (3, 3, 3, 4), (2, 2), "SAME", ("NHWC", "HWIO", "NHWC"))
+    (1, 4, 4, 4)
+    """
+    lhs, rhs, out = conv_dimension_numbers(lhs_shape, rhs_shape, dimension_numbers)
+    shape = conv_shape_tuple(_permuted(lhs_shape, lhs), _permuted(rhs_shape, rhs), window_strides, padding)
+    return _permuted(shape, np.argsort(out).tolist())
+
+
+def conv_transpose_shape_tuple(
+    lhs_shape: Sequence[int],
+    rhs_shape: Sequence[int],
+    window_strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    dimension_numbers: Any,
+) -> tuple[int, ...]:
+    """The shape of `conv_transpose`.
+
+    >>> conv_transpose_shape_tuple((1, 4, 4, 3), (3, 3, 3, 2), (2, 2), "SAME", ("NHWC", "HWIO", "NHWC"))
+    (1, 8, 8, 2)
+    """
+    lhs, rhs, out = conv_dimension_numbers(lhs_shape, rhs_shape, dimension_numbers)
+    (n, _, *space), (o, _, *window) = _permuted(lhs_shape, lhs), _permuted(rhs_shape, rhs)
+    widths: Sequence[tuple[int, int]] = (
+        [_transposed_padding(k, s, padding) for k, s in zip(window, window_strides, strict=True)]
+        if isinstance(padding, str)
+        else padding
+    )
+    one = (1,) * len(space)
+    sizes = output_sizes(space, window, one, widths, tuple(window_strides), one)
+    return _permuted((n, o, *sizes), np.argsort(out).tolist())

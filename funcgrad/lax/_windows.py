@@ -18,8 +18,10 @@ from funcgrad.lax._conv import padtype_to_pads
 from funcgrad.lax._elementwise import NAMES
 from funcgrad.lax._structural import pad
 from funcgrad.lax._structural import slice as slice_
+from funcgrad.lax._types import no_sharding
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._reduce import reduction_axes
+from funcgrad.ops.conv_kernels import output_sizes
 from funcgrad.ops.reduce import REDUCE_AND, REDUCE_MAX, REDUCE_MIN, REDUCE_OR, REDUCE_PROD, REDUCE_SUM
 from funcgrad.ops.shape import PLACE
 from funcgrad.ops.window import REDUCE_WINDOW_MAX, REDUCE_WINDOW_MIN, REDUCE_WINDOW_SUM, neutral
@@ -27,7 +29,9 @@ from funcgrad.transforms.boundary import boundary, check_callable
 from funcgrad.transforms.vmap import vmap
 from funcgrad.types import dtype_of, shape_of
 
-__all__ = ["reduce", "reduce_window"]
+__all__ = ["reduce", "reduce_window", "reduce_window_shape_tuple"]
+
+Ints = tuple[int, ...]
 
 _SAME: dict[Any, np.ufunc] = {
     operator.add: np.add,
@@ -91,7 +95,13 @@ def _operands(operands: Any, init_values: Any, name: str) -> tuple[list[Any], li
 
 
 @boundary
-def reduce(operands: Any, init_values: Any, computation: Callable[[Any, Any], Any], dimensions: Sequence[int]) -> Any:
+def reduce(
+    operands: Any,
+    init_values: Any,
+    computation: Callable[[Any, Any], Any],
+    dimensions: Sequence[int],
+    out_sharding: Any = None,
+) -> Any:
     """Reduce over axes by an associative, commutative function of two scalars.
 
     Sums, products, extreme values and logical functions are recognised; any other function is applied to halves of the
@@ -102,10 +112,12 @@ def reduce(operands: Any, init_values: Any, computation: Callable[[Any, Any], An
         init_values: scalars, as many.
         computation: `computation(x, y)`, of scalars (or of pytrees of them).
         dimensions: the axes.
+        out_sharding: None.
 
     >>> reduce(np.arange(6.0).reshape(2, 3), 0.0, np.add, (1,))
     array([ 3., 12.])
     """
+    no_sharding("reduce", out_sharding)
     check_callable(computation, "reduce")
     xs, inits, treedef = _operands(operands, init_values, "reduce")
     axes = reduction_axes(tuple(dimensions), xs[0].ndim)
@@ -154,6 +166,42 @@ def _window(x: Sequence[int] | None, n: int, name: str) -> tuple[int, ...]:
     return out
 
 
+def _parameters(
+    shape: Ints, window_dimensions: Any, window_strides: Any, padding: Any, base_dilation: Any, window_dilation: Any
+) -> tuple[Ints, Ints, Sequence[Ints], Ints, Ints]:
+    """Sizes, strides, padding in numbers, distances of elements and of what a window sees, one for each axis."""
+    n = len(shape)
+    sizes, strides = _window(window_dimensions, n, "window_dimensions"), _window(window_strides, n, "window_strides")
+    base, dilation = _window(base_dilation, n, "base_dilation"), _window(window_dilation, n, "window_dilation")
+    if isinstance(padding, str):
+        spread = [(d - 1) * b + 1 if d else 0 for d, b in zip(shape, base, strict=True)]
+        padding = padtype_to_pads(
+            spread, [(k - 1) * d + 1 for k, d in zip(sizes, dilation, strict=True)], strides, padding
+        )
+    pads = tuple((operator.index(low), operator.index(high)) for low, high in padding)
+    if len(pads) != n:
+        raise ValueError(f"reduce_window: padding must be {n} pairs, got {padding}")
+    return sizes, strides, pads, base, dilation
+
+
+def reduce_window_shape_tuple(
+    operand_shape: Sequence[int],
+    window_dimensions: Sequence[int],
+    window_strides: Sequence[int] | None,
+    padding: str | Sequence[tuple[int, int]],
+    base_dilation: Sequence[int] | None = None,
+    window_dilation: Sequence[int] | None = None,
+) -> tuple[int, ...]:
+    """The shape of `reduce_window`.
+
+    >>> reduce_window_shape_tuple((8, 8), (2, 3), (2, 2), "SAME")
+    (4, 4)
+    """
+    shape = tuple(operand_shape)
+    given = _parameters(shape, window_dimensions, window_strides, padding, base_dilation, window_dilation)
+    return output_sizes(shape, *given)
+
+
 @boundary
 def reduce_window(
     operand: Any,
@@ -188,17 +236,9 @@ def reduce_window(
     check_callable(computation, "reduce_window")
     xs, inits, treedef = _operands(operand, init_value, "reduce_window")
     shape = xs[0].shape
-    n = len(shape)
-    sizes, strides = _window(window_dimensions, n, "window_dimensions"), _window(window_strides, n, "window_strides")
-    base, dilation = _window(base_dilation, n, "base_dilation"), _window(window_dilation, n, "window_dilation")
-    if isinstance(padding, str):
-        spread = [(d - 1) * b + 1 if d else 0 for d, b in zip(shape, base, strict=True)]
-        padding = padtype_to_pads(
-            spread, [(k - 1) * d + 1 for k, d in zip(sizes, dilation, strict=True)], strides, padding
-        )
-    pads = tuple((operator.index(low), operator.index(high)) for low, high in padding)
-    if len(pads) != n:
-        raise ValueError(f"reduce_window: padding must be {n} pairs, got {padding}")
+    sizes, strides, pads, base, dilation = _parameters(
+        shape, window_dimensions, window_strides, padding, base_dilation, window_dilation
+    )
     ufunc = _known(computation) if len(xs) == 1 else None
     if ufunc is not None and ufunc in _OVER_WINDOWS:
         out = _separately(_OVER_WINDOWS[ufunc], xs[0], sizes, strides, pads, base, dilation)
@@ -207,9 +247,6 @@ def reduce_window(
         return treedef.unflatten([out])
     combine = _scalars(computation, len(xs), treedef)
     return treedef.unflatten(_in_turn(combine, xs, inits, sizes, strides, pads, base, dilation))
-
-
-Ints = tuple[int, ...]
 
 
 def _separately(
