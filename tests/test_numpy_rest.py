@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import funcgrad.numpy as fnp
-from funcgrad import grad, jit, make_ir, vjp, vmap
+from funcgrad import grad, jit, lax, make_ir, vjp, vmap
 
 X = np.array([0.5, -1.5, 2.0])
 M = np.arange(6.0).reshape(2, 3)
@@ -116,6 +116,38 @@ def test_indices_out_of_range() -> None:
     with pytest.raises(IndexError):
         jit(lambda i: np.ravel_multi_index((i, i), (2, 3)))(np.array([-1]))
     assert vmap(lambda x: fnp.array(np.unravel_index(np.argmax(x), (3,))))(np.eye(3)).tolist() == [[0], [1], [2]]
+
+
+VALUES: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "nonzero": (lambda x: np.nonzero(x)[0] * 1.0, "size="),
+    "where": (lambda x: np.where(x > 0)[0] * 1.0, "size="),
+    "argwhere": (lambda x: np.argwhere(x > 0) * 1.0, "size="),
+    "flatnonzero": (lambda x: np.flatnonzero(x > 0) * x[0], "size="),
+    "extract": (lambda x: np.extract(x > 0, x), "size="),
+    "compress": (lambda x: x.compress(x > 0), "size="),
+    "a mask": (lambda x: np.sin(x[x > 0]), r"np\.where"),
+    "unique": (np.unique, "size="),
+    "union1d": (lambda x: np.union1d(x, -x), "size="),
+    "setdiff1d": (lambda x: np.setdiff1d(x, x[:1]), "size="),
+    "intersect1d": (lambda x: np.intersect1d(x, x[:2]), "isin"),
+    "bincount": (lambda x: np.bincount((x > 0).astype(int), x), "length="),
+    "trim_zeros": (lambda x: np.trim_zeros(np.maximum(x, 0)), "slice"),
+    "delete": (lambda x: np.delete(x, x < 0), "take"),
+    "repeat": (lambda x: np.repeat(x, (x > 0).astype(int)), "not traced"),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_shapes_that_depend_on_values(name: str) -> None:
+    """They are what they are where values are known; elsewhere the error says what to write."""
+    fun, remedy = VALUES[name]
+    compiled = jit(fun)
+    for x in (X, X + 1, X):
+        for have in (vjp(fun, x)[0], compiled(x), jit(lambda x: vjp(fun, x)[0])(x)):
+            np.testing.assert_allclose(have, fun(x))
+    for unknown in (vmap(fun), lambda xs: lax.scan(lambda c, x: (c, fun(x)), 0.0, xs)[1]):
+        with pytest.raises(TypeError, match=f"depends on values.*{remedy}"):
+            unknown(np.stack([X, X]))
 
 
 def test_windows_are_views() -> None:

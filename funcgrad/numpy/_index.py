@@ -11,7 +11,8 @@ import numpy as np
 
 from funcgrad.aliasing import scalar, unordered
 from funcgrad.numpy._dispatch import array_operand, implements, operand
-from funcgrad.numpy._plan import Plan, mask_indices, plan_index
+from funcgrad.numpy._known import known
+from funcgrad.numpy._plan import Plan, plan_index
 from funcgrad.numpy._shape import axis_index, broadcast_to, moveaxis, reshape, slice_axis, transpose, whole
 from funcgrad.numpy._views import Diagonal, Window, axis_window, reshaped
 from funcgrad.ops.index import GATHER, SCATTER, SCATTER_ADD
@@ -159,35 +160,41 @@ def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
     return getitem(x, along(x, broadcast_to(i, (*dims[:axis], i.shape[axis], *dims[axis + 1 :])), axis))
 
 
+def _places(a: Any, name: str) -> tuple[np.ndarray, ...]:
+    """The indices of elements that are not zero, for the function `name`."""
+    remedy = f"give size= (and fill_value=), the number of elements to return, with funcgrad.numpy.{name}"
+    return np.nonzero(known(np.not_equal(array_operand(a), 0), name, remedy + "; or use np.where(mask, x, 0)"))
+
+
 @implements(np.nonzero)
 def nonzero(a: Any) -> tuple[Any, ...]:
     """The indices of elements that are not zero; needs concrete values."""
-    return tuple(mask_indices(np.not_equal(array_operand(a), 0)))
+    return _places(a, "nonzero")
 
 
 @implements(np.flatnonzero)
 def flatnonzero(a: Any) -> Any:
     """Where the flattened array is not zero; needs concrete values."""
-    return nonzero(np.ravel(a))[0]
+    return _places(np.ravel(a), "flatnonzero")[0]
 
 
 @implements(np.argwhere)
 def argwhere(a: Any) -> Any:
     """The indices of elements that are not zero, as rows; needs concrete values."""
-    return np.stack(nonzero(a), axis=1)
+    return np.stack(_places(a, "argwhere"), axis=1)
 
 
 @implements(np.compress)
 def compress(condition: Any, a: Any, axis: Any = None, out: None = None) -> Any:
     """The slices of `a` along an axis where the condition holds."""
-    (where,) = nonzero(condition)
+    (where,) = _places(condition, "compress")
     return take(a, where, axis)
 
 
 @implements(np.extract)
 def extract(condition: Any, arr: Any) -> Any:
     """The elements where the condition holds."""
-    return take(arr, flatnonzero(condition))
+    return take(arr, _places(np.ravel(condition), "extract")[0])
 
 
 @implements(np.choose)
