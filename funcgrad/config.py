@@ -6,8 +6,47 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Config", "config", "cpus", "hooks"]
+__all__ = ["Config", "checks", "config", "cpus", "hooks"]
 
+
+checks: dict[str, Callable[..., None]] = {}
+"""What looks at results where `debug_nans` or `debug_infs` is set: at "result" those of transformed functions, at
+"value" those of `funcgrad.numpy`."""
+
+_JAX: dict[str, Any] = {
+    **dict.fromkeys((
+        "jax_enable_x64", "jax_allow_f16_reductions", "jax_cpu_enable_async_dispatch", "jax_enable_compilation_cache",
+        "jax_pprint_use_color", "jax_softmax_custom_jvp", "jax_threefry_partitionable", "jax_use_direct_linearize",
+        "jax_use_shardy_partitioner",
+    ), True),
+    **dict.fromkeys((
+        "jax_check_tracer_leaks", "jax_debug_key_reuse", "jax_disable_bwd_checks", "jax_disable_most_optimizations",
+        "jax_distributed_debug", "jax_dynamic_shapes", "jax_enable_checks", "jax_enable_custom_prng", "jax_enable_pgle",
+        "jax_explain_cache_misses", "jax_high_dynamic_range_gumbel", "jax_log_checkpoint_residuals",
+        "jax_log_compiles", "jax_raise_persistent_cache_errors", "jax_threefry_gpu_kernel_lowering",
+        "jax_parallel_functions_output_gda", "jax_jit_pjit_api_merge", "jax_array", "jax_spmd_mode",
+    ), False),
+    **dict.fromkeys((
+        "jax_array_garbage_collection_guard", "jax_compilation_cache_dir", "jax_default_device",
+        "jax_default_matmul_precision", "jax_platforms", "jax_transfer_guard", "jax_transfer_guard_device_to_device",
+        "jax_transfer_guard_device_to_host", "jax_transfer_guard_host_to_device",
+    )),
+    **dict.fromkeys(("jax_backend_target", "jax_debug_log_modules", "jax_dump_ir_to", "jax_platform_name",
+                     "jax_xla_backend"), ""),
+    "jax_compilation_cache_max_size": -1, "jax_cpu_collectives_implementation": "none",
+    "jax_default_prng_impl": "threefry2x32", "jax_legacy_prng_key": "allow", "jax_logging_level": "NOTSET",
+    "jax_num_cpu_devices": -1, "jax_numpy_rank_promotion": "allow", "jax_persistent_cache_min_compile_time_secs": 1.0,
+    "jax_persistent_cache_min_entry_size_bytes": 0, "jax_tracer_error_num_traceback_frames": 5,
+}  # fmt: skip
+"""Settings of JAX that are accepted, and change nothing: their values at first. Floats have 64 bits in any case."""
+
+_SAME = {
+    "jax_debug_infs": "debug_infs",
+    "jax_debug_nans": "debug_nans",
+    "jax_disable_jit": "disable_jit",
+    "jax_numpy_dtype_promotion": "dtype_promotion",
+}
+"""Settings of JAX that are settings here, by another name."""
 
 hooks: dict[str, Callable[[Any], None]] = {}
 """By the name of a setting what is told of its new value."""
@@ -18,6 +57,10 @@ class Config:
 
     Attributes:
         check_ir: run the IR checker on every program that is built (the tests do).
+        debug_infs, debug_nans: raise FloatingPointError where a function that is transformed (or one of
+            `funcgrad.numpy`) returns an infinity or a NaN, with the operation that made it and its line. The function
+            is run again for that, without `jit`.
+        disable_jit: let `jit` call functions as they are, and loops and branches of `lax` run as Python's.
         dtype_promotion: "standard" (NumPy's), or "strict": operands of different dtypes raise where they meet, so that
             float32 does not become float64 unnoticed. Python's numbers stay weak, and booleans meet anything.
         flush_denormals: let compiled float32 programs take subnormal numbers (below 1.2e-38) for zeros while they run,
@@ -34,13 +77,25 @@ class Config:
         threads: how many threads a compiled function may work with besides BLAS's; as many as the process may use, at
             first. With 1 it starts none.
 
+    The settings of JAX (`jax_enable_x64`, ...) can be set with `update` and read as attributes; but for
+    `jax_debug_nans`, `jax_debug_infs`, `jax_disable_jit`, `jax_numpy_dtype_promotion` and `jax_traceback_filtering`
+    they change nothing.
+
     >>> config.full_tracebacks
     False
+    >>> config.update("jax_enable_x64", True)
+    >>> config.jax_enable_x64
+    True
     """
 
     __slots__ = (
+        "_jax",
         "check_ir",
         "check_purity",
+        "debug_infs",
+        "debug_nans",
+        "debugging",
+        "disable_jit",
         "dtype_promotion",
         "flush_denormals",
         "full_tracebacks",
@@ -50,10 +105,13 @@ class Config:
         "slow_compile",
         "source_lines",
         "threads",
+        "watching",
     )
+    _jax: dict[str, Any]
 
     def __init__(self) -> None:
-        self.check_ir = self.check_purity = False
+        object.__setattr__(self, "_jax", dict(_JAX))
+        self.check_ir = self.check_purity = self.debug_infs = self.debug_nans = self.disable_jit = self.watching = False
         self.dtype_promotion = "standard"
         self.guard_leaves, self.guard_length = 64, 100_000
         self.jit_programs = 256
@@ -69,16 +127,51 @@ class Config:
                 raise ValueError(f'config.dtype_promotion is "standard" or "strict", got {value!r}')
         if name in hooks:
             hooks[name](value)
+        if name in _SAME or name in self._jax or name == "jax_traceback_filtering":
+            return self.update(name, value)
         object.__setattr__(self, name, value)
+        if name in _WATCHED:
+            object.__setattr__(self, "watching", any(getattr(self, n, False) for n in _WATCHED))
+            object.__setattr__(self, "debugging", any(getattr(self, n, False) for n in ("debug_nans", "debug_infs")))
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _SAME:
+            return getattr(self, _SAME[name])
+        if name == "jax_traceback_filtering":
+            return "off" if self.full_tracebacks else "auto"
+        if name == "x64_enabled":
+            return self._jax["jax_enable_x64"]
+        try:
+            return object.__getattribute__(self, "_jax")[name]
+        except KeyError:
+            raise AttributeError(f"funcgrad.config has no setting {name!r}") from None
 
     def update(self, name: str, value: object) -> None:
         """Set a switch by name, as `jax.config.update` does; raises AttributeError for an unknown one."""
-        if name not in self.__slots__:
-            raise AttributeError(f"funcgrad.config has no setting {name!r}; it has {', '.join(self.__slots__)}")
-        setattr(self, name, value)
+        if name in _SAME:
+            return setattr(self, _SAME[name], value)
+        if name == "jax_traceback_filtering":
+            return setattr(self, "full_tracebacks", value == "off")
+        if name in self._jax:
+            self._jax[name] = value
+            return None
+        if name not in _NAMES:
+            raise AttributeError(
+                f"funcgrad.config has no setting {name!r}; it has {', '.join(_NAMES)}, and those of JAX"
+            )
+        return setattr(self, name, value)
+
+    def read(self, name: str) -> Any:
+        """The value of a setting, by name."""
+        return getattr(self, name)
 
     def __repr__(self) -> str:
-        return f"Config({', '.join(f'{n}={getattr(self, n)!r}' for n in self.__slots__)})"
+        return f"Config({', '.join(f'{n}={getattr(self, n)!r}' for n in _NAMES)})"
+
+
+_NAMES = tuple(n for n in Config.__slots__ if n not in ("debugging", "watching", "_jax"))
+_WATCHED = ("check_purity", "debug_infs", "debug_nans", "disable_jit")
+"""The settings that keep `jit` from calling its programs at once."""
 
 
 def cpus() -> int:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar, Token
+from importlib import import_module
 from typing import Any, NoReturn
 
 import numpy as np
@@ -493,3 +494,7 @@ def escaped(tracer: Tracer, name: str) -> UnexpectedTracerError:
         "custom_jvp or custom_vjp gets such a value as an argument or a residual; a thread started inside a "
         "transformed function must run in contextvars.copy_context()."
     )
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(object if name.startswith("_") else import_module("funcgrad._core_names"), name)

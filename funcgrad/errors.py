@@ -29,6 +29,10 @@ __all__ = [
     "ImpureFunctionError",
     "ImpureFunctionWarning",
     "InconclusiveRuleError",
+    "JAXIndexError",
+    "JAXTypeError",
+    "KeyReuseError",
+    "NonConcreteBooleanIndexError",
     "NotLinearError",
     "ShapeError",
     "SlowCompileWarning",
@@ -73,6 +77,17 @@ class TracerIntegerConversionError(ConcretizationTypeError):
 
 class TracerArrayConversionError(TypeError):
     """A tracer was passed to something that wants a real array, such as `np.array` or `np.asarray`."""
+
+
+class NonConcreteBooleanIndexError(ConcretizationTypeError, IndexError):
+    """An index is a boolean mask whose value is not known."""
+
+
+class KeyReuseError(RuntimeError):
+    """A random key was used twice. (Nothing here raises it: keys are not followed.)"""
+
+
+JAXTypeError, JAXIndexError = ConcretizationTypeError, NonConcreteBooleanIndexError
 
 
 class TracerWriteError(TypeError):

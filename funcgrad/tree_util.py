@@ -41,11 +41,16 @@ __all__ = [
     "DictKey",
     "FlattenedIndexKey",
     "GetAttrKey",
+    "KeyEntry",
     "KeyPath",
     "Partial",
     "PyTreeDef",
     "SequenceKey",
     "all_leaves",
+    "default_registry",
+    "flatten_one_level",
+    "flatten_one_level_with_keys",
+    "is_tree_node",
     "keystr",
     "register_dataclass",
     "register_pytree_node",
@@ -120,3 +125,71 @@ def treedef_tuple(treedefs: Iterable[PyTreeDef]) -> PyTreeDef:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+KeyEntry = Any
+"""What a path consists of: a key of one of the classes here, or of one's own."""
+
+
+def _children(tree: Any) -> list[tuple[KeyPath, Any]]:
+    """The children of a node, with paths of one key each."""
+    return tree_flatten_with_path(tree, is_leaf=lambda x: x is not tree, is_leaf_takes_path=False)[0]
+
+
+def is_tree_node(tree: Any) -> bool:
+    """Whether an object is a node (also an empty one, such as None), and not a leaf.
+
+    Examples:
+        >>> is_tree_node([]), is_tree_node(None), is_tree_node(1.0)
+        (True, True, False)
+    """
+    treedef = tree_structure(tree, is_leaf=lambda x: x is not tree)
+    return treedef.node_data() is not None or treedef.num_leaves == 0
+
+
+def flatten_one_level(tree: Any) -> tuple[list[Any], Any]:
+    """The children of a node, and its static data.
+
+    Raises:
+        ValueError: it is a leaf.
+
+    Examples:
+        >>> flatten_one_level({"a": 1, "b": [2]})
+        ([1, [2]], ['a', 'b'])
+    """
+    pairs, data = flatten_one_level_with_keys(tree)
+    return [child for _, child in pairs], data
+
+
+def flatten_one_level_with_keys(tree: Any) -> tuple[list[tuple[Any, Any]], Any]:
+    """The children of a node, each with its key, and its static data; raises ValueError for a leaf."""
+    if not is_tree_node(tree):
+        raise ValueError(f"a {type(tree).__name__} is a leaf, and has no children")
+    node = tree_structure(tree, is_leaf=lambda x: x is not tree).node_data()
+    return [(path[0], child) for path, child in _children(tree)], None if node is None else node[1]
+
+
+class _Registry:
+    """The one registry of node types, with the methods of JAX's."""
+
+    __slots__ = ()
+
+    def flatten_one_level(self, tree: Any) -> tuple[list[Any], Any] | None:
+        """The children of a node, and its static data; None for a leaf."""
+        return flatten_one_level(tree) if is_tree_node(tree) else None
+
+    def flatten_one_level_with_keys(self, tree: Any) -> tuple[list[tuple[Any, Any]], Any] | None:
+        """The children of a node with their keys, and its static data; None for a leaf."""
+        return flatten_one_level_with_keys(tree) if is_tree_node(tree) else None
+
+    def flatten(self, tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[list[Any], PyTreeDef]:
+        """As `tree_flatten`."""
+        return tree_flatten(tree, is_leaf)
+
+    def register_node(self, nodetype: type, flatten_func: Any, unflatten_func: Any) -> None:
+        """As `register_pytree_node`."""
+        register_pytree_node(nodetype, flatten_func, unflatten_func)
+
+
+default_registry = _Registry()
+"""The one registry of node types."""

@@ -14,6 +14,7 @@ import numpy as np
 import funcgrad.tree as tree
 from funcgrad.aliasing import own_arguments
 from funcgrad.capture import own_leaves
+from funcgrad.config import config
 from funcgrad.control.body import Body
 from funcgrad.control.programs import body_program, origins
 from funcgrad.control.scan import Layout, bind_scan
@@ -126,6 +127,8 @@ def scan(
     given, carry_tree = _leaf_list(init, "scan", "init")
     leaves, x_tree = _leaf_list(xs, "scan", "xs")
     n = _scan_length(leaves, [p for p, _ in tree.leaves_with_path(xs)], length)
+    if config.disable_jit and n:
+        return _python_scan(f, init, leaves, x_tree, n, reverse)
     avals = [ShapedArray(shape_of(x)[1:], dtype_of(x)) for x in leaves]
 
     def record(carry: list[Any]) -> Program:
@@ -144,6 +147,17 @@ def scan(
     results = own_leaves(list(bind_scan(program, Layout(0, len(start), n, bool(reverse)), [*start, *leaves])))
     ys_tree = program.out_tree.children()[1]
     return carry_tree.unflatten(list(results[: len(start)])), ys_tree.unflatten(list(results[len(start) :]))
+
+
+def _python_scan(f: Any, carry: Any, leaves: list[Any], x_tree: Any, n: int, reverse: bool) -> tuple[Any, Any]:
+    """`scan` as a loop of Python's, for `config.disable_jit`."""
+    rows: list[Any] = []
+    for i in reversed(range(n)) if reverse else range(n):
+        carry, y = f(carry, x_tree.unflatten([x[i] for x in leaves]))
+        rows.append(y)
+    if reverse:
+        rows.reverse()
+    return carry, tree.map(lambda *ys: np.stack(ys), *rows)
 
 
 def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:

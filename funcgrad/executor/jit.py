@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
@@ -10,8 +11,9 @@ from funcgrad.core import current_trace
 from funcgrad.executor.compiled import branching, check_purity, chosen, donation, runner
 from funcgrad.executor.lowered import Lowered
 from funcgrad.ir import Program
-from funcgrad.transforms.boundary import boundary, check_callable, leaving
+from funcgrad.transforms.boundary import boundary, check_callable, leaving, parameter_name
 from funcgrad.transforms.call import CALL
+from funcgrad.transforms.debugging import check_result
 from funcgrad.transforms.recorded import Recorded, Static, as_tuple
 from funcgrad.transforms.transformed import transformed
 
@@ -41,35 +43,47 @@ class Jitted(Protocol, Generic[P, R_co]):
 def jit(
     fun: Callable[P, R],
     *,
-    static_argnums: int | Sequence[int] = (),
-    static_argnames: str | Sequence[str] = (),
-    donate_argnums: int | Sequence[int] = (),
+    static_argnums: int | Sequence[int] | None = (),
+    static_argnames: str | Sequence[str] | None = (),
+    donate_argnums: int | Sequence[int] | None = (),
+    donate_argnames: str | Sequence[str] | None = (),
     inline: bool = False,
+    keep_unused: bool = False,
+    device: Any = None,
     guards: bool = True,
-    backend: str | Backend = "numpy",
+    backend: str | Backend | None = "numpy",
+    **others: Any,
 ) -> Jitted[P, R]: ...
 @overload
 def jit(
     fun: None = None,
     *,
-    static_argnums: int | Sequence[int] = (),
-    static_argnames: str | Sequence[str] = (),
-    donate_argnums: int | Sequence[int] = (),
+    static_argnums: int | Sequence[int] | None = (),
+    static_argnames: str | Sequence[str] | None = (),
+    donate_argnums: int | Sequence[int] | None = (),
+    donate_argnames: str | Sequence[str] | None = (),
     inline: bool = False,
+    keep_unused: bool = False,
+    device: Any = None,
     guards: bool = True,
-    backend: str | Backend = "numpy",
+    backend: str | Backend | None = "numpy",
+    **others: Any,
 ) -> Callable[[Callable[P, R]], Jitted[P, R]]: ...
 
 
 def jit(
     fun: Callable[..., Any] | None = None,
     *,
-    static_argnums: int | Sequence[int] = (),
-    static_argnames: str | Sequence[str] = (),
-    donate_argnums: int | Sequence[int] = (),
+    static_argnums: int | Sequence[int] | None = (),
+    static_argnames: str | Sequence[str] | None = (),
+    donate_argnums: int | Sequence[int] | None = (),
+    donate_argnames: str | Sequence[str] | None = (),
     inline: bool = False,
+    keep_unused: bool = False,
+    device: Any = None,
     guards: bool = True,
-    backend: str | Backend = "numpy",
+    backend: str | Backend | None = "numpy",
+    **others: Any,
 ) -> Any:
     """A function that is recorded once for each structure, shapes and dtypes of its arguments, and run as a program.
 
@@ -82,11 +96,14 @@ def jit(
             function is recorded anew for each value.
         donate_argnums: arguments whose memory results may take over: their arrays must not be used afterwards, and no
             other argument may be a view of them (among themselves they may be views).
-        inline: accepted for JAX's sake.
+        donate_argnames: the same, by the names of parameters.
+        inline, keep_unused, device: accepted for JAX's sake.
         guards: without, a function that asks for values raises, as in JAX.
         backend: where programs run: "numpy", "array_api_strict", or an instance of a class of `funcgrad.backends`.
             Results are NumPy's in any case. What the backend lacks raises UnsupportedOperationError. Called in
             another function under `jit`, a function with a backend runs there, one without runs where its caller does.
+        **others: `compiler_options` is accepted; `in_shardings`, `out_shardings` and `abstracted_axes` raise unless
+            they are None.
 
     A function keeps at most `config.jit_programs` programs, one for each kind of arguments and values of static ones;
     beyond that the one that was not used for the longest time is forgotten, and recorded again when it is needed.
@@ -106,34 +123,34 @@ def jit(
     >>> f(np.array([1.0, 2.0]), 3)
     array([1., 8.])
     """
-    options: dict[str, Any] = {
-        "static_argnums": static_argnums,
-        "static_argnames": static_argnames,
-        "donate_argnums": donate_argnums,
-        "guards": guards,
-        "backend": backend,
-    }
+    options = _options(static_argnums, static_argnames, donate_argnums, donate_argnames, guards, backend)
+    _check_others(others)
     if fun is None:
         return lambda f: jit(f, **options)
     check_callable(fun, "jit")
-    donate = as_tuple(donate_argnums)
-    device = chosen(backend)
+    donate = _donated(fun, options["donate_argnums"], options["donate_argnames"])
+    place = chosen(options["backend"])
     name = getattr(fun, "__name__", type(fun).__name__)
-    static = Static(fun, static_argnums, static_argnames)
-    recorded = Recorded(fun, static, runner(donate, device), branching(name), guards and device is None)
+    static = Static(fun, options["static_argnums"], options["static_argnames"])
+    recorded = Recorded(fun, static, runner(donate, place), branching(name), guards and place is None)
     params: dict[str, Any] = {"name": name}
-    if device is not None:
-        params["backend"] = device
+    if place is not None:
+        params["backend"] = place
 
     @boundary
     def call(*args: Any, **kwargs: Any) -> Any:
+        if config.disable_jit:
+            return fun(*args, **kwargs)
         if config.check_purity and current_trace() is None:
             check_purity(recorded, args, kwargs)
-        return recorded.call(CALL, args, kwargs, **params)
+        out = recorded.call(CALL, args, kwargs, **params)
+        if config.debugging and current_trace() is None:
+            check_result(out, fun, args, kwargs, name)
+        return out
 
     @transformed(jit, fun, **options)
     def jit_fun(*args: Any, **kwargs: Any) -> Any:
-        if current_trace() is None and not config.check_purity:
+        if current_trace() is None and not config.watching:
             for form in recorded.recent:
                 leaves = form.take((args, kwargs))
                 if leaves is None:
@@ -149,8 +166,39 @@ def jit(
                         raise new from None
         return call(*args, **kwargs)
 
-    _attach(jit_fun, name, recorded, donate, device, call)
+    _attach(jit_fun, name, recorded, donate, place, call)
     return jit_fun
+
+
+def _options(*given: Any) -> dict[str, Any]:
+    """What a call of `jit` has said, by name; None stands for the default."""
+    names = ("static_argnums", "static_argnames", "donate_argnums", "donate_argnames", "guards", "backend")
+    options = {name: () if value is None else value for name, value in zip(names, given, strict=True)}
+    if options["backend"] in ((), "cpu"):
+        options["backend"] = "numpy"
+    return options
+
+
+def _check_others(others: dict[str, Any]) -> None:
+    """Raise for what `jit` does not take."""
+    for name, value in others.items():
+        if name not in ("in_shardings", "out_shardings", "abstracted_axes", "compiler_options"):
+            raise TypeError(f"jit got an unexpected keyword argument {name!r}")
+        if value is not None and name != "compiler_options":
+            why = "functions are recorded for each shape" if name == "abstracted_axes" else "there is one device"
+            raise NotImplementedError(f"jit: {name} is not offered, since {why}; leave it out")
+
+
+def _donated(fun: Any, nums: Any, names: Any) -> tuple[int, ...]:
+    """The positions of arguments that are donated, by position or by the names of parameters."""
+    wanted = as_tuple(names)
+    if not wanted:
+        return as_tuple(nums)
+    found = [parameter_name(fun, i) for i in range(len(inspect.signature(fun).parameters))]
+    missing = [n for n in wanted if n not in found]
+    if missing and not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(fun).parameters.values()):
+        raise ValueError(f"jit: donate_argnames has {missing[0]!r}, which is no parameter of the function")
+    return (*as_tuple(nums), *(found.index(n) for n in wanted if n in found))
 
 
 def _attach(

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcgrad._array import methods, unwrap, wrap
+from funcgrad._array import Array, SingleDeviceSharding, methods, unwrap, wrap
 from funcgrad.capture import own_leaves
 from funcgrad.core import Tracer
 from funcgrad.errors import ConcretizationTypeError
@@ -381,7 +381,11 @@ def at(array: Any) -> At:
 
 
 def register() -> None:
-    """Give an `Array` its indexing."""
+    """Give an `Array` its indexing, and traced arrays what an `Array` has."""
+    for name in ("block_until_ready", "copy_to_host_async", "devices", "is_deleted", "is_ready"):
+        setattr(Tracer, name, vars(Array)[name])
+    Tracer.weak_type = property(lambda self: self.weak)  # type: ignore[attr-defined]
+    Tracer.sharding = property(lambda self: SingleDeviceSharding())  # type: ignore[attr-defined]
     methods["at"] = At
     methods["aval"] = lambda x: ShapedArray(x.shape, x.dtype, x.weak_type)
     methods["getitem"] = lambda x, index: getitem(unwrap(x), index)

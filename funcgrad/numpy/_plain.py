@@ -12,7 +12,7 @@ import numpy as np
 import funcgrad.numpy._strict as _strict
 from funcgrad._array import unwrap, wrap
 from funcgrad.aliasing import fresh
-from funcgrad.config import config
+from funcgrad.config import checks, config
 from funcgrad.core import Tracer, current_trace
 from funcgrad.numpy._dispatch import VIEWS, implements, operand
 from funcgrad.types import NUMBERS, is_a
@@ -41,6 +41,10 @@ def either(plain: Any, fun: F) -> F:
             out = fun(*args, **kwargs) if plain in VIEWS else owned(fun(*args, **kwargs), args)
             if config.dtype_promotion == "strict":
                 _strict.check(plain, args, kwargs, out, sys._getframe(1))
+            return wrap(out)
+        if config.debugging:
+            out = plain(*args, **kwargs)
+            checks["value"](out, plain.__name__)
             return wrap(out)
         return wrap(plain(*args, **kwargs))
 

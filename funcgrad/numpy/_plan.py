@@ -15,7 +15,7 @@ import numpy as np
 
 from funcgrad.aliasing import settle
 from funcgrad.core import Tracer
-from funcgrad.errors import ConcretizationTypeError
+from funcgrad.errors import NonConcreteBooleanIndexError
 from funcgrad.numpy._dispatch import operand
 from funcgrad.types import broadcast_shapes, dtype_of, is_a, shape_of
 
@@ -48,7 +48,7 @@ def _concrete_mask(mask: Any) -> Any:
         return mask
     value = mask.concrete("bytes")
     if value is None:
-        error = ConcretizationTypeError(
+        error = NonConcreteBooleanIndexError(
             "indexing with a boolean mask gives a shape that depends on values, which are not known here: use "
             "np.where(mask, x, 0), or multiply by the mask"
         )

@@ -13,6 +13,7 @@ import funcgrad.tree as tree
 from funcgrad._array import Array, wrap
 from funcgrad.aliasing import alias, is_array, settle
 from funcgrad.capture import is_write_error, own_leaves, to_read
+from funcgrad.config import checks, config
 from funcgrad.conversions import captured_write_error
 from funcgrad.core import Tracer, current_trace, put_trace
 from funcgrad.errors import CapturedArrayWriteError, TracerArrayConversionError, fold_traceback, locate
@@ -87,6 +88,8 @@ def arrays_as_given(fun: F) -> F:
     @wraps(fun)
     def run(*args: Any, **kwargs: Any) -> Any:
         out = fun(*args, **kwargs)
+        if config.debugging and current_trace() is None:
+            checks["result"](out, fun, args, kwargs, fun.__name__.removesuffix("_fun"))
         if current_trace() is None and (_holds_array(args) or _holds_array(kwargs)):
             return tree.map(wrap, out)
         return out

@@ -74,12 +74,19 @@ def record_flat(
         record.close()
 
 
-def make_ir(fun: Callable[..., Any], static_argnums: int | Sequence[int] = ()) -> Callable[..., Program]:
+def make_ir(
+    fun: Callable[..., Any],
+    static_argnums: int | Sequence[int] = (),
+    axis_env: Sequence[tuple[Any, int]] | None = None,
+    return_shape: bool = False,
+) -> Callable[..., Any]:
     """A function that returns the program that `fun` records for given arguments.
 
     Args:
         fun: a function of pytrees of arrays.
         static_argnums: positions of arguments that are passed on as they are.
+        axis_env: not offered: raises unless it is None or empty.
+        return_shape: return the shapes and dtypes of the output too, as `eval_shape` does: a pair.
 
     Returns:
         A function of the same arguments; only their shapes and dtypes matter, so a `ShapeDtypeStruct` does as well. The
@@ -94,14 +101,17 @@ def make_ir(fun: Callable[..., Any], static_argnums: int | Sequence[int] = ()) -
       in (e,) }
     """
     check_callable(fun, "make_ir")
+    if axis_env:
+        raise NotImplementedError("make_ir: axis_env is not offered; record vmap(f, axis_name=...) instead")
     static = {static_argnums} if is_a(static_argnums, (int, np.integer)) else set(static_argnums)
 
-    @transformed(make_ir, fun, static_argnums=static_argnums)
+    @transformed(make_ir, fun, static_argnums=static_argnums, return_shape=return_shape)
     @boundary
-    def make_ir_fun(*args: Any, **kwargs: Any) -> Program:
+    def make_ir_fun(*args: Any, **kwargs: Any) -> Any:
         fixed = {i % len(args) for i in static}
         traced = [i for i in range(len(args)) if i not in fixed]
-        return trace_to_program(*of_chosen(fun, args, kwargs, traced), border="error")
+        program = trace_to_program(*of_chosen(fun, args, kwargs, traced), border="error")
+        return (program, _shapes(program)) if return_shape else program
 
     return make_ir_fun
 
@@ -118,4 +128,9 @@ def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     ShapedArray(f64[2,4])
     """
     program = trace_to_program(lambda *chosen: fun(*chosen, **kwargs), args, "eval_shape", "error")
+    return _shapes(program)
+
+
+def _shapes(program: Program) -> Any:
+    """The avals of the outputs of a program, in their structure."""
     return program.out_tree.unflatten([aval_of(v) for v in program.outputs])
