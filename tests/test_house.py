@@ -28,6 +28,7 @@ PUBLIC = ["funcgrad", "funcgrad.tree", "funcgrad.tree_util", "funcgrad.lax", "fu
           "funcgrad.scipy.optimize",
           "funcgrad.scipy.stats",
           "funcgrad.scipy.signal",
+          "funcgrad.scipy.ndimage",
           "funcgrad.experimental",
           "funcgrad.experimental.ode",
           "funcgrad.scipy.fft",
