@@ -16,23 +16,27 @@ from typing import Any as _Any
 
 if TYPE_CHECKING:
     from funcgrad.scipy import (
+        cluster,
         fft,
         integrate,
         linalg,
         ndimage,
         optimize,
         signal,
+        spatial,
         special,
         stats,
     )
 
 __all__ = [
+    "cluster",
     "fft",
     "integrate",
     "linalg",
     "ndimage",
     "optimize",
     "signal",
+    "spatial",
     "special",
     "stats",
 ]

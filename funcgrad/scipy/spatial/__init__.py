@@ -1,0 +1,11 @@
+"""`scipy.spatial` for arrays and traced values alike: its module `transform`."""
+
+from __future__ import annotations
+
+from funcgrad.scipy.spatial import transform
+
+__all__ = ["transform"]
+
+
+def __dir__() -> list[str]:
+    return __all__
