@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad._array import wrap
 from funcgrad.aliasing import alias, strides_of
 from funcgrad.core import Tracer
 from funcgrad.numpy._create import asarray, linspace
@@ -35,7 +36,7 @@ class Concatenator:
     def __getitem__(self, key: Any) -> Any:
         items = key if isinstance(key, tuple) else (key,)
         if not any(map(_traced, items)):
-            return self.plain[key]
+            return wrap(self.plain[key])
         axis, ndmin, trans1d = self.axis, self.ndmin, self.trans1d
         if isinstance(items[0], str):
             axis, ndmin, trans1d = self._directive(items[0])

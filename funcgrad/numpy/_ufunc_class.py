@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad._array import wrap
 from funcgrad.aliasing import alias, fresh
 from funcgrad.core import Tracer, current_trace
 from funcgrad.numpy import _ufunc_methods
@@ -30,7 +31,7 @@ def call_method(fun: Any, method: str, args: Sequence[Any], kwargs: dict[str, An
     given = [operand(x) if i < _OPERANDS[method] else x for i, x in enumerate(args)]
     run = getattr(fun, method) if is_a(fun, np.ufunc) else lambda *xs, **more: _METHODS[method](fun, *xs, **more)
     if method != "at":
-        return run(*given, **kwargs)
+        return wrap(run(*given, **kwargs))
     inplace = kwargs.pop("inplace", True)
     if inplace:
         return run(*given, **kwargs)
@@ -38,7 +39,7 @@ def call_method(fun: Any, method: str, args: Sequence[Any], kwargs: dict[str, An
     traced = any(isinstance(v, Tracer) for v in given) or not is_a(fun, np.ufunc)
     copy = alias(x, "K") if isinstance(x, Tracer) else fresh(np.array(x)) if traced and current_trace() else np.array(x)
     run(copy, *given[1:], **kwargs)
-    return copy
+    return wrap(copy)
 
 
 _METHODS: dict[str, Callable[..., Any]] = {
@@ -90,7 +91,7 @@ class ufunc(metaclass=_Kind):
     def __call__(self, *args: Any) -> Any:
         if len(args) != self.nin:
             raise TypeError(f"{self.__name__}() takes {self.nin} arguments, got {len(args)}")
-        return self._call(*args)
+        return wrap(self._call(*args))
 
     def reduce(self, a: Any, *args: Any, **kwargs: Any) -> Any:
         """The elements along axes combined one after the other; see `numpy.ufunc.reduce`."""
