@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad import nn
+import funcgrad.scipy.linalg as sla
+from funcgrad import lax, nn
 
 __all__ = ["LIMITS", "NUMERIC", "Limit"]
 
@@ -284,7 +285,7 @@ RANK1 = np.array([[1.0, 2], [2, 4]])
 SIMPLE = np.diag([4.0, 1, 1])
 NONE2222, NONE3333 = np.full((2,) * 4, nan), np.full((3,) * 4, nan)
 W33 = np.array([[1.0, 2, 3], [2, 5, 6], [3, 6, 7]])
-la = np.linalg
+la, ll = np.linalg, lax.linalg
 
 
 def turned(x: Any, angle: float = 0.7) -> Any:
@@ -369,4 +370,29 @@ at("spectral norm beside zeros", lambda a: la.norm(a, 2), np.outer([1.0, 2, 3], 
 at("spectral norm at a tie", lambda a: la.norm(a, 2), 2 * I2, 0.5 * I2, None)  # ties share, as in max
 at("Frobenius norm at 0", lambda a: la.norm(a), Z22, Z22, NONE2222)
 at("squares of singular values, one of them 0", lambda a: np.sum(la.svdvals(a) ** 2), RANK1, 2 * RANK1, NUMERIC)
+at("condition number of a singular matrix", la.cond, RANK1, None, None, single=False)
+TALL = np.array([[1.0, 2], [3, 4], [5, 7]])
+at("QR, all columns", lambda a: np.sum(la.qr(a, "complete")[0]), TALL, NUMERIC, NUMERIC, single=False)
+at("pinv of 0", lambda a: np.sum(la.pinv(a)), Z22, None, None, single=False)
+HALF = np.array([[1.0, 2], [0, 0]])
+at(
+    "triangular, a zero",
+    lambda a: np.sum(ll.triangular_solve(a, I2, left_side=True)),
+    HALF,
+    [[nan, nan], [0, nan]],
+    None,
+)
+at("LU, rank 1", lambda a: np.sum(ll.lu(a)[0]), RANK1, NONE22, NONE2222)
+at(
+    "polar factor, equal singular values, by its name",
+    lambda a: np.sum(ll.qdwh(a)[0] * W33[:2, :2]),
+    2 * I2,
+    NUMERIC,
+    None,
+)
+at("norm -2 of a singular matrix", lambda a: la.norm(a, -2), np.diag([1.0, 0]), None, NONE2222, twice_forward=False)
+at("exponential of 0", lambda a: np.sum(sla.expm(a)), Z22, np.ones((2, 2)), NUMERIC)
+at("exponential of a Jordan block", lambda a: np.sum(sla.expm(a)), [[1, 1], [0, 1]], NUMERIC, NUMERIC, single=False)
+at("square root of 1", lambda a: np.sum(np.real(sla.sqrtm(a))), I2, np.full((2, 2), 0.5), NUMERIC)
+at("logarithm of 1", lambda a: np.sum(np.real(sla.logm(a))), I2, np.ones((2, 2)), NUMERIC, single=False)
 at("condition number", la.cond, [[2, 0.0], [0, 1]], NUMERIC, NUMERIC)

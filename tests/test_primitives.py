@@ -54,7 +54,7 @@ WITH_PROGRAMS = {
 }
 """Primitives without rows: they apply programs, not functions of arrays, and have test modules of their own."""
 
-WITHOUT_DERIVATIVE = {"hessenberg", "schur", "tridiagonal"}
+WITHOUT_DERIVATIVE = {"complex_schur", "hessenberg", "schur", "tridiagonal"}
 """Primitives whose derivative raises: `test_linear_algebra` has them."""
 
 SAMPLES = {"random_gamma", "random_binomial"}

@@ -111,6 +111,9 @@ ROWS: list[Row] = [
     ("solve_discrete_lyapunov", (reg(3), rnd(3, 3)), {}),
     ("solve_discrete_lyapunov", (reg(3), rnd(3, 3)), {"method": "bilinear"}),
     ("solve_toeplitz", (lambda dtype: rnd(3)(dtype) + 4, rnd(3, 2)), {}),
+    ("solve_circulant", (lambda dtype: rnd(3)(dtype) + np.array([4, 0, 0]), rnd(3)), {}),
+    ("matmul_toeplitz", (rnd(3), rnd(3, 2)), {}),
+    ("signm", (lambda dtype: reg(2)(dtype) - 2.5 * np.eye(2),), {}),
     ("block_diag", (rnd(2, 3), rnd(2), rnd(1, 1)), {}),
     ("toeplitz", (rnd(3), rnd(2)), {}),
     ("toeplitz", (rnd(3),), {}),
@@ -300,6 +303,8 @@ def test_schur_and_hessenberg() -> None:
             for x, y in zip(fl.schur(a, output), sl.schur(a, output), strict=True):
                 np.testing.assert_allclose(x, y)
         t, z = fl.rsf2csf(*fl.schur(a))
+        for x, y in zip((t, z), sl.rsf2csf(*sl.schur(a)), strict=True):
+            np.testing.assert_allclose(x, y)
         np.testing.assert_allclose(z @ t @ np.conj(z).T, a, atol=1e-13)
         np.testing.assert_allclose(np.tril(t, -1), 0)
         for x, y in zip(fl.hessenberg(a, calc_q=True), sl.hessenberg(a, calc_q=True), strict=True):
@@ -320,6 +325,9 @@ def test_stacks() -> None:
     np.testing.assert_array_equal(fl.hankel(c, r)[1], sl.hankel(c[1], r[1]))
     np.testing.assert_array_equal(fl.circulant(c)[1], sl.circulant(c[1]))
     np.testing.assert_array_equal(fl.leslie(c, r[:, :2])[1], sl.leslie(c[1], r[1, :2]))
+    np.testing.assert_array_equal(fl.companion(c)[1], sl.companion(c[1]))
+    np.testing.assert_array_equal(fl.fiedler_companion(r)[1], sl.fiedler_companion(r[1]))
+    np.testing.assert_array_equal(fl.convolution_matrix(c, 2, "same")[1], sl.convolution_matrix(c[1], 2, "same"))
     assert fl.toeplitz(np.zeros(0), np.zeros(2)).shape == (0, 2)
     assert fl.block_diag().shape == (1, 0)
     np.testing.assert_allclose(

@@ -164,7 +164,13 @@ LOGM = _by_blocks("logm", _logm_impl, _complex_aval, fails=True)
 def _sqrtm_impl(a: Any) -> Any:
     linalg = scipy_linalg("sqrtm")
     a = np.asarray(a, linalg_dtype(aval_of(a)))
-    return one_by_one(linalg.sqrtm, np.result_type(a, np.complex64), a)
+
+    def root(x: Any) -> Any:
+        y = linalg.sqrtm(x)
+        limit = 1e3 * len(x) * np.finfo(x.dtype).eps * np.max(np.abs(y)) ** 2
+        return y if np.max(np.abs(y @ y - x)) <= limit else np.nan  # there is none, or it is not found
+
+    return one_by_one(root, np.result_type(a, np.complex64), a)
 
 
 SQRTM = declare(

@@ -11,13 +11,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from funcgrad.errors import InconclusiveRuleError
+from funcgrad.errors import InconclusiveRuleError, ShapeError
 from funcgrad.ops.linalg import check_matrix, linalg_dtype, real_dtype
 from funcgrad.ops.matrix_functions import scipy_linalg
 from funcgrad.ops.rules import batch_pointwise, declare
-from funcgrad.types import ShapedArray, aval_of
+from funcgrad.types import ShapedArray, aval_of, broadcast_shapes
 
-__all__ = ["HESSENBERG", "SCHUR", "TRIDIAGONAL"]
+__all__ = ["COMPLEX_SCHUR", "HESSENBERG", "SCHUR", "TRIDIAGONAL"]
 
 
 def _without_derivative(name: str, remedy: str) -> dict[str, Any]:
@@ -27,14 +27,15 @@ def _without_derivative(name: str, remedy: str) -> dict[str, Any]:
     return {"jvp": rule, "vjp": rule}
 
 
-def _several(fun: Callable[..., tuple[Any, ...]], a: Any, avals: Sequence[ShapedArray]) -> tuple[Any, ...]:
-    """The results of a function of a matrix for each of a stack; NaN where one has a NaN or an infinity."""
-    stack = np.asarray(a, linalg_dtype(aval_of(a)))
-    batch = stack.shape[:-2]
+def _several(fun: Callable[..., tuple[Any, ...]], avals: Sequence[ShapedArray], *stacks: Any) -> tuple[Any, ...]:
+    """The results of a function of matrices for each of a stack; NaN where one has a NaN or an infinity."""
+    xs = [np.asarray(x, linalg_dtype(aval_of(x))) for x in stacks]
+    batch = np.broadcast_shapes(*(x.shape[:-2] for x in xs))
+    xs = [np.broadcast_to(x, (*batch, *x.shape[-2:])) for x in xs]
     outs = [np.full(x.shape, np.nan, x.dtype) for x in avals]
     for index in np.ndindex(batch):
-        if stack.shape[-1] and np.isfinite(stack[index]).all():
-            for out, found in zip(outs, fun(stack[index]), strict=True):
+        if xs[0].shape[-1] and all(np.isfinite(x[index]).all() for x in xs):
+            for out, found in zip(outs, fun(*(x[index] for x in xs)), strict=True):
                 out[index] = found
     return tuple(outs)
 
@@ -49,7 +50,7 @@ def _schur_aval(a: ShapedArray, output: str) -> tuple[ShapedArray, ShapedArray]:
 SCHUR = declare(
     "schur",
     lambda a, output: _several(
-        lambda x: scipy_linalg("schur").schur(x, output=output), a, _schur_aval(aval_of(a), output)
+        lambda x: scipy_linalg("schur").schur(x, output=output), _schur_aval(aval_of(a), output), a
     ),
     _schur_aval,
     **_without_derivative("schur", "for functions of a matrix use expm, sqrtm, logm or funm; for its spectrum eigvals"),
@@ -57,6 +58,27 @@ SCHUR = declare(
     fails=True,
 )
 """(T, Z) with A = Z T Zᴴ, T upper triangular, or with blocks of two on the diagonal if `output` is "real"."""
+
+
+def _complex_aval(t: ShapedArray, z: ShapedArray) -> tuple[ShapedArray, ShapedArray]:
+    check_matrix(t)
+    check_matrix(z)
+    if t.shape[-1] != z.shape[-1]:
+        raise ShapeError(f"T of shape {t.shape} and Z of shape {z.shape} do not fit each other")
+    shape = (*broadcast_shapes(t.shape[:-2], z.shape[:-2]), *t.shape[-2:])
+    one = ShapedArray(shape, np.result_type(linalg_dtype(t, z), np.complex64))
+    return one, one
+
+
+COMPLEX_SCHUR = declare(
+    "complex_schur",
+    lambda t, z: _several(scipy_linalg("rsf2csf").rsf2csf, _complex_aval(aval_of(t), aval_of(z)), t, z),
+    _complex_aval,
+    **_without_derivative("rsf2csf", "for functions of a matrix use expm, sqrtm, logm or funm"),
+    multiple=True,
+    fails=True,
+)
+"""The complex Schur form of what `SCHUR` gives with `output` "real"."""
 
 
 def _lapack(name: str, a: Any, *args: Any, **kwargs: Any) -> Any:
@@ -74,7 +96,7 @@ def _hessenberg_aval(a: ShapedArray) -> tuple[ShapedArray, ShapedArray]:
 
 HESSENBERG = declare(
     "hessenberg",
-    lambda a: _several(lambda x: _lapack("gehrd", x), a, _hessenberg_aval(aval_of(a))),
+    lambda a: _several(lambda x: _lapack("gehrd", x), _hessenberg_aval(aval_of(a)), a),
     _hessenberg_aval,
     **_without_derivative("hessenberg", "it is a step on the way to eigvals, which has one"),
     multiple=True,
@@ -104,7 +126,7 @@ def _tridiagonal(a: Any, lower: bool) -> tuple[Any, ...]:
 
 TRIDIAGONAL = declare(
     "tridiagonal",
-    lambda a, lower: _several(lambda x: _tridiagonal(x, lower), a, _tridiagonal_aval(aval_of(a), lower)),
+    lambda a, lower: _several(lambda x: _tridiagonal(x, lower), _tridiagonal_aval(aval_of(a), lower), a),
     _tridiagonal_aval,
     **_without_derivative("tridiagonal", "it is a step on the way to eigvalsh, which has one"),
     multiple=True,
@@ -113,5 +135,5 @@ TRIDIAGONAL = declare(
 """The real tridiagonal T in A = Q T Qᴴ for a Hermitian A, of which one triangle is read: in an array that holds the
 reflections which make up Q beside T; its diagonal, the one beside that, the factors of the reflections."""
 
-for _primitive in (SCHUR, HESSENBERG, TRIDIAGONAL):
+for _primitive in (SCHUR, COMPLEX_SCHUR, HESSENBERG, TRIDIAGONAL):
     _primitive.batch = batch_pointwise(_primitive)

@@ -12,7 +12,7 @@ from funcgrad.lax._linalg import unitary_factor
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.ops.decompose import EIG, EIGVALS, QR
 from funcgrad.ops.linalg import CHOLESKY, SOLVE, from_triangle, transpose_conj
-from funcgrad.ops.similar import HESSENBERG, SCHUR
+from funcgrad.ops.similar import COMPLEX_SCHUR, HESSENBERG, SCHUR
 from funcgrad.ops.spectral import EIGH, EIGVALSH, SVD, SVDVALS
 from funcgrad.ops.triangular import COLUMN_ORDER, TRIANGULAR_SOLVE
 from funcgrad.scipy._linalg_equations import matrix
@@ -423,14 +423,14 @@ def schur(
 def rsf2csf(T: Any, Z: Any, check_finite: bool = True) -> tuple[Any, Any]:
     """The triangular factor, and the unitary one, of which T and Z are what `schur` gives with `output="real"`.
 
-    It needs SciPy, and has no derivative. (The vectors may differ from SciPy's by phases.)
+    It needs SciPy, and has no derivative.
 
     >>> rsf2csf(np.array([[1.0, 2.0], [0.0, 3.0]]), np.eye(2))[0].real
     array([[1., 2.],
            [0., 3.]])
     """
-    t, z = SCHUR.bind(matrix(T, "rsf2csf"), output="complex")
-    return t, matrix(Z, "rsf2csf") @ z
+    t, z = COMPLEX_SCHUR.bind(matrix(T, "rsf2csf"), matrix(Z, "rsf2csf"))
+    return t, z
 
 
 def hessenberg(a: Any, calc_q: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Any:

@@ -23,6 +23,7 @@ __all__ = [
     "fractional_matrix_power",
     "funm",
     "logm",
+    "signm",
     "sinhm",
     "sinm",
     "solve_continuous_lyapunov",
@@ -196,6 +197,18 @@ def funm(A: Any, func: Callable[[Any], Any], disp: bool = True) -> Any:
         near = np.abs(np.imag(x)).max(initial=0) <= 1e3 * eps * np.abs(x).max(initial=0)
         x = np.real(x).copy() if near else x
     return x if disp else (x, error)
+
+
+def signm(A: Any, disp: bool = True) -> Any:
+    """The sign of square matrices, a (a²)^(-1/2). It needs SciPy. It is complex as `sqrtm` is.
+
+    >>> signm(np.diag([2.0, -3.0]))
+    array([[ 1.,  0.],
+           [ 0., -1.]])
+    """
+    a = matrix(A, "signm")
+    x = _real_if_plain(a @ INV.bind(SQRTM.bind(a @ a)), a)
+    return x if disp else (x, _misfit(x @ x, np.eye(a.shape[-1], dtype=a.dtype)))
 
 
 def fractional_matrix_power(A: Any, t: float) -> Any:

@@ -27,22 +27,17 @@ __all__ = [
     "invpascal",
     "khatri_rao",
     "leslie",
+    "matmul_toeplitz",
     "pascal",
+    "solve_circulant",
     "toeplitz",
 ]
 
 
-def _vector(x: Any, name: str) -> Any:
+def _vector(x: Any) -> Any:
     """An operand as one vector, or a stack of them."""
     x = array_operand(x)
     return np.reshape(x, (1,)) if x.ndim == 0 else x
-
-
-def _single(x: Any, name: str) -> Any:
-    x = array_operand(x)
-    if x.ndim != 1:
-        raise ShapeError(f"{name}: a vector is needed, got an array of shape {x.shape}")
-    return x
 
 
 def block_diag(*arrs: Any) -> Any:
@@ -81,8 +76,8 @@ def toeplitz(c: Any, r: Any = None) -> Any:
            [2, 1],
            [3, 2]])
     """
-    c = _vector(c, "toeplitz")
-    r = conj(c) if r is None else _vector(r, "toeplitz")
+    c = _vector(c)
+    r = conj(c) if r is None else _vector(r)
     m, n = c.shape[-1], r.shape[-1]
     values = _joined(np.flip(c, -1), r[..., 1:])
     return values[..., np.arange(n) - np.arange(m)[:, None] + max(m - 1, 0)] if m and n else _empty(values, m, n)
@@ -98,6 +93,17 @@ def _empty(x: Any, m: int, n: int) -> Any:
     return np.zeros((*x.shape[:-1], m, n), x.dtype)
 
 
+def matmul_toeplitz(c_or_cr: Any, x: Any, check_finite: bool = False, workers: int | None = None) -> Any:
+    """The product of the Toeplitz matrix of a column, or of a tuple of a column and a row, with vectors or matrices.
+
+    The work is that for a full matrix; `check_finite` and `workers` have no meaning here.
+
+    >>> matmul_toeplitz((np.array([1.0, 2.0]), np.array([1.0, 3.0])), np.array([1.0, 1.0]))
+    array([4., 3.])
+    """
+    return (toeplitz(*c_or_cr) if isinstance(c_or_cr, tuple) else toeplitz(c_or_cr)) @ array_operand(x)
+
+
 def hankel(c: Any, r: Any = None) -> Any:
     """The matrix with constant antidiagonals that has the first column c and the last row r (zeros by default), but for
     r[0].
@@ -107,8 +113,8 @@ def hankel(c: Any, r: Any = None) -> Any:
            [2, 3],
            [3, 4]])
     """
-    c = _vector(c, "hankel")
-    r = np.zeros_like(c) if r is None else _vector(r, "hankel")
+    c = _vector(c)
+    r = np.zeros_like(c) if r is None else _vector(r)
     m, n = c.shape[-1], r.shape[-1]
     values = _joined(c, r[..., 1:])
     return values[..., np.arange(n) + np.arange(m)[:, None]] if m and n else _empty(values, m, n)
@@ -122,44 +128,63 @@ def circulant(c: Any) -> Any:
            [2, 1, 3],
            [3, 2, 1]])
     """
-    c = _vector(c, "circulant")
+    c = _vector(c)
     i = np.arange(c.shape[-1])
     return c[..., (i[:, None] - i) % max(len(i), 1)]
 
 
+def solve_circulant(c: Any, b: Any) -> Any:
+    """The solution x of C x = b for the circulant matrix C of c, of shape (M,), and b of shape (M,) or (M, K).
+
+    The work is that for a full matrix. Raises LinAlgError for a singular one.
+
+    >>> solve_circulant(np.array([2.0, 1.0]), np.array([4.0, 5.0]))
+    array([1., 2.])
+    """
+    return np.linalg.solve(circulant(c), array_operand(b))
+
+
 def companion(a: Any) -> Any:
-    """The matrix whose characteristic polynomial has the coefficients a, of shape (M,), M > 1.
+    """The matrices whose characteristic polynomials have the coefficients a, of shape (..., M), M > 1.
 
     >>> companion(np.array([1.0, -3.0, 2.0]))
     array([[ 3., -2.],
            [ 1.,  0.]])
     """
-    a = _single(a, "companion")
-    if a.shape[0] < 2:
-        raise ShapeError(f"companion: at least two coefficients are needed, got {a.shape[0]}")
-    first = np.expand_dims(-a[1:] / a[0], 0)
-    return np.concatenate([first, np.eye(a.shape[0] - 2, a.shape[0] - 1, dtype=first.dtype)], axis=0)
+    a = _coefficients(a, "companion")
+    first = np.expand_dims(-a[..., 1:] / a[..., :1], -2)
+    n = a.shape[-1] - 1
+    below = np.zeros((*a.shape[:-1], n - 1, n), first.dtype) + np.eye(n - 1, n, dtype=first.dtype)
+    return np.concatenate([first, below], axis=-2)
+
+
+def _coefficients(a: Any, name: str) -> Any:
+    a = array_operand(a)
+    if a.ndim < 1 or a.shape[-1] < 2:
+        raise ShapeError(f"{name}: at least two coefficients are needed, got an array of shape {a.shape}")
+    return a
 
 
 def convolution_matrix(a: Any, n: int, mode: str = "full") -> Any:
-    """The matrix A for which A @ v is `numpy.convolve(a, v, mode)`, for vectors v of length n.
+    """The matrices A for which A @ v is `numpy.convolve(a, v, mode)`, for vectors v of length n, and a of shape
+    (..., M).
 
     >>> convolution_matrix(np.array([1, 2]), 2)
     array([[1, 0],
            [2, 1],
            [0, 2]])
     """
-    a = _single(a, "convolution_matrix")
-    m = a.shape[0]
+    a = _vector(a)
+    m = a.shape[-1]
     if n <= 0 or m == 0:
         raise ShapeError("convolution_matrix: a and v must not be empty")
     if mode not in ("full", "valid", "same"):
         raise ValueError(f"convolution_matrix: mode must be 'full', 'valid' or 'same', got {mode!r}")
-    zero = np.zeros(n - 1, a.dtype)
-    whole = toeplitz(np.concatenate([a, zero]), np.concatenate([a[:1], zero]))
+    zero = np.zeros((*a.shape[:-1], n - 1), a.dtype)
+    whole = toeplitz(np.concatenate([a, zero], axis=-1), np.concatenate([a[..., :1], zero], axis=-1))
     length = {"full": m + n - 1, "same": max(m, n), "valid": max(m, n) - min(m, n) + 1}[mode]
     start = (m + n - 1 - length) // 2 if mode == "same" else min(m, n) - 1 if mode == "valid" else 0
-    return whole[start : start + length]
+    return whole[..., start : start + length, :]
 
 
 def fiedler(a: Any) -> Any:
@@ -177,25 +202,22 @@ def fiedler(a: Any) -> Any:
 
 
 def fiedler_companion(a: Any) -> Any:
-    """Fiedler's pentadiagonal matrix whose characteristic polynomial has the coefficients a, of shape (M,).
+    """Fiedler's pentadiagonal matrices whose characteristic polynomials have the coefficients a, of shape (..., M).
 
     >>> fiedler_companion(np.array([1.0, -3.0, 2.0]))
     array([[ 3., -2.],
            [ 1.,  0.]])
     """
-    a = _single(a, "fiedler_companion")
-    if a.shape[0] <= 2:
-        return np.reshape(-a[1:] / a[0], (-1, 1)) if a.shape[0] == 2 else np.zeros((0,), a.dtype)
-    b = -a / a[0]
-    n = a.shape[0] - 1
+    a = _coefficients(a, "fiedler_companion")
+    b = -a / a[..., :1]
+    n = a.shape[-1] - 1
     total = np.zeros((n, n), b.dtype)
-    total[1, 0] = 1
-    for j in range(2, n):
-        total[(j, j - 2) if j % 2 else (j - 2, j)] = 1
+    for j in range(1, n):
+        total[(1, 0) if j == 1 else (j, j - 2) if j % 2 else (j - 2, j)] = 1
     for k in range(1, n + 1):
         unit = np.zeros((n, n), b.dtype)
         unit[(0, 0) if k == 1 else (k - 1, k - 2) if k % 2 else (k - 2, k - 1)] = 1
-        total = total + b[k] * unit
+        total = total + b[..., k, None, None] * unit
     return total
 
 
