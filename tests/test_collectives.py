@@ -507,8 +507,9 @@ def test_axes_are_in_scope_where_the_function_is() -> None:
         (lambda v: lax.psum(v, ("i", "k")), NameError, "no axis named 'k'"),
         (lambda v: lax.psum(v, ("i", "i")), ValueError, "named twice"),
         (lambda v: lax.psum("text", "i"), TypeError, "psum: an operand is a str"),
-        (lambda v: lax.psum(v, "i", axis_index_groups=[[0], [1, 2]]), NotImplementedError, "psum: axis_index_groups"),
-        (lambda v: lax.all_gather(v, "i", axis_index_groups=[[0, 1, 2]]), NotImplementedError, "axis_index_groups"),
+        (lambda v: lax.psum(v, "i", axis_index_groups=[[0], [1, 2]]), ValueError, "psum: .* groups of one size"),
+        (lambda v: lax.all_gather(v, "i", axis_index_groups=[[0, 1, 1]]), ValueError, "each of the 3 examples"),
+        (lambda v: lax.pbroadcast(v, "i", 3), ValueError, "source 3 is no number"),
         (lambda v: lax.all_gather(v, "i", axis=2), ValueError, r"all_gather: axis 2 is out of range .* shape \(3,\)"),
         (lambda v: lax.all_gather(v[0], "i", tiled=True), ValueError, "axis 0 is out of range"),
         (lambda v: lax.all_to_all(v[:2], "i", 0, 0), ValueError, r"all_to_all: axis 0 of an operand of shape \(2,\)"),
@@ -526,12 +527,6 @@ def test_errors(call: Callable[[Any], Any], kind: type[Exception], text: str) ->
     with pytest.raises(kind, match=text) as info:
         over(call)(X)
     assert str(info.traceback[-1].path) == __file__  # the user's line
-
-
-def test_several_axes_where_one_is_meant() -> None:
-    with pytest.raises(NotImplementedError, match="all_gather: over one axis at a time"):
-        over(over(lambda v: lax.all_gather(v, ("i", "j")), "j"))(X)
-    np.testing.assert_array_equal(over(lambda v: lax.all_gather(v, ("i",)))(X), same(X))
 
 
 @pytest.mark.parametrize("wrap", [fg.jit, fg.make_ir, fg.vmap, fg.grad])

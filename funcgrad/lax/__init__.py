@@ -32,6 +32,7 @@ from funcgrad.lax._collectives import (
     all_to_all,
     axis_index,
     axis_size,
+    pbroadcast,
     pmax,
     pmean,
     pmin,
@@ -59,6 +60,7 @@ __all__ = [
     "fori_loop",
     "linalg",
     "map",
+    "pbroadcast",
     "pmax",
     "pmean",
     "pmin",
@@ -105,14 +107,10 @@ for _name in ("NAMES", "no_sharding"):
 
 _CONTROL = ("associative_scan", "cond", "fori_loop", "map", "scan", "switch", "while_loop")
 _returning_arrays(globals(), _CONTROL, _wrap_leaves)
-_returning_arrays(
-    globals(),
-    (
-        n
-        for n in __all__
-        if n not in (*_CONTROL, *_types.__all__, "ConvGeneralDilatedDimensionNumbers", "axis_size", "custom_root")
-    ),
-)
+_AS_THEY_ARE = (
+    *_CONTROL, *_types.__all__, "ConvGeneralDilatedDimensionNumbers", "axis_size", "custom_root", "pmax", "pmin", "psum",
+)  # fmt: skip
+_returning_arrays(globals(), (n for n in __all__ if n not in _AS_THEY_ARE))
 
 
 def __dir__() -> list[str]:

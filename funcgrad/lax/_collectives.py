@@ -6,23 +6,38 @@ those of the whole batch: the gradient of `psum` within the mapped function adds
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad.core import axes_in_scope
+from funcgrad.lax._mapped import (
+    axis_of,
+    blocks,
+    check_whole,
+    count_of,
+    gather_group,
+    group_of,
+    index_among,
+    joined,
+    leafwise,
+    mapped_axes,
+    parted,
+    stacked,
+)
 from funcgrad.ops import collective
-from funcgrad.transforms.boundary import boundary, differentiable_leaf
-from funcgrad.types import PYTHON_SCALARS, shape_of
+from funcgrad.ops.index import GATHER
+from funcgrad.transforms.boundary import boundary
+from funcgrad.types import PYTHON_SCALARS, dtype_of, shape_of
 
 __all__ = [
     "all_gather",
     "all_to_all",
     "axis_index",
     "axis_size",
+    "pbroadcast",
     "pmax",
     "pmean",
     "pmin",
@@ -32,79 +47,6 @@ __all__ = [
     "psum_scatter",
     "pswapaxes",
 ]
-
-
-def _names(axis_name: Any) -> tuple[Any, ...]:
-    return tuple(axis_name) if isinstance(axis_name, (tuple, list)) else (axis_name,)
-
-
-def _size(what: str, axis_name: Any) -> int:
-    """The size of the axis of this name; raises NameError if there is none."""
-    axes = axes_in_scope()
-    for name, size in reversed(axes):
-        if name == axis_name:
-            return size
-    raise collective.unbound(what, axis_name, axes)
-
-
-def _sizes(what: str, axis_name: Any) -> list[tuple[Any, int]]:
-    names = _names(axis_name)
-    twice = {n for n in names if names.count(n) > 1}
-    if twice:
-        raise ValueError(f"{what}: the axis {twice.pop()!r} is named twice in {axis_name!r}")
-    return [(name, _size(what, name)) for name in names]
-
-
-def _one(what: str, axis_name: Any, groups: Any) -> tuple[Any, int]:
-    """The only axis and its size."""
-    _no_groups(what, groups)
-    axes = _sizes(what, axis_name)
-    if len(axes) != 1:
-        raise NotImplementedError(f"{what}: over one axis at a time, got {axis_name!r}")
-    return axes[0]
-
-
-def _no_groups(what: str, groups: Any) -> None:
-    if groups is not None:
-        raise NotImplementedError(f"{what}: axis_index_groups is not supported; split the axis by nesting two vmaps")
-
-
-def _leafwise(what: str, fun: Callable[[Any], Any], x: Any) -> Any:
-    def applied(leaf: Any) -> Any:
-        differentiable_leaf(leaf, "an operand", what)
-        return fun(leaf)
-
-    return tree.map(applied, x)
-
-
-def _axis(what: str, axis: int, x: Any, ndim: int | None = None) -> int:
-    """An axis of `x` (or of an array of `ndim` axes) as a non-negative number."""
-    n = len(shape_of(x)) if ndim is None else ndim
-    if not -n <= axis < n:
-        raise ValueError(f"{what}: axis {axis} is out of range for an operand of shape {shape_of(x)}")
-    return axis % n
-
-
-def _whole(what: str, x: Any, axis: int, size: int) -> None:
-    if shape_of(x)[axis] != size:
-        raise ValueError(
-            f"{what}: axis {axis} of an operand of shape {shape_of(x)} must have the size of the mapped axis, {size}; "
-            "with tiled=True a multiple of it will do"
-        )
-
-
-def _blocks(what: str, x: Any, axis: int, size: int) -> Any:
-    """`x` with `axis` cut into `size` blocks: two axes in its place."""
-    shape = shape_of(x)
-    if size == 0 or shape[axis] % size:
-        raise ValueError(f"{what}: axis {axis} of an operand of shape {shape} cannot be cut into {size} equal parts")
-    return np.reshape(x, (*shape[:axis], size, shape[axis] // size, *shape[axis + 1 :]))
-
-
-def _joined(x: Any, axis: int) -> Any:
-    """`x` with `axis` and the one behind it made into one."""
-    shape = shape_of(x)
-    return np.reshape(x, (*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :]))
 
 
 # ------------------------------------------------------------------------------------------------------ reductions
@@ -117,7 +59,7 @@ def psum(x: Any, axis_name: Any, *, axis_index_groups: Any = None) -> Any:
     Args:
         x: a pytree of arrays, of any shapes.
         axis_name: a name given to `vmap`, or a tuple of several.
-        axis_index_groups: not supported.
+        axis_index_groups: groups of numbers of examples, of one size, each of which is for itself; by default one.
 
     Returns:
         A pytree like `x`, of the same shapes, the same for all examples. A Python number is multiplied by the number of
@@ -134,16 +76,20 @@ def psum(x: Any, axis_name: Any, *, axis_index_groups: Any = None) -> Any:
 
 
 def _psum(what: str, x: Any, axis_name: Any, groups: Any) -> Any:
-    _no_groups(what, groups)
-    axes = _sizes(what, axis_name)
+    axes = mapped_axes(what, axis_name)
+    group = None if groups is None else group_of(what, axes, groups)
 
     def total(leaf: Any) -> Any:
+        if group is not None:
+            return (
+                leaf * group.size if type(leaf) in PYTHON_SCALARS else np.sum(gather_group(leaf, axes, group), axis=0)
+            )
         for name, size in axes:
             constant = type(leaf) in PYTHON_SCALARS
             leaf = leaf * size if constant else collective.PSUM.bind(leaf, axis_name=name)
         return leaf
 
-    return _leafwise(what, total, x)
+    return leafwise(what, total, x)
 
 
 @boundary
@@ -154,20 +100,22 @@ def pmean(x: Any, axis_name: Any, *, axis_index_groups: Any = None) -> Any:
     >>> vmap(lambda x: x - pmean(x, "i"), axis_name="i")(np.array([1.0, 3.0]))
     array([-1.,  1.])
     """
-    n = math.prod(size for _, size in _sizes("pmean", axis_name))
+    n = count_of(mapped_axes("pmean", axis_name)) if axis_index_groups is None else len(axis_index_groups[0])
     return tree.map(lambda leaf: np.divide(leaf, n), _psum("pmean", x, axis_name, axis_index_groups))
 
 
 def _extremum(what: str, primitive: Any, x: Any, axis_name: Any, groups: Any) -> Any:
-    _no_groups(what, groups)
-    axes = _sizes(what, axis_name)
+    axes = mapped_axes(what, axis_name)
+    group = None if groups is None else group_of(what, axes, groups)
 
     def reduced(leaf: Any) -> Any:
+        if group is not None and type(leaf) not in PYTHON_SCALARS:
+            return (np.max if primitive is collective.PMAX else np.min)(gather_group(leaf, axes, group), axis=0)
         for name, _ in axes:
             leaf = leaf if type(leaf) in PYTHON_SCALARS else primitive.bind(leaf, axis_name=name)
         return leaf
 
-    return _leafwise(what, reduced, x)
+    return leafwise(what, reduced, x)
 
 
 @boundary
@@ -202,7 +150,7 @@ def psum_scatter(
         x: a pytree of arrays, whose axis `scatter_dimension` has the size of the mapped axis (`tiled`: a multiple).
         axis_name: a name given to `vmap`.
         scatter_dimension: which axis is parted.
-        axis_index_groups: not supported.
+        axis_index_groups: groups of numbers of examples, of one size, each of which is for itself; by default one.
         tiled: each example gets a block of the axis, instead of one element without the axis.
 
     Raises:
@@ -213,32 +161,42 @@ def psum_scatter(
     >>> vmap(lambda x: psum_scatter(x, "i"), axis_name="i")(np.array([[1.0, 2.0], [10.0, 20.0]]))
     array([11., 22.])
     """
-    name, size = _one("psum_scatter", axis_name, axis_index_groups)
+    axes = mapped_axes("psum_scatter", axis_name)
+    group = None if axis_index_groups is None else group_of("psum_scatter", axes, axis_index_groups)
+    size = count_of(axes) if group is None else group.size
 
     def scattered(leaf: Any) -> Any:
-        axis = _axis("psum_scatter", scatter_dimension, leaf)
+        axis = axis_of("psum_scatter", scatter_dimension, leaf)
         if tiled:
-            leaf = _blocks("psum_scatter", leaf, axis, size)
+            leaf = blocks("psum_scatter", leaf, axis, size)
         else:
-            _whole("psum_scatter", leaf, axis, size)
-        return collective.PSUM_SCATTER.bind(leaf, axis_name=name, axis=axis, axis_size=size)
+            check_whole("psum_scatter", leaf, axis, size)
+        if group is not None:
+            return GATHER.bind(np.sum(gather_group(leaf, axes, group), axis=0), group.position, axes=(axis,))
+        leaf = parted(leaf, axis, axes)
+        for name, n in axes:
+            leaf = collective.PSUM_SCATTER.bind(leaf, axis_name=name, axis=axis, axis_size=n)
+        return leaf
 
-    return _leafwise("psum_scatter", scattered, x)
+    return leafwise("psum_scatter", scattered, x)
 
 
 # ------------------------------------------------------------------------------------------------ moving of examples
 
 
 @boundary
-def all_gather(x: Any, axis_name: Any, *, axis_index_groups: Any = None, axis: int = 0, tiled: bool = False) -> Any:
+def all_gather(
+    x: Any, axis_name: Any, *, axis_index_groups: Any = None, axis: int = 0, tiled: bool = False, to: Any = "varying"
+) -> Any:
     """All examples, stacked.
 
     Args:
         x: a pytree of arrays.
         axis_name: a name given to `vmap`.
-        axis_index_groups: not supported.
+        axis_index_groups: groups of numbers of examples, of one size, each of which is for itself; by default one.
         axis: where the axis of examples goes in the result.
         tiled: concatenate the examples along the axis that is there, instead of stacking them along another.
+        to: accepted for JAX's sake.
 
     Returns:
         A pytree like `x`, with an axis more (`tiled`: a longer axis), the same for all examples.
@@ -252,14 +210,15 @@ def all_gather(x: Any, axis_name: Any, *, axis_index_groups: Any = None, axis: i
     array([[1., 3.],
            [3., 9.]])
     """
-    name, size = _one("all_gather", axis_name, axis_index_groups)
+    axes = mapped_axes("all_gather", axis_name)
+    group = None if axis_index_groups is None else group_of("all_gather", axes, axis_index_groups)
 
     def gathered(leaf: Any) -> Any:
-        at = _axis("all_gather", axis, leaf, len(shape_of(leaf)) + (not tiled))
-        out = collective.ALL_GATHER.bind(leaf, axis_name=name, axis=at, axis_size=size)
-        return _joined(out, at) if tiled else out
+        at = axis_of("all_gather", axis, leaf, len(shape_of(leaf)) + (not tiled))
+        out = stacked(leaf, axes, at) if group is None else np.moveaxis(gather_group(leaf, axes, group), 0, at)
+        return joined(out, at) if tiled else out
 
-    return _leafwise("all_gather", gathered, x)
+    return leafwise("all_gather", gathered, x)
 
 
 @boundary
@@ -273,7 +232,7 @@ def all_to_all(
         axis_name: a name given to `vmap`.
         split_axis: the axis that is parted; it goes (`tiled`: becomes shorter).
         concat_axis: where the parts that an example gets are stacked along another axis (`tiled`: concatenated).
-        axis_index_groups: not supported.
+        axis_index_groups: groups of numbers of examples, of one size, each of which is for itself; by default one.
         tiled: parts are blocks.
 
     Raises:
@@ -289,18 +248,30 @@ def all_to_all(
 
 
 def _all_to_all(what: str, x: Any, axis_name: Any, split: int, concat: int, groups: Any, tiled: bool) -> Any:
-    name, size = _one(what, axis_name, groups)
+    axes = mapped_axes(what, axis_name)
+    group = None if groups is None else group_of(what, axes, groups)
+    size = count_of(axes) if group is None else group.size
 
     def exchanged(leaf: Any) -> Any:
-        axis, to = _axis(what, split, leaf), _axis(what, concat, leaf)
+        axis, to = axis_of(what, split, leaf), axis_of(what, concat, leaf)
         if tiled:
-            leaf = _blocks(what, leaf, axis, size)
+            leaf = blocks(what, leaf, axis, size)
         else:
-            _whole(what, leaf, axis, size)
-        out = collective.ALL_TO_ALL.bind(leaf, axis_name=name, split=axis, concat=to, axis_size=size)
-        return _joined(out, to) if tiled else out
+            check_whole(what, leaf, axis, size)
+        if group is not None:
+            mine = GATHER.bind(gather_group(leaf, axes, group), group.position, axes=(axis + 1,))
+            out = np.moveaxis(mine, 0, to)
+        elif len(axes) == 1:
+            ((name, _),) = axes
+            out = collective.ALL_TO_ALL.bind(leaf, axis_name=name, split=axis, concat=to, axis_size=size)
+        else:
+            out = parted(np.moveaxis(leaf, axis, 0), 0, axes)
+            for i, (name, n) in enumerate(axes):
+                out = collective.ALL_TO_ALL.bind(out, axis_name=name, split=i, concat=i, axis_size=n)
+            out = np.moveaxis(np.reshape(out, (size, *shape_of(out)[len(axes) :])), 0, to)
+        return joined(out, to) if tiled else out
 
-    return _leafwise(what, exchanged, x)
+    return leafwise(what, exchanged, x)
 
 
 @boundary
@@ -337,13 +308,26 @@ def ppermute(x: Any, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Any:
 
 
 def _ppermute(what: str, x: Any, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Any:
-    name, size = _one(what, axis_name, None)
+    axes = mapped_axes(what, axis_name)
+    size = count_of(axes)
     pairs = tuple((int(a), int(b)) for a, b in perm)
     for which, numbers in (("source", [a for a, _ in pairs]), ("destination", [b for _, b in pairs])):
         wrong = [i for i in numbers if not 0 <= i < size or numbers.count(i) > 1]
         if wrong:
             raise ValueError(f"{what}: {which} {wrong[0]} is repeated, or no number of one of the {size} examples")
-    return _leafwise(what, lambda leaf: collective.PPERMUTE.bind(leaf, axis_name=name, perm=pairs), x)
+    if len(axes) == 1:
+        ((name, _),) = axes
+        return leafwise(what, lambda leaf: collective.PPERMUTE.bind(leaf, axis_name=name, perm=pairs), x)
+    source, sent = np.zeros(size, int), np.zeros(size, bool)
+    for a, b in pairs:
+        source[b], sent[b] = a, True
+    here = index_among(axes)
+
+    def moved(leaf: Any) -> Any:
+        found = GATHER.bind(stacked(leaf, axes, 0), GATHER.bind(source, here, axes=(0,)), axes=(0,))
+        return np.where(GATHER.bind(sent, here, axes=(0,)), found, np.zeros((), dtype_of(found)))
+
+    return leafwise(what, moved, x)
 
 
 @boundary
@@ -356,10 +340,34 @@ def pshuffle(x: Any, axis_name: Any, perm: Sequence[int]) -> Any:
     >>> vmap(lambda x: pshuffle(x, "i", [2, 0, 1]), axis_name="i")(np.array([1.0, 2.0, 3.0]))
     array([3., 1., 2.])
     """
-    _, size = _one("pshuffle", axis_name, None)
+    size = count_of(mapped_axes("pshuffle", axis_name))
     if sorted(perm) != list(range(size)):
         raise ValueError(f"pshuffle: {list(perm)} is no permutation of the numbers of the {size} examples")
     return _ppermute("pshuffle", x, axis_name, [(a, b) for b, a in enumerate(perm)])
+
+
+@boundary
+def pbroadcast(x: Any, axis_name: Any, source: int) -> Any:
+    """What one example has, for all of them.
+
+    Args:
+        x: a pytree of arrays.
+        axis_name: a name given to `vmap`, or a tuple of several.
+        source: the number of the example.
+
+    Raises:
+        NameError: there is no axis of this name.
+        ValueError: there is no such example.
+
+    >>> from funcgrad import vmap
+    >>> vmap(lambda x: pbroadcast(x, "i", 1), axis_name="i")(np.array([1.0, 2.0, 3.0]))
+    array([2., 2., 2.])
+    """
+    axes = mapped_axes("pbroadcast", axis_name)
+    i = operator.index(source)
+    if not 0 <= i < count_of(axes):
+        raise ValueError(f"pbroadcast: source {i} is no number of one of the {count_of(axes)} examples")
+    return leafwise("pbroadcast", lambda leaf: stacked(leaf, axes, 0)[i], x)
 
 
 # ------------------------------------------------------------------------------------------------------ the axis itself
@@ -375,11 +383,7 @@ def axis_index(axis_name: Any) -> Any:
     >>> vmap(lambda x: x * axis_index("i"), axis_name="i")(np.array([5, 6, 7]))
     array([ 0,  6, 14])
     """
-    index: Any = None
-    for name, size in _sizes("axis_index", axis_name):
-        here = collective.AXIS_INDEX.bind(axis_name=name)
-        index = here if index is None else index * size + here
-    return np.array(0) if index is None else index
+    return index_among(mapped_axes("axis_index", axis_name))
 
 
 @boundary
@@ -392,4 +396,4 @@ def axis_size(axis_name: Any) -> int:
     >>> vmap(lambda x: x / axis_size("i"), axis_name="i")(np.array([1.0, 3.0]))
     array([0.5, 1.5])
     """
-    return math.prod(size for _, size in _sizes("axis_size", axis_name))
+    return count_of(mapped_axes("axis_size", axis_name))
