@@ -295,5 +295,7 @@ def returning(fun: Callable[..., Any], put: Callable[[Any], Any], module: str) -
     def public(*args: Any, **kwargs: Any) -> Any:
         return put(fun(*args, **kwargs))
 
+    if fun.__module__ is None or fun.__module__.startswith("numpy"):  # whose examples are not ours
+        public.__doc__ = f"As `numpy.{public.__name__}`."
     public.__module__, public.__qualname__ = module, public.__name__
     return public

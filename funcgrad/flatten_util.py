@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad._array import Array, wrap
 from funcgrad.types import as_numbers, is_a
 
 __all__ = ["ravel_pytree"]
@@ -169,6 +170,8 @@ def ravel_pytree(pytree: Any) -> tuple[Any, _Unravel]:
         scalar = type(x) if type(x) in _KINDS or is_a(x, np.generic) else None
         specs.append(_Spec(stop, shape, _own_dtype(x, dtype), scalar))
     flat = np.concatenate([_vector(x, dtype) for x in leaves])
+    if any(is_a(x, Array) for _, x in pairs):
+        flat = wrap(flat)
     return flat, _Unravel(treedef, tuple(specs), dtype)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from funcgrad import grad, jit, lax, make_ir, tree, vjp
+from funcgrad._array import wrap_scalar
 
 Fun = Callable[..., Any]
 
@@ -28,7 +29,8 @@ LOOPS: dict[str, tuple[Fun, Any]] = {
 
 
 def types(x: Any) -> Any:
-    return tree.map(lambda x: (type(x), np.asarray(x).dtype, np.shape(x), np.asarray(x).tolist()), x)
+    """What is told apart but for the class that the functions of `lax` give to their results."""
+    return tree.map(lambda x: (type(wrap_scalar(x)), np.asarray(x).dtype, np.shape(x), np.asarray(x).tolist()), x)
 
 
 @pytest.mark.parametrize("name", LOOPS)

@@ -13,6 +13,8 @@ import pytest
 import funcgrad.numpy as jnp
 from funcgrad import jacfwd, jit, jvp, lax, linearize, nn, value_and_grad, vjp, vmap
 from funcgrad._array import Array
+from funcgrad.flatten_util import ravel_pytree
+from funcgrad.numpy import at
 from funcgrad.test_util import check_grads
 
 A, B, X = np.array([3, 1, 2, 3]), np.array([3, 5, 1]), np.arange(4.0)
@@ -185,3 +187,39 @@ def test_arrays_behave() -> None:
     assert x.clip(1.0, 2.0).tolist() == x.clip(min=1.0, max=2.0).tolist() and x.dot(x, precision=None) == 14
     assert vmap(lambda i: x.take(i))(np.array([3, 0])).tolist() == [3.0, 0.0]
     np.testing.assert_array_equal(jit(lambda v: x.dot(v) + x @ v)(X), 28.0)
+
+
+def test_functions_that_are_handed_over_get_what_they_are_made_of() -> None:
+    """Eager loops and branches of `lax` hand on an `Array` where they are given one."""
+    x = jnp.zeros(3)
+    results = [
+        lax.fori_loop(0, 3, lambda i, a: a.at[i].set(i + 1.0), x),
+        lax.while_loop(lambda a: a.at[2].get() < 3.0, lambda a: a.at[:].add(jnp.arange(1.0, 4.0)), x),
+        lax.cond(True, lambda a: a.at[:].add(jnp.arange(1.0, 4.0)), lambda a: a, x),
+        lax.switch(0, [lambda a: a.at[:].add(jnp.arange(1.0, 4.0))], x),
+        lax.scan(lambda a, i: (a.at[i].set(i + 1.0), None), x, jnp.arange(3))[0],
+        jit(lambda: jnp.arange(1.0, 4.0))(),
+        ravel_pytree({"a": jnp.arange(1.0, 4.0)})[0],
+        jnp.vectorize(lambda v: v + 1.0)(jnp.arange(3.0)),
+    ]
+    for i, r in enumerate(results):
+        assert type(r) is Array and r.tolist() == [1.0, 2.0, 3.0], i
+    assert x.tolist() == [0.0, 0.0, 0.0]
+    plain = lax.fori_loop(0, 3, lambda i, a: a + (type(a) is np.ndarray), np.zeros(3))
+    assert plain.tolist() == [3.0, 3.0, 3.0]
+
+
+def test_updates_where_a_mask_holds_whose_value_is_not_known() -> None:
+    rows = np.array([[0.5, -1.0], [-2.0, 3.0]])
+    for name, want in (
+        ("set", 2.0),
+        ("add", rows + 2),
+        ("multiply", rows * 2),
+        ("divide", rows / 2),
+        ("min", rows),
+        ("max", 2.0),
+    ):
+        fun: Callable[..., Any] = lambda r, name=name: getattr(at(r)[r < 0], name)(2.0)  # noqa: E731
+        expected = np.where(rows < 0, want, rows)
+        np.testing.assert_array_equal(vmap(fun)(rows), expected)
+        np.testing.assert_array_equal(jit(fun, guards=False)(rows), expected)

@@ -19,7 +19,7 @@ from funcgrad.control.programs import joint_programs
 from funcgrad.control.stand_in import Axis, known, of_examples, one_by_one, selected, stand_ins, taker
 from funcgrad.ir import Program, eval_program
 from funcgrad.ops.rules import declare
-from funcgrad.transforms.boundary import boundary, check_callable, own_result, plain_leaf
+from funcgrad.transforms.boundary import boundary, check_callable, giving_arrays, own_result, plain_leaf
 from funcgrad.transforms.call import (
     CALL,
     batch_program,
@@ -262,6 +262,7 @@ def _given(operands: tuple[Any, ...], operand: Any, name: str) -> tuple[Any, ...
 def _call(branch: Callable[..., Any], operands: Sequence[Any], name: str) -> Any:
     """The result of the one branch that is run."""
     given, in_tree = _operands(operands, name)
+    branch = giving_arrays(branch, tuple(operands))
     return own_result([branch(*in_tree.unflatten(own_arguments(given)))])
 
 

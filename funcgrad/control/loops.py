@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad._array import unwrap
 from funcgrad.aliasing import own_arguments
 from funcgrad.capture import own_leaves
 from funcgrad.config import config
@@ -25,7 +26,7 @@ from funcgrad.errors import ConcretizationTypeError, TracerArrayConversionError
 from funcgrad.ir import Program
 from funcgrad.ops.rules import WEAKEN
 from funcgrad.ops.shape import CONVERT
-from funcgrad.transforms.boundary import boundary, check_callable, plain_leaf
+from funcgrad.transforms.boundary import boundary, check_callable, giving_arrays, plain_leaf
 from funcgrad.types import ShapedArray, aval_of, dtype_of, is_weak, shape_of
 
 __all__ = ["fori_loop", "map", "scan", "while_loop"]
@@ -124,6 +125,7 @@ def scan(
     (6.0, array([0., 1., 3.]))
     """
     check_callable(f, "scan")
+    f = giving_arrays(f, (init, xs))
     given, carry_tree = _leaf_list(init, "scan", "init")
     leaves, x_tree = _leaf_list(xs, "scan", "xs")
     n = _scan_length(leaves, [p for p, _ in tree.leaves_with_path(xs)], length)
@@ -183,6 +185,7 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     """
     check_callable(cond_fun, "while_loop")
     check_callable(body_fun, "while_loop")
+    cond_fun, body_fun = giving_arrays(cond_fun, init_val), giving_arrays(body_fun, init_val)
     leaves, treedef = _leaf_list(init_val, "while_loop", "init_val")
     going = cond_fun(treedef.unflatten(leaves))
     if shape_of(going) != ():
@@ -250,6 +253,7 @@ def _next(name: str, carry: list[Any], treedef: Any, result: Any, settled: bool)
     structure, shape or dtype. A Python scalar takes on the dtype that comes out, as where the body is recorded.
     """
     new, structure = tree.flatten(result)
+    new = [unwrap(x) for x in new]
     if settled:
         return new, True
     if structure != treedef:
@@ -277,6 +281,7 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
     10.0
     """
     check_callable(body_fun, "fori_loop")
+    body_fun = giving_arrays(body_fun, init_val)
     low, high = (x.concrete() if isinstance(x, Tracer) else x for x in (lower, upper))
     leaves, treedef = _leaf_list(init_val, "fori_loop", "init_val")
 

@@ -19,6 +19,7 @@ from funcgrad.errors import ConcretizationTypeError
 from funcgrad.numpy._dispatch import array_operand, operand
 from funcgrad.numpy._index import gathered, getitem, scattered
 from funcgrad.numpy._plan import Plan, axis_items, plan_index
+from funcgrad.numpy._selection import is_mask
 from funcgrad.numpy._shape import broadcast_to, reshape, transpose
 from funcgrad.types import ShapedArray, dtype_of, is_a, shape_of
 from funcgrad.writes import owned
@@ -171,6 +172,11 @@ class _Indexed:
     def _write(self, values: Any, add: bool, mode: Any, wrap_negative: bool, what: str) -> Any:
         x = array_operand(self.array)
         values = array_operand(values).astype(x.dtype)
+        masked = self._where(lambda _: values, values)
+        if masked is not None and not add:
+            return masked
+        if masked is not None:
+            return self._where(lambda old: old + values, values)
         name, index = mode_name(mode, what), _counted(x, self.index, wrap_negative)
         if name is None:
             out = reshape(scattered(*_planned(x, index), values, add), x.shape)
@@ -234,8 +240,26 @@ class _Indexed:
         """With the maximum of the elements there and `values`."""
         return self._each("max", np.maximum, values, options)
 
+    def _where(self, compute: Callable[[Any], Any], values: Any) -> Any:
+        """With what `compute` makes of the elements where a traced mask holds, and of one value; None for others.
+
+        How many there are need not be known then.
+        """
+        if not is_mask(self.index) or (values is not None and shape_of(values)):
+            return None
+        x, mask = array_operand(self.array), self.index
+        if x.shape[: mask.ndim] != mask.shape:
+            return None
+        mask = reshape(mask, mask.shape + (1,) * (x.ndim - mask.ndim))
+        return np.where(mask, array_operand(compute(x)).astype(x.dtype), x)
+
     def _each(self, what: str, compute: Callable[..., Any], values: Any, options: dict[str, Any]) -> Any:
         """With what `compute` makes of an element and a value, one after the other where an index occurs twice."""
+        value = None if values is None else array_operand(values)
+        if what != "apply":
+            masked = self._where(lambda old: compute(old, value), value)
+            if masked is not None:
+                return masked
         if not options.get("unique_indices", False) and self._may_repeat():
             return self._in_rounds(what, compute, values, options)
         read = {k: v for k, v in options.items() if k != "mode"}

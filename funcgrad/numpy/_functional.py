@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad._array import wrap
 from funcgrad.aliasing import as_array
 from funcgrad.control.cond import switch
 from funcgrad.numpy._dispatch import array_operand, implements
@@ -79,7 +80,7 @@ def vectorize(
         inputs, outputs = ([()] * len(operands), None) if signature is None else _core_dims(signature)
         if len(inputs) != len(operands):
             raise TypeError(f"vectorize: the signature {signature} takes {len(inputs)} arguments, got {len(operands)}")
-        return _mapped(_checked(fun, outputs), operands, inputs, signature)
+        return wrap(_mapped(_checked(fun, outputs), operands, inputs, signature))
 
     return vectorized
 

@@ -207,7 +207,7 @@ def _install_methods() -> None:
         "mT": matrix_transpose,
         "real": real,
         "imag": imag,
-        "at": _at.At,
+        "at": lambda self: _at.At(self),
         "flat": lambda self: viewed(self, reshaped(self, (math.prod(self.shape),)), Flat((math.prod(self.shape),))),
     }
     for name, get in properties.items():

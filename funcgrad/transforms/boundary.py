@@ -28,6 +28,7 @@ __all__ = [
     "boundary",
     "check_callable",
     "differentiable_leaf",
+    "giving_arrays",
     "leaving",
     "of_chosen",
     "own_result",
@@ -80,6 +81,13 @@ def _holds_array(x: Any) -> bool:
     if issubclass(kind, Array):
         return True
     return kind.__module__ != "builtins" and any(issubclass(type(leaf), Array) for leaf in tree.leaves(x))
+
+
+def giving_arrays(fun: Callable[..., Any], given: Any) -> Callable[..., Any]:
+    """A function that the caller has handed over, which gets arrays as an `Array` if there is one in `given`."""
+    if current_trace() is not None or not _holds_array(given):
+        return fun
+    return lambda *args: fun(*tree.map(wrap, args))
 
 
 def arrays_as_given(fun: F) -> F:

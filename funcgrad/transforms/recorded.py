@@ -180,6 +180,9 @@ class Recorded:
                 run, put = _or_as_it_is(self.runner(program, ()), put, self.flat(fixed, in_tree)), _whole
             else:
                 run = self.runner(program, self.spans(in_tree))
+        if not in_tree.num_leaves and self.runner is not None:  # nothing says whose arrays are wanted
+            plain = put
+            put = lambda results: wrapped(plain(results))  # noqa: E731
         kept.put, kept.run = put, run
         return run, put
 
