@@ -31,7 +31,7 @@ from funcgrad.errors import (
     TracerWriteError,
 )
 from funcgrad.replacements import REPLACEMENTS, SCIPY_GENERAL, public_name, scipy_replacement
-from funcgrad.source import call_at, calling_frame, describe, is_internal, user_frame
+from funcgrad.source import by_sparse_matrix, call_at, calling_frame, describe, is_internal, user_frame
 from funcgrad.types import is_a
 
 __all__ = ["captured_write_error", "install", "write_error"]
@@ -346,6 +346,8 @@ def _array(self: Any, dtype: Any = None, copy: Any = None) -> Any:
     value = settle(self)
     if is_a(value, np.ndarray):  # a constant that a function may write to, and has not written anything traced to
         return np.array(value, dtype)
+    if by_sparse_matrix():  # which leaves the product to what is no array
+        return np.empty((), object)
     _not_rebuilding(self)
     raise _refused(self)
 

@@ -23,7 +23,7 @@ import numpy as np
 from funcgrad._array import TRACERS
 from funcgrad.capture import to_read
 from funcgrad.errors import DTypeError, ShapeError, UnexpectedTracerError, reraise
-from funcgrad.source import Source, describe, user_source
+from funcgrad.source import Source, by_sparse_matrix, describe, user_source
 from funcgrad.types import NUMBERS, SCALARS, ScalarArray, ShapedArray, as_numbers, aval_of, weak_type
 
 __all__ = [
@@ -411,7 +411,7 @@ class Tracer:
 
     __slots__ = ("__weakref__", "owner", "source", "state")
     __hash__ = None  # type: ignore[assignment]  # as numpy.ndarray: `==` is elementwise
-    __class__ = property(lambda self: self.stands_for)  # type: ignore[assignment]
+    __class__ = property(lambda self: type(self) if by_sparse_matrix() else self.stands_for)  # type: ignore[assignment]
 
     owner: Trace
     source: Source

@@ -22,6 +22,7 @@ from funcgrad.config import config
 
 __all__ = [
     "Source",
+    "by_sparse_matrix",
     "call_at",
     "calling_frame",
     "describe",
@@ -166,3 +167,15 @@ def call_at(frame: FrameType) -> CallSite | None:
         except SyntaxError:
             return None
     return CallSite(tree, text)
+
+
+_OF_SPARSE = ("_matmul_dispatch", "_mul_dispatch")
+
+
+def by_sparse_matrix() -> bool:
+    """Whether the caller was asked by a sparse matrix of SciPy's what it is to be multiplied by.
+
+    Such a matrix would take an array apart; what says that it is none is left to do the product itself.
+    """
+    frame = sys._getframe(2)
+    return frame.f_code.co_name in _OF_SPARSE and str(frame.f_globals.get("__name__")).startswith("scipy.sparse")

@@ -89,6 +89,7 @@ MISSING = {
     *"log_ndtr ndtri gamma gammaln loggamma rgamma psi beta betaln exprel j0 j1 y0 y1 k0 k1 iv ive jv kv yv".split(),
     *"expi exp1 spence rel_entr kl_div _zeta gammainc gammaincc betainc".split(),
     "attended",  # which comes with a call of SciPy
+    "sparse_matmul",
     *"lu pivots_to_permutation column_order tridiagonal_solve expm logm sqrtm sylvester schur hessenberg".split(),
     "tridiagonal",
     *"random_seed random_bits random_split random_fold_in random_unwrap random_wrap random_poisson".split(),

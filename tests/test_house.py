@@ -26,6 +26,8 @@ PUBLIC = ["funcgrad", "funcgrad.tree", "funcgrad.tree_util", "funcgrad.lax", "fu
           "funcgrad.scipy.linalg",
           "funcgrad.scipy.integrate",
           "funcgrad.scipy.optimize",
+          "funcgrad.scipy.sparse",
+          "funcgrad.scipy.sparse.linalg",
           "funcgrad.scipy.stats",
           "funcgrad.scipy.signal",
           "funcgrad.scipy.spatial.transform",

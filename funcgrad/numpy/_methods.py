@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -87,8 +88,22 @@ def _operator(primitive: Primitive, swapped: bool) -> Callable[[Any, Any], Any]:
         if type(other) not in _READY and not isinstance(other, Tracer):
             if foreign(other):
                 return NotImplemented
+            if hasattr(type(other), "tocsr"):
+                return import_module("funcgrad.scipy.sparse").operator(primitive.name, self, other, swapped)
             other = operand(other)
         return bind(other, self) if swapped else bind(self, other)
+
+    return method
+
+
+def _product(swapped: bool) -> Callable[[Any, Any], Any]:
+    """`x @ other`, also where that is a sparse matrix of SciPy's."""
+
+    def method(self: Any, other: Any) -> Any:
+        if foreign(other):
+            return NotImplemented
+        multiply = matmul if not hasattr(type(other), "tocsr") else import_module("funcgrad.scipy.sparse").matmul
+        return multiply(other, self) if swapped else multiply(self, other)
 
     return method
 
@@ -144,8 +159,8 @@ def _install_operators() -> None:
         setattr(Tracer, f"__{name}__", _unary(UFUNCS[ufunc]))
     Tracer.__hash__ = None  # type: ignore[assignment]
     Tracer.__pow__, Tracer.__invert__ = _power, _invert  # type: ignore[attr-defined]
-    Tracer.__matmul__ = lambda self, other: NotImplemented if foreign(other) else matmul(self, other)  # type: ignore[attr-defined]
-    Tracer.__rmatmul__ = lambda self, other: NotImplemented if foreign(other) else matmul(other, self)  # type: ignore[attr-defined]
+    Tracer.__matmul__ = _product(False)  # type: ignore[attr-defined]
+    Tracer.__rmatmul__ = _product(True)  # type: ignore[attr-defined]
     Tracer.__divmod__ = lambda self, other: (self // other, self % other)  # type: ignore[attr-defined]
     Tracer.__rdivmod__ = lambda self, other: (other // self, other % self)  # type: ignore[attr-defined]
     Tracer.__getitem__ = _getitem  # type: ignore[attr-defined]

@@ -207,7 +207,7 @@ def root_scalar(
     >>> from funcgrad import grad
     >>> kepler = lambda e, m: root_scalar(lambda x: x - e * np.sin(x) - m, bracket=(0.0, 4.0)).root
     >>> round(float(kepler(0.5, 1.0)), 6), round(float(grad(kepler)(0.5, 1.0)), 6)
-    (1.498701, 1.034194)
+    (1.498701, 1.034667)
     """
     if method is None:
         method = "brentq" if bracket is not None else "secant" if x1 is not None else "newton"
