@@ -54,7 +54,7 @@ class Structure:
         """The structure of the transposed matrix, with the numbers in the same order."""
         if self._turned is None:
             other = "csc" if self.format == "csr" else "csr"
-            self._turned = Structure(other, self.indices, self.indptr, self.shape[::-1])
+            self._turned = Structure(other, self.indices, self.indptr, (self.shape[1], self.shape[0]))
             self._turned._turned = self
         return self._turned
 
