@@ -23,6 +23,7 @@ PUBLIC = ["funcgrad", "funcgrad.tree", "funcgrad.tree_util", "funcgrad.lax", "fu
           "funcgrad.numpy.linalg", "funcgrad.test_util", "funcgrad.flatten_util",
           "funcgrad.errors", "funcgrad.extend", "funcgrad.backends", "funcgrad.custom_batching",
           "funcgrad.custom_derivatives", "funcgrad.scipy", "funcgrad.scipy.special",
+          "funcgrad.scipy.interpolate",
           "funcgrad.scipy.linalg",
           "funcgrad.scipy.integrate",
           "funcgrad.scipy.optimize",

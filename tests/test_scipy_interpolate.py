@@ -1,0 +1,143 @@
+"""Splines and grids: SciPy's values, and derivatives by places, values and knots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import funcgrad as fg
+from funcgrad.scipy import interpolate as ours
+from funcgrad.test_util import check_grads
+
+scipys = pytest.importorskip("scipy.interpolate")
+
+RNG = np.random.default_rng(0)
+PLACES = np.array([-0.3, 0.1, 0.77, 1.5, 2.2, 3.9, 4.4])
+KNOTS = {n: np.sort(RNG.random(n)) * 4 for n in (2, 3, 4, 6)}
+VALUES = {n: RNG.standard_normal((n, 2)) for n in (2, 3, 4, 6)}
+
+
+def close(got: Any, want: Any, tol: float = 1e-9) -> None:
+    np.testing.assert_allclose(got, want, rtol=tol, atol=tol)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 6])
+@pytest.mark.parametrize(
+    "ends", ["not-a-knot", "natural", "clamped", ((1, 0.3), (2, -0.4)), ((2, 0.5), "not-a-knot"), "periodic"]
+)
+def test_cubic_splines(n: int, ends: Any) -> None:
+    x, y = KNOTS[n], VALUES[n][:, 0].copy()
+    if ends == "periodic":
+        y[-1] = y[0]
+    got, want = ours.CubicSpline(x, y, bc_type=ends), scipys.CubicSpline(x, y, bc_type=ends)
+    for nu in range(4):
+        close(got(PLACES, nu), want(PLACES, nu))
+    close(got.derivative()(PLACES), want.derivative()(PLACES))
+    if ends != "periodic":
+        close(got.integrate(x[0], x[-1]), want.integrate(x[0], x[-1]))
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 6])
+def test_local_pieces_and_b_splines(n: int) -> None:
+    x, y = KNOTS[n], VALUES[n]
+    close(ours.PchipInterpolator(x, y)(PLACES), scipys.PchipInterpolator(x, y)(PLACES))
+    close(ours.CubicSpline(x, y.T, axis=1)(PLACES), scipys.CubicSpline(x, y.T, axis=1)(PLACES))
+    close(ours.CubicSpline(x, y)(PLACES, extrapolate=False), scipys.CubicSpline(x, y)(PLACES, extrapolate=False))
+    for method in ("akima", "makima") if n > 2 else ():
+        for outside in (None, True):
+            options = {"method": method, "extrapolate": outside}
+            close(
+                ours.Akima1DInterpolator(x, y, **options)(PLACES), scipys.Akima1DInterpolator(x, y, **options)(PLACES)
+            )
+    for k in (1, 2, 3, 5):
+        if k < n:
+            got, want = ours.make_interp_spline(x, y, k), scipys.make_interp_spline(x, y, k)
+            close(got.t, want.t)
+            close(got(PLACES), want(PLACES))
+            close(got(PLACES, 1), want(PLACES, 1))
+
+
+@pytest.mark.parametrize("kind", ["linear", "nearest", "previous", "next", "zero", "slinear", "quadratic", "cubic", 2])
+def test_interp1d(kind: Any) -> None:
+    x, y = KNOTS[6], VALUES[6]
+    inside = np.array([0.5 * (x[0] + x[1]), x[2], x[3] + 0.01, x[-1], x[0]])
+    close(ours.interp1d(x, y, kind, axis=0)(inside), scipys.interp1d(x, y, kind, axis=0)(inside))
+    close(ours.interp1d(x[::-1], y.T[:, ::-1], kind)(inside), scipys.interp1d(x, y.T, kind)(inside))
+    for options in ({"fill_value": (1.0, 2.0), "bounds_error": False}, {"fill_value": "extrapolate"}):
+        close(ours.interp1d(x, y.T, kind, **options)(PLACES), scipys.interp1d(x, y.T, kind, **options)(PLACES))
+    with pytest.raises(ValueError, match="outside the range"):
+        ours.interp1d(x, y, kind, axis=0)(PLACES)
+
+
+GRID = (np.array([0.0, 1.0, 2.5]), np.array([0.0, 0.5, 2.0, 3.0]), np.array([1.0, 2.0]))
+ON_GRID = RNG.standard_normal((3, 4, 2, 2))
+POINTS = RNG.random((5, 2, 3)) * [2.5, 3, 1] + [0, 0, 1]
+
+
+@pytest.mark.parametrize("method", ["linear", "nearest"])
+def test_regular_grids(method: str) -> None:
+    make, want = ours.RegularGridInterpolator, scipys.RegularGridInterpolator
+    close(make(GRID, ON_GRID, method)(POINTS), want(GRID, ON_GRID, method)(POINTS))
+    for fill in (np.nan, 7.0, None):
+        options = {"method": method, "bounds_error": False, "fill_value": fill}
+        close(make(GRID, ON_GRID, **options)(1.3 * POINTS), want(GRID, ON_GRID, **options)(1.3 * POINTS))
+    place = (1.0, np.array([0.2, 0.3]), 1.5)
+    close(make(GRID, ON_GRID, method)(place), want(GRID, ON_GRID, method)(place))
+    close(ours.interpn(GRID, ON_GRID, POINTS, method), scipys.interpn(GRID, ON_GRID, POINTS, method))
+
+
+KINDS: list[Callable[[Any, Any], Any]] = [
+    ours.CubicSpline,
+    lambda x, y: ours.CubicSpline(x, y, bc_type="natural"),
+    ours.PchipInterpolator,
+    lambda x, y: ours.Akima1DInterpolator(x, y, extrapolate=True),
+    ours.make_interp_spline,
+    lambda x, y: ours.make_interp_spline(x, y, 2),
+    lambda x, y: ours.interp1d(x, y, fill_value="extrapolate"),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_derivatives(kind: Callable[[Any, Any], Any]) -> None:
+    x, y = np.array([0.0, 0.7, 1.5, 2.1, 3.2, 4.0]), VALUES[6][:, 0]
+    at = np.array([0.3, 2.2, 1.9])
+
+    def f(x: Any, y: Any, at: Any) -> Any:
+        return kind(x, y)(at)
+
+    check_grads(f, (x, y, at), 2)
+    close(fg.jit(f)(x, y, at), f(x, y, at))
+    close(fg.vmap(f, (None, 0, None))(x, np.stack([y, 2 * y]), at), [f(x, y, at), f(x, 2 * y, at)])
+    close(fg.vmap(kind(x, y))(at), f(x, y, at))
+    close(fg.jit(lambda spline, at: spline(at))(kind(x, y), at), f(x, y, at))  # it is a pytree
+
+
+def test_derivatives_on_a_grid() -> None:
+    def f(grid: Any, values: Any, at: Any) -> Any:
+        return ours.RegularGridInterpolator(grid, values, bounds_error=False)(at)
+
+    check_grads(f, (GRID, ON_GRID, POINTS[0]), 2)
+    close(fg.jit(fg.vmap(f, (None, None, 0)))(GRID, ON_GRID, POINTS), f(GRID, ON_GRID, POINTS))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ours.CubicSpline([1.0, 0.0], [1.0, 2.0]), "x must be increasing"),
+        (lambda: ours.CubicSpline([0.0, 1.0], [1.0]), "x has 2 places, y has 1"),
+        (lambda: ours.CubicSpline([0.0, 1.0], [1.0, 2.0], bc_type="none"), "bc_type must be"),
+        (lambda: ours.CubicSpline([0.0, 1.0, 2.0], [1.0, 2.0, 3.0], bc_type="periodic"), "must be equal"),
+        (lambda: ours.interp1d([0.0, 1.0], [1.0, 2.0], "none"), "is not offered"),
+        (lambda: ours.RegularGridInterpolator(GRID, ON_GRID, "cubic"), "'linear' or 'nearest'"),
+        (lambda: ours.RegularGridInterpolator(GRID, ON_GRID[:2]), "values have shape"),
+        (lambda: ours.RegularGridInterpolator(GRID, ON_GRID)(9 * POINTS), "outside the grid"),
+        (lambda: ours.RegularGridInterpolator(GRID, ON_GRID)(POINTS[..., :2]), "the grid has 3 dimensions"),
+        (lambda: ours.BSpline(np.arange(3.0), np.ones(1), 3), "coefficients"),
+    ],
+)
+def test_errors(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
