@@ -43,21 +43,21 @@ class _Around:
 
     Attributes:
         frame: in which it is made: what lies within is looked at.
-        state, filters: the error handling, and the filters of warnings, in the beginning.
+        state, filters, relevant: the error handling, and the filters of warnings, in the beginning.
         catches: whether an operation has been recorded where an exception would be caught.
         classes: whether the function has asked if a value of shape () is an array or a NumPy scalar.
     """
 
-    __slots__ = ("catches", "classes", "filters", "frame", "state")
+    __slots__ = ("catches", "classes", "filters", "frame", "relevant", "state")
 
     def __init__(self, frame: FrameType) -> None:
         self.frame: FrameType | None = frame
-        self.state, self.filters = current(), _filters()
+        self.state, self.filters, self.relevant = current(), _filters(), _relevant()
         self.catches = self.classes = False
 
     def handling(self) -> tuple[tuple[str, Any], ...] | None:
         """The arguments of `np.errstate` for what the function has set; None where it has set nothing."""
-        if current() is self.state and _filters() == self.filters:
+        if current() is self.state and (_filters() == self.filters or self._as_before()):
             return None
         kinds: dict[str, Any] = dict(np.geterr())
         warned = "log" if isinstance(np.geterrcall(), Log) else "warn"
@@ -67,6 +67,12 @@ class _Around:
         if "call" in kinds.values() or "log" in kinds.values():
             kinds["call"] = np.geterrcall()
         return tuple(kinds.items())
+
+    def _as_before(self) -> bool:
+        """Whether filters were only added for other warnings, as a library does when it is imported."""
+        same = warnings.filters is self.filters[0] and _relevant() == self.relevant
+        self.filters = _filters() if same else self.filters
+        return same
 
     def caught(self) -> bool:
         """Whether an exception raised now would be seen by the function that is recorded, or by one that it calls."""
@@ -83,6 +89,11 @@ class _Around:
 
 def _filters() -> tuple[Any, int]:
     return warnings.filters, len(warnings.filters)
+
+
+def _relevant() -> list[Any]:
+    """The filters that warnings of floating-point errors meet."""
+    return [f for f in warnings.filters if issubclass(RuntimeWarning, f[2])]
 
 
 def _filtered(begin: str) -> str:

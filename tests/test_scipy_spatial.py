@@ -12,7 +12,7 @@ from scipy.cluster import vq as scipys_vq
 from scipy.spatial.transform import Rotation as Theirs
 from scipy.spatial.transform import Slerp as TheirSlerp
 
-from funcgrad import grad, jit, vmap
+from funcgrad import grad, jit, random, vmap
 from funcgrad.errors import ShapeError
 from funcgrad.scipy.cluster import vq
 from funcgrad.scipy.spatial.transform import Rotation, Slerp
@@ -102,8 +102,10 @@ def test_as_pytrees() -> None:
     for call, kind in calls:
         with pytest.raises(kind):
             call()
-    with pytest.raises(NotImplementedError, match="not offered"):
-        Rotation.random()
+    drawn = Rotation.random(random.key(0), 3)
+    assert (
+        len(drawn) == 3 and np.allclose(np.linalg.norm(drawn.quat, axis=1), 1) and Rotation.random(random.key(1)).single
+    )
 
 
 def test_codes() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from funcgrad import grad, jit, tree
+from funcgrad import grad, jit, random, tree
 from funcgrad.errors import ShapeError
 from funcgrad.scipy import stats as ours
 from funcgrad.test_util import check_grads
@@ -117,12 +117,15 @@ def test_density_estimates(shape: tuple[int, ...]) -> None:
         rtol=1e-5,
     )
     np.testing.assert_allclose(jit(lambda k, p: k(p))(have, points), want(points))
+    drawn = have.resample(random.key(0), (4000,))
+    assert drawn.shape == (have.d, 4000) and have.resample(random.key(0)).shape == (have.d,)
+    np.testing.assert_allclose(np.cov(drawn), np.squeeze(have.covariance + np.cov(data, bias=True)), rtol=0.2, atol=0.1)
     assert len(tree.leaves(have)) == 5
 
 
 def test_refusals() -> None:
     kde = ours.gaussian_kde(X)
-    for call in (lambda: kde.resample(None), lambda: kde.set_bandwidth(0.1), lambda: kde.integrate_box(0, 1),
+    for call in (lambda: kde.set_bandwidth(0.1), lambda: kde.integrate_box(0, 1),
                  lambda: ours.sem(X, nan_policy="raise")):  # fmt: skip
         with pytest.raises(NotImplementedError, match="not offered"):
             call()

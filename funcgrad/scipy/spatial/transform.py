@@ -17,6 +17,7 @@ from funcgrad.errors import ShapeError
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._index import getitem
 from funcgrad.ops.shape import STOP_GRADIENT
+from funcgrad.random import normal
 from funcgrad.scipy._needs import inexact, inexacts
 
 __all__ = ["Rotation", "Slerp"]
@@ -146,9 +147,9 @@ class Rotation(NamedTuple):
         return cls(np.concatenate([np.reshape(r.quat, (-1, 4)) for r in rotations]))
 
     @classmethod
-    def random(cls, *args: Any, **kwargs: Any) -> Rotation:
-        """Not offered. Raises."""
-        raise NotImplementedError("Rotation.random is not offered; normalise four normal numbers: Rotation.from_quat")
+    def random(cls, random_key: Any, num: int | None = None) -> Rotation:
+        """A rotation, or `num` of them, drawn uniformly with a key of `funcgrad.random`."""
+        return cls.from_quat(normal(random_key, (4,) if num is None else (num, 4), np.float64))
 
     @property
     def single(self) -> bool:

@@ -64,6 +64,18 @@ def _in_dtype(x: Any, dtype: Any) -> Any:
     return np.asarray(x, dtype) if type(x) in (int, float) else x.astype(dtype)
 
 
+def both(condition: Any, other: Any) -> Any:
+    """Two conditions, of which either may be known to hold."""
+    if condition is True:
+        return other
+    return condition if np.ndim(other) == 0 and _always(other) else condition & other
+
+
+def _one_of(condition: Any, other: Any) -> Any:
+    """One of two conditions, of which each may be False."""
+    return other if condition is False else condition if other is False else condition | other
+
+
 class Distribution:
     """A family of distributions: functions of a point (or a probability), shape parameters, location and scale."""
 
@@ -104,7 +116,7 @@ class Distribution:
         """Where the shape parameters are allowed; by default where they are positive."""
         out: Any = True
         for s in args:
-            out = out & (s > 0)
+            out = both(out, s > 0)
         return out
 
     def _support(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
@@ -139,8 +151,10 @@ class Distribution:
         return self._ppf(1.0 - args[0], *args[1:])
 
     def rvs(self, *args: Any, **kwargs: Any) -> Any:
-        """Not offered: samples are drawn with a key, or by NumPy outside of transformations. Raises."""
-        raise NotImplementedError(f"{self.name}.rvs is not offered; draw with numpy.random, outside of transformations")
+        """Not offered: samples are drawn with a key. Raises."""
+        raise NotImplementedError(
+            f"{self.name}.rvs is not offered; draw with a key, by the functions of funcgrad.random"
+        )
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         """Not offered; minimise the negative sum of logarithms instead. Raises."""
@@ -166,18 +180,19 @@ class Continuous(Distribution):
     def _at(self, method: str, x: Any, args: Any, kwargs: Any) -> tuple[Any, list[Any], Any, Any, Any]:
         """(standardised point, shapes, location, scale, where the parameters are allowed)."""
         x, *shapes, loc, scale = self._parse(method, x, args, kwargs)
-        valid = self._valid(*shapes) & (scale > 0)
+        valid = both(self._valid(*shapes), scale > 0)
         shapes = self._allowed(shapes, valid)
         return x, shapes, loc, pick(scale > 0, scale, np.ones((), scale.dtype)), valid
 
     def _point(self, method: str, x: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any, list[Any], Any, Any]:
         """(point, below, above, shapes, scale, valid), with a point inside of the support."""
         x, shapes, loc, scale, valid = self._at(method, x, args, kwargs)
-        z = (x - loc) / scale
+        z = x if loc.ndim == 0 and _always(loc == 0) else x - loc
+        z = z if scale.ndim == 0 and _always(scale == 1) else z / scale
         low, high = self._support(*shapes)
         below = False if _always(np.equal(low, -np.inf)) else (z <= low if self._closes(method) else z < low)
         above = False if _always(np.equal(high, np.inf)) else (z >= high if method[-3:] != "pdf" else z > high)
-        inside = np.logical_not(below | above)
+        inside = np.logical_not(_one_of(below, above))
         return pick(inside, z, _in_dtype(self._inner(*shapes), z.dtype)), below, above, shapes, scale, valid
 
     def _closes(self, method: str) -> bool:
@@ -195,7 +210,7 @@ class Continuous(Distribution):
         z, below, above, shapes, scale, valid = self._point("logpdf", x, args, kwargs)
         out = self._logpdf(z, *shapes)
         out = out - np.log(scale) if not _always(scale == 1) else out
-        out = pick(np.logical_not(below | above), out, np.asarray(-np.inf, out.dtype))
+        out = pick(np.logical_not(_one_of(below, above)), out, np.asarray(-np.inf, out.dtype))
         return _numbers(pick(valid, out, np.asarray(np.nan, out.dtype)))
 
     def pdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
@@ -273,7 +288,7 @@ class Discrete(Distribution):
             below, above = z < low, z > high
         else:
             z, below, above = whole, whole < low, whole >= high
-        inside = np.logical_not(below | above)
+        inside = np.logical_not(_one_of(below, above))
         return np.where(inside, z, _in_dtype(self._inner(*shapes), z.dtype)), below, above, shapes, fits, valid
 
     def _value(self, method: str, k: Any, args: Any, kwargs: Any, below: float, above: float) -> Any:

@@ -10,6 +10,8 @@ import numpy as np
 from funcgrad.errors import ShapeError
 from funcgrad.nn import logsumexp
 from funcgrad.numpy._dispatch import array_operand
+from funcgrad.numpy._index import getitem
+from funcgrad.random import choice, multivariate_normal, split
 from funcgrad.scipy._needs import inexact, inexacts
 from funcgrad.scipy.stats._base import sc
 from funcgrad.tree_util import register_pytree_node_class
@@ -131,9 +133,12 @@ class gaussian_kde:
         """Not offered: there is no rule for the integral. Raises."""
         raise NotImplementedError("gaussian_kde.integrate_box is not offered; on a line, use integrate_box_1d")
 
-    def resample(self, key: Any, shape: Any = ()) -> Any:
-        """Not offered. Raises."""
-        raise NotImplementedError("gaussian_kde.resample is not offered; draw points of the dataset, and add noise")
+    def resample(self, key: Any, shape: tuple[int, ...] = ()) -> Any:
+        """Points drawn from the density with a key of `funcgrad.random`, of shape (d, *shape)."""
+        first, second = split(key)
+        index = choice(first, self.n, shape=shape, p=self.weights)
+        noise = multivariate_normal(second, np.zeros(self.d, self.dataset.dtype), self.covariance, shape=shape)
+        return getitem(self.dataset, (slice(None), index)) + np.moveaxis(noise, -1, 0)
 
     def set_bandwidth(self, bw_method: Any = None) -> Any:
         """Not offered, since an estimate does not change. Raises."""
