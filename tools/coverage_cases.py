@@ -7,7 +7,7 @@ lower triangular one; `c`: three complex numbers; `x`: seven numbers; `i`, `j`: 
 
 from __future__ import annotations
 
-__all__ = ["FFT", "LINALG", "MAIN", "NOT_APPLICABLE", "UFUNCS"]
+__all__ = ["FFT", "LINALG", "MAIN", "METHODS", "NOT_APPLICABLE", "UFUNCS"]
 
 NOT_APPLICABLE = ("busday_count", "busday_offset", "datetime_as_string", "is_busday", "isnat")
 """Functions that dispatch, but take nothing that could be traced."""
@@ -280,6 +280,38 @@ fft.rfft(v)
 fft.rfft2(m)
 fft.rfftn(m)
 """
+
+METHODS = """
+add.reduce(m, axis=1)
+add.accumulate(m, axis=1)
+add.reduceat(x, [0, 3, 5])
+add.outer(v, w)
+add.at(y, [0, 0, 2], w), y
+multiply.reduce(m, axis=(0, 1))
+multiply.accumulate(m, axis=1)
+multiply.reduceat(x, [0, 3, 5])
+multiply.at(y, [0, 0, 2], w), y
+maximum.reduce(m, axis=1, initial=0.4)
+maximum.accumulate(m, axis=1)
+maximum.reduceat(x, [0, 3, 5])
+subtract.reduce(m, axis=1)
+subtract.accumulate(m, axis=1)
+divide.reduce(m, axis=1, where=m > 0.25, initial=1.0)
+power.reduce(v)
+power.outer(v, w)
+hypot.reduce(m, axis=None)
+hypot.accumulate(m, axis=1)
+hypot.reduceat(x, [0, 3, 5])
+hypot.at(y, [0, 0, 2], w), y
+logaddexp.reduce(m, axis=1)
+logaddexp.accumulate(m, axis=1)
+fmax.reduce(m, axis=1)
+logical_and.reduce(m > 0.4, axis=1)
+gcd.reduce(i)
+bitwise_or.accumulate(i)
+arctan2.reduce(v)
+"""
+"""Methods of ufuncs: those with rules of their own, and some of the others, which follow from the ufunc's rule."""
 
 UFUNCS = {
     "acosh": "acosh(v + 1)", "arccosh": "arccosh(v + 1)", "bitwise_count": "bitwise_count(i)", "matmul": "matmul(m, s)",

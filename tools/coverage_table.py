@@ -18,7 +18,7 @@ from zlib import crc32
 import numpy as np
 
 from funcgrad import jit, jvp, tree, vjp, vmap
-from tools.coverage_cases import FFT, LINALG, MAIN, NOT_APPLICABLE, UFUNCS
+from tools.coverage_cases import FFT, LINALG, MAIN, METHODS, NOT_APPLICABLE, UFUNCS
 
 __all__ = ["COLUMNS", "PAGE", "cases", "dispatching", "main", "row"]
 
@@ -56,7 +56,7 @@ def dispatching() -> list[str]:
 
 def cases() -> dict[str, str]:
     """The expression for each function that the installed NumPy has."""
-    lines = "\n".join((MAIN, LINALG, FFT)).split("\n")
+    lines = "\n".join((MAIN, LINALG, FFT, METHODS)).split("\n")
     found = {line[: line.index("(")]: line for line in lines if line}
     for name in dispatching():
         ufunc = getattr(np, name, None)
@@ -235,16 +235,24 @@ else its type. Not applicable: {", ".join(NOT_APPLICABLE)} (dates are never trac
 """
 
 
+def _part(name: str) -> str:
+    """The part of the page that a function is in."""
+    first = name.split(".")[0]
+    return "*" if isinstance(getattr(np, first), np.ufunc) and "." in name else first if "." in name else ""
+
+
 def page() -> str:
     """The whole page."""
     text = _HEAD.format(version=".".join(np.__version__.split(".")[:2]))
-    titles = {"": "numpy", "linalg": "numpy.linalg", "fft": "numpy.fft", "lib": "numpy.lib"}
+    titles = {"": "numpy", "linalg": "numpy.linalg", "fft": "numpy.fft", "lib": "numpy.lib", "*": "Methods of ufuncs"}
     rows = {name: row(case) for name, case in cases().items()}
     for part, title in titles.items():
-        chosen = [n for n in rows if (n.split(".")[0] if "." in n else "") == part]
+        chosen = [n for n in rows if _part(n) == part]
         text += f"## {title}\n\n| function | case | {' | '.join(COLUMNS)} |\n|{' --- |' * (len(COLUMNS) + 2)}\n"
         for name in chosen:
-            text += f"| `{name.split('.')[-1]}` | `{cases()[name]}` | {' | '.join(rows[name])} |\n"
+            text += (
+                f"| `{name if part == '*' else name.split('.')[-1]}` | `{cases()[name]}` | {' | '.join(rows[name])} |\n"
+            )
         text += "\n"
     return text.rstrip("\n") + "\n"
 
