@@ -1,9 +1,10 @@
 """`numpy.linalg` for traced values: the functions, signatures and results of NumPy's module.
 
 All work on stacks of matrices, in the last two dimensions. Integers are computed in float64;
-float16 is not supported. On plain arrays each function is NumPy's own. What differs on traced
-values is said where it does: `eig` and `eigvals` are always complex, `lstsq` always returns
-residuals where M > N, and `qr` has no mode 'raw'.
+float16 is not supported. On plain arrays each function is NumPy's own, but for `cholesky`, `eigh` and
+`eigvalsh`, which take the Hermitian part first, as those of JAX do (`symmetrize_input=False` is
+NumPy's way). What differs on traced values is said where it does: `eig` and `eigvals` are always
+complex, `lstsq` always returns residuals where M > N, and `qr` has no mode 'raw'.
 
 >>> from funcgrad import grad
 >>> grad(np.linalg.det)(np.array([[1.0, 2.0], [2.0, 4.0]]))
