@@ -207,3 +207,29 @@ def test_errors() -> None:
         lax.reduce(x, 0.0, lambda a, b: np.stack([a, b]), (0,))
     with pytest.raises(TypeError, match="function"):
         lax.reduce(x, 0.0, 3, (0,))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("select", [lax.ge, np.less_equal])
+def test_selections_are_the_derivatives_of_pooling(select: Any) -> None:
+    x, t = np.random.default_rng(3).standard_normal((2, 5, 4))
+    ct = np.random.default_rng(4).standard_normal((2, 3))
+    window: Any = ((2, 2), (2, 1), "VALID")
+    extreme, init = (lax.max, -np.inf) if select is lax.ge else (lax.min, np.inf)
+
+    def pool(x: Any) -> Any:
+        return lax.reduce_window(x, init, extreme, *window)
+
+    np.testing.assert_array_equal(lax.select_and_scatter_add(ct, x, select, *window), vjp(pool, x)[1](ct)[0])
+    np.testing.assert_array_equal(lax.select_and_gather_add(t, x, select, *window), jvp(pool, (x,), (t,))[1])
+    check_grads(lambda c: lax.select_and_scatter_add(c, x, select, *window), (ct,), order=1)
+    check_grads(lambda t: lax.select_and_gather_add(t, x, select, *window), (t,), order=1)
+    with pytest.raises(NotImplementedError, match="lax.ge"):
+        lax.select_and_scatter_add(ct, x, np.greater, *window)
+
+
+def test_the_functions_of_every_namespace_are_recognised() -> None:
+    x = np.random.default_rng(5).standard_normal(6)
+    for fun in (lax.max, np.maximum, jnp.maximum):
+        assert "reduce_window_max" in str(make_ir(lambda x, f=fun: lax.reduce_window(x, -np.inf, f, (2,)))(x))
+    for fun in (lax.add, np.add, jnp.add):
+        assert "reduce_sum" in str(make_ir(lambda x, f=fun: lax.reduce(x, 0.0, f, (0,)))(x))

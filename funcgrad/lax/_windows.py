@@ -26,10 +26,18 @@ from funcgrad.ops.reduce import REDUCE_AND, REDUCE_MAX, REDUCE_MIN, REDUCE_OR, R
 from funcgrad.ops.shape import PLACE
 from funcgrad.ops.window import REDUCE_WINDOW_MAX, REDUCE_WINDOW_MIN, REDUCE_WINDOW_SUM, neutral
 from funcgrad.transforms.boundary import boundary, check_callable
+from funcgrad.transforms.jvp import jvp
+from funcgrad.transforms.vjp import vjp
 from funcgrad.transforms.vmap import vmap
 from funcgrad.types import dtype_of, shape_of
 
-__all__ = ["reduce", "reduce_window", "reduce_window_shape_tuple"]
+__all__ = [
+    "reduce",
+    "reduce_window",
+    "reduce_window_shape_tuple",
+    "select_and_gather_add",
+    "select_and_scatter_add",
+]
 
 Ints = tuple[int, ...]
 
@@ -43,6 +51,8 @@ _SAME: dict[Any, np.ufunc] = {
 }
 for _name in ("add", "multiply", "maximum", "minimum", "logical_and", "logical_or", "bitwise_and", "bitwise_or"):
     _SAME[getattr(np, _name)] = _SAME[getattr(jnp, _name)] = getattr(np, _name)
+for _name, _plain in (("ge", np.greater_equal), ("le", np.less_equal)):
+    _SAME[NAMES[_name]] = _SAME[_plain] = _SAME[getattr(jnp, _plain.__name__)] = _plain
 for _name, _plain in (("add", np.add), ("mul", np.multiply), ("max", np.maximum), ("min", np.minimum),
                       ("bitwise_and", np.bitwise_and), ("bitwise_or", np.bitwise_or)):  # fmt: skip
     _SAME[NAMES[_name]] = _plain
@@ -247,6 +257,58 @@ def reduce_window(
         return treedef.unflatten([out])
     combine = _scalars(computation, len(xs), treedef)
     return treedef.unflatten(_in_turn(combine, xs, inits, sizes, strides, pads, base, dilation))
+
+
+def _selecting(select: Any, name: str, window: Sequence[Any]) -> Callable[[Any], Any]:
+    """The extreme values of windows, whose derivative is the selection of one element of each."""
+    ufunc = {np.greater_equal: np.maximum, np.less_equal: np.minimum}.get(_known(select))
+    if ufunc is None:
+        raise NotImplementedError(
+            f"{name}: select must be lax.ge, for the largest element, or lax.le, for the smallest"
+        )
+
+    def extremes(x: Any) -> Any:
+        return reduce_window(x, neutral(dtype_of(x), ufunc is np.maximum), ufunc, *window)
+
+    return extremes
+
+
+def select_and_scatter_add(
+    source: Any,
+    operand: Any,
+    select: Callable[[Any, Any], Any],
+    window_dimensions: Sequence[int],
+    window_strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+) -> Any:
+    """Of each window the element of `source`, added up at the place of the window's extreme element: of max pooling the
+    derivative by the operand. `lax.ge` selects the largest, `lax.le` the smallest, and of equal ones the first.
+
+    >>> select_and_scatter_add(np.array([5.0, 7.0]), np.array([1.0, 3.0, 2.0]), np.greater_equal, (2,), (1,), "VALID")
+    array([ 0., 12.,  0.])
+    """
+    window = (window_dimensions, window_strides, padding)
+    return vjp(_selecting(select, "select_and_scatter_add", window), array_operand(operand))[1](source)[0]
+
+
+def select_and_gather_add(
+    tangents: Any,
+    operand: Any,
+    select: Callable[[Any, Any], Any],
+    window_dimensions: Sequence[int],
+    window_strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    base_dilation: Sequence[int] | None = None,
+    window_dilation: Sequence[int] | None = None,
+) -> Any:
+    """Of each window the element of `tangents` at the place of its extreme element; see `select_and_scatter_add`.
+
+    >>> x = np.array([1.0, 3.0, 2.0])
+    >>> select_and_gather_add(np.array([5.0, 6.0, 7.0]), x, np.greater_equal, (2,), (1,), "VALID")
+    array([6., 6.])
+    """
+    window = (window_dimensions, window_strides, padding, base_dilation, window_dilation)
+    return jvp(_selecting(select, "select_and_gather_add", window), (array_operand(operand),), (tangents,))[1]
 
 
 def _separately(

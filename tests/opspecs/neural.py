@@ -158,3 +158,27 @@ add("lax.dynamic_update_slice", lambda x, y, i: lax.dynamic_update_slice(x, y, (
     ((4, 3), (2, 2), ()), **ONE)  # fmt: skip
 add("lax.reduce_and, or, xor", lambda x: [f(x, (1,)) for f in (lax.reduce_and, lax.reduce_or, lax.reduce_xor)], rows(9), (2, 5),
     dtypes="", values="d")  # fmt: skip
+
+# --------------------------------------------------------------------------------------------------- lax's own names
+
+_ROWS = lax.GatherDimensionNumbers((1,), (0,), (0,))
+_WRITTEN = lax.ScatterDimensionNumbers((1,), (0,), (0,))
+add("lax.gather", lambda x, i: lax.gather(x, i[:, None], _ROWS, (1, 2)), (real, rows(5)), ((3, 4), (3,)), **ONE)
+add("lax.gather: fill", lambda x, i: lax.gather(x, i[:, None], _ROWS, (1, 4), mode="fill", fill_value=2), (real, rows(5)),
+    ((3, 4), (3,)), **ONE)  # fmt: skip
+for _name in ("scatter", "scatter_add", "scatter_sub", "scatter_mul", "scatter_min", "scatter_max"):
+
+    def _scattered(x: Any, u: Any, i: Any, name: str = _name) -> Any:
+        return getattr(lax, name)(x, i[:, None], u, _WRITTEN)
+
+    add(f"lax.{_name}", _scattered, (real, real, rows(5)), ((3, 4), (4, 4), (4,)), dtypes="d", ulps=4)
+add("lax.ragged_dot", lambda x, w: lax.ragged_dot(x, w, np.array([1, 2])), (real, real), ((4, 3), (2, 3, 2)), dtypes="d",
+    ulps=4)  # fmt: skip
+add(
+    "lax.clz, mulhi",
+    lambda x: (lax.clz(x), lax.mulhi(x, x), lax.population_count(x)),
+    real,
+    (4,),
+    dtypes="",
+    values="ilb",
+)
