@@ -49,7 +49,6 @@ REPLACEMENTS = {
     "math.asinh": "np.arcsinh",
     "math.acosh": "np.arccosh",
     "math.atanh": "np.arctanh",
-    "scipy.integrate.trapezoid": "numpy.trapezoid",
 }
 """What to write instead of a function, by its public name."""
 
@@ -70,7 +69,7 @@ def public_name(fun: Any) -> str:
     if module.startswith("numpy"):
         module = "numpy.polynomial" if module == "numpy.polynomial.polynomial" else "numpy"
     elif module.startswith("scipy."):
-        module = ".".join(part for part in module.split(".") if not part.startswith("_"))
+        module = module.partition("._")[0]  # what is behind a private name is not public either
         if module == "scipy.stats" and type(getattr(owner, "name", None)) is str:
             name = f"{getattr(owner, 'name', '')}.{name}"
     return f"{module}.{name}"

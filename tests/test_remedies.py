@@ -97,10 +97,14 @@ SCIPY: dict[str, tuple[Callable[[Any], Any], str, str]] = {
         "linalg.solve(np.eye(3), x)",
         "funcgrad.scipy.linalg.solve",
     ),
-    "trapezoid": (lambda x: integrate.trapezoid(x), "integrate.trapezoid(x)", "numpy.trapezoid"),
-    "simpson": (lambda x: integrate.simpson(x), "integrate.simpson(x)", "custom_vjp"),
-    "quad": (lambda x: integrate.quad(lambda t: t * x[0], 0, 1)[0], "integrate.quad(", "custom_vjp"),
-    "sparse": (lambda x: np.sum(sparse.csr_array(np.eye(3)) @ x), "sparse.csr_array(np.eye(3)) @ x", "custom_vjp"),
+    "trapezoid": (lambda x: integrate.trapezoid(x), "integrate.trapezoid(x)", "funcgrad.scipy.integrate.trapezoid"),
+    "simpson": (lambda x: integrate.simpson(x), "integrate.simpson(x)", "funcgrad.scipy.integrate.simpson"),
+    "quad": (lambda x: integrate.quad(lambda t: t * x[0], 0, 1)[0], "integrate.quad(", "funcgrad.scipy.integrate.quad"),
+    "sparse": (
+        lambda x: sparse.csr_array(np.eye(3)).multiply(x).sum(),
+        "sparse.csr_array(np.eye(3)).multiply(x)",
+        "custom_vjp",
+    ),
 }
 
 

@@ -29,6 +29,7 @@ from funcgrad.scipy.optimize import (
 )
 from funcgrad.test_util import check_grads
 
+scipy = pytest.importorskip("scipy")
 so = pytest.importorskip("scipy.optimize")
 
 START = np.array([-1.2, 1.0])
@@ -192,9 +193,23 @@ def test_errors(call: Callable[[], Any], message: str) -> None:
         call()
 
 
-def test_scipys_own_function_names_this_one() -> None:
-    with pytest.raises(TypeError, match=r"funcgrad\.scipy\.optimize\.curve_fit"):
-        fg.grad(lambda y: np.sum(so.curve_fit(lambda x, a: a * x, np.arange(3.0), y)[0]))(np.arange(3.0))
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda y: so.curve_fit(lambda x, a: a * x, np.arange(3.0), y)[0], "optimize.curve_fit"),
+        (lambda y: so.least_squares(lambda x: x - y, np.zeros(3)).x, "optimize.least_squares"),
+        (lambda y: so.minimize(lambda x: np.sum((x - y) ** 2), np.zeros(3)).x, "optimize.minimize"),
+        (lambda y: scipy.integrate.quad(lambda x: x, 0, y[1])[0], "integrate.quad"),
+        (lambda y: scipy.integrate.solve_ivp(lambda t, y: -y, (0, 1), y).y[:, -1], "integrate.solve_ivp"),
+        (lambda y: scipy.interpolate.CubicSpline(np.arange(3.0), y)(0.5), "interpolate.CubicSpline"),
+        (lambda y: scipy.sparse.linalg.spsolve(scipy.sparse.eye_array(3).tocsc(), y), "sparse.linalg.spsolve"),
+        (lambda y: scipy.sparse.linalg.cg(np.eye(3), y)[0], "sparse.linalg.cg"),
+        (lambda y: scipy.sparse.csr_array((y, [0, 1, 2], [0, 1, 2, 3])) @ np.ones(3), "sparse.csr_array"),
+    ],
+)
+def test_scipys_own_functions_name_these(call: Callable[[Any], Any], name: str) -> None:
+    with pytest.raises(TypeError, match=rf"write instead: funcgrad\.scipy\.{name}"):
+        fg.grad(lambda y: np.sum(call(y)))(np.arange(3.0))
 
 
 # ----------------------------------------------------------------------------------------------------------- roots
