@@ -44,7 +44,7 @@ DISCRETE: dict[str, tuple[float, ...]] = {
 }  # fmt: skip
 DENSITIES, MASSES = ("logpdf", "pdf"), ("logpmf", "pmf")
 SUMS = ("cdf", "sf", "logcdf", "logsf")
-X = np.array([-3.1, -0.4, 0.2, 0.61, 1.7, 4.3, 30.0, np.nan])
+X = np.array([-3.1, -0.4, 0.2, 0.61, 1.7, 4.3, 30.0, np.nan, np.inf, -np.inf])
 K = np.array([-1, 0, 1, 2, 2.5, 5, 7, 9.0])
 Q = np.array([0, 1e-5, 0.2, 0.55, 0.97, 1, -0.1, 1.2, np.nan])
 LOC, SCALE = -0.1, 1.3
@@ -54,7 +54,10 @@ WIDE = {"loc": LOC, "scale": SCALE}
 def scipys(name: str, method: str, *args: Any, **kwargs: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return getattr(getattr(stats, name), method)(*args, **kwargs)
+        out = getattr(getattr(stats, name), method)(*args, **kwargs)
+    if method[-3:] == "pdf":  # SciPy has NaN for some densities at infinity
+        out = np.where(np.isinf(args[0]), -np.inf if method == "logpdf" else 0.0, out)
+    return out
 
 
 HEAVY = ("beta", "binom", "f", "nbinom", "t")

@@ -171,6 +171,8 @@ class Continuous(Distribution):
     defaults = (("loc", 0.0), ("scale", 1.0))
     open_below = False
     """Whether the density is 0 at the lower end of the support, where its formula fails."""
+    without_infinity = False
+    """Whether the density's formula fails at infinity, where it is 0."""
     closed_quantiles = False
     """Whether the formula for quantiles fails for the probabilities 0 and 1."""
 
@@ -190,13 +192,18 @@ class Continuous(Distribution):
         z = x if loc.ndim == 0 and _always(loc == 0) else x - loc
         z = z if scale.ndim == 0 and _always(scale == 1) else z / scale
         low, high = self._support(*shapes)
-        below = False if _always(np.equal(low, -np.inf)) else (z <= low if self._closes(method) else z < low)
-        above = False if _always(np.equal(high, np.inf)) else (z >= high if method[-3:] != "pdf" else z > high)
+        pdf = method[-3:] == "pdf"
+        ends = self.without_infinity  # formulas are inf - inf there
+        if _always(np.equal(low, -np.inf)):
+            below = z == low if ends else False
+        else:
+            below = z < low if pdf and not self.open_below else z <= low
+        if _always(np.equal(high, np.inf)):
+            above = z == high if ends else False
+        else:
+            above = z > high if pdf else z >= high
         inside = np.logical_not(_one_of(below, above))
         return pick(inside, z, _in_dtype(self._inner(*shapes), z.dtype)), below, above, shapes, scale, valid
-
-    def _closes(self, method: str) -> bool:
-        return self.open_below or method[-3:] != "pdf"
 
     def _value(self, method: str, x: Any, args: Any, kwargs: Any, below: float, above: float) -> Any:
         z, under, over, shapes, _, valid = self._point(method, x, args, kwargs)

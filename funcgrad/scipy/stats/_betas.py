@@ -15,6 +15,15 @@ __all__ = ["beta", "f", "t"]
 _LOG_2 = math.log(2.0)
 
 
+def _from_odds(odds: Any, log_odds: Any) -> tuple[Any, Any]:
+    """x = odds/(1 + odds) and log x, which keeps its digits for small and for large odds."""
+    large = odds > 1
+    rest = 1 / np.where(large, odds, 1.0)
+    low = np.where(large, 1.0, odds)
+    x = np.where(large, 1 / (1 + rest), low / (1 + low))
+    return x, np.where(large, -np.log1p(rest), np.where(large, 0.0, log_odds) - np.log1p(low))
+
+
 class Beta(Continuous):
     """The beta distribution: density z^(a - 1) (1 - z)^(b - 1) / B(a, b).
 
@@ -74,9 +83,8 @@ class StudentT(Continuous):
         w = np.where(far, z, -1.0).astype(z.dtype)
         root = np.sqrt(df) / w
         odds = root * root
-        near = odds > 1  # x = odds/(1 + odds), whose logarithm keeps its digits on either side
-        log_x = np.where(near, -np.log1p(1 / np.where(near, odds, 1.0)), np.log(df) - 2 * np.log(-w) - np.log1p(odds))
-        tail = log_betainc(0.5 * df, np.asarray(0.5, z.dtype), odds / (1 + odds), log_x, odds) - _LOG_2
+        x, log_x = _from_odds(odds, np.log(df) - 2 * np.log(-w))
+        tail = log_betainc(0.5 * df, np.asarray(0.5, z.dtype), x, log_x, odds) - _LOG_2
         return np.where(far, tail, np.log(sc("stdtr")(df, np.where(far, 0.0, z))))
 
     def _logsf(self, z: Any, df: Any) -> Any:
@@ -93,6 +101,7 @@ class FisherF(Continuous):
     """Fisher's distribution: the ratio of two chi-squared variables, each divided by its degrees of freedom."""
 
     name = "f"
+    without_infinity = True
     closed_quantiles = True
     shapes = ("dfn", "dfd")
     safe = (2.0, 2.0)
@@ -112,7 +121,8 @@ class FisherF(Continuous):
 
     def _logcdf(self, z: Any, dfn: Any, dfd: Any) -> Any:
         odds = dfn / dfd * z
-        return log_betainc(0.5 * dfn, 0.5 * dfd, odds / (1 + odds), np.log(odds) - np.log1p(odds), odds)
+        x, log_x = _from_odds(odds, np.log(odds))
+        return log_betainc(0.5 * dfn, 0.5 * dfd, x, log_x, odds)
 
     def _logsf(self, z: Any, dfn: Any, dfd: Any) -> Any:
         return self._logcdf(1 / z, dfd, dfn)

@@ -202,6 +202,7 @@ class WeibullMin(Positive):
     """Weibull's distribution: survival function exp(-z^c)."""
 
     name = "weibull_min"
+    without_infinity = True
     shapes = ("c",)
     safe = (1.0,)
 
@@ -231,6 +232,7 @@ class GumbelR(Continuous):
     """Gumbel's distribution of maxima: distribution function exp(-exp(-z))."""
 
     name = "gumbel_r"
+    without_infinity = True
 
     def _logpdf(self, z: Any) -> Any:
         return -(z + np.exp(-z))
@@ -258,6 +260,7 @@ class GumbelL(Continuous):
     """Gumbel's distribution of minima: survival function exp(-exp(z))."""
 
     name = "gumbel_l"
+    without_infinity = True
 
     def _logpdf(self, z: Any) -> Any:
         return gumbel_r._logpdf(-z)

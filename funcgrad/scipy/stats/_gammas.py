@@ -23,6 +23,7 @@ class Gamma(Continuous):
     """
 
     name = "gamma"
+    without_infinity = True
     shapes = ("a",)
     safe = (1.0,)
 
@@ -55,6 +56,7 @@ class Chi2(Continuous):
     """The chi-squared distribution with df degrees of freedom."""
 
     name = "chi2"
+    without_infinity = True
     shapes = ("df",)
     safe = (2.0,)
 

@@ -36,9 +36,9 @@ def _tiny(x: Any) -> Any:
     return x < (1e-12 if x.dtype.itemsize <= 4 else 1e-75)
 
 
-def _logarithm(value: Any, tail: Any, small: Any) -> Any:
-    """log(value), or the tail where that is small."""
-    none = (value == 0) & ~small
+def _logarithm(value: Any, tail: Any, small: Any, none: Any = False) -> Any:
+    """log(value), or the tail where that is small; -inf where nothing is left."""
+    none = ((value == 0) | none) & ~small
     out = np.log(np.where(small | none, np.ones((), value.dtype), value))
     return np.where(small, tail, np.where(none, np.asarray(-np.inf, value.dtype), out))
 
@@ -91,4 +91,4 @@ def log_betainc(a: Any, b: Any, x: Any, log_x: Any, odds: Any) -> Any:
     y = -_column(r) * fall
     rest = _column(b - 1) * (_private("_log1pmx")(y) - _column(r) * (fall + v))
     tail = a * log_x - (b - 1) * np.log1p(r) - sc("betaln")(a, b) - np.log(width) + np.log(_mean(rest, dtype))
-    return _logarithm(value, tail, small)
+    return _logarithm(value, tail, small, lost)
