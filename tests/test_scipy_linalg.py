@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ import funcgrad as fg
 import funcgrad.scipy.linalg as fl
 from funcgrad import grad, jit, jvp, tree, vmap
 from funcgrad.errors import InconclusiveRuleError, ShapeError, TracerArrayConversionError, UnsupportedFunctionError
+from funcgrad.ops import lapack
 from funcgrad.test_util import check_grads
 
 DTYPES = [np.float64, np.complex128]
@@ -311,6 +313,19 @@ def test_schur_and_hessenberg() -> None:
             np.testing.assert_allclose(x, y, atol=1e-13)
     with pytest.raises(InconclusiveRuleError, match="schur has no derivative here, and it is not zero"):
         grad(lambda a: fl.schur(a)[0][0, 0])(a.real)
+
+
+def test_without_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What needs it says so; what LAPACK does is done by NumPy."""
+    monkeypatch.setitem(sys.modules, "scipy.linalg", None)
+    monkeypatch.setattr(lapack, "routines", lapack.routines.__wrapped__)
+    a, b = reg(3)(float), rnd(3)(float)
+    assert lapack.routines() is None
+    np.testing.assert_allclose(a @ fl.lu_solve(fl.lu_factor(a), b), b)
+    np.testing.assert_allclose(fl.expm(np.zeros((2, 2))), np.eye(2))
+    for name, fun in {"sqrtm": fl.sqrtm, "logm": fl.logm, "schur": fl.schur, "hessenberg": fl.hessenberg}.items():
+        with pytest.raises(ImportError, match=f"{name} needs SciPy"):
+            fun(a)
 
 
 @pytest.mark.parametrize("name", "dft hadamard helmert hilbert invhilbert invpascal pascal".split())

@@ -81,11 +81,10 @@ COMPLEX_SCHUR = declare(
 """The complex Schur form of what `SCHUR` gives with `output` "real"."""
 
 
-def _lapack(name: str, a: Any, *args: Any, **kwargs: Any) -> Any:
-    """What a routine gives, without its last result, which says that it has succeeded."""
-    linalg = scipy_linalg(name)
-    routine = linalg.lapack.get_lapack_funcs(name, dtype=a.dtype)
-    return routine(a, *args, **kwargs)[:-1]
+def _lapack(name: str, routine: str, a: Any, *args: Any, **kwargs: Any) -> Any:
+    """What a routine gives, for a function of this name, without its last result, which says that it has succeeded."""
+    run = scipy_linalg(name).lapack.get_lapack_funcs(routine, dtype=a.dtype)
+    return run(a, *args, **kwargs)[:-1]
 
 
 def _hessenberg_aval(a: ShapedArray) -> tuple[ShapedArray, ShapedArray]:
@@ -96,7 +95,7 @@ def _hessenberg_aval(a: ShapedArray) -> tuple[ShapedArray, ShapedArray]:
 
 HESSENBERG = declare(
     "hessenberg",
-    lambda a: _several(lambda x: _lapack("gehrd", x), _hessenberg_aval(aval_of(a)), a),
+    lambda a: _several(lambda x: _lapack("hessenberg", "gehrd", x), _hessenberg_aval(aval_of(a)), a),
     _hessenberg_aval,
     **_without_derivative("hessenberg", "it is a step on the way to eigvals, which has one"),
     multiple=True,
@@ -121,7 +120,7 @@ def _tridiagonal_aval(a: ShapedArray, lower: bool) -> tuple[ShapedArray, ...]:
 
 
 def _tridiagonal(a: Any, lower: bool) -> tuple[Any, ...]:
-    return _lapack("hetrd" if a.dtype.kind == "c" else "sytrd", a, lower=lower)
+    return _lapack("tridiagonal", "hetrd" if a.dtype.kind == "c" else "sytrd", a, lower=lower)
 
 
 TRIDIAGONAL = declare(
