@@ -223,7 +223,7 @@ def test_selections_are_the_derivatives_of_pooling(select: Any) -> None:
     np.testing.assert_array_equal(lax.select_and_gather_add(t, x, select, *window), jvp(pool, (x,), (t,))[1])
     check_grads(lambda c: lax.select_and_scatter_add(c, x, select, *window), (ct,), order=1)
     check_grads(lambda t: lax.select_and_gather_add(t, x, select, *window), (t,), order=1)
-    with pytest.raises(NotImplementedError, match="lax.ge"):
+    with pytest.raises(NotImplementedError, match=r"lax.ge"):
         lax.select_and_scatter_add(ct, x, np.greater, *window)
 
 

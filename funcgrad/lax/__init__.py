@@ -108,8 +108,8 @@ for _name in ("NAMES", "no_sharding"):
 _CONTROL = ("associative_scan", "cond", "fori_loop", "map", "scan", "switch", "while_loop")
 _returning_arrays(globals(), _CONTROL, _wrap_leaves)
 _AS_THEY_ARE = (
-    *_CONTROL, *_types.__all__, "ConvGeneralDilatedDimensionNumbers",
-    "axis_size", "custom_root", "pmax", "pmin", "psum",
+    *_CONTROL, *_types.__all__, "ConvGeneralDilatedDimensionNumbers", "axis_size", "custom_root", "pmax", "pmin",
+    "psum", "stop_gradient",
 )  # fmt: skip
 _returning_arrays(globals(), (n for n in __all__ if n not in _AS_THEY_ARE))
 

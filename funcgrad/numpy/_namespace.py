@@ -28,6 +28,7 @@ _CPU = (1, 0)
 class Info:
     """What `funcgrad.numpy.__array_namespace_info__()` tells of the namespace: NumPy's devices and dtypes.
 
+    >>> from funcgrad.numpy import __array_namespace_info__ as Info
     >>> info = Info()
     >>> info.default_device(), info.devices()
     ('cpu', ['cpu'])

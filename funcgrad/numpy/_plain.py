@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -40,7 +41,7 @@ def either(plain: Any, fun: F) -> F:
                 return wrap(plain(*map(operand, args), **kwargs))
             out = fun(*args, **kwargs) if plain in VIEWS else owned(fun(*args, **kwargs), args)
             if config.dtype_promotion == "strict":
-                _strict.check(plain, args, kwargs, out, sys._getframe(1))
+                _strict.check(plain, args, kwargs, out, _caller(sys._getframe(1)))
             return wrap(out)
         if config.debugging:
             out = plain(*args, **kwargs)
@@ -49,6 +50,16 @@ def either(plain: Any, fun: F) -> F:
         return wrap(plain(*args, **kwargs))
 
     return cast(F, chosen)
+
+
+def _caller(frame: Any) -> Any:
+    """The frame that has called a function of `funcgrad.numpy`, and not one of those that add keywords to it."""
+    while frame.f_back is not None and frame.f_code.co_filename.endswith(_AROUND):
+        frame = frame.f_back
+    return frame
+
+
+_AROUND = (os.path.join("numpy", "_keywords.py"), os.path.join("funcgrad", "_array.py"))
 
 
 def made_here(fun: F) -> F:
