@@ -121,6 +121,7 @@ def test_odeint_of_complex_numbers_and_kinds() -> None:
     spin = lambda w: np.real(odeint(lambda y, t: 1j * w * y, 1.0 + 0.0j, np.array([0.0, 1.0]))[-1])  # noqa: E731
     close(fg.grad(spin)(0.7), -np.sin(0.7))
     assert odeint(lambda y, t: -y, np.float32(1.0), TIMES).dtype == np.float32
+    close(odeint(lambda y, t: -y, [1.0, 2.0], [0.0, 1.0])[-1], np.exp(-1.0) * np.array([1.0, 2.0]))
     assert fg.experimental.ode.odeint(lambda y, t: -y, np.ones(2), TIMES[:1]).shape == (1, 2)
     close(si.odeint(lambda y, t, k: -k * y, 1.0, TIMES, args=(2.0,))[:, 0],
           odeint(lambda y, t, k: -k * y, 1.0, TIMES, args=(2.0,)), 1e-6)  # fmt: skip

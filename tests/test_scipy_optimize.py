@@ -65,6 +65,12 @@ def test_every_method_finds_the_minimum(method: str) -> None:
     close(result.x, [1.0, 1.0], 1e-3)
 
 
+def test_a_list_of_numbers_is_an_array() -> None:
+    close(minimize(lambda x: np.sum((x - A) ** 2), [0.0, 1]).x, A)
+    close(root(lambda x: x - A, (0.0, 1.0)).x, A)
+    close(fg.grad(lambda a: np.sum(least_squares(lambda x: x - a, [a[0], 1.0]).x))(A), [1.0, 1.0])
+
+
 def test_cobyla() -> None:
     close(minimize(lambda x: np.sum((x - A) ** 2), np.zeros(2), method="COBYLA").x, A, 1e-3)
 

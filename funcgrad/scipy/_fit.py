@@ -18,7 +18,7 @@ from funcgrad.executor.jit import jit
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.scipy._host import Recording, found_root, on_host
 from funcgrad.scipy._minimize import flat_start, limits, result_class
-from funcgrad.scipy._needs import scipy_module
+from funcgrad.scipy._needs import scipy_module, start_of
 from funcgrad.transforms.grad import grad
 from funcgrad.transforms.jacobian import jacfwd
 from funcgrad.types import ShapedArray, shape_of
@@ -127,7 +127,7 @@ def least_squares(
 
     Args:
         fun: `fun(x, *args, **kwargs)`, a pytree of residuals.
-        x0: where to start, a pytree of real numbers; it has no derivative.
+        x0: where to start, a pytree of real numbers (a list of numbers is an array); it has no derivative.
         jac: not taken, since derivatives are exact.
         bounds: as for `minimize`; or a pair (lower, upper) of arrays or numbers, as for SciPy.
         loss, f_scale: one of "linear", "soft_l1", "huber", "cauchy", "arctan", and its scale.
@@ -152,6 +152,7 @@ def least_squares(
     if loss not in _LOSSES:
         raise ValueError(f"least_squares: loss must be one of {sorted(_LOSSES)}, got {loss!r}")
     args, named = args if isinstance(args, tuple) else (args,), kwargs or {}
+    x0 = start_of(x0)
     z0, unravel = flat_start(x0, "least_squares")
     box = _box(bounds, x0, len(z0))
 

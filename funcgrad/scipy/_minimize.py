@@ -24,7 +24,7 @@ from funcgrad.executor.jit import jit
 from funcgrad.flatten_util import ravel_pytree
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.scipy._host import Recording, found_root, on_host
-from funcgrad.scipy._needs import scipy_module
+from funcgrad.scipy._needs import scipy_module, start_of
 from funcgrad.transforms.grad import grad, value_and_grad
 from funcgrad.transforms.jacobian import hessian, jacrev
 from funcgrad.transforms.jvp import jvp
@@ -354,7 +354,7 @@ def minimize(
 
     Args:
         fun: `fun(x, *args)`, a number.
-        x0: where to start, a pytree of real numbers; it has no derivative.
+        x0: where to start, a pytree of real numbers (a list of numbers is an array); it has no derivative.
         args: further arguments of `fun`; a tuple, or a single one.
         method: any of SciPy's. Methods that use second derivatives are given them.
         jac, hess, hessp: not taken, since derivatives are exact.
@@ -387,6 +387,7 @@ def minimize(
     if method is not None and (not isinstance(method, str) or method.lower() not in _METHODS):
         raise ValueError(f"minimize: method must be one of {sorted(_METHODS)}, got {method!r}")
     args = args if isinstance(args, tuple) else (args,)
+    x0 = start_of(x0)
     z0, unravel = flat_start(x0, "minimize")
     value = _scalar(fun, args, unravel)
     box = limits(bounds, x0, len(z0), "minimize")

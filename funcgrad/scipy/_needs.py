@@ -9,9 +9,9 @@ import numpy as np
 
 from funcgrad.core import Tracer
 from funcgrad.numpy._dispatch import array_operand, operand, strong
-from funcgrad.types import aval_of, dtype_of
+from funcgrad.types import PYTHON_SCALARS, aval_of, dtype_of, is_a, shape_of
 
-__all__ = ["inexact", "inexacts", "is_traced", "scipy_module"]
+__all__ = ["inexact", "inexacts", "is_traced", "scipy_module", "start_of"]
 
 
 def scipy_module(name: str, wanted: str) -> Any:
@@ -54,3 +54,15 @@ def inexacts(*xs: Any) -> list[Any]:
 def is_traced(x: Any) -> bool:
     """Whether this is a traced value."""
     return isinstance(x, Tracer)
+
+
+def start_of(x: Any) -> Any:
+    """Where a search begins: a list or tuple of numbers is an array, as for SciPy; any other pytree stays as it is."""
+    if type(x) in (list, tuple) and x and all(_is_number(v) for v in x):
+        return np.stack([array_operand(v) for v in x])
+    return x
+
+
+def _is_number(x: Any) -> bool:
+    numbers = type(x) in PYTHON_SCALARS or isinstance(x, Tracer) or is_a(x, (np.generic, np.ndarray))
+    return numbers and not shape_of(x)

@@ -17,7 +17,7 @@ from funcgrad.flatten_util import ravel_pytree
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.scipy._host import Recording, found_root, on_host
 from funcgrad.scipy._minimize import flat_start, limits, result_class
-from funcgrad.scipy._needs import scipy_module
+from funcgrad.scipy._needs import scipy_module, start_of
 from funcgrad.transforms.grad import grad
 from funcgrad.transforms.jacobian import jacfwd
 from funcgrad.transforms.jvp import jvp
@@ -105,7 +105,7 @@ def root(
 
     Args:
         fun: `fun(x, *args)`, a pytree with as many numbers as x.
-        x0: where to start, a pytree of real numbers; it has no derivative.
+        x0: where to start, a pytree of real numbers (a list of numbers is an array); it has no derivative.
         args: further arguments of `fun`; a tuple, or a single one.
         method: any of SciPy's.
         jac: not taken, since derivatives are exact.
@@ -125,7 +125,7 @@ def root(
     if jac is not None:
         raise TypeError("root: jac is not taken, since derivatives are exact here; leave it out")
     args = _as_tuple(args)
-    z0, unravel = flat_start(x0, "root")
+    z0, unravel = flat_start(start_of(x0), "root")
 
     def flat(z: Any) -> Any:
         parts = [np.ravel(array_operand(v)) for v in tree.leaves(fun(unravel(z), *args))]

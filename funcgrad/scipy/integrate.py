@@ -12,6 +12,7 @@ from typing import Any
 
 from funcgrad.scipy._host import ConvergenceError
 from funcgrad.scipy._ivp import solve_ivp
+from funcgrad.scipy._needs import start_of
 from funcgrad.scipy._odeint import odeint as _odeint
 from funcgrad.scipy._quadrature import (
     cumulative_simpson,
@@ -44,9 +45,9 @@ def __dir__() -> list[str]:
 def odeint(func: Callable[..., Any], y0: Any, t: Any, *more: Any, args: tuple[Any, ...] = (), **options: Any) -> Any:
     """The solution of dy/dt = func(y, t, *args) at times t: `funcgrad.experimental.ode.odeint`, whose options it takes.
 
-    The arguments of `func` may also be given as `args=(…)`, as for `scipy.integrate.odeint`.
+    The arguments of `func` may also be given as `args=(…)`, and y0 as a list of numbers, as in SciPy.
 
     >>> round(float(odeint(lambda y, t, k: -k * y, 1.0, np.array([0.0, 2.0]), args=(0.5,))[-1]), 6)
     0.367879
     """
-    return _odeint(func, y0, t, *more, *args, **options)
+    return _odeint(func, start_of(y0), t, *more, *args, **options)
