@@ -223,7 +223,7 @@ def test_selections_are_the_derivatives_of_pooling(select: Any) -> None:
     np.testing.assert_array_equal(lax.select_and_gather_add(t, x, select, *window), jvp(pool, (x,), (t,))[1])
     check_grads(lambda c: lax.select_and_scatter_add(c, x, select, *window), (ct,), order=1)
     check_grads(lambda t: lax.select_and_gather_add(t, x, select, *window), (t,), order=1)
-    with pytest.raises(NotImplementedError, match=r"lax.ge"):
+    with pytest.raises(NotImplementedError, match=r"lax\.ge"):
         lax.select_and_scatter_add(ct, x, np.greater, *window)
 
 
@@ -233,3 +233,13 @@ def test_the_functions_of_every_namespace_are_recognised() -> None:
         assert "reduce_window_max" in str(make_ir(lambda x, f=fun: lax.reduce_window(x, -np.inf, f, (2,)))(x))
     for fun in (lax.add, np.add, jnp.add):
         assert "reduce_sum" in str(make_ir(lambda x, f=fun: lax.reduce(x, 0.0, f, (0,)))(x))
+
+
+def test_windows_that_fit_nowhere() -> None:
+    for fun, init in ((lax.add, 0.0), (lax.max, -np.inf), (lambda a, b: a + b, 0.0)):
+        out = lax.reduce_window(np.ones((1, 5)), init, fun, (1, 2), (2, 3), ((-1, -1), (2, 1)), (2, 1), (1, 1))
+        assert out.shape == (0, 3) and out.dtype == float
+
+
+def test_padding_by_name_is_that_of_elements_side_by_side() -> None:
+    assert lax.reduce_window(np.ones(2), 0.0, lax.add, (3,), (2,), "SAME", (2,), (2,)).tolist() == [0.0]

@@ -1,4 +1,8 @@
-"""The names of `jax.lax`: control flow, collectives, convolutions, windows; and NumPy's functions under its names."""
+"""The names of `jax.lax`: control flow, collectives, convolutions, windows; and NumPy's functions under its names.
+
+Operands broadcast and promote by NumPy's rules, also where JAX's `lax` would refuse shapes or dtypes that differ. What
+does not fit raises `errors.ShapeError`, a ValueError; dimension numbers that do not, TypeError.
+"""
 
 from __future__ import annotations
 

@@ -184,10 +184,8 @@ def _parameters(
     sizes, strides = _window(window_dimensions, n, "window_dimensions"), _window(window_strides, n, "window_strides")
     base, dilation = _window(base_dilation, n, "base_dilation"), _window(window_dilation, n, "window_dilation")
     if isinstance(padding, str):
-        spread = [(d - 1) * b + 1 if d else 0 for d, b in zip(shape, base, strict=True)]
-        padding = padtype_to_pads(
-            spread, [(k - 1) * d + 1 for k, d in zip(sizes, dilation, strict=True)], strides, padding
-        )
+        reach = [(k - 1) * d + 1 for k, d in zip(sizes, dilation, strict=True)]
+        padding = padtype_to_pads(shape, reach, strides, padding)
     pads = tuple((operator.index(low), operator.index(high)) for low, high in padding)
     if len(pads) != n:
         raise ValueError(f"reduce_window: padding must be {n} pairs, got {padding}")
@@ -235,7 +233,8 @@ def reduce_window(
         computation: `computation(x, y)`, of scalars (or of pytrees of them).
         window_dimensions: one size per axis.
         window_strides: one per axis; ones by default.
-        padding: "SAME", "SAME_LOWER", "VALID", or a pair (before, after) per axis.
+        padding: "SAME", "SAME_LOWER", "VALID", or a pair (before, after) per axis. A name is for the elements without
+            `base_dilation`, as in JAX.
         base_dilation: distances of the elements.
         window_dilation: distances of the elements that a window sees.
 
@@ -249,6 +248,9 @@ def reduce_window(
     sizes, strides, pads, base, dilation = _parameters(
         shape, window_dimensions, window_strides, padding, base_dilation, window_dilation
     )
+    counts = output_sizes(shape, sizes, strides, pads, base, dilation)
+    if 0 in counts:
+        return treedef.unflatten([np.zeros(counts, x.dtype) for x in xs])
     ufunc = _known(computation) if len(xs) == 1 else None
     if ufunc is not None and ufunc in _OVER_WINDOWS:
         out = _separately(_OVER_WINDOWS[ufunc], xs[0], sizes, strides, pads, base, dilation)
