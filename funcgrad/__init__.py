@@ -45,7 +45,7 @@ from funcgrad.transforms.vmap import vmap
 from funcgrad.types import ShapedArray, ShapeDtypeStruct, float0
 
 if TYPE_CHECKING:
-    from funcgrad import backends, dtypes, experimental, extend, image, ops, random, scipy, settings, typing
+    from funcgrad import backends, dtypes, experimental, extend, image, io, ops, random, scipy, settings, typing
     from funcgrad._devices import (
         Array,
         Device,
@@ -99,7 +99,19 @@ __version__ = "0.1.0"
 
 make_jaxpr = make_ir
 
-_MODULES = ("backends", "dtypes", "experimental", "extend", "image", "ops", "random", "scipy", "settings", "typing")
+_MODULES = (
+    "backends",
+    "dtypes",
+    "experimental",
+    "extend",
+    "image",
+    "io",
+    "ops",
+    "random",
+    "scipy",
+    "settings",
+    "typing",
+)
 _LATE = {
     "callbacks": (
         "io_callback", "named_call", "named_scope", "pure_callback", "typeof",
@@ -185,6 +197,7 @@ __all__ = [
     "host_id",
     "host_ids",
     "image",
+    "io",
     "io_callback",
     "ir",
     "jacfwd",

@@ -39,6 +39,7 @@ PUBLIC = ["funcgrad", "funcgrad.tree", "funcgrad.tree_util", "funcgrad.lax", "fu
           "funcgrad.experimental",
           "funcgrad.experimental.ode",
           "funcgrad.scipy.fft",
+          "funcgrad.io",
           ]  # fmt: skip
 
 
