@@ -45,7 +45,20 @@ from funcgrad.transforms.vmap import vmap
 from funcgrad.types import ShapedArray, ShapeDtypeStruct, float0
 
 if TYPE_CHECKING:
-    from funcgrad import backends, dtypes, experimental, extend, image, io, ops, random, scipy, settings, typing
+    from funcgrad import (
+        backends,
+        dtypes,
+        example_libraries,
+        experimental,
+        extend,
+        image,
+        io,
+        ops,
+        random,
+        scipy,
+        settings,
+        typing,
+    )
     from funcgrad._devices import (
         Array,
         Device,
@@ -102,6 +115,7 @@ make_jaxpr = make_ir
 _MODULES = (
     "backends",
     "dtypes",
+    "example_libraries",
     "experimental",
     "extend",
     "image",
@@ -186,6 +200,7 @@ __all__ = [
     "ensure_compile_time_eval",
     "errors",
     "eval_shape",
+    "example_libraries",
     "experimental",
     "explain_cache_misses",
     "extend",
