@@ -6,6 +6,7 @@
 #   make tiny                                    the tests of the core only: a second or two
 #   make campaign                                the random tests at length: hours
 #   make lint                                    style and types
+#   make docs                                    the documentation, in build/docs
 #   make bench [ARGS="mlp"]                      speed, next to other libraries
 #   make clean                                   remove everything that was made
 #
@@ -23,7 +24,7 @@ KEEP := XDG_CACHE_HOME="$(CURDIR)/.cache" MPLCONFIGDIR="$(CURDIR)/.cache/matplot
 # cores too; among the tests, those are the other workers.
 ONE_THREAD := OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1}
 
-.PHONY: help demo test campaign tiny lint bench clean
+.PHONY: help demo test campaign tiny lint docs bench clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -54,6 +55,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/mypy --strict --follow-imports=silent --cache-dir .cache/mypy tests/typed_script.py
+
+docs: $(VENV)/.docs
+	$(KEEP) $(ONE_THREAD) $(BIN)/python -m sphinx --fail-on-warning --keep-going -q -b html docs build/docs
+	@echo "build/docs/index.html"
 
 bench: $(VENV)/.bench
 	$(KEEP) $(BIN)/python -m benchmarks $(ARGS)
@@ -87,6 +92,6 @@ $(VENV)/.bench: $(VENV)/.base
 	$(PIP_INSTALL) --editable ".[bench]"
 	@touch $@
 
-$(VENV)/.test $(VENV)/.dev: $(VENV)/.%: $(VENV)/.base
+$(VENV)/.test $(VENV)/.dev $(VENV)/.docs: $(VENV)/.%: $(VENV)/.base
 	$(PIP_INSTALL) --group $* --editable .
 	@touch $@
