@@ -90,3 +90,17 @@ def test_little_is_imported_beyond_numpy() -> None:
     code = "import sys, numpy; before = set(sys.modules); import funcgrad; print(*(set(sys.modules) - before))"
     extra = {m for m in run(code).split() if not m.startswith("funcgrad")}
     assert extra <= {"__future__", "string", "_string"}, extra
+
+
+def test_what_few_programs_use_is_imported_late() -> None:
+    late = (
+        "funcgrad.lax",
+        "funcgrad.nn",
+        "funcgrad.scipy",
+        "funcgrad.random",
+        "funcgrad.ops.special.table",
+        "funcgrad.image",
+    )
+    loaded = set(run("import sys, funcgrad; print(*sys.modules)").split())
+    assert not loaded & set(late)
+    assert "funcgrad.lax" in run("import sys, funcgrad as jax; jax.lax.scan; print(*sys.modules)").split()

@@ -21,7 +21,11 @@ def in_fortran_order(x: Any) -> Any:
 
 def faults(case: Case, args: list[Any]) -> list[str]:
     """Where a traced result is a view and NumPy's is a copy, and the like."""
-    want = tree.leaves(case.spec(*args))
+    try:
+        want = tree.leaves(case.spec(*args))
+    except ValueError:  # arrays in Fortran order have no views as another dtype
+        assert "x.view" in case.spec.name and not args[0].flags.c_contiguous, case
+        return []
     found: list[str] = []
 
     def traced(*xs: Any) -> Any:
@@ -51,7 +55,7 @@ def faults(case: Case, args: list[Any]) -> list[str]:
     return found
 
 
-OURS = ("lax.", "nn.", "conv", "stop_gradient", "checkpoint_name", "matrix.at")
+OURS = ("lax.", "nn.", "conv", "stop_gradient", "checkpoint_name", "matrix.at", "random_", "normal_erf_inv")
 NUMPY = {
     name: spec
     for name, spec in SPECS.items()
