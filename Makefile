@@ -2,6 +2,7 @@
 # its own virtual environment, .venv, once: again only after a change of pyproject.toml.
 #
 #   make demo [DATA=dir] [ARGS="--epochs 5"]     train the example network
+#   make seeds [DATA=dir] [ARGS="--quick"]       the fifteen systems of examples/seeds, and a table of them
 #   make test [ARGS="-k tree"]                   all tests, in parallel
 #   make tiny                                    the tests of the core only: a second or two
 #   make campaign                                the random tests at length: hours
@@ -24,7 +25,7 @@ KEEP := XDG_CACHE_HOME="$(CURDIR)/.cache" MPLCONFIGDIR="$(CURDIR)/.cache/matplot
 # cores too; among the tests, those are the other workers.
 ONE_THREAD := OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1}
 
-.PHONY: help demo test campaign tiny lint docs bench clean
+.PHONY: help demo seeds test campaign tiny lint docs bench clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -33,6 +34,9 @@ help:
 
 demo: $(VENV)/.examples
 	$(KEEP) $(ONE_THREAD) $(BIN)/python examples/mnist_mlp.py $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+seeds: $(VENV)/.examples
+	$(KEEP) $(ONE_THREAD) $(BIN)/python examples/seeds $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 test: $(VENV)/.test
 	$(KEEP) $(ONE_THREAD) $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
@@ -64,7 +68,7 @@ bench: $(VENV)/.bench
 	$(KEEP) $(BIN)/python -m benchmarks $(ARGS)
 
 clean:
-	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis build dist mnist_loss.png
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis build dist mnist_loss.png seeds_out
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Dependency groups need pip 25.1, and the pip that comes with Python may be older.

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import seed_reference as hand
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from seed_reference import Array, Params, assert_same, descend
 
+import by_hand as hand
+from by_hand import Array, Params, descend
+from common import assert_same
 from funcgrad import grad, value_and_grad, vjp
 from funcgrad.core import Primitive
 from funcgrad.ops.rules import PRIMITIVES, elementwise_rules
@@ -228,7 +229,7 @@ def check_deep(seed: int, sizes: list[int], activation: str, batch: int) -> None
     assert_same(deep(layers, x, activation), hand.deep_forward(layers, x, activation))
 
     def halved_squared_error(layers: hand.Layers) -> Any:
-        # The document means to follow the cross entropy; see seed_reference.deep_backward.
+        # The document means to follow the cross entropy; see by_hand.deep_backward.
         return np.sum((deep(layers, x, activation) - y) ** 2) / (2 * batch)
 
     got = grad(halved_squared_error)(layers)
@@ -373,7 +374,7 @@ def test_row_10_the_documents_check_passes_grad() -> None:
 
 
 def test_row_10_the_documents_check_warns_of_its_own_backward_pass() -> None:
-    # See seed_reference.deep_backward: the softmax is applied twice, the batch divided out twice.
+    # See by_hand.deep_backward: the softmax is applied twice, the batch divided out twice.
     layers, x, y = small_network()
     by_hand = hand.deep_backward(layers, x, y, "tanh")
     assert min(weight_errors(by_hand, layers, x, y)) > 1e-5

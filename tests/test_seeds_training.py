@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import seed_reference as hand
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from seed_reference import Array, Params, assert_same, descend
 
+import by_hand as hand
+from by_hand import Array, Params, descend
+from common import assert_same
 from funcgrad import grad, value_and_grad
 
 

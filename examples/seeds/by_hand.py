@@ -1,11 +1,9 @@
 """Backward passes worked out by hand, as the seed documents teach them.
 
-Plain NumPy and plain Python loops, without funcgrad: this is what `test_seeds.py` holds gradients
+Plain NumPy and plain Python loops, without funcgrad: this is what the examples and the tests hold gradients
 against. Each function follows a document's formulas exactly, including the places where they are
 the gradient of another function than the loss beside them; its docstring then says of which.
 """
-
-from __future__ import annotations
 
 import itertools
 import math
@@ -18,27 +16,6 @@ Array = np.ndarray
 Params = dict[str, Any]
 Layers = list[tuple[Array, Array]]
 Nested = list[Any]
-
-# Rounding only: the same sums, perhaps in another order.
-RTOL = 1e-11
-ATOL = 1e-14
-
-
-def assert_same(got: Any, expected: Any, *, rtol: float = RTOL, atol: float = ATOL) -> None:
-    """Equal trees: same dict keys, same list and tuple lengths, leaves equal to rounding."""
-    if isinstance(expected, dict):
-        assert isinstance(got, dict)
-        assert set(got) == set(expected)
-        for key, want in expected.items():
-            assert_same(got[key], want, rtol=rtol, atol=atol)
-    elif isinstance(expected, list | tuple):
-        assert type(got) is type(expected)
-        assert len(got) == len(expected)
-        for have, want in zip(got, expected, strict=True):
-            assert_same(have, want, rtol=rtol, atol=atol)
-    else:
-        assert np.shape(got) == np.shape(expected)
-        np.testing.assert_allclose(got, expected, rtol=rtol, atol=atol)
 
 
 def descend(params: Params, grads: Params, rate: float) -> Params:
@@ -193,11 +170,31 @@ def deep_init(seed: int, sizes: Sequence[int]) -> Layers:
 
 
 def deep_forward(layers: Layers, x: Array, activation: str) -> Array:
+    return _forward(layers, x, activation)[0]
+
+
+def _forward(layers: Layers, x: Array, activation: str) -> tuple[Array, Callable[[Array], Array], list[Any]]:
+    """Probabilities, the softmax's backward pass, and of each layer its input and its activation's backward pass."""
+    kept: list[Any] = []
     for i, (w, b) in enumerate(layers):
+        before, back = x, None
         x = np.dot(x, w) + b
         if i < len(layers) - 1:
-            x, _ = ACTIVATIONS[activation](x)
-    return softmax(x)[0]
+            x, back = ACTIVATIONS[activation](x)
+        kept.append((before, back))
+    probabilities, softmax_back = softmax(x)
+    return probabilities, softmax_back, kept
+
+
+def _backward(layers: Layers, kept: list[Any], cotangent: Array) -> Layers:
+    """From the cotangent of the scores down to the first layer."""
+    grads: Layers = []
+    for (w, _), (before, back) in zip(reversed(layers), reversed(kept), strict=True):
+        if back is not None:
+            cotangent = back(cotangent)
+        cotangent, dw, db = affine_backward(before, w, cotangent)
+        grads.insert(0, (dw, db))
+    return grads
 
 
 def deep_backward(layers: Layers, x: Array, y: Array, activation: str) -> Layers:
@@ -208,22 +205,15 @@ def deep_backward(layers: Layers, x: Array, y: Array, activation: str) -> Layers
     gradient of the cross entropy: it is ``1 / batch`` of the gradient of the halved squared error
     ``sum((p - y)²) / (2 batch)``.
     """
-    inputs, backs = [], []
-    for i, (w, b) in enumerate(layers):
-        inputs.append(x)
-        x = np.dot(x, w) + b
-        if i < len(layers) - 1:
-            x, back = ACTIVATIONS[activation](x)
-            backs.append(back)
-    probabilities, softmax_back = softmax(x)
-    cotangent = softmax_back(cross_entropy(probabilities, y)[1])
-    grads: Layers = []
-    for i in reversed(range(len(layers))):
-        if i < len(layers) - 1:
-            cotangent = backs[i](cotangent)
-        cotangent, dw, db = affine_backward(inputs[i], layers[i][0], cotangent)
-        grads.insert(0, (dw, db))
-    return grads
+    probabilities, softmax_back, kept = _forward(layers, x, activation)
+    return _backward(layers, kept, softmax_back(cross_entropy(probabilities, y)[1]))
+
+
+def deep_gradients(layers: Layers, x: Array, y: Array, activation: str) -> Layers:
+    """The gradient of the mean cross entropy: as `deep_backward`, without its two slips."""
+    probabilities, _, kept = _forward(layers, x, activation)
+    # affine_backward divides by the batch size: what comes in is the gradient of the sum, and so the mean's comes out.
+    return _backward(layers, kept, probabilities - y)
 
 
 # Document 000: the numerical check (row 10).
@@ -244,6 +234,147 @@ def relative_error(analytical: Array, numerical: Array, epsilon: float = 1e-7) -
     """The largest relative error; the document warns above 1e-5."""
     scale = np.abs(analytical) + np.abs(numerical) + epsilon
     return float(np.max(np.abs(analytical - numerical) / scale))
+
+
+# Document 000: clipping by the global norm (row 7).
+
+
+def clip(gradients: list[Array], max_norm: float = 5.0) -> list[Array]:
+    """All of them times one number, such that their common norm is at most `max_norm`."""
+    norm = np.sqrt(sum(np.sum(g**2) for g in gradients))
+    ratio = max_norm / (norm + 1e-8)
+    return [g * ratio for g in gradients] if ratio < 1 else gradients
+
+
+# Document 000: batch normalisation (row 8).
+
+
+def batch_norm(
+    x: Array, gamma: Array, beta: Array, mean: Array, var: Array, *, training: bool, momentum: float = 0.9
+) -> tuple[Array, Array, Array]:
+    """The output and the new running statistics; outside training these are used, and stay."""
+    m, v = (np.mean(x, axis=0), np.var(x, axis=0)) if training else (mean, var)
+    out = gamma * (x - m) / np.sqrt(v + 1e-5) + beta
+    if training:
+        mean, var = momentum * mean + (1 - momentum) * m, momentum * var + (1 - momentum) * v
+    return out, mean, var
+
+
+def batch_norm_backward(x: Array, gamma: Array, cotangent: Array) -> tuple[Array, Array, Array]:
+    """Cotangents of x, gamma and beta in training, where the batch's mean and variance depend on x as well."""
+    n, centred, var = len(x), x - np.mean(x, axis=0), np.var(x, axis=0) + 1e-5
+    dnorm = cotangent * gamma
+    dvar = np.sum(dnorm * centred * -0.5 * var**-1.5, axis=0)
+    dmean = -np.sum(dnorm, axis=0) / np.sqrt(var) - dvar * 2 * np.mean(centred, axis=0)
+    dx = dnorm / np.sqrt(var) + dvar * 2 * centred / n + dmean / n
+    return dx, np.sum(cotangent * centred / np.sqrt(var), axis=0), np.sum(cotangent, axis=0)
+
+
+# Document 000: automatic differentiation (row 9).
+
+
+class Variable:
+    """A number that remembers how it was made: the numbers it came from, and its derivative by each of them."""
+
+    def __init__(self, data: float, parents: Sequence[tuple["Variable", float]] = ()) -> None:
+        self.data, self.parents, self.grad = data, parents, 0.0
+
+    def __add__(self, other: "Variable") -> "Variable":
+        return Variable(self.data + other.data, [(self, 1.0), (other, 1.0)])
+
+    def __mul__(self, other: "Variable") -> "Variable":
+        return Variable(self.data * other.data, [(self, other.data), (other, self.data)])
+
+    def backward(self, grad: float = 1.0) -> None:
+        """Adds up the products of derivatives along every way back to each variable."""
+        self.grad += grad
+        for parent, slope in self.parents:
+            parent.backward(grad * slope)
+
+
+# Document 000: learning rates (row 11); `epoch` counts from 0.
+
+
+def step_decay(rate: float, epoch: int, drop: float = 0.5, every: int = 10) -> float:
+    return rate * drop ** (epoch // every)
+
+
+def exponential_decay(rate: float, epoch: int, decay: float = 0.95) -> float:
+    return rate * decay**epoch
+
+
+def cosine_annealing(rate: float, epoch: int, epochs: int) -> float:
+    return rate * (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+
+def warmup(rate: float, epoch: int, epochs: int = 5) -> float:
+    return rate * (epoch + 1) / epochs if epoch < epochs else rate
+
+
+# Document 001: 784-200-200-10 (row 12).
+
+
+class AffineLayer:
+    """Weights that are changed in place, and what the backward pass needs."""
+
+    def __init__(self, w: Array, b: Array) -> None:
+        self.w, self.b = w, b
+
+    def forward(self, x: Array) -> Array:
+        self.x = x
+        return np.dot(x, self.w) + self.b
+
+    def backward(self, cotangent: Array) -> Array:
+        self.dw = np.dot(self.x.T, cotangent)
+        self.db = np.sum(cotangent, axis=0)
+        return np.dot(cotangent, self.w.T)
+
+
+class ReluLayer:
+    """The same for the ReLU, which writes into the cotangent that it is given."""
+
+    def forward(self, x: Array) -> Array:
+        self.off = x <= 0
+        return np.maximum(0, x)
+
+    def backward(self, cotangent: Array) -> Array:
+        cotangent[self.off] = 0
+        return cotangent
+
+
+class MnistNetwork:
+    """The document's network of layer objects, trained in place.
+
+    Its backward pass starts from ``p - t``, which is not divided by the batch size: the gradient of the *sum* of the
+    cross entropies, where the loss it reports is their mean (with 1e-7 added inside the logarithm).
+    """
+
+    def __init__(self, params: Layers) -> None:
+        """Takes copies of the parameters."""
+        self.affine = [AffineLayer(w.copy(), b.copy()) for w, b in params]
+        self.layers: list[AffineLayer | ReluLayer] = [self.affine[0]]
+        for layer in self.affine[1:]:
+            self.layers += [ReluLayer(), layer]
+
+    def gradients(self, x: Array, t: Array) -> tuple[float, Layers]:
+        """The loss and all gradients."""
+        for layer in self.layers:
+            x = layer.forward(x)
+        e = np.exp(x - np.max(x, axis=1, keepdims=True))
+        p = e / np.sum(e, axis=1, keepdims=True)
+        loss = -np.sum(t * np.log(p + 1e-7)) / len(p)
+        cotangent = p - t
+        for layer in reversed(self.layers):
+            cotangent = layer.backward(cotangent)
+        return loss, [(layer.dw, layer.db) for layer in self.affine]
+
+    def step(self, x: Array, t: Array, rate: float) -> float:
+        """One step of gradient descent; the loss before it."""
+        loss, _ = self.gradients(x, t)
+        for layer in self.affine:
+            layer.w -= rate * layer.dw
+            layer.b -= rate * layer.db
+        return loss
 
 
 # Document 002: XOR (row 13).
@@ -270,6 +401,19 @@ def xor_backward(params: Params, x: Array, y: Array) -> Params:
         "W2": a1.T @ delta2,
         "b2": np.sum(delta2, axis=0, keepdims=True),
     }
+
+
+# Document 003: the training cycle (row 14). It is described in words; the formulas are those of the other documents.
+
+
+def digits_backward(params: Params, x: Array, t: Array, loss: str) -> Params:
+    """Gradients of a network with one hidden layer of ReLUs, for `"mse"` or `"cross entropy"`."""
+    a1 = x @ params["W1"] + params["b1"]
+    h = np.maximum(0, a1)
+    z = h @ params["W2"] + params["b2"]
+    dz = (softmax(z)[0] - t) / len(x) if loss == "cross entropy" else 2 * (z - t) / z.size
+    da1 = dz @ params["W2"].T * (a1 > 0)
+    return {"W1": x.T @ da1, "b1": da1.sum(axis=0), "W2": h.T @ dz, "b2": dz.sum(axis=0)}
 
 
 # Document 004: no NumPy, nested lists, one node at a time (row 15).
