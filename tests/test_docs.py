@@ -7,6 +7,7 @@ it has them. A block after the line `<!-- not run: reason -->` is left out.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import doctest
 import io
@@ -14,7 +15,11 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
+
+import funcgrad
+import mini_funcgrad as mini
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "```python" in path.read_text(encoding="utf-8"))
@@ -43,7 +48,7 @@ def blocks(text: str) -> list[Block]:
 
 
 def run_session(block: Block, path: Path, names: dict[str, Any]) -> None:
-    test = doctest.DocTestParser().get_doctest(block.code, {}, path.name, str(path), block.line)
+    test = doctest.DocTestParser().get_doctest(block.code, {}, f"{path.name}:{block.line}", str(path), block.line)
     test.globs = names
     told = io.StringIO()
     result = doctest.DocTestRunner(optionflags=FLAGS).run(test, out=told.write, clear_globs=False)
@@ -76,3 +81,31 @@ def test_every_fence_is_known() -> None:
         fences = re.findall(r"^```(\S*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
         known = {"", "python", "text", "sh", "math"}
         assert {f for f in fences if not f.startswith("{")} <= known, path
+
+
+def test_the_small_funcgrad() -> None:
+    """It agrees with the large one, has the 300 lines of code that the page promises, and keeps traces apart."""
+    text = Path(mini.__file__).read_text(encoding="utf-8")
+    docs = [n.body[0] for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Module | ast.ClassDef | ast.FunctionDef)]
+    told = {i for d in docs if isinstance(d, ast.Expr) for i in range(d.lineno, (d.end_lineno or 0) + 1)}
+    lines = [line.strip() for i, line in enumerate(text.splitlines(), 1) if i not in told]
+    assert sum(bool(line) and not line.startswith("#") for line in lines) <= 300
+
+    rng = np.random.default_rng(0)
+    w, b, xs = rng.normal(size=(3, 4)), rng.normal(size=4), rng.normal(size=(5, 3))
+
+    def loss(p: dict[str, Any], x: Any) -> Any:
+        h = np.maximum(np.tanh(x @ p["w"] + p["b"]), -0.5) / (1 + np.exp(-np.sum(x)))
+        return np.mean(np.sum(h**2, axis=-1, keepdims=True) * np.cos(p["b"]) - np.log(2 + p["b"] * p["b"]))
+
+    for both in (lambda m: m.grad(loss), lambda m: m.jit(m.vmap(m.grad(loss), (None, 0)))):
+        got, want = both(mini)({"w": w, "b": b}, xs), both(funcgrad)({"w": w, "b": b}, xs)
+        assert all(np.allclose(got[k], want[k], rtol=1e-12) for k in "wb")
+
+    def twice(m: Any) -> Any:
+        return m.grad(lambda w: np.sum(m.grad(loss)({"w": w, "b": b}, xs)["w"] ** 2))(w)
+
+    assert np.allclose(twice(mini), twice(funcgrad), rtol=1e-12)
+    for m in (mini, funcgrad):
+        with pytest.raises(TypeError):
+            m.vmap(lambda x: x if x > 0 else -x, (0,))(b)
