@@ -223,3 +223,17 @@ def test_updates_where_a_mask_holds_whose_value_is_not_known() -> None:
         expected = np.where(rows < 0, want, rows)
         np.testing.assert_array_equal(vmap(fun)(rows), expected)
         np.testing.assert_array_equal(jit(fun, guards=False)(rows), expected)
+
+
+def test_unique_rows_of_a_size(rng: np.random.Generator) -> None:
+    for axis in (0, 1, None):
+        x = rng.integers(0, 3, size=(4, 3)).astype(float)
+        if axis is None:
+            x[0, 0] = x[1, 1] = np.nan
+        want = np.unique(x, True, True, True, axis=axis)
+        k, along = want[1].size, axis or 0
+        got = jit(lambda x: jnp.unique(x, True, True, True, axis=axis, size=k + 1))(x)  # noqa: B023
+        np.testing.assert_array_equal(np.take(got[0], range(k), along), want[0])
+        np.testing.assert_array_equal(got[2], want[2])
+        for i in (1, 3):
+            np.testing.assert_array_equal(got[i][:k], want[i])

@@ -7,6 +7,7 @@ derivatives: each is that of its first occurrence.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,7 +66,7 @@ def unique(
     """
     x = array_operand(ar)
     if size is not None:
-        return _unique_of_size(x, return_index, return_inverse, return_counts, axis, size, fill_value)
+        return _unique_of_size(x, (return_index, return_inverse, return_counts), axis, size, fill_value, equal_nan)
     value = known(x, "unique", _REMEDY.format("unique"))
     _, index, inverse, counts = np.unique(
         value, return_index=True, return_inverse=True, return_counts=True, axis=axis, equal_nan=equal_nan
@@ -76,31 +77,44 @@ def unique(
 
 
 def _unique_of_size(
-    x: Any, return_index: bool, return_inverse: bool, return_counts: bool, axis: Any, size: int, fill_value: Any
+    x: Any, wanted: tuple[bool, bool, bool], axis: Any, size: int, fill_value: Any, equal_nan: bool
 ) -> Any:
-    if axis is not None and x.ndim != 1:
-        raise ValueError("unique with size= takes flattened elements: axis must be None")
-    flat = np.ravel(x)
-    order = np.argsort(flat, kind="stable")
-    ordered = take(flat, order)
-    n = ordered.shape[0]
-    first = np.concatenate([np.ones(min(n, 1), bool), np.not_equal(ordered[1:], ordered[:-1])])
-    number = np.cumsum(first) - 1  # of the unique element at each place
+    """`unique` of elements, or of slices along an axis, that are not known."""
+    slices = np.ravel(x) if axis is None else np.moveaxis(x, axis_index(axis, x.ndim), 0)
+    n = slices.shape[0]
+    columns = np.reshape(slices, (n, math.prod(slices.shape[1:])))
+    if columns.shape[1] == 1:
+        order = np.argsort(columns[:, 0], kind="stable")
+    else:
+        order = np.lexsort(columns.T[::-1]) if columns.shape[1] else np.arange(n)
+    ordered = take(columns, order, 0)
+    number = np.cumsum(np.concatenate([np.ones(min(n, 1), bool), _differ(ordered, equal_nan)])) - 1
     ends = np.searchsorted(number, np.arange(size + 1))
     starts = ends[:-1]
     present = starts < n
     at = np.where(present, starts, 0)
-    fill = ordered[:1] if fill_value is None else np.reshape(array_operand(fill_value).astype(x.dtype), (1,))
-    values = np.where(present, take(ordered, at), fill) if n else np.broadcast_to(fill, (size,))
-    out = [values]
-    if return_index:
+    fill = ordered[:1] if fill_value is None else np.reshape(array_operand(fill_value).astype(x.dtype), (-1, 1))
+    found = np.where(present[:, None], take(ordered, at, 0), fill) if n else np.broadcast_to(fill, (size, 1))
+    values = np.reshape(found, (size, *slices.shape[1:]))
+    out = [values if axis is None else np.moveaxis(values, 0, axis_index(axis, x.ndim))]
+    index, inverse, counts = wanted
+    if index:
         out.append(take(order, at))
-    if return_inverse:
-        inverse = take(number, np.argsort(order))
-        out.append(np.reshape(inverse, x.shape) if x.ndim != 1 else inverse)
-    if return_counts:
+    if inverse:
+        places = take(number, np.argsort(order))
+        out.append(np.reshape(places, x.shape) if axis is None and x.ndim != 1 else places)
+    if counts:
         out.append(ends[1:] - starts)
-    return tuple(out) if len(out) > 1 else values
+    return tuple(out) if len(out) > 1 else out[0]
+
+
+def _differ(rows: Any, equal_nan: bool) -> Any:
+    """Which rows differ from the ones before them."""
+    new, old = rows[1:], rows[:-1]
+    differ = np.not_equal(new, old)
+    if equal_nan and rows.dtype.kind in "fc":
+        differ = np.logical_and(differ, np.logical_not(np.logical_and(np.isnan(new), np.isnan(old))))
+    return np.any(differ, axis=1)
 
 
 @implements(np.unique_all)
