@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         random,
         scipy,
         settings,
+        train,
         typing,
     )
     from funcgrad._devices import (
@@ -128,6 +129,7 @@ _MODULES = (
     "random",
     "scipy",
     "settings",
+    "train",
     "typing",
 )
 _LATE = {
@@ -254,6 +256,7 @@ __all__ = [
     "softmax_custom_jvp",
     "test_util",
     "threefry_partitionable",
+    "train",
     "transfer_guard",
     "transfer_guard_device_to_device",
     "transfer_guard_device_to_host",

@@ -41,6 +41,7 @@ PUBLIC = ["funcgrad", "funcgrad.tree", "funcgrad.tree_util", "funcgrad.lax", "fu
           "funcgrad.experimental.ode",
           "funcgrad.scipy.fft",
           "funcgrad.io",
+          "funcgrad.train",
           "funcgrad.optim",
           ]  # fmt: skip
 

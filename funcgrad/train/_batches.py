@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+import funcgrad.random as random
 import funcgrad.tree as tree
-from funcgrad import random
 from funcgrad._array import Array, unwrap
 from funcgrad.core import Tracer
 from funcgrad.train._prefetch import Prefetched
@@ -20,7 +20,7 @@ __all__ = ["Batches", "as_key", "batches"]
 
 def as_key(key: Any, name: str) -> Any:
     """A random key, of a seed or a key."""
-    if is_key(key) or hasattr(key, "dtype") and key.dtype == np.uint32 and key.shape:
+    if is_key(key) or (hasattr(key, "dtype") and key.dtype == np.uint32 and key.shape):
         return key
     try:
         return random.key(index(key))
@@ -59,9 +59,17 @@ def _rows(data: Any) -> tuple[list[np.ndarray], list[type], tree.PyTreeDef, int]
 class _Source:
     """What there is to take batches from; nothing in it changes but the order that was used last."""
 
-    def __init__(self, data: Any, batch_size: int, key: Any, shuffle: bool, drop_last: bool, epochs: int | None) -> None:
+    def __init__(
+        self, data: Any, batch_size: int, key: Any, shuffle: bool, drop_last: bool, epochs: int | None
+    ) -> None:
         self.leaves, self.classes, self.treedef, self.n = _rows(data)
-        self.batch_size, self.key, self.shuffle, self.drop_last, self.epochs = batch_size, key, shuffle, drop_last, epochs
+        self.batch_size, self.key, self.shuffle, self.drop_last, self.epochs = (
+            batch_size,
+            key,
+            shuffle,
+            drop_last,
+            epochs,
+        )
         self.per_epoch = self.n // batch_size if drop_last else -(-self.n // batch_size)
         if not self.per_epoch:
             raise ValueError(
@@ -81,7 +89,9 @@ class _Source:
             rows = self.order(epoch)[rows]
         # Copies in any case: nobody writes to the data by way of a batch.
         parts = [leaf[rows] if self.shuffle else leaf[rows].copy() for leaf in self.leaves]
-        return self.treedef.unflatten([p.view(c) if c is Array else p for p, c in zip(parts, self.classes, strict=True)])
+        return self.treedef.unflatten(
+            [p.view(c) if c is Array else p for p, c in zip(parts, self.classes, strict=True)]
+        )
 
     def from_(self, epoch: int, position: int) -> Iterator[tuple[Any, int, int]]:
         """Batches from a place on, each with the place after it."""
@@ -96,6 +106,7 @@ class Batches(Iterator[Any]):
 
     Attributes:
         per_epoch: how many batches an epoch has.
+        epochs: how many epochs there are, or None.
         state: where the iterator is, as a small pytree: save it, and `restore` it later, here or in another process
             with the same data, to get exactly the batches that were to come.
     """
@@ -109,6 +120,11 @@ class Batches(Iterator[Any]):
     def per_epoch(self) -> int:
         """How many batches an epoch has."""
         return self._source.per_epoch
+
+    @property
+    def epochs(self) -> int | None:
+        """How many epochs there are, or None."""
+        return self._source.epochs
 
     def __iter__(self) -> Batches:
         return self
@@ -199,12 +215,12 @@ def batches(
 
     >>> it = batches({"x": np.arange(5), "y": np.arange(5) ** 2}, 2, key=0)
     >>> next(it)
-    {'x': array([1, 2]), 'y': array([1, 4])}
+    {'x': array([0, 2]), 'y': array([0, 4])}
     >>> state = it.state
     >>> next(it)["x"], next(it)["x"], it.per_epoch
-    (array([4, 3]), array([0]), 3)
+    (array([4, 1]), array([3]), 3)
     >>> next(it.restore(state))["x"]
-    array([4, 3])
+    array([4, 1])
     """
     batch_size, prefetch = index(batch_size), index(prefetch)
     if batch_size < 1 or prefetch < 0 or (epochs is not None and index(epochs) < 0):

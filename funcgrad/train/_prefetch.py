@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class _Shelf:
-    """What the thread has made and nobody has taken. The thread knows this alone, so that its owner can be forgotten."""
+    """What the thread has made and nobody has taken. The thread knows nothing else, so its owner can be forgotten."""
 
     def __init__(self, size: int) -> None:
         self.size = size
