@@ -18,7 +18,7 @@ import funcgrad
 ROOT = Path(funcgrad.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 PUBLIC = ["funcgrad", "funcgrad.tree", "funcgrad.tree_util", "funcgrad.lax", "funcgrad.lax.linalg", "funcgrad.nn",
-          "funcgrad.nn.initializers", "funcgrad.random", "funcgrad.dtypes",
+          "funcgrad.nn.initializers", "funcgrad.nn.layers", "funcgrad.random", "funcgrad.dtypes",
           "funcgrad.numpy", "funcgrad.numpy.fft", "funcgrad.numpy.polynomial",
           "funcgrad.numpy.linalg", "funcgrad.test_util", "funcgrad.flatten_util",
           "funcgrad.errors", "funcgrad.extend", "funcgrad.backends", "funcgrad.custom_batching",

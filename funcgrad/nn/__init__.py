@@ -35,7 +35,7 @@ from funcgrad.nn._attention import dot_product_attention
 from funcgrad.nn._softmax import log_softmax, logmeanexp, logsumexp, one_hot, softmax, standardize
 
 if TYPE_CHECKING:
-    from funcgrad.nn import initializers
+    from funcgrad.nn import initializers, layers
 
 __all__ = [
     "celu",
@@ -49,6 +49,7 @@ __all__ = [
     "hard_tanh",
     "identity",
     "initializers",
+    "layers",
     "leaky_relu",
     "log1mexp",
     "log_sigmoid",
@@ -73,13 +74,13 @@ __all__ = [
     "tanh",
 ]
 
-_returning_arrays(globals(), [name for name in __all__ if name != "initializers"])
+_returning_arrays(globals(), [name for name in __all__ if name not in ("initializers", "layers")])
 
 
 def __getattr__(name: str) -> Any:
-    """`initializers`, imported when it is asked for."""
-    if name == "initializers":
-        return import_module("funcgrad.nn.initializers")
+    """`initializers` and `layers`, imported when they are asked for."""
+    if name in ("initializers", "layers"):
+        return import_module(f"funcgrad.nn.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
