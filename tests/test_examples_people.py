@@ -9,6 +9,7 @@ import example_tools
 
 EXAMPLES = [
     "hmc_regression",
+    "lstm_adding",
     "mnist_cnn",
     "pinn_burgers",
 ]

@@ -20,6 +20,7 @@ from funcgrad.executor.sharded import SHARDED
 from funcgrad.ir import Program, eval_program
 from funcgrad.ir_check import check_program
 from funcgrad.ops.sharding import SUM, Ruling
+from funcgrad.passes import shard as shard_pass
 from funcgrad.passes.expand import expand
 from funcgrad.passes.layout import layout, layouts
 from funcgrad.passes.pipeline import optimise
@@ -358,6 +359,23 @@ def test_without_control_of_blas_programs_stay_whole(always: Sharding, monkeypat
     monkeypatch.setattr("funcgrad.passes.shard._has_blas_control", lambda: False)
     program = optimise(fg.make_ir(network)(*data()))
     assert shard(program) is program
+
+
+def test_values_used_twice_are_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    sources = shard_pass._sources
+    monkeypatch.setattr(shard_pass, "_sources", lambda eqn, out: asked.append(eqn) or sources(eqn, out))
+
+    def f(x: Any, w: Any) -> Any:
+        for _ in range(40):
+            w = w + w * w  # two ways from each round to the one before
+        return x * w
+
+    x, w = np.ones((4, 3)), np.zeros((4, 3))
+    program = fg.make_ir(f)(x, w)
+    region = Region(program, {program.inputs[0]: 0}, {e: cost(e) for e in program.equations})
+    assert region.demands(program) == {program.inputs[0]: 0, program.inputs[1]: 0}
+    assert len(asked) == 80
 
 
 def test_results_lie_together_in_memory(always: Sharding) -> None:

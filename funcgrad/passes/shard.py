@@ -175,11 +175,13 @@ class Region:
         """The arguments and constants of which it needs parts, or of which something is made that it needs parts of."""
         maker = {v: e for e in program.equations for v in e.outputs}
         found: dict[Any, int] = {}
+        seen: set[tuple[Any, int]] = set()  # there are exponentially many paths through values that are used twice
         todo = [(x, axis) for e, r in self.rulings.items() for x, axis in zip(e.inputs, r.ins, strict=True)]
         while todo:
             x, axis = todo.pop()
-            if axis is None or x in self.axes or x in found:
+            if axis is None or x in self.axes or x in found or (x, axis) in seen:
                 continue
+            seen.add((x, axis))
             if x in maker:
                 todo += _sources(maker[x], axis)
             else:
