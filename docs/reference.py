@@ -35,7 +35,9 @@ def own(value: Any) -> bool:
 def methods(cls: type) -> list[str]:
     """Its methods and properties that have a docstring; what it holds is in the docstring of the class."""
     kinds = (property, staticmethod, classmethod)
-    named = [k for k, v in vars(cls).items() if k[0] != "_" and (inspect.isfunction(v) or isinstance(v, kinds)) and v.__doc__]
+    named = [
+        k for k, v in vars(cls).items() if k[0] != "_" and (inspect.isfunction(v) or isinstance(v, kinds)) and v.__doc__
+    ]
     return [f"   :members: {', '.join(named)}"] if named else []
 
 
@@ -79,12 +81,12 @@ def write_pages(app: Any) -> None:
             path.write_text(text, encoding="utf-8")
 
 
-CODE = re.compile(r"(``.*?``|`[^`]*`)")
+CODE = re.compile(r"(``.*?``|`[^`]*`)", re.DOTALL)
 
 
-def escaped(line: str) -> str:
-    """A line of text, in which only backticks have a meaning."""
-    parts = CODE.split(line)
+def escaped(text: str) -> str:
+    """Text in which only backticks have a meaning."""
+    parts = CODE.split(text)
     parts[::2] = [re.sub(r"([*|\\])|(?<=\w)(_)(?!\w)", lambda m: "\\" + m[0], p) for p in parts[::2]]
     parts[1::2] = [f"``{p.strip('`')}``" for p in parts[1::2]]
     return "".join(parts)
@@ -93,10 +95,18 @@ def escaped(line: str) -> str:
 def as_text(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Docstrings are text with `code` in backticks, sessions and indented blocks."""
     session = False
-    for i, line in enumerate(lines):
-        session = line.lstrip().startswith(">>>") or (session and bool(line.strip()))
-        if not session:
-            lines[i] = escaped(line)
+    out: list[str] = []
+    text: list[str] = []
+    for line in [*lines, None]:
+        session = line is not None and (line.lstrip().startswith(">>>") or (session and bool(line.strip())))
+        if line is not None and not session:
+            text.append(line)
+            continue
+        if text:
+            out += escaped("\n".join(text)).split("\n")
+            text = []
+        out += [] if line is None else [line]
+    lines[:] = out
 
 
 def setup(app: Any) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import ast
 import contextlib
 import doctest
+import importlib
+import importlib.util
 import io
 import re
 from pathlib import Path
@@ -109,3 +111,19 @@ def test_the_small_funcgrad() -> None:
     for m in (mini, funcgrad):
         with pytest.raises(TypeError):
             m.vmap(lambda x: x if x > 0 else -x, (0,))(b)
+
+
+def test_public_modules_are_documented() -> None:
+    """Modules are reached by `__all__`, and no public name is without a docstring."""
+    spec = importlib.util.spec_from_file_location("reference", DOCS / "reference.py")
+    assert spec is not None and spec.loader is not None
+    reference = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(reference)
+    modules = reference.public_modules()
+    assert {"funcgrad.numpy.linalg", "funcgrad.scipy.stats", "funcgrad.nn.initializers"} < set(modules)
+    for name in modules:
+        module = importlib.import_module(name)
+        assert module.__doc__, name
+        for public in module.__all__:
+            value = getattr(module, public)
+            assert value is None or value.__doc__, f"{name}.{public} has no docstring"
