@@ -42,6 +42,7 @@ PUBLIC = ["funcgrad", "funcgrad.tree", "funcgrad.tree_util", "funcgrad.lax", "fu
           "funcgrad.scipy.fft",
           "funcgrad.io",
           "funcgrad.train",
+          "funcgrad.plot",
           "funcgrad.optim",
           ]  # fmt: skip
 
