@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["TRACERS", "Array", "Device", "SingleDeviceSharding", "WeakArray", "cpu", "methods", "returning",
+__all__ = ["ARRAYS", "TRACERS", "Array", "Device", "SingleDeviceSharding", "WeakArray", "cpu", "methods", "returning",
            "returning_arrays", "unwrap", "wrap", "wrap_leaves", "wrap_scalar"]  # fmt: skip
 
 
@@ -228,6 +228,10 @@ class WeakArray(Array):
 
     def __array_function__(self, func: Any, types: Iterable[type], args: Any, kwargs: Any) -> Any:
         return wrap(func(*map(_scalar, args), **{k: _scalar(v) for k, v in kwargs.items()}))
+
+
+ARRAYS = frozenset((Array, WeakArray))
+"""The classes of arrays that are given back where they are given."""
 
 
 def _scalar(x: Any) -> Any:

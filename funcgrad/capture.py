@@ -22,7 +22,7 @@ from weakref import ref
 
 import numpy as np
 
-from funcgrad._array import Array, unwrap
+from funcgrad._array import ARRAYS, Array
 from funcgrad.errors import CapturedArrayWriteError
 from funcgrad.types import NUMBERS, ShapedArray, as_numbers, is_a
 from funcgrad.write_target import possible_targets
@@ -118,6 +118,28 @@ def _holders(xs: list[Any], i: int) -> int:
 _ALONE = _holders([object()], 0)
 
 
+def _holders_of_base(array: np.ndarray) -> int:
+    return sys.getrefcount(array.base)
+
+
+_BASE_ALONE = _holders_of_base(np.zeros(1).view(Array))
+
+
+def _has_own_memory(array: np.ndarray) -> bool:
+    """Whether an `Array` is the only one that holds the plain array whose memory it shows."""
+    base = array.base
+    if base is None:
+        return True
+    alone = type(base) is np.ndarray and base.base is None and base.flags.writeable
+    del base
+    return alone and _holders_of_base(array) == _BASE_ALONE
+
+
+def _worth_locking(array: Array) -> bool:
+    """Whether to lock an `Array` costs less than a copy."""
+    return array.nbytes > _COPY_LIMIT or (array.nbytes > _COMPARE_LIMIT and _has_own_memory(array))
+
+
 def own_leaves(results: list[Any], inside: bool = False) -> list[Any]:
     """Results that share no memory with anything else: the same list, with copies in place of arrays that are views,
     or that anybody but this list holds.
@@ -125,10 +147,15 @@ def own_leaves(results: list[Any], inside: bool = False) -> list[Any]:
     With `inside`, for results that stay in a recording: what the user's function was given `to_read` stays too.
     """
     for i in range(len(results)):
-        if type(results[i]) is np.ndarray and not (inside and results[i] in _handed):
+        kind = type(results[i])
+        if kind is np.ndarray and not (inside and results[i] in _handed):
             free = results[i].base is None and results[i].flags.writeable
-            if not free or _holders(results, i) > _ALONE:
-                results[i] = results[i].copy()
+        elif kind in ARRAYS:
+            free = results[i].flags.writeable and _has_own_memory(results[i])
+        else:
+            continue
+        if not free or _holders(results, i) > _ALONE:
+            results[i] = results[i].copy()
     return results
 
 
@@ -163,12 +190,15 @@ class Captures:
 
     def lock(self, array: np.ndarray) -> np.ndarray:
         """An array of the same values that cannot change before `release`: `array` itself where possible."""
-        if id(array) in self.locked:
-            return unwrap(array)
         given = array
+        known = self.copies.get(id(array))
+        if id(array) in self.locked:
+            return array if known is None else known[1]
+        if known is not None and known[1] is array:  # behind an `Array`
+            return array
         if type(array) is not np.ndarray or array.dtype not in NUMBERS:
-            if type(array) is Array and array.nbytes > _COPY_LIMIT:  # locked with what it is a view of
-                self._lock(array)
+            if type(array) is Array and _worth_locking(array):
+                return self._lock_ours(array)
             array = as_numbers(array, "an operand")
             if not is_a(array, np.ndarray):
                 return array
@@ -186,7 +216,23 @@ class Captures:
             return known[1]
         copy = array.copy()
         self.copies[id(given)] = ref(given), copy
+        if given is not array:
+            self.copies[id(copy)] = ref(copy), copy
         return copy
+
+    def _lock_ours(self, array: Array) -> np.ndarray:
+        """As `lock`: an `Array` is locked with the plain arrays behind it, and stands for one of them."""
+        plain: Any = as_numbers(array, "an operand")
+        if _can_be_freed(plain):
+            link: Any = array
+            while is_a(link, np.ndarray) and id(link) not in self.locked:
+                self._lock(link)
+                link = link.base
+        else:
+            plain = plain.copy()
+        self.copies[id(array)] = ref(array), plain
+        self.copies[id(plain)] = ref(plain), plain
+        return plain
 
     def _lock(self, array: np.ndarray) -> None:
         key = id(array)

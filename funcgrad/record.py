@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad._array import Array, unwrap
 from funcgrad.aliasing import Mutable, Settled, made_in, mutable, operand_of, settle, settle_all, strides_of
 from funcgrad.capture import Captures
 from funcgrad.config import config
-from funcgrad.core import Primitive, Trace, Tracer, evaluate, fail, on_behalf, plain_operand
+from funcgrad.core import Primitive, Trace, Tracer, current_trace, evaluate, fail, on_behalf, plain_operand
 from funcgrad.errors import reraise
 from funcgrad.ir import Equation, Literal, Program, Var
 from funcgrad.ir_check import check_program
@@ -38,7 +39,7 @@ from funcgrad.types import (
     shape_of,
 )
 
-__all__ = ["Record", "RecordTracer"]
+__all__ = ["Record", "RecordTracer", "plain_array"]
 
 
 @mutable
@@ -356,6 +357,16 @@ def _strides_of_result(eqn: Equation, out: RecordTracer) -> Strides | None:
         return None
     known = all(strides is not None and is_contiguous(shape, strides) for shape, strides in operands)
     return contiguous(out.shape) if known else None
+
+
+def plain_array(array: Array) -> Any:
+    """The plain array behind an `Array` of the caller's: the same one each time where a function is recorded."""
+    trace = current_trace()
+    while trace is not None:
+        if isinstance(trace, Record):
+            return trace.hold(array)
+        trace = trace.parent
+    return unwrap(array)
 
 
 def _freeze(

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from funcgrad._array import Array
 from funcgrad.aliasing import settle
 from funcgrad.conversions import write_error
 from funcgrad.core import Primitive, Tracer
@@ -23,6 +24,7 @@ from funcgrad.numpy._refused import REFUSED
 from funcgrad.ops.math import UFUNCS
 from funcgrad.ops.rules import WEAKEN
 from funcgrad.ops.special import special_primitive
+from funcgrad.record import plain_array
 from funcgrad.source import describe, user_source
 from funcgrad.types import (
     NUMBERS,
@@ -127,7 +129,7 @@ def operand(x: Any) -> Any:
     if type(x) in SCALARS or (type(x) is np.ndarray and x.dtype in NUMBERS) or isinstance(x, Tracer):
         return x
     if is_a(x, (np.ndarray, np.generic)):
-        return as_numbers(x, "an operand")
+        return plain_array(x) if type(x) is Array and x.dtype in NUMBERS else as_numbers(x, "an operand")
     if isinstance(x, (list, tuple)) and any(isinstance(leaf, Tracer) for leaf in _flat(x)):
         return np.stack([array_operand(item) for item in x])
     return as_numbers(np.asarray(x), f"an operand (a {type(x).__name__})")

@@ -206,6 +206,8 @@ def plain_leaf(x: Any, name: str | Callable[[], str], transform: str) -> Any:
     """A leaf of an argument as a transformation takes it, an array as a plain one; raises as `differentiable_leaf`."""
     if type(x) is np.ndarray and x.dtype in NUMBERS:
         return x
+    if type(x) is Array and x.dtype in NUMBERS:
+        return x.view(np.ndarray)
     differentiable_leaf(x, name, transform)
     return as_numbers(x, "an argument") if is_a(x, (np.ndarray, np.void)) else x
 

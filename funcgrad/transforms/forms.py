@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad._array import Array, WeakArray, unwrap, wrap
+from funcgrad._array import ARRAYS, unwrap, wrap
 from funcgrad._tree_compile import compile_take
 from funcgrad._tree_def import PyTreeDef, label_of
 from funcgrad.types import PYTHON_SCALARS
 
-__all__ = ["OURS", "Form", "Kept", "full_structure", "told_apart", "wrapped"]
+__all__ = ["Form", "Kept", "full_structure", "told_apart", "wrapped"]
 
 _kind_of = attrgetter("shape", "dtype")
 _now = count().__next__
@@ -85,9 +85,6 @@ class _Known:
         self.kept = kept
         self.fits = _comparison(leaves, form.fixed) if len(leaves) <= _FEW else _comparison_of_many(leaves, form)
 
-
-OURS = frozenset((Array, WeakArray))
-"""The classes of arrays that are given back where they are given."""
 
 _FEW = 12
 """For so many leaves a comparison is written out, which takes a third of the time."""
@@ -165,7 +162,7 @@ class Form:
         return last.kept if last is not None and last.fits(leaves) else self._look(leaves)
 
     def _look(self, leaves: list[Any]) -> Kept | None:
-        if not OURS.isdisjoint(map(type, self.moving(leaves))):
+        if not ARRAYS.isdisjoint(map(type, self.moving(leaves))):
             for i in self._rest:
                 leaves[i] = unwrap(leaves[i])
             kept = self.find(leaves)

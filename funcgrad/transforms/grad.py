@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad._array import ARRAYS
 from funcgrad.source import describe
 from funcgrad.transforms.boundary import (
     argument_name,
@@ -215,20 +217,20 @@ def _check_inputs(
 ) -> None:
     want = "c" if holo else "fc"
     for x in leaves:
-        if not ((type(x) is np.ndarray or type(x) is float) and dtype_of(x).kind in want):
+        if not ((type(x) is np.ndarray or type(x) is float or type(x) in ARRAYS) and dtype_of(x).kind in want):
             break
     else:
         return
     for i in nums:
         for path, x in tree.leaves_with_path(args[i]):
-            name = argument_name(fun, (tree.SequenceKey(i), *path))
+            name = partial(argument_name, fun, (tree.SequenceKey(i), *path))
             differentiable_leaf(x, name, "grad")
             kind = dtype_of(x).kind
             if holo and kind != "c":
-                raise TypeError(f"grad with holomorphic=True: {name} must be complex, got {aval_of(x)}")
+                raise TypeError(f"grad with holomorphic=True: {name()} must be complex, got {aval_of(x)}")
             if kind in "biuV" and not allow_int:
                 raise TypeError(
-                    f"grad: {name} is {aval_of(x)}, and integers have no derivative. Pass floats (2.0, or "
+                    f"grad: {name()} is {aval_of(x)}, and integers have no derivative. Pass floats (2.0, or "
                     ".astype(float)), choose other argnums, or pass allow_int=True for a float0 gradient"
                 )
 

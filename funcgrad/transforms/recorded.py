@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad._array import ARRAYS
 from funcgrad._tree_compile import NODE_LIMIT, compile_put
 from funcgrad.aliasing import in_order
 from funcgrad.config import config
@@ -21,7 +22,7 @@ from funcgrad.float_errors import put as put_state
 from funcgrad.ir import Program
 from funcgrad.transforms.boundary import argument_name, own_value, plain_leaf
 from funcgrad.transforms.call import close
-from funcgrad.transforms.forms import OURS, Form, Kept, full_structure, told_apart, wrapped
+from funcgrad.transforms.forms import Form, Kept, full_structure, told_apart, wrapped
 from funcgrad.transforms.make_ir import record_flat
 from funcgrad.types import NUMBERS, PYTHON_SCALARS, ShapedArray, argument_aval, is_a
 from funcgrad.watched import catches
@@ -220,7 +221,7 @@ class Recorded:
     ) -> tuple[Kept, list[Any], Any, bool]:
         """What calls with these arguments need; their leaves, converted; their tree; whether there is an `Array`."""
         leaves, in_tree = tree.flatten((tuple(traced), named))
-        ours = not OURS.isdisjoint(map(type, leaves))
+        ours = not ARRAYS.isdisjoint(map(type, leaves))
         for i, x in enumerate(leaves):
             if (type(x) is np.ndarray and x.dtype in NUMBERS) or type(x) in PYTHON_SCALARS:
                 continue
