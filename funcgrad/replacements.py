@@ -31,6 +31,8 @@ REPLACEMENTS = {
     "numpy.full": "value * np.ones(shape), or funcgrad.numpy.full",
     "numpy.arange": "start + step * np.arange(n) with a length n that is known",
     "numpy.fromiter": "np.stack([...]), or funcgrad.numpy.fromiter",
+    "numpy.take": "funcgrad.numpy.take(a, i), or funcgrad.at(a)[i].get()",
+    "numpy.unwrap": "funcgrad.numpy.unwrap",
     "numpy.float64": "the traced value as it is, or x.astype(float)",
     "numpy.float32": "x.astype(np.float32)",
     "numpy.vectorize": "funcgrad.numpy.vectorize, or the NumPy functions inside it",

@@ -9,7 +9,9 @@ import example_tools
 
 EXAMPLES = [
     "hmc_regression",
+    "digits_vae",
     "lstm_adding",
+    "maml_sinusoids",
     "mnist_cnn",
     "pinn_burgers",
 ]
