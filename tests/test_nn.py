@@ -64,7 +64,8 @@ def test_gelu() -> None:
 AT_KINKS: dict[str, tuple[float, float]] = {
     "relu": (0.0, 0.0), "leaky_relu": (0.0, 1.0), "elu": (0.0, 1.0), "hard_tanh": (1.0, 1.0),
     "selu": (0.0, 1.0507009873554805 * 1.6732632423543772),
-    "softplus": (0.0, 0.5), "silu": (0.0, 0.5), "sparse_plus": (1.0, 1.0), "relu6": (0.0, 0.5),
+    "softplus": (0.0, 0.5), "silu": (0.0, 0.5), "sparse_plus": (1.0, 1.0), "relu6": (0.0, 0.0),
+    "hard_sigmoid": (3.0, 0.0), "hard_silu": (3.0, 1.0),
 }  # fmt: skip
 """Where a function has a kink (or might have one), and its derivative there."""
 
@@ -213,3 +214,77 @@ def test_attention() -> None:
         f(q[:, :, :3], k, v)
     with pytest.raises(ShapeError, match="fit"):
         f(q, k, v[:, :5])
+
+
+# ------------------------------------------------------------------------------------------------------ edges of jax.nn
+
+
+def test_complex_activations() -> None:
+    z = np.array([0.3 + 0.2j, -2.0 + 1.0j, 800.0 - 1.0j, -800.0 + 1.0j])
+    exact = z[:2]
+    np.testing.assert_allclose(nn.sigmoid(exact), 1 / (1 + np.exp(-exact)))
+    np.testing.assert_allclose(nn.silu(exact), exact / (1 + np.exp(-exact)))
+    np.testing.assert_allclose(nn.softplus(exact), np.log(1 + np.exp(exact)))
+    np.testing.assert_allclose(nn.log_sigmoid(exact), -np.log(1 + np.exp(-exact)))
+    tanh = np.tanh(np.sqrt(2 / np.pi) * (exact + 0.044715 * exact**3))
+    np.testing.assert_allclose(nn.gelu(exact), 0.5 * exact * (1 + tanh))
+    np.testing.assert_allclose(nn.softplus(z[2:]), [z[2], 0], atol=1e-300)
+    np.testing.assert_allclose(nn.sigmoid(z[2:]), [1, 0], atol=1e-15)
+    check_grads(nn.softplus, (exact,), order=2)
+    np.testing.assert_allclose(nn.logsumexp(exact), np.log(np.sum(np.exp(exact))))
+    size, sign = nn.logsumexp(exact, b=np.array([2.0, 1.0j]), return_sign=True)
+    np.testing.assert_allclose(np.exp(size) * sign, np.sum(np.array([2.0, 1.0j]) * np.exp(exact)))
+
+
+def test_activations_at_the_extremes() -> None:
+    ends = np.array([-np.inf, np.inf])
+    with np.errstate(invalid="ignore"):  # the value at -inf is -inf · 0
+        np.testing.assert_array_equal(grad(lambda x: np.sum(nn.hard_silu(x)))(ends), [0, 1])
+    assert np.isnan(nn.relu6(np.nan))
+    assert nn.relu6(np.arange(9)).dtype == np.float64
+    for name in ("gelu", "elu", "selu", "silu", "softplus", "relu6", "hard_silu", "mish"):
+        assert getattr(nn, name)(np.ones(2, np.float16)).dtype == np.float16
+    assert nn.gelu(np.ones(2, np.float16), approximate=False).dtype == np.float16
+    tail = np.array([-20.0, -30.0])
+    np.testing.assert_allclose(nn.gelu(tail, approximate=False), tail * stats.norm.cdf(tail), rtol=1e-12)
+
+
+def test_no_elements() -> None:
+    for shape in ((0,), (2, 0)):
+        x = np.zeros(shape, np.float32)
+        assert nn.softmax(x).shape == nn.log_softmax(x).shape == shape
+        out, sign = nn.logsumexp(x, axis=-1, return_sign=True)
+        assert out.dtype == np.float32
+        np.testing.assert_array_equal(out, np.full(shape[:-1], -np.inf))
+        np.testing.assert_array_equal(sign, np.zeros(shape[:-1]))
+    assert np.isnan(nn.logsumexp(np.array([np.nan, 0.0]), return_sign=True)[1])
+
+
+def test_standardize_with_given_moments() -> None:
+    x = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 1.0]], np.float32)
+    for given in ({"variance": 2.0}, {"mean": 0.5, "variance": 2}, {"mean": 0.5}, {"mean": 0.5, "algorithm": "stable"}):
+        assert nn.standardize(x, **given).dtype == np.float32
+    np.testing.assert_allclose(nn.standardize(x, mean=0.5, variance=2.0, epsilon=0.25), (x - 0.5) / 1.5, rtol=1e-6)
+    fast = (x - 0.5) / np.sqrt(np.mean(x**2, -1, keepdims=True) - 0.25)
+    np.testing.assert_allclose(nn.standardize(x, mean=0.5, epsilon=0), fast, rtol=1e-6)
+    stable = (x - 0.5) / np.sqrt(np.mean((x - 0.5) ** 2, -1, keepdims=True))
+    np.testing.assert_allclose(nn.standardize(x, mean=0.5, epsilon=0, algorithm="stable"), stable, rtol=1e-6)
+    with pytest.raises(ValueError, match="algorithm"):
+        nn.standardize(x, algorithm="slow")
+
+
+def test_what_attention_gives_and_refuses() -> None:
+    q, k, v = np.random.default_rng(0).standard_normal((3, 2, 4, 2, 3))
+    out, residual = nn.dot_product_attention(q, k, v, is_causal=True, return_residual=True)
+    logits = np.einsum("btnh,bsnh->btns", q, k) / np.sqrt(3)
+    seen = np.where(np.tri(4, dtype=bool)[:, None], logits, -np.inf)
+    np.testing.assert_allclose(residual, special.logsumexp(seen, -1))
+    np.testing.assert_allclose(out, np.einsum("btns,bsnh->btnh", special.softmax(seen, -1), v))
+    assert nn.dot_product_attention(q[0], k[0], v[0], return_residual=True)[1].shape == (4, 2)
+    single = [x.astype(np.float32) for x in (q, k, v)]
+    assert nn.dot_product_attention(*single, bias=np.zeros((1, 1, 4, 4))).dtype == np.float32
+    for given in ({"mask": np.ones((4, 4), int)}, {"query_seq_lengths": np.array([1.0, 2.0])}, {"implementation": "x"}):
+        with pytest.raises(ValueError, match=next(iter(given))):
+            nn.dot_product_attention(q, k, v, **given)
+    with pytest.raises(AttributeError, match="matmul"):
+        nn.scaled_matmul  # noqa: B018

@@ -81,6 +81,10 @@ def __getattr__(name: str) -> Any:
     """`initializers` and `layers`, imported when they are asked for."""
     if name in ("initializers", "layers"):
         return import_module(f"funcgrad.nn.{name}")
+    if name in ("scaled_matmul", "scaled_dot_general", "get_scaled_dot_general_config"):
+        raise AttributeError(
+            f"funcgrad.nn.{name}: products in 8 or 4 bits are for GPUs; multiply by the scales, then use matmul"
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.errors import ShapeError
-from funcgrad.lax._special import erf
+from funcgrad.lax._special import erfc
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._shape import axis_index
 from funcgrad.ops.softmax import GELU, LOGISTIC, RELU
@@ -58,8 +58,9 @@ def relu(x: Any) -> Any:
 
 
 def relu6(x: Any) -> Any:
-    """min(max(x, 0), 6)."""
-    return np.minimum(np.maximum(array_operand(x), 0), 6)
+    """min(max(x, 0), 6); the derivative at its ends is 0."""
+    x = array_operand(x)
+    return np.where(x <= 0, 0.0, np.where(x >= 6, 6.0, x))
 
 
 def sigmoid(x: Any) -> Any:
@@ -68,7 +69,10 @@ def sigmoid(x: Any) -> Any:
     >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
     array([0. , 0.5, 1. ])
     """
-    return LOGISTIC.bind(array_operand(x))
+    x = array_operand(x)
+    if x.dtype.kind == "c":
+        return 0.5 + 0.5 * np.tanh(0.5 * x)
+    return LOGISTIC.bind(x)
 
 
 def log_sigmoid(x: Any) -> Any:
@@ -78,7 +82,11 @@ def log_sigmoid(x: Any) -> Any:
 
 def softplus(x: Any) -> Any:
     """log(1 + exp(x)), without overflow."""
-    return np.logaddexp(array_operand(x), 0)
+    x = array_operand(x)
+    if x.dtype.kind == "c":
+        right = np.real(x) > 0  # log(1 + exp(x)) = x + log(1 + exp(-x))
+        return np.where(right, x, 0) + np.log1p(np.exp(np.where(right, -x, x)))
+    return np.logaddexp(x, 0)
 
 
 def sparse_plus(x: Any) -> Any:
@@ -101,7 +109,7 @@ def soft_sign(x: Any) -> Any:
 def silu(x: Any) -> Any:
     """x · sigmoid(x); also called swish."""
     x = array_operand(x)
-    return x * LOGISTIC.bind(x)
+    return x * sigmoid(x)
 
 
 swish = silu
@@ -171,7 +179,12 @@ def gelu(x: Any, approximate: bool = True) -> Any:
     array([-0.1588,  0.    ,  0.8412])
     """
     x = array_operand(x)
-    return GELU.bind(x) if approximate else 0.5 * x * (1 + erf(x / math.sqrt(2.0)))
+    if not approximate:
+        tail = erfc(x / -math.sqrt(2.0))
+        return 0.5 * x * (tail.astype(x.dtype) if x.dtype.kind == "f" else tail)
+    if x.dtype.kind == "c":
+        return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return GELU.bind(x)
 
 
 def glu(x: Any, axis: int = -1) -> Any:
@@ -185,7 +198,7 @@ def glu(x: Any, axis: int = -1) -> Any:
     if x.shape[axis] % 2:
         raise ShapeError(f"glu: axis {axis} of {x.shape} has no halves")
     value, gate = np.split(x, 2, axis)
-    return value * LOGISTIC.bind(gate)
+    return value * sigmoid(gate)
 
 
 def squareplus(x: Any, b: Any = 4) -> Any:

@@ -9,8 +9,8 @@ import numpy as np
 
 from funcgrad.errors import ShapeError
 from funcgrad.numpy._dispatch import array_operand
-from funcgrad.ops.softmax import SOFTMAX
-from funcgrad.types import is_a
+from funcgrad.ops.softmax import LOGSUMEXP, SOFTMAX
+from funcgrad.types import dtype_of, is_a
 
 __all__ = ["dot_product_attention"]
 
@@ -28,6 +28,7 @@ def dot_product_attention(
     key_value_seq_lengths: Any = None,
     local_window_size: int | tuple[int, int] | None = None,
     implementation: Any = None,
+    return_residual: bool = False,
 ) -> Any:
     """softmax(query · keyᵀ · scale + bias) · value, for several heads.
 
@@ -42,14 +43,18 @@ def dot_product_attention(
         query_seq_lengths: per example how many positions are real; the result is 0 at the others.
         key_value_seq_lengths: per example how many positions are looked at.
         local_window_size: how many positions before and after are looked at (one number for both).
-        implementation: accepted for JAX's sake.
+        implementation: None, "xla" or "cudnn", which are all the same here.
+        return_residual: return (result, residual), with the logsumexp of the logits, `(batch, T, N)`.
 
-    Raises ShapeError where shapes do not fit together.
+    Raises:
+        ShapeError: shapes do not fit together.
+        ValueError: a mask that is not of booleans, lengths that are not integers, an unknown implementation.
 
     >>> x = np.ones((1, 4, 2, 8))
     >>> dot_product_attention(x, x, x, is_causal=True).shape
     (1, 4, 2, 8)
     """
+    _check_kinds(mask, query_seq_lengths, key_value_seq_lengths, implementation)
     q, k, v = array_operand(query), array_operand(key), array_operand(value)
     single = q.ndim == 3
     if single:
@@ -67,16 +72,31 @@ def dot_product_attention(
     logits = np.matmul(q * (1 / math.sqrt(h) if scale is None else scale), np.transpose(k, (0, 2, 3, 1)))
     logits = np.reshape(logits, (b, n, t, s))
     if bias is not None:
-        logits = logits + bias
+        logits = logits + array_operand(bias).astype(logits.dtype)
     seen = _seen(t, s, mask, is_causal, query_seq_lengths, key_value_seq_lengths, local_window_size)
     if seen is not None:
         logits = np.where(seen, logits, -0.7 * float(np.finfo(logits.dtype).max))
     weights = np.reshape(SOFTMAX.bind(logits, axes=(3,)), (b, heads, n // heads * t, s))
     out = np.reshape(np.matmul(weights, np.transpose(v, (0, 2, 1, 3))), (b, n, t, v.shape[3]))
     out = np.transpose(out, (0, 2, 1, 3))
+    residual = np.transpose(LOGSUMEXP.bind(logits, axes=(3,)), (0, 2, 1)) if return_residual else None
     if query_seq_lengths is not None:
         out = np.where(np.arange(t)[:, None, None] < _lengths(query_seq_lengths), out, 0.0)
-    return out[0] if single else out
+    if single:
+        out, residual = out[0], None if residual is None else residual[0]
+    return (out, residual) if return_residual else out
+
+
+def _check_kinds(mask: Any, queries: Any, keys: Any, implementation: Any) -> None:
+    if implementation not in (None, "xla", "cudnn"):
+        raise ValueError(
+            f"dot_product_attention: implementation must be None, 'xla' or 'cudnn', got {implementation!r}"
+        )
+    if mask is not None and (kind := dtype_of(array_operand(mask))) != np.bool_:
+        raise ValueError(f"dot_product_attention: mask must be of booleans, got {kind}; a bias is added to the logits")
+    for name, x in (("query_seq_lengths", queries), ("key_value_seq_lengths", keys)):
+        if x is not None and dtype_of(array_operand(x)).kind not in "iu":
+            raise ValueError(f"dot_product_attention: {name} must be integers, got {dtype_of(array_operand(x))}")
 
 
 def _lengths(lengths: Any) -> Any:

@@ -23,6 +23,11 @@ def _only(x: Any, where: Any, axes: tuple[int, ...]) -> Any:
     return np.where(where, x, np.where(some, -np.inf, 0.0).astype(x.dtype))
 
 
+def _nothing(x: Any, axes: tuple[int, ...]) -> bool:
+    """Whether there are no elements along the axes."""
+    return any(x.shape[i] == 0 for i in axes)
+
+
 def softmax(x: Any, axis: int | tuple[int, ...] | None = -1, where: Any = None) -> Any:
     """exp(x) divided by its sum along `axis`, without overflow.
 
@@ -31,13 +36,13 @@ def softmax(x: Any, axis: int | tuple[int, ...] | None = -1, where: Any = None) 
         axis: one or several axes; None for all.
         where: which elements take part; the others give 0.
 
-    Raises ShapeError where there are no elements along an axis.
-
     >>> softmax(np.array([0.0, 0.0, 1000.0]))
     array([0., 0., 1.])
     """
     x = array_operand(x)
     axes = reduction_axes(axis, x.ndim)
+    if _nothing(x, axes):
+        return x * 1.0
     if where is None:
         return SOFTMAX.bind(x, axes=axes)
     return np.where(where, SOFTMAX.bind(_only(x, where, axes), axes=axes), 0.0)
@@ -51,6 +56,8 @@ def log_softmax(x: Any, axis: int | tuple[int, ...] | None = -1, where: Any = No
     """
     x = array_operand(x)
     axes = reduction_axes(axis, x.ndim)
+    if _nothing(x, axes):
+        return x * 1.0
     if where is None:
         return LOG_SOFTMAX.bind(x, axes=axes)
     return np.where(where, LOG_SOFTMAX.bind(_only(x, where, axes), axes=axes), -np.inf)
@@ -85,10 +92,17 @@ def logsumexp(
     if where is not None:
         x = np.where(where, x, -np.inf)
     sign: Any = None
-    if b is None:
+    if _nothing(x, axes):
+        out = np.sum(x * 1.0, axis=axes) - np.inf
+        sign = np.zeros_like(out)
+    elif x.dtype.kind == "c" or (b is not None and b.dtype.kind == "c"):
+        out, sign = _complex(x, b, axes)
+        if not return_sign:
+            out = out + np.log(np.where(sign == 0, 1, sign))
+    elif b is None:
         out = LOGSUMEXP.bind(x, axes=axes)
         if return_sign:
-            sign = np.where(out == -np.inf, 0.0, 1.0).astype(out.dtype)
+            sign = np.where(np.isnan(out), np.nan, np.where(out == -np.inf, 0.0, 1.0)).astype(out.dtype)
     else:
         out, sign = _weighted(x, b, axes)
         if not return_sign:
@@ -97,6 +111,17 @@ def logsumexp(
         kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
         out, sign = np.reshape(out, kept), None if sign is None else np.reshape(sign, kept)
     return (out, sign) if return_sign else out
+
+
+def _complex(x: Any, b: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
+    """The logarithm of |Σ b·exp(x)|, and the direction of the sum in the complex plane."""
+    high = np.max(STOP_GRADIENT.bind(np.real(x)), axis=axes, keepdims=True)
+    high = np.where(np.isfinite(high), high, 0.0)
+    total = np.sum(np.exp(x - high) if b is None else b * np.exp(x - high), axis=axes)
+    size = np.abs(total)
+    nothing = size == 0
+    log = np.where(nothing, -np.inf, np.log(np.where(nothing, 1.0, size)))
+    return log + np.reshape(high, total.shape), np.where(nothing, 0, total / np.where(nothing, 1.0, size))
 
 
 def _weighted(x: Any, b: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
@@ -132,8 +157,20 @@ def standardize(
     variance: Any = None,
     epsilon: Any = 1e-5,
     where: Any = None,
+    *,
+    algorithm: str = "fast",
 ) -> Any:
     """(x - mean) / √(variance + epsilon), with the mean and the variance along `axis` unless they are given.
+
+    Args:
+        x: an array.
+        axis: one or several axes; None for all.
+        mean: in place of the mean.
+        variance: in place of the variance. Without one but with a mean, it is mean(x²) - mean² for the algorithm
+            "fast" (at least 0), and mean((x - mean)²) for "stable". Without either, both are the latter.
+        epsilon: added to the variance.
+        where: which elements the mean and the variance are of.
+        algorithm: "fast" or "stable"; ValueError for others.
 
     >>> standardize(np.array([1.0, 3.0]), epsilon=0.0)
     array([-1.,  1.])
@@ -141,13 +178,19 @@ def standardize(
     x = array_operand(x)
     axes = reduction_axes(axis, x.ndim)
     among = True if where is None else where
+    if algorithm not in ("fast", "stable"):
+        raise ValueError(f"standardize: algorithm must be 'fast' or 'stable', got {algorithm!r}")
     centred = x - (np.mean(x, axis=axes, keepdims=True, where=among) if mean is None else mean)
-    if variance is None:
+    if variance is None and mean is not None and algorithm == "fast":
+        square = np.mean(np.square(x), axis=axes, keepdims=True, where=among) - np.square(array_operand(mean))
+        variance = np.maximum(square.astype(centred.dtype), 0)
+    elif variance is None:
         variance = np.mean(np.square(centred), axis=axes, keepdims=True, where=among)
-    return centred / np.sqrt(variance + epsilon)
+    total = variance + epsilon
+    return centred / (math.sqrt(total) if type(total) in (int, float) else np.sqrt(total))
 
 
-def one_hot(x: Any, num_classes: int, *, dtype: Any = np.float64, axis: int = -1) -> Any:
+def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: int = -1) -> Any:
     """Vectors of zeros with a one at each index; of zeros only, where an index is not in the range of classes.
 
     >>> one_hot(np.array([0, 2, -1]), 3)
@@ -157,9 +200,9 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = np.float64, axis: int = -1
     """
     index = array_operand(x)
     if index.dtype.kind not in "iub":
-        raise TypeError(f"one_hot: indices must be integers, got {index.dtype}")
+        raise TypeError(f"one_hot: indices must be integers, got {index.dtype}; x.astype(int) makes them so")
     if not -index.ndim - 1 <= axis <= index.ndim:
         raise ShapeError(f"one_hot: axis {axis} for indices of shape {index.shape}")
     axis %= index.ndim + 1
     classes = np.arange(num_classes).reshape((-1,) + (1,) * (index.ndim - axis))
-    return (np.expand_dims(index, axis) == classes).astype(dtype)
+    return (np.expand_dims(index, axis) == classes).astype(np.float64 if dtype is None else dtype)
