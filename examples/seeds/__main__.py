@@ -10,7 +10,7 @@ import importlib
 import time
 from pathlib import Path
 
-from common import CheckFailed, DataFileError, Report, options
+from common import FAILURES, Report, options
 
 NAMES = sorted(path.stem for path in Path(__file__).parent.glob("[0-9][0-9]_*.py"))
 HEADER = (
@@ -44,7 +44,7 @@ def main() -> None:
     for name in NAMES:
         try:
             table += lines(run(name, args))
-        except (CheckFailed, DataFileError, ModuleNotFoundError) as error:
+        except FAILURES as error:
             print(f"   FAILED: {error}")
             failures.append(name)
             summary = str(error).strip().partition("\n")[0].replace("|", "\\|")

@@ -27,6 +27,9 @@ class CheckFailed(AssertionError):
     """Something that an example claims does not hold."""
 
 
+FAILURES = (CheckFailed, DataFileError, ModuleNotFoundError, OSError)  # what is told in a line, without a traceback
+
+
 def options(description: str | None, argv: Sequence[str] | None = None) -> argparse.Namespace:
     """What the command line says: `out`, `quick` and `data`."""
     parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
@@ -107,7 +110,7 @@ def main(run: Callable[[argparse.Namespace], Report], description: str | None = 
     """Runs one example as a program; the exit status is 1 where something that it claims does not hold."""
     try:
         report = run(options(description))
-    except (CheckFailed, DataFileError, ModuleNotFoundError) as error:
+    except FAILURES as error:
         raise SystemExit(f"FAILED: {error}") from None
     print(f"   {len(report.checks)} checks passed")
 
