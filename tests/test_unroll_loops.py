@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import funcgrad as fg
 from funcgrad import lax, tree
+from funcgrad._array import ARRAYS
 from funcgrad.executor.compiled import executable
 from funcgrad.executor.lower_scalar_code import program_source
 from funcgrad.executor.step import Bindings
@@ -41,7 +42,8 @@ def alone(f: Callable[..., Any], *args: Any) -> bool:
 def same(found: Any, want: Any) -> None:
     for a, b in zip(tree.leaves(found), tree.leaves(want), strict=True):
         assert np.shape(a) == np.shape(b) and np.asarray(a).dtype == np.asarray(b).dtype
-        assert isinstance(a, np.generic) == isinstance(b, np.generic)
+        if type(b) not in ARRAYS:  # which loops of lax give that run outside of transformations
+            assert isinstance(a, np.generic) == isinstance(b, np.generic)
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)
 
 
