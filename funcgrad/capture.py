@@ -192,6 +192,8 @@ class Captures:
         """An array of the same values that cannot change before `release`: `array` itself where possible."""
         given = array
         known = self.copies.get(id(array))
+        if known is not None and known[0]() is not array:  # of another array, which is gone
+            known = None
         if id(array) in self.locked:
             return array if known is None else known[1]
         if known is not None and known[1] is array:  # behind an `Array`
@@ -211,8 +213,7 @@ class Captures:
                 self._lock(link)
                 link = link.base
             return array
-        known = self.copies.get(id(given))
-        if known is not None and known[0]() is given and _same(known[1], array):
+        if known is not None and _same(known[1], array):
             return known[1]
         copy = array.copy()
         self.copies[id(given)] = ref(given), copy
