@@ -10,7 +10,8 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from funcgrad import checkpoint, config, grad, jit, tree, tree_util, vmap
+import funcgrad.numpy as jnp
+from funcgrad import checkpoint, config, grad, jit, random, tree, tree_util, vmap
 from funcgrad.executor.executable import Executable
 from funcgrad.transforms import forms
 from funcgrad.transforms.forms import Form
@@ -45,6 +46,16 @@ def test_structures_that_take_turns_are_recognised() -> None:
         f(t)
     assert slow_ways(f, *((t,) for t in trees * 2)) == 0
     assert [f(t) for t in trees] == [tree.map(lambda x: x * 2, t) for t in trees]
+
+
+def test_keys_are_recognised() -> None:
+    f = jit(lambda key, x: random.normal(key) + x)
+    keys = random.split(random.key(0))
+    calls = [(keys[0], 1.0), (keys[1], 1.0), (random.key(0), 1.0), (np.asarray(keys[0]), 1.0), (keys[0], jnp.ones(2))]
+    assert slow_ways(f, *calls) == 2
+    assert slow_ways(f, *calls * 3) == 0
+    assert f(keys[0], 1.0) == f(np.asarray(keys[0]), 1.0) != f(keys[1], 1.0)
+    assert type(f(keys[0], jnp.ones(2))) is type(jnp.ones(2))
 
 
 def test_static_arguments_are_recognised() -> None:

@@ -214,6 +214,18 @@ def test_what_the_loss_is_called_with() -> None:
     assert call(defaulted, X)[0][2] is None
 
 
+@pytest.mark.parametrize(
+    ("f", "data", "message"),
+    [
+        (lambda p, x, y: p, X, r"called as f\(params, batch\), where a batch is one argument; .* missing .*'y'"),
+        (lambda p, x: p, DATA, r"called as f\(params, \*batch\), where a batch is a tuple of 2; .* too many"),
+    ],
+)
+def test_a_loss_with_other_parameters(f: Any, data: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        fit(f, START, optim.sgd(0.1), data, steps=1)
+
+
 def test_keys_of_steps_differ() -> None:
     def noisy(p: Any, x: Any, *, key: Any) -> Any:
         return p["a"] * 0 + random.uniform(key)

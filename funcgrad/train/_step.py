@@ -53,7 +53,34 @@ class Function:
     def __call__(self, params: Any, state: Any, key: Any, batch: Any) -> Any:
         first = (params, state) if self.stateful else (params,)
         rest = batch if type(batch) is tuple else (batch,)
-        return self.f(*first, *rest, **({"key": key} if self.keyed else {}))
+        named = {"key": key} if self.keyed else {}
+        try:
+            return self.f(*first, *rest, **named)
+        except TypeError as error:
+            wrong = _unfit(self.f, (*first, *rest), named)
+            if wrong is None:
+                raise
+            batch_is = f"a tuple of {len(rest)}" if type(batch) is tuple else "one argument"
+            names = ", ".join(
+                ["params", *(["state"] if self.stateful else []), "*batch" if type(batch) is tuple else "batch"]
+            )
+            raise TypeError(
+                f"fit: a function is called as f({names}), where a batch is {batch_is}; this one does not take "
+                f"that: {wrong}"
+            ) from error
+
+
+def _unfit(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
+    """Why a function does not take such arguments; None if it does, or does not say."""
+    try:
+        signature = inspect.signature(f)
+    except (TypeError, ValueError):
+        return None
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        return str(error)
+    return None
 
 
 def _pair(out: Any, what: str) -> tuple[Any, Any]:

@@ -18,7 +18,7 @@ import funcgrad.tree as tree
 from funcgrad._array import ARRAYS, unwrap, wrap
 from funcgrad._tree_compile import compile_take
 from funcgrad._tree_def import PyTreeDef, label_of
-from funcgrad.types import PYTHON_SCALARS
+from funcgrad.types import PYTHON_SCALARS, prng_key
 
 __all__ = ["Form", "Kept", "full_structure", "told_apart", "wrapped"]
 
@@ -162,6 +162,11 @@ class Form:
         return last.kept if last is not None and last.fits(leaves) else self._look(leaves)
 
     def _look(self, leaves: list[Any]) -> Kept | None:
+        if prng_key in map(type, self.moving(leaves)):  # a single key, which programs take as an array
+            for i in self._rest:
+                if type(leaves[i]) is prng_key:
+                    leaves[i] = np.asarray(leaves[i])
+            return self.find(leaves)
         if not ARRAYS.isdisjoint(map(type, self.moving(leaves))):
             for i in self._rest:
                 leaves[i] = unwrap(leaves[i])
