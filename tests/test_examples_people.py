@@ -8,8 +8,11 @@ import pytest
 import example_tools
 
 EXAMPLES = [
-    "hmc_regression",
+    "cartpole_policy",
+    "char_transformer",
+    "diffusion_points",
     "digits_vae",
+    "hmc_regression",
     "lstm_adding",
     "maml_sinusoids",
     "mnist_cnn",
