@@ -92,6 +92,7 @@ def draw_picture(losses: list[float], places: np.ndarray, labels: np.ndarray, di
     colors = middle.scatter(*places.T, c=labels, cmap="tab10", s=6, vmin=-0.5, vmax=9.5)
     figure.colorbar(colors, ax=middle, ticks=range(10))
     middle.set(title="means of q(z|x) of images held back")
+    digits = np.pad(digits, ((0, 0), (0, 0), (1, 1), (1, 1)))
     rows, columns, height, width = digits.shape
     right.imshow(digits.transpose(0, 2, 1, 3).reshape(rows * height, columns * width), cmap="gray_r")
     right.set(title="what the decoder draws for z on a grid", xticks=[], yticks=[])

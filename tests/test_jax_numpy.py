@@ -14,6 +14,7 @@ import funcgrad.numpy as jnp
 from funcgrad import jacfwd, jit, jvp, lax, linearize, nn, value_and_grad, vjp, vmap
 from funcgrad._array import Array
 from funcgrad.flatten_util import ravel_pytree
+from funcgrad.nn import layers
 from funcgrad.numpy import at
 from funcgrad.test_util import check_grads
 
@@ -237,3 +238,22 @@ def test_unique_rows_of_a_size(rng: np.random.Generator) -> None:
         np.testing.assert_array_equal(got[2], want[2])
         for i in (1, 3):
             np.testing.assert_array_equal(got[i][:k], want[i])
+
+
+@pytest.mark.parametrize(
+    ("fun", "batch"),
+    [
+        (lambda x, t: jnp.roll(x, t), [1, 5]),
+        (lambda x, t: jnp.roll(x, t, axis=1), [2, -1]),
+        (lambda x, t: jnp.take(x, t, axis=0), [[0, 3], [2, -1]]),
+        (lambda x, t: jnp.repeat(x, t, axis=0, total_repeat_length=4), [[1, 2, 1, 0], [2, 0, 0, 2]]),
+        (lambda x, t: jnp.compress(t, x, axis=0, size=2), [[1, 0, 1, 0], [0, 0, 1, 1]]),
+        (lambda x, t: jnp.delete(x, t, axis=0, assume_unique_indices=True), [[0, 1], [1, 3]]),
+        (lambda x, t: layers.embedding(4, 3).apply({"table": x}, t), [[0, 3], [2, 1]]),
+    ],
+)
+def test_traced_places_in_arrays_that_are_not(fun: Any, batch: Any) -> None:
+    x, places = np.arange(12.0).reshape(4, 3), np.array(batch)
+    each = np.stack([fun(x, t) for t in places])
+    np.testing.assert_array_equal(vmap(lambda t: fun(x, t))(places), each)
+    np.testing.assert_array_equal(vmap(fun, in_axes=(None, 0))(x, places), each)

@@ -14,6 +14,7 @@ from funcgrad.core import Tracer
 from funcgrad.numpy._dispatch import array_operand, implements, operand
 from funcgrad.numpy._known import known
 from funcgrad.numpy._views import Broadcast, Raveled, Reshaped, Transposed, Window
+from funcgrad.ops.index import GATHER
 from funcgrad.ops.shape import BROADCAST_TO, CONCATENATE, CONVERT, PLACE, RESHAPE, TRANSPOSE
 from funcgrad.types import broadcast_shapes, is_a, shape_of
 from funcgrad.writes import viewed
@@ -386,7 +387,7 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     for s, i in zip(shifts, axes, strict=True):
         n = x.shape[i]
         if issubclass(type(s), Tracer) and n:  # no path of its own for each shift
-            x = np.take(x, (np.arange(n) - s) % n, i)
+            x = swapaxes(GATHER.bind(swapaxes(x, 0, i), (np.arange(n) - s) % n, axes=(0,)), 0, i)
             continue
         k = operator.index(s) % n if n else 0
         if k:

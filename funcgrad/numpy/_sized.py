@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.numpy._dispatch import array_operand
+from funcgrad.numpy._index import take
 from funcgrad.numpy._shape import axis_index, reshape
 from funcgrad.types import is_a, shape_of
 
@@ -79,7 +80,7 @@ def compress(condition: Any, a: Any, axis: Any = None, out: None = None, *, size
     if not n:
         return np.moveaxis(np.broadcast_to(fill, (size, *x.shape[1:])), 0, axis)
     there = reshape(there, (size,) + (1,) * (x.ndim - 1))
-    return np.moveaxis(np.where(there, np.take(x, places, axis=0), fill), 0, axis)
+    return np.moveaxis(np.where(there, take(x, places, axis=0), fill), 0, axis)
 
 
 def extract(condition: Any, arr: Any, *, size: int, fill_value: Any = 0) -> Any:
@@ -93,11 +94,11 @@ def _unique(x: Any) -> tuple[Any, Any, Any]:
     """The sorted unique elements, as many as there are elements; where each is first; which of them are there."""
     flat = np.ravel(array_operand(x))
     from_first = np.argsort(flat, stable=True)
-    ordered = np.take(flat, from_first)
+    ordered = take(flat, from_first)
     n = shape_of(flat)[0]
     new = np.concatenate([np.ones(min(n, 1), bool), np.not_equal(ordered[1:], ordered[:-1])])
     places, there = _true(new, n)
-    return np.take(ordered, places), np.take(from_first, places), there
+    return take(ordered, places), take(from_first, places), there
 
 
 def _chosen(values: Any, keep: Any, size: int, fill_value: Any, name: str) -> Any:
@@ -106,7 +107,7 @@ def _chosen(values: Any, keep: Any, size: int, fill_value: Any, name: str) -> An
     if fill_value is not None or not shape_of(values)[0]:
         return compress(keep, values, size=size, fill_value=0 if fill_value is None else fill_value)
     places, there = _true(keep, size)
-    found = np.take(values, places)
+    found = take(values, places)
     return np.where(there, found, found[:1])
 
 
@@ -167,7 +168,7 @@ def repeat_to(a: Any, repeats: Any, axis: Any, total: int) -> Any:
     n = x.shape[axis]
     ends = np.cumsum(np.broadcast_to(array_operand(repeats), (n,)))
     places = np.searchsorted(ends, np.arange(_size(total, "repeat")), side="right")
-    return np.take(x, np.minimum(places, max(n - 1, 0)), axis=axis)
+    return take(x, np.minimum(places, max(n - 1, 0)), axis=axis)
 
 
 def delete_unique(arr: Any, obj: Any, axis: Any) -> Any:
@@ -179,7 +180,7 @@ def delete_unique(arr: Any, obj: Any, axis: Any) -> Any:
     n = x.shape[axis]
     gone = np.where(gone < 0, gone + n, gone)
     keep = np.all(np.not_equal(np.arange(n)[:, None], gone), axis=1)
-    return np.take(x, _true(keep, max(n - shape_of(gone)[0], 0))[0], axis=axis)
+    return take(x, _true(keep, max(n - shape_of(gone)[0], 0))[0], axis=axis)
 
 
 SIZED = {

@@ -13,6 +13,7 @@ from funcgrad.errors import ShapeError
 from funcgrad.nn.initializers import Initializer, lecun_normal, normal, zeros
 from funcgrad.nn.layers._layer import Layer, features_of, parameter, stateless
 from funcgrad.numpy._dispatch import array_operand
+from funcgrad.numpy._index import take
 from funcgrad.types import dtype_of, shape_of
 
 __all__ = ["activation", "dense", "dropout", "embedding", "flatten"]
@@ -90,7 +91,7 @@ def embedding(num: int, features: int, table_init: Initializer = _TABLE) -> Laye
         table = parameter(params, "embedding", "table")
         if dtype_of(x).kind not in "iu":
             raise TypeError(f"embedding: indices must be integers, got {dtype_of(x)}")
-        return np.take(table, array_operand(x), axis=0)
+        return take(table, array_operand(x), axis=0)
 
     return stateless(init, fun, "embedding")
 
