@@ -43,7 +43,8 @@ PUBLIC = ["funcgrad", "funcgrad.tree", "funcgrad.tree_util", "funcgrad.lax", "fu
           "funcgrad.io",
           "funcgrad.train",
           "funcgrad.plot",
-          "funcgrad.optim",
+          "funcgrad.optim", "funcgrad.optim.losses", "funcgrad.optim.projections", "funcgrad.optim.schedules",
+          "funcgrad.optim.tree", "funcgrad.optim.tree_utils",
           ]  # fmt: skip
 
 

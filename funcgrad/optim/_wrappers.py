@@ -21,6 +21,7 @@ from funcgrad.optim._base import (
     with_extra_args_support,
     zeros_like,
 )
+from funcgrad.optim._tree_state import ParamsPlaceholder
 from funcgrad.types import is_a
 
 __all__ = [
@@ -66,6 +67,8 @@ def masked(inner: GradientTransformation, mask: Any) -> GradientTransformationEx
         return tree.map(one, keep, x)
 
     def init(params: Any) -> MaskedState:
+        if isinstance(params, ParamsPlaceholder):
+            return MaskedState(tx.init(params))
         return MaskedState(tx.init(hidden(chosen(params), params)))
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
@@ -115,6 +118,8 @@ def partition(transforms: dict[Any, GradientTransformation], param_labels: Any) 
         return masked(parts[label], tree.map(lambda name: name == label, labels))
 
     def init(params: Any) -> PartitionState:
+        if isinstance(params, ParamsPlaceholder):
+            return PartitionState({k: MaskedState(tx.init(params)) for k, tx in parts.items()})
         labels = labels_of(params)
         return PartitionState({k: of(k, labels).init(params) for k in parts})
 
