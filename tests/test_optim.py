@@ -107,3 +107,84 @@ def test_errors() -> None:
         optim.partition({"a": optim.sgd(0.1)}, {"w": "z"}).init({"w": np.ones(1)})
     with pytest.raises(ValueError, match="is it of this chain"):
         optim.sgd(0.1).update(np.ones(1), (optim.EmptyState(),))
+
+
+EXTRA: dict[str, Callable[[], Any]] = {
+    **OPTIMISERS, "noisy": lambda: optim.noisy_sgd(0.1), "fromage": lambda: optim.fromage(0.1),
+    "lbfgs": lambda: optim.lbfgs(linesearch=None), "centred": lambda: optim.chain(optim.centralize(), optim.sgd(0.1)),
+    "units": lambda: optim.chain(optim.adaptive_grad_clip(0.1), optim.sgd(0.1)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(set(EXTRA) - {"adamw", "partition"}))
+def test_leaves_of_all_kinds(name: str) -> None:
+    """Python's numbers, None, no elements, no leaves at all."""
+    tx = EXTRA[name]()
+    for params in ({"a": 1.0, "b": [2.0, None]}, {"e": np.zeros((0, 3)), "b": np.ones(2, np.float32)}, {}):
+        if params == {} and name == "lbfgs":
+            continue
+        updates, state = tx.update(params, tx.init(params), params)
+        updates, state = tx.update(params, state, params)
+        new = optim.apply_updates(params, updates)
+        assert tree.structure(new) == tree.structure(params)
+        assert all(np.all(np.isfinite(x)) for x in tree.leaves(new))
+
+
+def test_what_is_not_there_says_what_is() -> None:
+    with pytest.raises(AttributeError, match=r"contrib is not offered"):
+        _ = optim.contrib
+    with pytest.raises(AttributeError, match=r"no attribute 'adamm'"):
+        _ = optim.adamm
+
+
+def test_states_are_searched_and_changed() -> None:
+    tx = optim.chain(optim.clip(1.0), optim.inject_hyperparams(optim.adam)(learning_rate=0.1))
+    state = tx.init({"w": np.ones(2)})
+    changed = optim.tree_utils.tree_set(state, learning_rate=np.array(0.5), mu={"w": np.zeros(2)})
+    assert tree.structure(changed) == tree.structure(state)
+    assert optim.tree.get(changed, "learning_rate") == 0.5
+    with pytest.raises(KeyError, match="several values of 'count'"):
+        optim.tree.get(state, "count")
+    with pytest.raises(KeyError, match="no value of 'nothing'"):
+        optim.tree.set(state, nothing=1)
+    marked = optim.tree_map_params(tx, lambda x: x + 1, state)
+    np.testing.assert_array_equal(optim.tree.get(marked, "mu")["w"], [1.0, 1.0])
+    assert optim.tree.get(marked, "learning_rate") == 0.1
+
+
+def test_projections() -> None:
+    """The nearest point of a set: no other point of it is nearer, and a point of it stays."""
+    x = {"a": np.array([0.9, -2.0]), "b": np.array([[1.5]])}
+    p = optim.projections
+    for project in (p.projection_simplex, p.projection_l1_ball, p.projection_l2_ball, p.projection_linf_ball,
+                    p.projection_non_negative, p.projection_hypercube, p.projection_l1_sphere):  # fmt: skip
+        y = project(x)
+        distance = optim.tree.norm(optim.tree.sub(x, y))
+        for shift in (np.array([0.1, -0.2]), np.array([-0.3, 0.2])):
+            z = project(optim.tree.add(x, {"a": shift, "b": np.array([[0.2]])}))
+            assert optim.tree.norm(optim.tree.sub(x, z)) >= distance - 1e-12
+        assert optim.tree.allclose(project(y), y)
+    slopes = grad(lambda v: p.projection_simplex(v) @ np.arange(3.0))(np.array([0.5, 0.6, -1.0]))
+    np.testing.assert_allclose(slopes, [-0.5, 0.5, 0.0])
+
+
+def test_a_line_search_compiled_and_batched() -> None:
+    def f(x: Any) -> Any:
+        return np.sum(np.cosh(x - 1.0))
+
+    tx = optim.lbfgs()
+
+    def solved(x: Any) -> Any:
+        def step(carry: Any, _: Any) -> Any:
+            x, state = carry
+            value, g = optim.value_and_grad_from_state(f)(x, state=state)
+            updates, state = tx.update(g, state, x, value=value, grad=g, value_fn=f)
+            return (optim.apply_updates(x, updates), state), None
+
+        return lax.scan(step, (x, tx.init(x)), None, length=8)[0][0]
+
+    starts = np.array([[0.0, 3.0], [-1.0, 0.5]])
+    np.testing.assert_allclose(jit(vmap(solved))(starts), 1.0, atol=1e-6)
+    with pytest.raises(TypeError, match="was given scale, which value_fn does not take"):
+        x = starts[0]
+        tx.update(x, tx.init(x), x, value=1.0, grad=x, value_fn=f, scale=2.0)

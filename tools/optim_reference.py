@@ -30,6 +30,7 @@ def trajectory(optim: Any, make: Callable[[Any], Any], dtype: str, leaves: Calla
     """The weighted sum of the parameters after each step, and then the parameters."""
     tx, params = make(optim), start(dtype)
     state, update, seen = tx.init(params), jit(tx.update), []
+    numbers = flat(leaves(params))
     for step in range(STEPS):
         updates, state = update(gradients(params, step), state, params)
         params = optim.apply_updates(params, updates)

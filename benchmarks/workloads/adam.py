@@ -1,7 +1,7 @@
 """Adam's update of 64 small arrays, compiled, in float32: many operations, little work in each.
 
 The gradients are given and stay the same. The NumPy contender updates in place, array by array;
-PyTorch's is its own optimiser.
+PyTorch's is its own optimiser, as are funcgrad's `optim.adam` and optax's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ adam = Workload(
     cases={"64 leaves": {"leaves": 64}},
     tiny={"64 leaves": {"leaves": 8}},
     rtol=1e-6,
-    goals=(Goal("jax jit", over="funcgrad jit", at_least=1.0),),
+    goals=(
+        Goal("jax jit", over="funcgrad jit", at_least=1.0),
+        Goal("jax optax", over="funcgrad optim", at_least=1.0),
+    ),
 )
 
 
@@ -112,6 +115,40 @@ def _(**sizes: int) -> Step:
     params, grads = make_data(**sizes)
     update = jax.jit(make_update(jax.numpy, jax.tree.map), donate_argnums=0)
     step = jax_carried(update, make_state(params), grads, np.float32(RATE))
+    return Step(step.call, _parameters)
+
+
+def make_step(optim: Any) -> Callable[..., Any]:
+    """The library's own update as a pure function, with the same results."""
+
+    def step(state: Any, grads: Params, rate: Any) -> Any:
+        params, inner = state
+        updates, inner = optim.adam(rate, BETA1, BETA2, EPSILON).update(grads, inner, params)
+        params = optim.apply_updates(params, updates)
+        return inner[0].count, (params, inner)
+
+    return step
+
+
+@adam.implementation("funcgrad optim", requires="funcgrad", peer=False)
+def _(**sizes: int) -> Step:
+    import funcgrad
+    from funcgrad import optim
+
+    params, grads = make_data(**sizes)
+    update = funcgrad.jit(make_step(optim), donate_argnums=0)
+    step = carried(update, (params, optim.adam(RATE).init(params)), grads, np.float32(RATE))
+    return Step(step.call, _parameters)
+
+
+@adam.implementation("jax optax", requires="optax")
+def _(**sizes: int) -> Step:
+    import jax
+    import optax
+
+    params, grads = make_data(**sizes)
+    update = jax.jit(make_step(optax), donate_argnums=0)
+    step = jax_carried(update, (params, optax.adam(RATE).init(params)), grads, np.float32(RATE))
     return Step(step.call, _parameters)
 
 

@@ -15,6 +15,8 @@ values: it is made of `jax.numpy`, which knows no tracers of funcgrad. (On plain
 array([3., 3.])
 """
 
+from typing import Any
+
 from funcgrad.optim import losses, projections, schedules, tree, tree_utils
 from funcgrad.optim._adam import (
     ScaleByAdamState,
@@ -428,6 +430,24 @@ __all__ = [
     "yogi",
     "zero_nans",
 ]
+
+_NOT_HERE = {
+    "contrib": "optax.contrib is not offered",
+    "second_order": "funcgrad.hessian, and jvp of grad for products with the Hessian, are what it is made of",
+    "perturbations": "custom_vjp and funcgrad.random are what they are made of",
+    "assignment": "scipy.optimize.linear_sum_assignment finds assignments of plain arrays",
+    "nnls": "scipy.optimize.nnls solves for plain arrays",
+    "microbatch": "MultiSteps gathers gradients of several batches",
+    "power_iteration": "funcgrad.numpy.linalg.eigh and norm(x, 2) have derivatives",
+    "matrix_inverse_pth_root": "funcgrad.numpy.linalg.eigh gives it: (v * w ** (-1 / p)) @ v.T",
+    "multi_normal": "funcgrad.scipy.stats.multivariate_normal has densities, funcgrad.random samples",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NOT_HERE:
+        raise AttributeError(f"funcgrad.optim has no {name}: {_NOT_HERE[name]}")
+    raise AttributeError(f"module 'funcgrad.optim' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -18,6 +18,7 @@ from funcgrad.optim._base import (
     square,
     zeros_like,
 )
+from funcgrad.types import dtype_of, shape_of
 
 __all__ = ["FactoredState", "ScaleBySM3State", "scale_by_factored_rms", "scale_by_sm3"]
 
@@ -71,14 +72,15 @@ def scale_by_factored_rms(
 
     def init(params: Any) -> FactoredState:
         def parts(p: Any) -> tuple[Any, Any, Any]:
-            axes = _two_longest(p.shape, factored, min_dim_size_to_factor)
-            none = np.zeros((1,), p.dtype)
+            shape, dtype = shape_of(p), dtype_of(p)
+            axes = _two_longest(shape, factored, min_dim_size_to_factor)
+            none = np.zeros((1,), dtype)
             if axes is None:
-                return none, none.copy(), np.zeros(p.shape, p.dtype)
-            rows, cols = (np.zeros(tuple(n for i, n in enumerate(p.shape) if i != d), p.dtype) for d in axes[::-1])
+                return none, none.copy(), np.zeros(shape, dtype)
+            rows, cols = (np.zeros(tuple(n for i, n in enumerate(shape) if i != d), dtype) for d in axes[::-1])
             return rows, cols, none
 
-        return FactoredState(counter(), *_columns(params, parts))
+        return FactoredState(counter(), *_columns(3, params, parts))
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         needs_params(params, "scale_by_factored_rms")
@@ -87,7 +89,7 @@ def scale_by_factored_rms(
         def one(g: Any, row: Any, col: Any, v: Any) -> tuple[Any, Any, Any, Any]:
             decay = cast_like(rate, v)
             squares = square(g) + epsilon
-            axes = _two_longest(g.shape, factored, min_dim_size_to_factor)
+            axes = _two_longest(shape_of(g), factored, min_dim_size_to_factor)
             if axes is None:
                 v = cast_like(decay * v + (1.0 - decay) * squares, v)
                 return g * v**-0.5, row, col, v
@@ -98,44 +100,45 @@ def scale_by_factored_rms(
             scaled = g * np.expand_dims((row / mean) ** -0.5, d0) * np.expand_dims(col**-0.5, d1)
             return scaled, row, col, v
 
-        new, row, col, v = _columns(updates, one, state.v_row, state.v_col, state.v)
+        new, row, col, v = _columns(4, updates, one, state.v_row, state.v_col, state.v)
         return new, FactoredState(increment(state.count), row, col, v)
 
     return GradientTransformation(init, update)
 
 
-def _columns(first: Any, f: Callable[..., tuple[Any, ...]], *rest: Any) -> list[Any]:
-    """The trees of the first, the second, … results of a function of leaves."""
+def _columns(n: int, first: Any, f: Callable[..., tuple[Any, ...]], *rest: Any) -> list[Any]:
+    """The trees of the first, the second, … of the `n` results of a function of leaves."""
     leaves, treedef = tree.flatten(first)
     others = [treedef.flatten_up_to(x) for x in rest]
     results = [f(*xs) for xs in zip(leaves, *others, strict=True)]
-    return [treedef.unflatten(list(column)) for column in zip(*results, strict=True)]
+    return [treedef.unflatten([result[i] for result in results]) for i in range(n)]
 
 
 def scale_by_sm3(b1: float = 0.9, b2: float = 1.0, eps: float = 1e-8) -> GradientTransformation:
     """Divide by the root of second moments that are minima over axes (Anil et al., arXiv:1901.11150)."""
 
     def vectors(p: Any) -> list[Any]:
-        if p.dtype.kind == "c":
+        if dtype_of(p).kind == "c":
             raise TypeError("scale_by_sm3: parameters must be real")
-        return [np.zeros((n,), p.dtype) for n in p.shape]
+        return [np.zeros((n,), dtype_of(p)) for n in shape_of(p)]
 
     def init(params: Any) -> ScaleBySM3State:
         return ScaleBySM3State(tree.map(vectors, params), zeros_like(params))
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         def one(g: Any, vs: list[Any]) -> tuple[Any, Any]:
+            ndim = len(shape_of(g))
             share = 1.0 if b2 == 1.0 else 1.0 - b2
             least: Any = 0.0
             for i, v in enumerate(vs):
-                spread = np.reshape(v, (-1,) + (1,) * (g.ndim - i - 1))
+                spread = np.reshape(v, (-1,) + (1,) * (ndim - i - 1))
                 least = spread if i == 0 else np.minimum(least, spread)
             total = share * g**2 + b2 * least
             scaled = np.where(total > 0, g / np.sqrt(np.where(total > 0, total, 1) + eps), 0)
-            axes = [tuple(k for k in range(g.ndim) if k != i) for i in range(g.ndim)]
-            return cast_like(scaled, g), [np.max(total, axis=a) if a else total for a in axes]
+            axes = [tuple(k for k in range(ndim) if k != i) for i in range(ndim)]
+            return cast_like(scaled, g), [np.max(total, axis=a, initial=0) if a else total for a in axes]
 
-        scaled, mu = _columns(updates, one, state.mu)
+        scaled, mu = _columns(2, updates, one, state.mu)
         nu = moment(scaled, state.nu, b1)
         return nu, ScaleBySM3State(mu, nu)
 

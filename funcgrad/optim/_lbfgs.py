@@ -22,6 +22,7 @@ from funcgrad.optim._base import (
 from funcgrad.optim._linesearch import real_dtype, scale_by_zoom_linesearch
 from funcgrad.optim._scaling import scale, scale_by_learning_rate
 from funcgrad.optim._tree_math import tree_norm, tree_sub, tree_vdot
+from funcgrad.types import dtype_of, shape_of
 
 __all__ = ["ScaleByLBFGSState", "lbfgs", "scale_by_lbfgs"]
 
@@ -80,10 +81,10 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
 
     def init(params: Any) -> ScaleByLBFGSState:
         def memory() -> Any:
-            return tree.map(lambda p: np.zeros((memory_size, *p.shape), p.dtype), params)
+            return tree.map(lambda p: np.zeros((memory_size, *shape_of(p)), dtype_of(p)), params)
 
         leaves = tree.leaves(params)
-        weights = np.zeros(memory_size, np.result_type(*(real_dtype(p.dtype) for p in leaves)) if leaves else float)
+        weights = np.zeros(memory_size, np.result_type(*(real_dtype(dtype_of(p)) for p in leaves)) if leaves else float)
         return ScaleByLBFGSState(counter(), zeros_like(params), zeros_like(params), memory(), memory(), weights)
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:

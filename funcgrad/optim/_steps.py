@@ -24,7 +24,7 @@ from funcgrad.optim._base import (
     zeros_like,
 )
 from funcgrad.optim._wrappers import masked
-from funcgrad.types import is_a
+from funcgrad.types import dtype_of, is_a, shape_of
 
 __all__ = [
     "AddNoiseState", "ApplyEvery", "EmaState", "ScaleByNovogradState", "ScaleByOptimisticGradientState", "TraceState",
@@ -96,7 +96,13 @@ def clip_by_global_norm(max_norm: float) -> GradientTransformation:
 
 def clip_by_block_rms(threshold: float) -> GradientTransformation:
     """Scale each leaf so that its root mean square is at most `threshold`."""
-    return _mapped(lambda g: g / cast_like(np.maximum(1.0, np.sqrt(np.mean(square(g))) / threshold), g))
+
+    def clipped(g: Any) -> Any:
+        if 0 in shape_of(g):
+            return g
+        return g / cast_like(np.maximum(1.0, np.sqrt(np.mean(square(g))) / threshold), g)
+
+    return _mapped(clipped)
 
 
 def adaptive_grad_clip(clipping: float, eps: float = 1e-3, axis: Any = None) -> GradientTransformation:
@@ -107,7 +113,7 @@ def adaptive_grad_clip(clipping: float, eps: float = 1e-3, axis: Any = None) -> 
     """
 
     def unitwise(x: Any) -> Any:
-        along = axis
+        x, along = np.asarray(x) if type(x) is float else x, axis
         if along is None and sum(n != 1 for n in x.shape) > 1:
             if x.ndim > 5:
                 raise ValueError(f"adaptive_grad_clip: an array of shape {x.shape} needs axis=")
@@ -274,7 +280,7 @@ def add_noise(eta: float, gamma: float, key: Any) -> GradientTransformation:
         leaves, treedef = tree.flatten(updates)
         keys = random.split(used, len(leaves))
         noisy = [
-            g + cast_like(deviation, g) * random.normal(k, g.shape, g.dtype)
+            g + cast_like(deviation, g) * random.normal(k, shape_of(g), dtype_of(g))
             for g, k in zip(leaves, [keys[i] for i in range(len(leaves))], strict=True)
         ]
         return treedef.unflatten(noisy), AddNoiseState(count, kept)
@@ -287,7 +293,7 @@ def add_noise(eta: float, gamma: float, key: Any) -> GradientTransformation:
 
 def centralize() -> GradientTransformation:
     """Subtract the mean over all axes but the first, of matrices and kernels (Yong et al., arXiv:2004.01461)."""
-    return _mapped(lambda g: g - g.mean(axis=tuple(range(1, g.ndim)), keepdims=True) if g.ndim > 1 else g)
+    return _mapped(lambda g: g - g.mean(axis=tuple(range(1, g.ndim)), keepdims=True) if len(shape_of(g)) > 1 else g)
 
 
 def normalize_by_update_norm(scale_factor: float = 1.0, eps: float = 1e-6) -> GradientTransformation:
@@ -309,6 +315,8 @@ def scale_by_param_block_rms(min_scale: float = 1e-3) -> GradientTransformation:
     """Multiply by the root mean square of the parameter, leaf by leaf."""
 
     def scaled(g: Any, p: Any) -> Any:
+        if 0 in shape_of(g):
+            return g
         rms = np.sqrt(np.mean(square(p)))
         safe = np.where(rms <= min_scale, np.ones_like(p), p)
         return g * cast_like(np.where(rms <= min_scale, min_scale, np.sqrt(np.mean(square(safe)))), g)
@@ -350,7 +358,7 @@ def scale_by_novograd(
 
     def init(params: Any) -> ScaleByNovogradState:
         return ScaleByNovogradState(
-            counter(), zeros_like(params, mu_dtype), tree.map(lambda p: np.zeros((), p.dtype), params)
+            counter(), zeros_like(params, mu_dtype), tree.map(lambda p: np.zeros((), dtype_of(p)), params)
         )  # fmt: skip
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
