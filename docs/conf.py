@@ -14,6 +14,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
+    "sphinx-mathjax-offline",  # formulas show without a network too
     "reference",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
