@@ -11,12 +11,12 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 import funcgrad.numpy._strict as _strict
-from funcgrad._array import unwrap, wrap
+from funcgrad._array import Array, unwrap, wrap
 from funcgrad.aliasing import fresh
 from funcgrad.config import checks, config
 from funcgrad.core import Tracer, current_trace
 from funcgrad.numpy._dispatch import VIEWS, implements, operand
-from funcgrad.types import NUMBERS, is_a
+from funcgrad.types import NUMBERS, SCALARS, is_a
 from funcgrad.writes import owned
 
 __all__ = ["either", "like", "made_here"]
@@ -36,6 +36,8 @@ def either(plain: Any, fun: F) -> F:
 
     @wraps(fun)
     def chosen(*args: Any, **kwargs: Any) -> Any:
+        if not kwargs and _UNTRACED.issuperset(map(type, args)) and not config.debugging:
+            return wrap(plain(*args))
         if any(map(_traced, args)) or any(map(_traced, kwargs.values())) or not more.isdisjoint(kwargs):
             if kwargs and isinstance(plain, np.ufunc) and kwargs.keys() <= _OPTIONS:
                 return wrap(plain(*map(operand, args), **kwargs))
@@ -50,6 +52,10 @@ def either(plain: Any, fun: F) -> F:
         return wrap(plain(*args, **kwargs))
 
     return cast(F, chosen)
+
+
+_UNTRACED = SCALARS | {np.ndarray, Array, type(None), str}
+"""Classes of arguments, the most frequent ones, that neither are traced nor hold what is."""
 
 
 def _caller(frame: Any) -> Any:

@@ -20,6 +20,7 @@ from funcgrad.errors import CapturedArrayWriteError, TracerArrayConversionError,
 from funcgrad.float_errors import current, enter, put
 from funcgrad.record import Record
 from funcgrad.source import is_internal
+from funcgrad.transforms.forms import wrapped
 from funcgrad.types import NUMBERS, SCALARS, as_numbers, is_a, no_numbers
 
 __all__ = [
@@ -99,7 +100,7 @@ def arrays_as_given(fun: F) -> F:
         if config.debugging and current_trace() is None:
             checks["result"](out, fun, args, kwargs, fun.__name__.removesuffix("_fun"))
         if current_trace() is None and (_holds_array(args) or _holds_array(kwargs)):
-            return tree.map(wrap, out)
+            return wrapped(out)
         return out
 
     return run  # type: ignore[return-value]

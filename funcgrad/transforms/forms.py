@@ -18,7 +18,7 @@ import funcgrad.tree as tree
 from funcgrad._array import ARRAYS, unwrap, wrap
 from funcgrad._tree_compile import compile_take
 from funcgrad._tree_def import PyTreeDef, label_of
-from funcgrad.types import PYTHON_SCALARS, prng_key
+from funcgrad.types import PYTHON_SCALARS, SCALARS, prng_key
 
 __all__ = ["Form", "Kept", "full_structure", "told_apart", "wrapped"]
 
@@ -68,7 +68,13 @@ class Kept:
 
 def wrapped(result: Any) -> Any:
     """A result with arrays that are an `Array` each."""
+    kind = type(result)
+    if (kind is list or kind is tuple) and _PLAIN.issuperset(map(type, result)):
+        return kind(map(wrap, result))
     return wrap(result) if issubclass(type(result), (np.ndarray, np.generic)) else tree.map(wrap, result)
+
+
+_PLAIN = SCALARS | {np.ndarray}
 
 
 class _Known:
