@@ -188,3 +188,13 @@ def test_a_line_search_compiled_and_batched() -> None:
     with pytest.raises(TypeError, match="was given scale, which value_fn does not take"):
         x = starts[0]
         tx.update(x, tx.init(x), x, value=1.0, grad=x, value_fn=f, scale=2.0)
+
+
+@pytest.mark.parametrize("compiled", [lambda f: f, jit])
+def test_gradients_are_left_out_of_a_group(compiled: Any) -> None:
+    tx = optim.MultiSteps(optim.sgd(1.0), 2, should_skip_update_fn=optim.skip_not_finite)
+    update, state = compiled(tx.update), tx.init(np.zeros(2))
+    for g, expected in ((1.0, 0.0), (np.nan, 0.0), (3.0, -2.0)):
+        updates, state = update(np.array([g, g]), state)
+        np.testing.assert_array_equal(updates, [expected, expected])
+        assert state.skip_state["should_skip"] == np.isnan(g)

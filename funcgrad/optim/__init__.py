@@ -15,6 +15,7 @@ values: it is made of `jax.numpy`, which knows no tracers of funcgrad. (On plain
 array([3., 3.])
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from funcgrad.optim import losses, projections, schedules, tree, tree_utils
@@ -186,6 +187,10 @@ from funcgrad.optim._steps import (
     trace,
     zero_nans,
 )
+from funcgrad.optim._tree_math import tree_bias_correction as bias_correction
+from funcgrad.optim._tree_math import tree_update_infinity_moment as update_infinity_moment
+from funcgrad.optim._tree_math import tree_update_moment as update_moment
+from funcgrad.optim._tree_math import tree_update_moment_per_elem_norm as update_moment_per_elem_norm
 from funcgrad.optim._tree_state import (
     tree_map_params,
 )
@@ -235,10 +240,14 @@ from funcgrad.optim.losses import (
 )
 
 __all__ = [
+    "AdaptiveGradClipState",
+    "AddDecayedWeightsState",
     "AddNoiseState",
     "ApplyEvery",
     "ApplyIfFiniteState",
     "BacktrackingLinesearchInfo",
+    "ClipByGlobalNormState",
+    "ClipState",
     "ConditionallyMaskState",
     "ConditionallyTransformState",
     "EmaState",
@@ -247,14 +256,21 @@ __all__ = [
     "GradientTransformation",
     "GradientTransformationExtraArgs",
     "InjectHyperparamsState",
+    "InjectStatefulHyperparamsState",
     "LookaheadParams",
     "LookaheadState",
+    "MaskOrFn",
     "MaskedNode",
     "MaskedState",
     "MonitorState",
     "MultiSteps",
     "MultiStepsState",
+    "MultiTransformState",
+    "NonNegativeParamsState",
+    "OptState",
+    "Params",
     "PartitionState",
+    "ScalarOrSchedule",
     "ScaleByAdaDeltaState",
     "ScaleByAdamState",
     "ScaleByAdanState",
@@ -274,9 +290,17 @@ __all__ = [
     "ScaleByRssState",
     "ScaleBySM3State",
     "ScaleByScheduleState",
+    "ScaleByTrustRatioState",
     "ScaleByZoomLinesearchState",
+    "ScaleState",
+    "Schedule",
+    "ShouldSkipUpdateFunction",
     "SnapshotState",
     "TraceState",
+    "TransformInitFn",
+    "TransformUpdateExtraArgsFn",
+    "TransformUpdateFn",
+    "Updates",
     "WeightDecaySchedule",
     "WrappedSchedule",
     "ZeroNansState",
@@ -297,6 +321,7 @@ __all__ = [
     "apply_every",
     "apply_if_finite",
     "apply_updates",
+    "bias_correction",
     "centralize",
     "chain",
     "clip",
@@ -325,6 +350,7 @@ __all__ = [
     "incremental_update",
     "init_empty_state",
     "inject_hyperparams",
+    "inject_stateful_hyperparams",
     "join_schedules",
     "keep_params_nonnegative",
     "kl_divergence",
@@ -365,6 +391,7 @@ __all__ = [
     "rmsprop",
     "rprop",
     "safe_increment",
+    "safe_int32_increment",
     "safe_norm",
     "safe_root_mean_squares",
     "safe_softmax_cross_entropy",
@@ -422,6 +449,9 @@ __all__ = [
     "tree",
     "tree_map_params",
     "tree_utils",
+    "update_infinity_moment",
+    "update_moment",
+    "update_moment_per_elem_norm",
     "value_and_grad_from_state",
     "warmup_constant_schedule",
     "warmup_cosine_decay_schedule",
@@ -430,6 +460,16 @@ __all__ = [
     "yogi",
     "zero_nans",
 ]
+
+# optax's names for the same things.
+Params = Updates = OptState = ScalarOrSchedule = MaskOrFn = Any
+Schedule = Callable[[Any], Any]
+TransformInitFn = TransformUpdateFn = TransformUpdateExtraArgsFn = ShouldSkipUpdateFunction = Callable[..., Any]
+AdaptiveGradClipState = AddDecayedWeightsState = ClipByGlobalNormState = ClipState = EmptyState
+NonNegativeParamsState = ScaleByTrustRatioState = ScaleState = EmptyState
+InjectStatefulHyperparamsState, MultiTransformState = InjectHyperparamsState, PartitionState
+inject_stateful_hyperparams = inject_hyperparams
+safe_int32_increment = safe_increment
 
 _NOT_HERE = {
     "contrib": "optax.contrib is not offered",

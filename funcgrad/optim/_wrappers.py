@@ -18,6 +18,7 @@ from funcgrad.optim._base import (
     cast_like,
     counter,
     increment,
+    square,
     with_extra_args_support,
     zeros_like,
 )
@@ -241,15 +242,15 @@ def _all(conditions: Iterable[Any]) -> Any:
 
 def skip_not_finite(updates: Any, gradient_step: Any, params: Any) -> tuple[Any, Any]:
     """For `MultiSteps`: skip updates that are not finite."""
-    bad = sum(np.sum(np.logical_not(np.isfinite(x))) for x in tree.leaves(updates))
-    return np.asarray(bad > 0), {"should_skip": np.asarray(bad > 0), "num_not_finite": np.asarray(bad)}
+    bad = sum((np.sum(np.logical_not(np.isfinite(x))) for x in tree.leaves(updates)), start=np.zeros((), int))
+    return bad > 0, {"should_skip": bad > 0, "num_not_finite": bad}
 
 
 def skip_large_updates(updates: Any, gradient_step: Any, params: Any, max_squared_norm: float) -> tuple[Any, Any]:
     """For `MultiSteps`: skip updates whose squared norm is too large, or NaN."""
-    squared = sum(np.sum(x**2) for x in tree.leaves(updates))
+    squared: Any = sum(np.sum(square(x)) for x in tree.leaves(updates))
     skip = np.logical_not(squared < max_squared_norm)
-    return np.asarray(skip), {"should_skip": np.asarray(skip), "norm_squared": np.asarray(squared)}
+    return skip, {"should_skip": skip, "norm_squared": squared}
 
 
 class MultiStepsState(NamedTuple):
@@ -453,8 +454,8 @@ def inject_hyperparams(
         def init(params: Any) -> InjectHyperparamsState:
             dtype = dtype_for(tree.leaves(params))
             count = counter()
-            values = {k: np.asarray(v, dtype) for k, v in numbers.items()}
-            values |= {k: np.asarray(s(count), dtype) for k, s in schedules.items()}
+            values = {k: cast_like(v, np.empty((), dtype)) for k, v in numbers.items()}
+            values |= {k: cast_like(s(count), np.empty((), dtype)) for k, s in schedules.items()}
             states = {k: {"count": counter()} for k in schedules}
             return InjectHyperparamsState(count, values, states, make(values).init(params))
 
