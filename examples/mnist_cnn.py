@@ -3,8 +3,8 @@
     python examples/mnist_cnn.py --data DIR --out cnn.png     the MNIST files in DIR
     python examples/mnist_cnn.py                              scikit-learn's digits, 8 × 8 pixels
 
-Two convolutions with ReLU and max pooling, then two dense layers; Adam with a cosine schedule. Where there is only
-one set of images, one in five is held back for the test.
+Two convolutions with ReLU and max pooling, then two dense layers, of `nn.layers`; Adam with a cosine schedule. Where
+there is only one set of images, one in five is held back for the test.
 """
 
 import time
@@ -15,48 +15,31 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from example_tools import check, command_line, draw_losses, note, save, training_step
-from funcgrad import jit, lax, nn, optim, random
+from funcgrad import jit, nn, optim, random
+from funcgrad.nn import layers
 from mnist_data import CLASSES, DataFileError, Dataset, jitter, load_directory, load_sklearn_digits
 
-CHANNELS = (1, 8, 16)
-HIDDEN = 128
-KERNEL = 5
 BATCH = 64
-ORDER = ("NHWC", "HWIO", "NHWC")  # of the dimensions of images, kernels and results
-WINDOW = (1, 2, 2, 1)
 
 Params = dict[str, Any]
 
-
-def init_params(key: Any, side: int) -> Params:
-    """Kernels and weights by He's rule, biases 0."""
-    draw = nn.initializers.he_normal()
-    keys = random.split(key, 4)
-    flat = (side // 4) ** 2 * CHANNELS[2]
-    shapes = {
-        "conv1": (KERNEL, KERNEL, *CHANNELS[:2]),
-        "conv2": (KERNEL, KERNEL, *CHANNELS[1:]),
-        "dense": (flat, HIDDEN),
-        "out": (HIDDEN, CLASSES),
-    }
-    return {
-        name: {"w": draw(key, shape, np.float32), "b": np.zeros(shape[-1], np.float32)}
-        for key, (name, shape) in zip(keys, shapes.items(), strict=True)
-    }
-
-
-def convolve(layer: Params, x: np.ndarray) -> np.ndarray:
-    """Convolution, ReLU, and the largest of every 2 × 2 values: (n, h, w, c) → (n, h/2, w/2, c')."""
-    x = lax.conv_general_dilated(x, layer["w"], (1, 1), "SAME", dimension_numbers=ORDER) + layer["b"]
-    return lax.reduce_window(nn.relu(x), -np.inf, lax.max, WINDOW, WINDOW, "VALID")
+NETWORK = layers.serial(
+    conv1=layers.conv(8, 5),
+    relu1=nn.relu,
+    pool1=layers.max_pool(2),
+    conv2=layers.conv(16, 5),
+    relu2=nn.relu,
+    pool2=layers.max_pool(2),
+    flat=layers.flatten(),
+    dense=layers.dense(128),
+    relu3=nn.relu,
+    out=layers.dense(CLASSES),
+)
 
 
 def network(params: Params, images: np.ndarray) -> np.ndarray:
     """The score of every class for every image: (n, height, width) → (n, classes)."""
-    x = convolve(params["conv1"], images[..., None])
-    x = convolve(params["conv2"], x)
-    x = nn.relu(x.reshape(len(x), -1) @ params["dense"]["w"] + params["dense"]["b"])
-    return x @ params["out"]["w"] + params["out"]["b"]
+    return NETWORK.apply(params, images[..., None])
 
 
 def loss(params: Params, images: np.ndarray, labels: np.ndarray) -> np.floating:
@@ -77,7 +60,7 @@ def train(data: Dataset, *, epochs: int, seed: int) -> tuple[Params, list[float]
     rng = np.random.default_rng(seed)
     steps = len(data.train_images) // BATCH
     optimiser = optim.adam(optim.cosine_decay_schedule(2e-3, epochs * steps))
-    params = init_params(random.key(seed), data.train_images.shape[1])
+    params = NETWORK.init(random.key(seed), data.train_images[:1, ..., None])
     state, step, losses = optimiser.init(params), training_step(loss, optimiser), []
     for epoch in range(1, epochs + 1):
         started = time.perf_counter()
@@ -98,9 +81,9 @@ def draw_picture(data: Dataset, params: Params, losses: list[float], guesses: np
     top, bottom = left.subfigures(2, 1)
     draw_losses(top.subplots(), losses, "cross entropy")
     bottom.suptitle("kernels of the first layer")
-    kernels = params["conv1"]["w"]
+    kernels = params["conv1"]["weight"]
     limit = np.abs(kernels).max()
-    for i, axes in enumerate(bottom.subplots(2, CHANNELS[1] // 2).flat):
+    for i, axes in enumerate(bottom.subplots(2, kernels.shape[-1] // 2).flat):
         axes.imshow(kernels[:, :, 0, i], cmap="RdBu", vmin=-limit, vmax=limit)
         axes.axis("off")
     wrong = np.flatnonzero(guesses != data.test_labels)
@@ -128,7 +111,7 @@ def main(argv: list[str] | None = None) -> None:
         raise SystemExit(f"error: {error}") from None
     note(f"data: {data.source}: {len(data.train_images)} images to learn from, {len(data.test_images)} to test with")
     full = 30 if len(data.train_images) < 5000 else 8
-    params, losses = train(data, epochs=3 if args.quick else full, seed=args.seed)
+    params, losses = train(data, epochs=5 if args.quick else full, seed=args.seed)
     guesses = predict(params, data.test_images)
     accuracy = float(np.mean(guesses == data.test_labels))
     check("test accuracy", accuracy, at_least=0.8 if args.quick else 0.975)
