@@ -39,6 +39,15 @@ def test_calls_that_take_turns_are_recognised() -> None:
     assert [f(x) for x in shapes] == [2.0 * n for n in range(1, 21)]
 
 
+def test_a_comparison_is_written_once_for_arguments_that_are_converted_at_each_call() -> None:
+    f = jit(lambda key, x: random.uniform(key) * x)
+    keys = random.split(random.key(0), 5)
+    first = f(keys[0], 2.0)
+    with mock.patch.object(forms, "_comparison", side_effect=AssertionError):
+        assert f(keys[0], 2.0) == first
+        assert len({float(f(key, 2.0)) for key in keys}) == 5
+
+
 def test_structures_that_take_turns_are_recognised() -> None:
     f = jit(lambda t: tree.map(lambda x: x * 2, t))
     trees: list[Any] = [{"a": 1.0}, {"b": 1.0}, (1.0,), [1.0], [1.0, 2.0], {"a": 1.0, "b": 2.0}]

@@ -229,3 +229,11 @@ def test_events() -> None:
 def test_solve_ivp_wants_times() -> None:
     with pytest.raises(ValueError, match="give the times of output as t_eval"):
         fg.grad(lambda k: solve_ivp(lambda t, y: -k * y, (0.0, 1.0), np.ones(1)).y[0, -1])(1.0)
+
+
+@pytest.mark.parametrize("method", ["dopri5", "rodas4"])
+def test_a_state_of_no_elements(method: str) -> None:
+    times = np.array([0.0, 1.0, 2.0])
+    decay = lambda y: odeint(lambda y, t: -y, y, times, method=method)  # noqa: E731
+    assert decay(np.ones((3, 0))).shape == (3, 3, 0)
+    assert fg.grad(lambda y: np.sum(decay(y)))(np.ones(0)).shape == (0,)

@@ -140,7 +140,7 @@ def _still(x: Any) -> Any:
 
 
 def _size(x: Any, scale: Any) -> Any:
-    return np.sqrt(np.mean((x / scale) ** 2))
+    return np.sqrt(np.sum((x / scale) ** 2) / max(x.size, 1))  # of no elements, nothing is wrong: 0, not NaN
 
 
 def _first_step(f: Field, t: Any, y: Any, slope: Any, span: Any, options: Options) -> Any:

@@ -194,9 +194,12 @@ class Form:
         return tuple(map(type, leaves)), tuple(_kinds(self.moving(leaves))), fixed
 
     def add(self, leaves: list[Any], kept: Kept) -> None:
-        """Note what leaves of this kind are run with."""
-        known = _Known(self, leaves, kept)
-        self.table[self.key(leaves)] = known
+        """Note what leaves of this kind are run with. (Leaves that are converted at each call, such as single random
+        keys, come here each time: a comparison is written once.)"""
+        key = self.key(leaves)
+        known = self.table.get(key)
+        if known is None or known.kept is not kept:
+            known = self.table[key] = _Known(self, leaves, kept)
         self.last = known
 
     def drop(self, kept: Kept) -> None:
