@@ -135,3 +135,10 @@ def test_refusals() -> None:
         ours.rankdata(X, "best")
     with pytest.raises(ValueError, match="one length"):
         ours.pearsonr(U, V[:5])
+
+
+@pytest.mark.parametrize("name", ["gmean", "hmean", "entropy"])
+@pytest.mark.parametrize("x", [[1.0, np.nan, 2.0], [0.0, np.nan, 2.0]])
+def test_nan_is_not_left_out(name: str, x: list[float]) -> None:
+    assert np.isnan(getattr(stats, name)(x)) and np.isnan(getattr(ours, name)(np.array(x)))
+    assert np.isnan(ours.entropy(np.array(x), np.ones(3)))

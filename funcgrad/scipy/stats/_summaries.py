@@ -296,8 +296,8 @@ def hmean(
     _propagates("hmean", nan_policy)
     x = array_operand(inexact(a) if dtype is None else array_operand(a).astype(dtype))
     negative, zero = np.any(x < 0, axis=axis), np.any(x == 0, axis=axis)
-    mean = 1 / np.average(1 / np.where(x > 0, x, 1.0), axis=axis, weights=weights)
-    out = np.where(negative, np.nan, np.where(zero, 0.0, mean))[()]
+    mean = 1 / np.average(1 / np.where(x <= 0, 1.0, x), axis=axis, weights=weights)
+    out = np.where(negative, np.nan, np.where(zero & ~np.isnan(mean), 0.0, mean))[()]
     return _kept(out, a, axis, keepdims)
 
 
@@ -325,14 +325,14 @@ def entropy(
     else:
         p, q = np.broadcast_arrays(*inexacts(p, qk))
         q = q / np.sum(q, axis=axis, keepdims=True)
-        ratio = np.where(p > 0, q / np.where(p > 0, p, 1.0), 1.0)
+        ratio = np.where(p <= 0, 1.0, q / np.where(p <= 0, 1.0, p))  # NaN is not left out
         terms = np.where(p < 0, np.inf, -p * log(ratio))
     out = np.sum(terms, axis=axis, keepdims=keepdims)
     return out if base is None else out / math.log(base)
 
 
 def _entropy_terms(p: Any) -> Any:
-    some = p > 0
+    some = ~(p <= 0)  # NaN too
     return np.where(some, -p * np.log(np.where(some, p, 1.0)), np.where(p < 0, -np.inf, 0.0))
 
 
