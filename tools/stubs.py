@@ -36,6 +36,15 @@ _WHERE = """\
 def where(condition: Any, *, size: Any = ..., fill_value: Any = ...) -> _builtins.tuple[Array, ...]: ...
 @overload
 def where(condition: Any, x: Any, y: Any, /) -> Array: ..."""
+_ARRAY = """\
+class Array(_ndarray[Any, _dtype[Any]]):
+    @property
+    def at(self) -> Any: ...
+    @property
+    def aval(self) -> Any: ...
+    def block_until_ready(self) -> "Array": ...
+    def devices(self) -> Any: ..."""
+"""What functions return, for checkers: `funcgrad.Array`."""
 _WRITTEN = {"where": _WHERE}
 """Names whose signature says less than is known."""
 _BUILTINS = {"int", "bool", "str", "float", "complex", "tuple", "list", "dict"}
@@ -116,12 +125,13 @@ def stub(module: str) -> str:
         "# Written by `python -m tools.stubs`: not to be edited.",
         "import builtins as _builtins",
         "from collections.abc import Callable, Sequence",
-        f"from typing import Any, TypeAlias{overloads}",
+        f"from typing import Any{overloads}",
         "",
-        "from numpy.typing import NDArray",
+        "from numpy import dtype as _dtype",
+        "from numpy import ndarray as _ndarray",
         "",
     ]
-    return "\n".join([*head, *imports, "", "Array: TypeAlias = NDArray[Any]", "", *own, ""])
+    return "\n".join([*head, *imports, "", _ARRAY, "", *own, ""])
 
 
 def main(arguments: list[str]) -> int:

@@ -1,9 +1,10 @@
 # Written by `python -m tools.stubs`: not to be edited.
 import builtins as _builtins
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
-from numpy.typing import NDArray
+from numpy import dtype as _dtype
+from numpy import ndarray as _ndarray
 
 from funcgrad.lax import linalg as linalg
 from funcgrad.lax._conv import ConvDimensionNumbers as ConvDimensionNumbers
@@ -20,7 +21,13 @@ from funcgrad.lax._types import RaggedDotDimensionNumbers as RaggedDotDimensionN
 from funcgrad.lax._types import RandomAlgorithm as RandomAlgorithm
 from funcgrad.lax._types import Tolerance as Tolerance
 
-Array: TypeAlias = NDArray[Any]
+class Array(_ndarray[Any, _dtype[Any]]):
+    @property
+    def at(self) -> Any: ...
+    @property
+    def aval(self) -> Any: ...
+    def block_until_ready(self) -> "Array": ...
+    def devices(self) -> Any: ...
 
 ConvGeneralDilatedDimensionNumbers: Any
 DotDimensionNumbers: Any

@@ -1,9 +1,10 @@
 # Written by `python -m tools.stubs`: not to be edited.
 import builtins as _builtins
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, overload
+from typing import Any, overload
 
-from numpy.typing import NDArray
+from numpy import dtype as _dtype
+from numpy import ndarray as _ndarray
 
 from funcgrad.numpy import fft as fft
 from funcgrad.numpy import linalg as linalg
@@ -89,7 +90,13 @@ from numpy import ushort as ushort
 from numpy import void as void
 from numpy.exceptions import ComplexWarning as ComplexWarning
 
-Array: TypeAlias = NDArray[Any]
+class Array(_ndarray[Any, _dtype[Any]]):
+    @property
+    def at(self) -> Any: ...
+    @property
+    def aval(self) -> Any: ...
+    def block_until_ready(self) -> "Array": ...
+    def devices(self) -> Any: ...
 
 __array_api_version__: _builtins.str
 __array_namespace_info__: Any
