@@ -101,6 +101,8 @@ def _line(module: str, name: str, value: Any) -> tuple[bool, str]:
     if isinstance(value, type):
         if getattr(np, name, None) is value:
             return True, f"from numpy import {name} as {name}"
+        if getattr(np, value.__name__, None) is value:
+            return False, f"{name} = {value.__name__}"
         found = getattr(sys.modules[value.__module__], value.__name__, None) is value and value.__module__ != module
         return found, f"from {value.__module__} import {value.__name__} as {name}" if found else f"{name}: Any"
     if inspect.isbuiltin(value) and getattr(np, name, None) is value:
