@@ -467,7 +467,7 @@ FIRST = {"hostile cotangent", "hostile tangent", "linear", "hostile rule", "host
 """Doors through which the first argument goes alone."""
 STRONG = {"scan", "vmap of one"}
 """Doors where Python's numbers become arrays, whose dtypes decide about those of results."""
-TYPED: set[str] = {"jit", "jit twice", "vjp", "jvp", "linearize", "checkpoint", "program", "cond"}
+TYPED: set[str] = {"jit", "jit twice", "vjp", "jvp", "linearize", "checkpoint", "program"}  # `cond` gives an `Array`
 """Doors whose results have NumPy's classes."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -260,3 +261,12 @@ def test_results_share_nothing(name: str, way: str) -> None:
         assert a.flags.writeable
         for b in (x, CONSTANT, *arrays[:i]):
             assert a is not b and not np.shares_memory(a, b)
+
+
+def test_a_rule_may_give_back_what_it_has_kept_of_any_class(tmp_path: Path) -> None:
+    kept = np.memmap(tmp_path / "x", dtype=float, mode="w+", shape=(2,))
+    rule = custom_vjp(lambda x: np.sum(x) * 2.0)
+    rule.defvjp(lambda x: (np.sum(x) * 2.0, None), lambda _, ct: (kept,))
+    gradient = grad(rule)(np.ones(2))
+    assert type(gradient) is np.ndarray
+    assert not np.shares_memory(gradient, kept)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad._array import ARRAYS
 from funcgrad.aliasing import settle, settle_all
 from funcgrad.core import Tracer, current_trace, under
 from funcgrad.errors import InconclusiveRuleError, reraise, rule_failed
@@ -186,6 +187,8 @@ def _separate(grads: list[Any], recording: Recording, cts: Sequence[Any]) -> lis
                     g = g.copy()
             elif issubclass(kind, Tracer):
                 g = own_value(g)
+            elif issubclass(kind, np.ndarray):  # an `Array`, or what a rule of the user's has kept
+                g = g.copy() if kind in ARRAYS else np.array(g)
             seen.add(id(g))
         out.append(g)
     return out
