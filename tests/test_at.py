@@ -144,3 +144,12 @@ def test_in_place_operators_keep_what_others_hold() -> None:
     count = fnp.sum(fnp.arange(3))
     count += 0.5
     assert count == 3.5
+
+
+def test_extremes_of_many_places_that_repeat() -> None:
+    """Neither time nor memory of the square of their number; 40,000 places would need 12 GB."""
+    x, places, values = np.zeros(50), np.arange(40_000) % 49, np.sin(np.arange(40_000.0))
+    want = x.copy()
+    np.maximum.at(want, places, values)
+    np.testing.assert_array_equal(jit(lambda x, i, v: at(x)[i].max(v))(x, places, values), want)
+    np.testing.assert_array_equal(at(x)[places + 10].max(values, mode="drop")[:10], np.zeros(10))

@@ -311,3 +311,10 @@ def test_errors() -> None:
     for call, kind, message in cases:
         with pytest.raises(kind, match=message):
             call()
+
+
+def test_a_batch_without_examples_has_no_statistics() -> None:
+    layer = L.batch_norm()
+    params = layer.init(random.key(0), np.ones((2, 3)))
+    with pytest.raises(ShapeError, match="no examples"):
+        layer.apply(params, np.ones((0, 3)), layer.state(params, np.ones((2, 3))), train=True)

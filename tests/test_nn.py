@@ -288,3 +288,10 @@ def test_what_attention_gives_and_refuses() -> None:
             nn.dot_product_attention(q, k, v, **given)
     with pytest.raises(AttributeError, match="matmul"):
         nn.scaled_matmul  # noqa: B018
+
+
+def test_logsumexp_beside_infinity() -> None:
+    """The weight of a finite element is 0, and that of +inf is not known."""
+    with np.errstate(invalid="ignore"):
+        slope = grad(nn.logsumexp)(np.array([1.0, np.inf, 2.0]))
+    np.testing.assert_array_equal(slope, [0.0, np.nan, 0.0])

@@ -198,3 +198,11 @@ def test_gradients_are_left_out_of_a_group(compiled: Any) -> None:
         updates, state = update(np.array([g, g]), state)
         np.testing.assert_array_equal(updates, [expected, expected])
         assert state.skip_state["should_skip"] == np.isnan(g)
+
+
+def test_the_slope_of_a_divergence_by_an_impossible_event() -> None:
+    log_p, target = np.log([0.5, 0.5]), np.array([0.0, 1.0])
+    with np.errstate(divide="ignore"):
+        slope = grad(optim.kl_divergence, 1)(log_p, target)
+    np.testing.assert_allclose(slope, [-np.inf, 1 - np.log(0.5)])
+    np.testing.assert_array_equal(grad(optim.kl_divergence)(log_p, target), -target)

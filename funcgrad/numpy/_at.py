@@ -21,6 +21,7 @@ from funcgrad.numpy._index import gathered, getitem, scattered
 from funcgrad.numpy._plan import Plan, axis_items, plan_index
 from funcgrad.numpy._selection import is_mask
 from funcgrad.numpy._shape import broadcast_to, reshape, transpose
+from funcgrad.ops.index import SCATTER_MAX, SCATTER_MIN
 from funcgrad.types import ShapedArray, dtype_of, is_a, shape_of
 from funcgrad.writes import owned
 
@@ -289,7 +290,12 @@ class _Indexed:
         if values is not None:
             values = np.ravel(broadcast_to(array_operand(values), dims))
         flat, places = np.ravel(x), np.ravel(places)
-        if is_a(places, Tracer):
+        if what in _EXTREMES:
+            row = np.zeros(1, flat.dtype)  # where updates go that are dropped
+            out = _EXTREMES[what].bind(
+                np.concatenate([flat, row]), array_operand(values).astype(flat.dtype), places, axes=(0,)
+            )[:-1]
+        elif is_a(places, Tracer):
             out = _together(what, flat, places, values)
         else:
             out = flat
@@ -301,13 +307,9 @@ class _Indexed:
         return _given(self.array, own_leaves([reshape(out, x.shape)])[0])
 
 
-_JOINED: dict[str, tuple[Any, Any]] = {
-    "multiply": (np.prod, np.multiply),
-    "divide": (np.prod, np.true_divide),
-    "min": (np.min, np.minimum),
-    "max": (np.max, np.maximum),
-}
-"""How the values for one element are joined, and what is then done with it and with them."""
+_EXTREMES = {"min": SCATTER_MIN, "max": SCATTER_MAX}
+_JOINED: dict[str, Any] = {"multiply": np.multiply, "divide": np.true_divide}
+"""What is done with an element and the product of the values for it."""
 
 
 def _together(what: str, x: Any, places: Any, values: Any) -> Any:
@@ -321,12 +323,10 @@ def _together(what: str, x: Any, places: Any, values: Any) -> Any:
             "unique_indices=True if there are none"
         )
         raise places.unanswered(error)
-    join, compute = _JOINED[what]
     same = np.equal(places[:, None], places)
-    neutral = values[:, None] if what in ("min", "max") else np.ones((), values.dtype)
-    joined = join(np.where(same, values, neutral), axis=1)
+    joined = np.prod(np.where(same, values, np.ones((), values.dtype)), axis=1)
     old = take_in_mode(x, places, "clip", None)
-    return _written(x, places, array_operand(compute(old, joined)).astype(x.dtype), False, "drop")
+    return _written(x, places, array_operand(_JOINED[what](old, joined)).astype(x.dtype), False, "drop")
 
 
 def _numbers(x: Any) -> np.ndarray:

@@ -218,12 +218,14 @@ def _logsumexp_aval(x: ShapedArray, axes: Axes) -> ShapedArray:
 def _weights(x: Any, out: Any, axes: Axes) -> Any:
     """The softmax of `x`, by means of the logarithm of the sum; zeros where all elements are -inf.
 
+    Beside +inf a finite element has the weight 0, and +inf itself none that is known.
+
     They are divided by their sum, since a large logarithm is rounded by much; so it counts as a constant.
     """
     shift = STOP_GRADIENT.bind(keep_axes(np.where(np.isneginf(out), 0, out), shape_of(x), axes))
     powers = np.exp(x - shift)
     total = np.sum(powers, axis=axes, keepdims=True)
-    return powers / np.where(total == 0, 1, total)
+    return powers / np.where((total == 0) | np.isposinf(shift), 1, total)
 
 
 def _logsumexp_expansion(x: Any, axes: Axes) -> Any:

@@ -77,6 +77,10 @@ def batch_norm(momentum: float = 0.9, epsilon: float = 1e-5, scale: bool = True,
             y = (x - old["mean"]) / np.sqrt(old["variance"] + epsilon)
             return _affine(params, y, scale, bias, "batch_norm"), state
         axes = tuple(range(x.ndim - 1))
+        if 0 in x.shape[:-1]:
+            raise ShapeError(
+                f"batch_norm: a batch of shape {x.shape} has no examples to take statistics of; leave it out"
+            )
         mean = np.mean(x, axis=axes)
         variance = np.mean(np.square(x - mean), axis=axes)
         y = _affine(params, (x - mean) / np.sqrt(variance + epsilon), scale, bias, "batch_norm")
