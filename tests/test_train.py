@@ -307,6 +307,15 @@ def test_a_loss_that_is_not_finite_is_reported() -> None:
     np.testing.assert_allclose(error.params["b"], other["b"])
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Python's own handler: in a process that was started in the background Ctrl-C is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("moment", ["callback", "evaluate", "data", "step"])
 def test_ctrl_c_gives_what_there_is(moment: str, tmp_path: Path) -> None:
     calls = 0
@@ -340,6 +349,7 @@ def test_ctrl_c_gives_what_there_is(moment: str, tmp_path: Path) -> None:
     assert same(params, fit(loss, START, optim.adam(0.1), batches(DATA, 8), steps=n, jit=False)[0])
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_twice_in_a_step_raises() -> None:
     def called(p: Any, x: Any, y: Any) -> Any:
         signal.raise_signal(signal.SIGINT)
