@@ -10,7 +10,7 @@ from pathlib import Path
 import funcgrad
 
 ROOT = Path(funcgrad.__file__).parent
-OPTIONAL = {"scipy", "matplotlib", "tqdm", "sklearn", "cupy", "jax", "torch", "autograd", "threadpoolctl", "pytest"}
+OPTIONAL = set("scipy matplotlib tqdm sklearn cupy jax torch autograd threadpoolctl llvmlite pytest".split())
 # `dataclasses` costs more than a millisecond, and is needed only by who has imported it.
 LATE = OPTIONAL | {"dataclasses"}
 

@@ -1,0 +1,203 @@
+"""LLVM: from the text of a module to object code, and from object code to addresses in memory.
+
+llvmlite, the extra `native`, is imported when the first module is compiled or loaded: that takes some 40 ms and 90 MB.
+Its functions release Python's lock, and here one lock more lets them run one after the other. That lock is held around
+each stage of a compilation, by a fork, and from the end of the interpreter on: so no process is left, or begun, in the
+midst of LLVM.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+from _thread import RLock
+from collections import deque
+from functools import cache
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+__all__ = ["Library", "Options", "available", "loaded", "lock", "target", "to_assembly", "to_object"]
+
+lock = RLock()
+"""Held by whoever uses LLVM. (It can be taken twice by a thread: a signal's handler may fork.)"""
+
+
+class Options(NamedTuple):
+    """How modules are optimised.
+
+    Attributes:
+        level: of the passes and of the code generator, 0 to 3.
+        loops: vectorise loops. (Hot ones are written with vectors, which compiles in half the time.)
+        straight: vectorise straight-line code.
+        unroll: unroll loops.
+        verify: check the module before and after.
+    """
+
+    level: int = 2
+    loops: bool = False
+    straight: bool = True
+    unroll: bool = True
+    verify: bool = False
+
+
+DEFAULT = Options()
+
+
+@cache
+def available() -> bool:
+    """Whether llvmlite is installed. (It is not imported.)"""
+    try:
+        return find_spec("llvmlite") is not None
+    except ImportError:
+        return False
+
+
+@cache
+def _binding() -> Any:
+    """llvmlite's binding, made ready."""
+    with lock:
+        _load_library()
+        import llvmlite.binding as binding
+
+        binding.initialize_native_target()
+        binding.initialize_native_asmprinter()
+        atexit.register(_leave)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+    return binding
+
+
+def _load_library() -> None:
+    """Load llvmlite's library by a call that releases Python's lock, which an import keeps: it takes 10 ms and more."""
+    spec = find_spec("llvmlite")
+    if os.name != "posix" or spec is None or not spec.submodule_search_locations:
+        return
+    for name in ("libllvmlite.so", "libllvmlite.dylib"):
+        path = os.path.join(spec.submodule_search_locations[0], "binding", name)
+        if os.path.exists(path):
+            dlopen = ctypes.CDLL(None).dlopen
+            dlopen.restype, dlopen.argtypes = ctypes.c_void_p, [ctypes.c_char_p, ctypes.c_int]
+            dlopen(os.fsencode(path), os.RTLD_NOW)
+
+
+def _leave() -> None:
+    """Wait for the stage that a thread is in, and let none begin: LLVM's memory is about to go."""
+    lock.acquire()
+
+
+def loaded() -> bool:
+    """Whether llvmlite has been imported here."""
+    return _binding.cache_info().currsize > 0
+
+
+class Target(NamedTuple):
+    """What code is compiled for, and by what."""
+
+    triple: str
+    cpu: str
+    features: str
+    llvmlite: str
+    llvm: str
+
+
+@cache
+def target() -> Target:
+    """This machine, and the versions of llvmlite and LLVM."""
+    binding = _binding()
+    import llvmlite
+
+    with lock:
+        features = binding.get_host_cpu_features().flatten()
+        version = ".".join(map(str, binding.llvm_version_info))
+        return Target(
+            binding.get_process_triple(), binding.get_host_cpu_name(), features, llvmlite.__version__, version
+        )
+
+
+@cache
+def _machine(level: int) -> Any:
+    triple, cpu, features, *_ = target()
+    with lock:
+        kind = _binding().Target.from_triple(triple)
+        return kind.create_target_machine(opt=level, cpu=cpu, features=features, reloc="pic", codemodel="small")
+
+
+def _optimised(text: str, options: Options) -> Any:
+    """The module after all passes. Each has a context of its own, which goes with it."""
+    binding, machine = _binding(), _machine(options.level)
+    with lock:
+        module = binding.parse_assembly(text, binding.create_context())
+    if options.verify:
+        module.verify()
+    with lock:
+        tuning = binding.create_pipeline_tuning_options(options.level)
+        tuning.loop_vectorization = tuning.loop_interleaving = options.loops
+        tuning.slp_vectorization, tuning.loop_unrolling = options.straight, options.unroll
+        builder = binding.create_pass_builder(machine, tuning)
+        builder.getModulePassManager().run(module, builder)
+    if options.verify:
+        module.verify()
+    return module
+
+
+def to_object(text: str, options: Options = DEFAULT) -> bytes:
+    """The object code of a module, position-independent; raises RuntimeError where the text is no module.
+
+    >>> code = to_object("define i32 @one() { ret i32 1 }")
+    >>> ctypes.CFUNCTYPE(ctypes.c_int)(Library(code, ["one"])["one"])()
+    1
+    """
+    module = _optimised(text, options)
+    with lock:
+        return _machine(options.level).emit_object(module)
+
+
+def to_assembly(text: str, options: Options = DEFAULT) -> str:
+    """The assembly code of a module."""
+    module = _optimised(text, options)
+    with lock:
+        return _machine(options.level).emit_assembly(module)
+
+
+@cache
+def _linker() -> Any:
+    with lock:
+        return _binding().create_lljit_compiler(_machine(2))
+
+
+_unused: deque[Any] = deque()
+"""What keeps code in memory that nobody calls any more. LLVM takes it out when it is used next: it may be busy now."""
+
+_names = iter(range(1 << 62))
+
+
+class Library:
+    """Object code in memory, for as long as this lives; symbols that it lacks are those of the process.
+
+    Args:
+        code: object code.
+        symbols: whose addresses are wanted.
+    """
+
+    __slots__ = ("_addresses", "_tracker", "size")
+
+    def __init__(self, code: bytes, symbols: list[str]) -> None:
+        binding, linker = _binding(), _linker()
+        with lock:
+            while _unused:
+                _unused.popleft().close()
+            builder = binding.JITLibraryBuilder().add_object_img(code).add_current_process()
+            for symbol in symbols:
+                builder.export_symbol(symbol)
+            self._tracker = builder.link(linker, f"funcgrad{next(_names)}")
+        self._addresses = {symbol: self._tracker[symbol] for symbol in symbols}
+        self.size = len(code)
+
+    def __getitem__(self, symbol: str) -> int:
+        return self._addresses[symbol]
+
+    def __del__(self, keep: Any = _unused.append) -> None:
+        tracker = getattr(self, "_tracker", None)
+        if tracker is not None:
+            keep(tracker)
