@@ -16,6 +16,7 @@ from benchmarks.records import RESULTS, load, save
 from benchmarks.report import markdown
 from benchmarks.rounds import CaseResult, Settings, run_case, run_processes
 from benchmarks.spec import ProcessWorkload, Workload
+from benchmarks.summary import summary, write
 from benchmarks.table import Row, rows, table
 from benchmarks.workloads import all_workloads
 
@@ -26,7 +27,11 @@ AnyWorkload = Workload | ProcessWorkload
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", help="workloads, wildcards allowed; all: every one, in one table")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        help="workloads, wildcards allowed; programs: all of that kind; all: every one, in one table",
+    )
     parser.add_argument("--list", action="store_true", help="list the workloads and stop")
     parser.add_argument("--table", action="store_true", help="print one table at the end, and no sections")
     parser.add_argument("--kept", action="store_true", help="measure nothing: a table of the kept results")
@@ -46,6 +51,12 @@ def _parser() -> argparse.ArgumentParser:
         default=Settings.clock,
         help="cpu: the process's processor time, for a busy machine (see the README)",
     )
+    parser.add_argument(
+        "--native",
+        default="",
+        help="values of funcgrad.config.native, comma-separated: off,now measures both tiers (default: as it is)",
+    )
+    parser.add_argument("--json", type=Path, help="write the rows and the summary of the table there, too")
     parser.add_argument("--output", type=Path, default=RESULTS, help="directory for the JSON and the picture")
     parser.add_argument("--no-save", action="store_true", help="print only")
     return parser
@@ -55,10 +66,14 @@ def _chosen(patterns: Sequence[str]) -> list[AnyWorkload]:
     known = all_workloads()
     if not patterns or "all" in patterns:
         return list(known.values())
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in known):
-            raise SystemExit(f"no workload matches {pattern!r}; there are: {', '.join(known)}")
-    return [workload for name, workload in known.items() if any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+    def matches(workload: AnyWorkload, pattern: str) -> bool:
+        return fnmatchcase(workload.name, pattern) or pattern == getattr(workload, "kind", "")
+
+    for pattern in filter(None, patterns):
+        if not any(matches(workload, pattern) for workload in known.values()):
+            raise SystemExit(f"no workload matches {pattern!r}; there are: {', '.join(known)}, and the kind programs")
+    return [workload for workload in known.values() if any(matches(workload, pattern) for pattern in patterns)]
 
 
 def _run(workload: AnyWorkload, settings: Settings, quiet: bool) -> list[CaseResult]:
@@ -121,6 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         peers_python=options.peers_python or options.python,
         only=tuple(filter(None, options.only.split(","))),
         threads=options.threads,
+        native=tuple(filter(None, options.native.split(","))),
     )
     as_table = options.table or "all" in options.names
     facts = machine()
@@ -130,11 +146,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for workload in chosen:
         results = _run(workload, settings, as_table)
         wrong = wrong or any(result.failed for result in results)
-        found += [row for result in results for row in rows(workload.goals, result)]
+        found += [row for result in results for row in rows(workload.goals, result, settings.native)]
         if not options.no_save:
             save(workload, results, settings, options.output)
+    if options.json:
+        write(found, options.json)
     if as_table:
         print(table(found))
+        print(summary(found))
         if not options.no_save:
             _draw(found, options.output)
     return int(wrong)

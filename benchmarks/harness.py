@@ -20,6 +20,7 @@ __all__ = [
     "Timer",
     "WrongResultError",
     "check_agreement",
+    "choose_tier",
     "flatten",
     "limit_threads",
     "thread_count",
@@ -144,6 +145,22 @@ def limit_threads(package: str) -> None:
         import funcgrad  # here, so that other contenders' processes do not load it
 
         funcgrad.config.threads = int(os.environ[THREADS])
+
+
+def choose_tier(package: str, native: str) -> None:
+    """Set `funcgrad.config.native`, if a value was asked for.
+
+    Raises:
+        ValueError: this checkout has no native tier, and what was asked for is not to go without one.
+    """
+    if not native or package != "funcgrad":
+        return
+    import funcgrad  # here, as above
+
+    if hasattr(funcgrad.config, "native"):
+        funcgrad.config.native = native
+    elif native != "off":
+        raise ValueError(f"--native {native}: this checkout of funcgrad has no native tier")
 
 
 def thread_count() -> int:

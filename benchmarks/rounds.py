@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from benchmarks.environment import load_average
 from benchmarks.harness import THREADS
 from benchmarks.spec import ProcessWorkload, Snippet, Workload
 
-__all__ = ["CaseResult", "Settings", "run_case", "run_processes"]
+__all__ = ["CaseResult", "Settings", "run_case", "run_processes", "tier_name"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -55,7 +55,8 @@ class Settings:
 
     `settle_seconds` passes before each turn: BLAS and OpenMP threads of the process whose turn it
     was go on spinning for tens of milliseconds before they sleep. `threads` is for every library
-    alike; with None each has its default.
+    alike; with None each has its default. `native` lists values of `funcgrad.config.native`: what
+    funcgrad compiles is measured with each (none: as the library is); see `tier_name`.
     """
 
     rounds: int = 15
@@ -70,6 +71,7 @@ class Settings:
     peers_python: str = sys.executable
     only: tuple[str, ...] = ()
     threads: int | None = None
+    native: tuple[str, ...] = ()
 
     def interpreter(self, peer: bool) -> str:
         """The interpreter for a contender: the peers may live in another environment."""
@@ -78,6 +80,11 @@ class Settings:
     def wants(self, name: str, reference: str) -> bool:
         """Whether a contender was asked for (the reference always is)."""
         return not self.only or name in self.only or name == reference
+
+
+def tier_name(name: str, native: str, first: bool) -> str:
+    """What a contender is called under a value of `funcgrad.config.native`; the first one asked for needs no word."""
+    return name if first else f"{name}, native {native}"
 
 
 @dataclass
@@ -111,7 +118,7 @@ class _Worker:
     """A running ``benchmarks.worker`` and the conversation with it."""
 
     def __init__(self, python: str, request: dict[str, Any], threads: int | None) -> None:
-        self._label = "/".join([request["workload"], *request["implementations"]])
+        self._label = "/".join([request["workload"], *request["implementations"], request["native"]])
         self._process = subprocess.Popen(
             [python, "-m", "benchmarks.worker"],
             stdin=subprocess.PIPE,
@@ -145,16 +152,24 @@ class _Worker:
         return self._process.wait()
 
 
+def _groups(workload: Workload, names: Sequence[str], native: Sequence[str]) -> Iterator[tuple[list[str], str, bool]]:
+    """The contenders of each process, funcgrad's tier in it, and whether that is the first which was asked for."""
+    for name in names:
+        compiled = workload.implementations[name].requires == "funcgrad" and name != "funcgrad"
+        for i, mode in enumerate(native if compiled and native else ("",)):
+            yield [name], mode, i == 0
+
+
 @contextlib.contextmanager
 def _workers(
     workload: Workload, case: str, settings: Settings, result: CaseResult
-) -> Iterator[list[tuple[str, _Worker]]]:
-    """Start the workers of one case and yield who can be measured, in registration order."""
+) -> Iterator[list[tuple[str, str, _Worker]]]:
+    """Start the workers of one case; yield who can be measured, by both names, in registration order."""
     names = [n for n in workload.implementations if settings.wants(n, workload.reference)]
-    groups = [names] if workload.shared_process else [[name] for name in names]
+    groups = [(names, "", True)] if workload.shared_process else _groups(workload, names, settings.native)
     with contextlib.ExitStack() as stack:
-        turns: list[tuple[str, _Worker]] = []
-        for group in groups:
+        turns: list[tuple[str, str, _Worker]] = []
+        for group, native, first in groups:
             peer = workload.implementations[group[0]].peer
             request = {
                 "workload": workload.name,
@@ -165,17 +180,18 @@ def _workers(
                 "warm_seconds": settings.warm_seconds,
                 "clock": settings.clock,
                 "check": settings.check,
+                "native": native,
             }
             worker = _Worker(settings.interpreter(peer), request, settings.threads)
             stack.callback(worker.close)
-            result.skipped.update(worker.reply["skipped"])
-            result.failed.update(worker.reply["failed"])
-            result.calls.update(worker.reply["calls"])
+            labels = {name: tier_name(name, native, first) for name in group}
+            for told, found in ((result.skipped, "skipped"), (result.failed, "failed"), (result.calls, "calls")):
+                told.update({labels[name]: value for name, value in worker.reply[found].items()})
             for name in group:
                 if name in worker.reply["ready"]:
-                    result.versions[name] = worker.reply["versions"]
-                    result.threads[name] = worker.reply["threads"]
-                    turns.append((name, worker))
+                    result.versions[labels[name]] = worker.reply["versions"]
+                    result.threads[labels[name]] = worker.reply["threads"]
+                    turns.append((labels[name], name, worker))
         yield turns
 
 
@@ -185,9 +201,9 @@ def run_case(workload: Workload, case: str, settings: Settings) -> CaseResult:
     for _ in range(settings.restarts):
         with _workers(workload, case, settings, result) as turns:
             for _ in range(settings.rounds):
-                for name, worker in turns:
+                for label, name, worker in turns:
                     time.sleep(settings.settle_seconds)
-                    result.add("time", name, worker.measure(name))
+                    result.add("time", label, worker.measure(name))
     return result
 
 

@@ -101,6 +101,7 @@ class Workload:
         reference: the implementation that defines the right answer and the ratio column.
         shared_process: run all contenders in one process, in turn: for comparing two settings of
             one library, where the difference between two processes would drown the effect.
+        kind: a name for many workloads together, which the command line takes as well.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Workload:
     goals: tuple[Goal, ...] = ()
     reference: str = "numpy"
     shared_process: bool = False
+    kind: str = ""
     implementations: dict[str, Implementation] = field(default_factory=dict)
 
     def tolerance(self, case: str) -> float:

@@ -15,7 +15,7 @@ import traceback
 from typing import IO, Any
 
 from benchmarks.environment import package_versions
-from benchmarks.harness import Timer, build, limit_threads, thread_settings
+from benchmarks.harness import Timer, build, choose_tier, limit_threads, thread_settings
 from benchmarks.workloads import call_workloads
 
 __all__ = ["main"]
@@ -35,6 +35,7 @@ def _set_up(request: dict[str, Any]) -> tuple[dict[str, Timer], dict[str, Any]]:
             continue
         try:
             limit_threads(requires)
+            choose_tier(requires, request["native"])
             step = build(workload, request["case"], name, request["check"])
             seconds = request["batch_seconds"], request["warm_seconds"]
             timers[name] = Timer(step, *seconds, request["clock"])

@@ -16,10 +16,12 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.harness import THREADS, Timer, WrongResultError, check_agreement, flatten
 from benchmarks.plot import can_plot, plot
+from benchmarks.programs import complex_step
 from benchmarks.report import judge, markdown, paired_difference, paired_ratio
 from benchmarks.rounds import CaseResult, Settings, run_case, run_processes
 from benchmarks.spec import Goal, ProcessWorkload, Snippet, Step, Workload
-from benchmarks.table import rows, table
+from benchmarks.summary import ratios, summary, write
+from benchmarks.table import SECOND, rows, table
 from benchmarks.workloads import all_workloads, call_workloads
 from funcgrad import config
 
@@ -293,3 +295,57 @@ def test_kept_results_make_the_same_table(tmp_path: Path, capsys: pytest.Capture
     ]
     assert "wall clock" in kept.out
     assert "startup: no results are kept" in kept.err
+
+
+def test_tiers_are_contenders_of_their_own() -> None:
+    settings = Settings(**{**vars(QUICK), "only": ("funcgrad jit",), "restarts": 1, "native": ("off", "off")})
+    workload = call_workloads()["newton"]
+    result = run_case(workload, "n=8", settings)
+    assert not result.failed
+    assert list(result.samples["time"]) == ["numpy", "funcgrad jit", "funcgrad jit, native off"]
+    (row,) = rows(workload.goals, result, settings.native)
+    assert row.medians[SECOND] > 0
+
+
+def two_tiers() -> list[Any]:
+    """Two rows: funcgrad's tiers take 1 and 0.25 ms, a peer 2 and 0.5."""
+    found = []
+    for case, peer in (("slow", 2e-3), ("fast", 5e-4)):
+        times = {"numpy": [4e-3], "funcgrad jit": [1e-3], "funcgrad jit, native now": [2.5e-4], "jax jit": [peer]}
+        found += rows((), CaseResult("w", case, "numpy", {"time": times}), ("off", "now"))
+    return found
+
+
+def test_table_of_two_tiers() -> None:
+    lines = table(two_tiers()).splitlines()
+    assert "| native | JAX / funcgrad | PyTorch / funcgrad | JAX / native |" in lines[0]
+    assert lines[2] == "| w (slow) | 4 ms | 1 ms | 2 ms |  | 250 µs | 2.00 |  | 8.00 |  |  |"
+
+
+def test_summary_has_the_mean_the_best_and_the_worst_of_each_tier(tmp_path: Path) -> None:
+    found = two_tiers()
+    assert ratios(found, SECOND, "JAX") == {"w (slow)": 8.0, "w (fast)": 2.0}
+    lines = summary(found).splitlines()
+    assert (
+        lines[0]
+        == "- JAX / funcgrad: geometric mean of 2: 1.00; best 2.00 (w (slow)), worst 0.50 (w (fast)), 1 below 1"
+    )
+    assert "- JAX / native: geometric mean of 2: 4.00; best 8.00 (w (slow)), worst 2.00 (w (fast)), 0 below 1" in lines
+    assert "- NumPy by hand / native: geometric mean of 2: 16.00" in lines[-1]
+    write(found, tmp_path / "table.json")
+    kept = json.loads((tmp_path / "table.json").read_text(encoding="utf-8"))
+    assert kept["rows"]["w (fast)"]["native"] == {"JAX": 2.0}
+    assert kept["summary"]["JAX / funcgrad"]["below 1"] == ["w (fast)"]
+
+
+def test_programs_are_a_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["programs", "--list"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert len(listed) >= 16
+    assert not any(line.startswith("xor") for line in listed)
+
+
+def test_complex_steps_have_all_digits() -> None:
+    value, slope = complex_step(lambda p: np.exp(p[:, 0]) * np.sin(p[:, 1]), np.array([1.0, 2.0]))
+    assert value == pytest.approx(np.e * np.sin(2.0), rel=1e-15)
+    assert slope == pytest.approx([np.e * np.sin(2.0), np.e * np.cos(2.0)], rel=1e-15)

@@ -29,13 +29,15 @@ elementwise = Workload(
         "n=1e6 f32": {"n": 1_000_000, "dtype": "float32"},
         "n=1e6 f64": {"n": 1_000_000, "dtype": "float64"},
         "n=1e4 f32": {"n": 10_000, "dtype": "float32"},
+        "n=1e4 f64": {"n": 10_000, "dtype": "float64"},
     },
     tiny={
         "n=1e6 f32": {"n": 100_000, "dtype": "float32"},  # several tiles
         "n=1e6 f64": {"n": 1_000, "dtype": "float64"},
         "n=1e4 f32": {"n": 10, "dtype": "float32"},
+        "n=1e4 f64": {"n": 10, "dtype": "float64"},
     },
-    rtol={"n=1e6 f32": 1e-4, "n=1e6 f64": 1e-11, "n=1e4 f32": 1e-4},
+    rtol={"n=1e6 f32": 1e-4, "n=1e6 f64": 1e-11, "n=1e4 f32": 1e-4, "n=1e4 f64": 1e-11},
     goals=(
         Goal("jax jit", over="funcgrad jit", at_least=3.0, cases=("n=1e6 f32",)),
         Goal("torch", over="funcgrad jit", at_least=2.5, cases=("n=1e6 f32",)),
