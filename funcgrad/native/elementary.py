@@ -1,0 +1,104 @@
+"""Elementary functions as LLVM text, for float32 and float64, scalars and vectors of any width.
+
+`text(name, dtype, width)` is the definition of a function and of what it calls, to be put into a module once. Every
+function is within the bound of `BOUNDS`, in units in the last place, at every argument, keeps the sign of zeros, gives
+NumPy's results at infinities and NaN, and raises the floating-point flags for overflow, division by zero and invalid
+arguments where NumPy warns, and nowhere else (an underflow may be flagged where the result has none). `python -m
+tools.native_ulps` measures all of this.
+
+>>> import numpy as np
+>>> print(text("exp2", np.dtype(float), 0).splitlines()[-2])
+  ret double %t...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from funcgrad.native import elementary_exp, elementary_log, elementary_trig
+from funcgrad.native.elementary_body import Body, Value
+
+__all__ = ["arity", "definitions", "names", "symbol", "text"]
+
+
+class Function(NamedTuple):
+    """How a function is written.
+
+    Attributes:
+        write: writes the lines, gives the result.
+        arguments: how many there are.
+        inline: whether it is short enough to be put in place of each call; LLVM decides about the others.
+    """
+
+    write: Callable[..., Value]
+    arguments: int = 1
+    inline: bool = False
+
+
+_FUNCTIONS = {
+    "exp": Function(elementary_exp.exp, inline=True),
+    "exp2": Function(elementary_exp.exp2, inline=True),
+    "expm1": Function(elementary_exp.expm1, inline=True),
+    "tanh": Function(elementary_exp.tanh, inline=True),
+    "logistic": Function(elementary_exp.logistic, inline=True),
+    "log": Function(elementary_log.log, inline=True),
+    "log1p": Function(elementary_log.log1p, inline=True),
+    "sin": Function(elementary_trig.sin, inline=True),
+    "cos": Function(elementary_trig.cos, inline=True),
+}
+_ELEMENTS = {"f": "float", "d": "double"}
+_ARGUMENTS = ("%x", "%y")
+
+
+def names(dtype: np.dtype[Any]) -> frozenset[str]:
+    """The functions that exist for a dtype: none but for float32 and float64."""
+    return frozenset(_FUNCTIONS) if dtype.char in _ELEMENTS else frozenset()
+
+
+def arity(name: str) -> int:
+    """How many arguments a function has."""
+    return _FUNCTIONS[name].arguments
+
+
+def symbol(name: str, dtype: np.dtype[Any], width: int = 0) -> str:
+    """The function's name in a module: "@fg.exp.v8f64"."""
+    return f"@fg.{name}.{f'v{width}' if width else ''}{'f32' if dtype.char == 'f' else 'f64'}"
+
+
+def text(name: str, dtype: np.dtype[Any], width: int = 0, fma: bool = True) -> str:
+    """The definition of a function, and of all that it calls.
+
+    Args:
+        name: one of `names(dtype)`.
+        dtype: float32 or float64.
+        width: lanes of a vector; 0 for scalars.
+        fma: whether the target has fused multiply-add. (Where it has not, the text is right all the same, but slow.)
+
+    Raises:
+        KeyError: there is no such function.
+    """
+    return "".join(definitions(name, dtype, width, fma).values())
+
+
+@cache
+def definitions(name: str, dtype: np.dtype[Any], width: int = 0, fma: bool = True) -> dict[str, str]:
+    """The same in parts, by their symbols, so that each is put into a module once."""
+    parts: dict[str, str] = {}
+    _collect(parts, name, _ELEMENTS[dtype.char], width, fma)
+    return parts
+
+
+def _collect(parts: dict[str, str], name: str, element: str, width: int, fma: bool) -> None:
+    function = _FUNCTIONS[name]
+    body = Body(element, width, fma)
+    result = function.write(body, *_ARGUMENTS[: function.arguments])
+    parts.update(body.parts)
+    full = f"@fg.{name}.{body.suffix}"
+    parts[full] = body.definition(name, _ARGUMENTS[: function.arguments], result, function.inline)
+    for other, its_element in sorted(body.needs):
+        if f"@fg.{other}.{body.suffix_of(its_element)}" not in parts:
+            _collect(parts, other, its_element, width, fma)

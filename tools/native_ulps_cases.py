@@ -1,0 +1,135 @@
+"""What `tools.native_ulps` compares: references, bounds and arguments of each elementary function of native code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mpmath as mp
+import numpy as np
+
+__all__ = ["CASES", "Case"]
+
+Arrays = tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A function to be compared.
+
+    Attributes:
+        exact: the function of mpmath's numbers.
+        fast: the same of arrays of higher precision; None where there is none.
+        ranges: intervals of each argument in which it is drawn evenly; beside them all numbers are drawn.
+        numpy: whose time is shown.
+        hard: further arguments.
+        bound: how large an error may be.
+    """
+
+    exact: Callable[..., Any]
+    fast: Callable[..., np.ndarray] | None
+    ranges: Sequence[tuple[tuple[float, float], ...]]
+    numpy: Callable[..., np.ndarray] | None = None
+    hard: Callable[[np.dtype[Any]], Sequence[np.ndarray]] | None = None
+    bound: float = 2.0
+
+    def draw(self, rng: np.random.Generator, points: int, dtype: np.dtype[Any]) -> Arrays:
+        """Arguments: of every interval, of all numbers by their bits, of all magnitudes around 1, and the hard ones."""
+        arity = len(self.ranges[0])
+        part = max(points // (len(self.ranges) + 2), 1)
+        columns: list[list[np.ndarray]] = [[] for _ in range(arity)]
+        for interval in self.ranges:
+            for column, (lo, hi) in zip(columns, interval, strict=True):
+                column.append(rng.uniform(lo, hi, part).astype(dtype))
+        unsigned = np.uint64 if dtype.itemsize == 8 else np.uint32
+        for column in columns:
+            column.append(rng.integers(0, 1 << (8 * dtype.itemsize), part, unsigned).view(dtype))
+            column.append((rng.choice([-1, 1], part) * 10.0 ** rng.uniform(-12, 3, part)).astype(dtype))
+        if self.hard is not None:
+            for column, more in zip(columns, self.hard(dtype), strict=True):
+                column.append(more.astype(dtype))
+        return tuple(map(np.concatenate, columns))
+
+    def usual(self, rng: np.random.Generator, n: int) -> Arrays:
+        """Arguments of the first interval, for timing."""
+        return tuple(rng.uniform(lo, hi, n) for lo, hi in self.ranges[0])
+
+
+def _around(*centres: float) -> Callable[[np.dtype[Any]], Sequence[np.ndarray]]:
+    """The numbers next to some, on both sides."""
+
+    def near(dtype: np.dtype[Any]) -> Sequence[np.ndarray]:
+        info = np.finfo(dtype)
+        all_centres = np.array([*centres, *(-c for c in centres), 0.0, float(info.tiny), float(info.max)], dtype)
+        bits = all_centres.view(np.int64 if dtype.itemsize == 8 else np.int32)
+        return [(bits[:, None] + np.arange(-40, 41).astype(bits.dtype)).ravel().view(dtype)]
+
+    return near
+
+
+def _near_multiples(dtype: np.dtype[Any]) -> Sequence[np.ndarray]:
+    """The numbers next to multiples of π/2, which have the smallest remainders, and large numbers."""
+    few = np.arange(1, 1 << 16) * (np.longdouble(np.pi) / 2 + np.longdouble("6.123233995736766035868820147292e-17"))
+    powers = 2.0 ** np.arange(17, 128 if dtype.itemsize == 4 else 1024)
+    large = np.rint(powers / (np.pi / 2)) * (np.pi / 2)
+    known = np.array([6381956970095103.0 * 2.0**797, 1e22, 5.319372648326541e255, 16367173.0 * 2.0**72])
+    with np.errstate(over="ignore"):
+        return [np.concatenate((few.astype(dtype), powers.astype(dtype), large.astype(dtype), known.astype(dtype)))]
+
+
+_LN2 = float(np.log(2))
+
+
+def _log1p(x: Any) -> Any:
+    return mp.log1p(x) if x > -1 else (mp.ninf if x == -1 else mp.nan)
+
+
+def _log(x: Any) -> Any:
+    return mp.log(x) if x > 0 else (mp.ninf if x == 0 else mp.nan)
+
+
+def _logistic(x: Any) -> Any:
+    e = mp.exp(-abs(x))
+    return (e if x < 0 else 1) / (1 + e)
+
+
+def _fast_logistic(x: np.ndarray) -> np.ndarray:
+    e = np.exp(-abs(x))
+    return np.where(x < 0, e, 1) / (1 + e)
+
+
+def _numpy_logistic(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        return np.reciprocal(1 + np.exp(-x), out=out)
+
+
+def _in(*intervals: tuple[float, float]) -> list[tuple[tuple[float, float], ...]]:
+    """Intervals of a function of one argument."""
+    return [(interval,) for interval in intervals]
+
+
+_EXPONENTS = _around(
+    0.5, 1, 16, 709.782712893384, 745.1332191019412, 708.3964185322641, 88.72283905206835, 103.972, 87.33
+)
+_LOGARITHMS = _around(1, 2, 0.5, 0.7071067811865476, 1.4142135623730951, 0.41421356, 0.2928932)
+
+CASES: dict[str, Case] = {
+    "exp": Case(mp.exp, np.exp, _in((-5, 5), (-1, 1), (-746, 711), (-104, 89)), np.exp, _EXPONENTS),
+    "exp2": Case(
+        lambda x: mp.mpf(2) ** x,
+        np.exp2,
+        _in((-5, 5), (-1, 1), (-1076, 1025), (-151, 129)),
+        np.exp2,
+        _around(0.5, 1, 1024, 1074, 128, 149),
+    ),
+    "expm1": Case(mp.expm1, np.expm1, _in((-5, 5), (-1, 1), (-50, 711), (-0.4, 0.5)), np.expm1, _EXPONENTS),
+    "tanh": Case(mp.tanh, np.tanh, _in((-5, 5), (-1, 1), (-25, 25), (-0.2, 0.2)), np.tanh, _around(0.5, 20, 10)),
+    "logistic": Case(
+        _logistic, _fast_logistic, _in((-5, 5), (-1, 1), (-750, 50), (-110, 20)), _numpy_logistic, _EXPONENTS
+    ),
+    "log": Case(_log, np.log, _in((0.1, 10), (0.5, 2), (0.9, 1.1), (0, 1e6)), np.log, _LOGARITHMS),
+    "log1p": Case(_log1p, np.log1p, _in((-0.9, 10), (-0.5, 1), (-0.1, 0.1), (-1, 1e6)), np.log1p, _LOGARITHMS),
+    "sin": Case(mp.sin, np.sin, _in((-10, 10), (-1, 1), (-2e5, 2e5), (-1e8, 1e8)), np.sin, _near_multiples),
+    "cos": Case(mp.cos, np.cos, _in((-10, 10), (-1, 1), (-2e5, 2e5), (-1e8, 1e8)), np.cos, _near_multiples),
+}
