@@ -27,7 +27,7 @@ from funcgrad.errors import CapturedArrayWriteError
 from funcgrad.types import NUMBERS, ShapedArray, as_numbers, is_a
 from funcgrad.write_target import possible_targets
 
-__all__ = ["Captures", "is_write_error", "own_leaves", "owned", "to_read"]
+__all__ = ["Captures", "free_forgotten", "is_locking", "is_write_error", "own_leaves", "owned", "to_read"]
 
 _COPY_LIMIT = 1 << 20
 """Views up to this many bytes are copied (about 0.1 ms for the largest); larger ones are locked with their bases."""
@@ -42,20 +42,22 @@ class _Lock:
 
     Attributes:
         array: the array.
-        holders: how many recordings need it.
+        holders: the recordings that need it, by id. They are not kept alive: what is gone needs nothing.
         writeable: what it was before.
     """
 
     __slots__ = ("array", "holders", "writeable")
 
     def __init__(self, array: np.ndarray) -> None:
-        self.array, self.holders, self.writeable = array, 0, array.flags.writeable
+        self.array, self.writeable = array, array.flags.writeable
+        self.holders: dict[int, ref[Captures]] = {}
 
 
 _locks: dict[int, _Lock] = {}
 """Every locked array, by id. One that several recordings need (nested, or in several threads) is freed by the last."""
-_waiting: list[_Lock] = []
-"""Views that nobody needs any more, but whose base is still locked: NumPy frees a view only after its base."""
+_waiting: dict[int, _Lock] = {}
+"""Those of them that nobody needs any more: views whose base is still locked, for NumPy frees a view only after its
+base; and what an interrupt has kept from being freed."""
 _guard = RLock()  # reentrant: a finalizer may run a derivative while this thread is here
 
 
@@ -162,11 +164,14 @@ def own_leaves(results: list[Any], inside: bool = False) -> list[Any]:
 class Captures:
     """The arrays that one recording has captured.
 
+    An interrupt may come between any two operations. So a lock is noted in `locked` before the array is changed, and in
+    `_waiting` from when it is given back until the array is as it was; what `release` does can be done again.
+
     Attributes:
         locked: the locks, and what the arrays were when they were captured, by id.
     """
 
-    __slots__ = ("copies", "locked")
+    __slots__ = ("__weakref__", "copies", "locked")
 
     def __init__(self) -> None:
         self.locked: dict[int, tuple[_Lock, Any]] = {}
@@ -238,12 +243,12 @@ class Captures:
     def _lock(self, array: np.ndarray) -> None:
         key = id(array)
         with _guard:
+            mark = _mark(array)
             lock = _locks.get(key)
             if lock is None:
                 lock = _locks[key] = _Lock(array)
-            mark = _mark(array)
-            lock.holders += 1  # no interrupt comes between these two
             self.locked[key] = lock, mark
+            lock.holders[id(self)] = ref(self)
             if lock.writeable:
                 array.flags.writeable = False
 
@@ -252,24 +257,28 @@ class Captures:
 
         Raises CapturedArrayWriteError for an array that has changed in spite of its lock.
         """
-        locked, self.copies = dict(self.locked), {}
+        locked = tuple(self.locked.values())
+        self.copies = {}
         if not locked and not _waiting:
             return
         error = sys.exception()
         if error is not None:
             _judge(error)
-        changed = [lock.array for lock, mark in locked.values() if _mark(lock.array) != mark]
-        with _guard:
-            for key, (lock, _) in locked.items():  # so that it can be done again after an interrupt
-                if lock not in _waiting:
-                    _waiting.append(lock)
-                lock.holders -= 1
-                del self.locked[key]
-            _free()
+        changed = [lock.array for lock, mark in locked if _mark(lock.array) != mark]
+        self.abandon()
         if not changed:
             return
         if error is None or isinstance(error, (ValueError, TypeError, IndexError)):
             raise CapturedArrayWriteError(_changed(changed[0])) from error
+
+    def abandon(self) -> None:
+        """As `release`, where there is no result that a change could have made wrong."""
+        with _guard:
+            for key, (lock, _) in tuple(self.locked.items()):
+                _waiting[key] = lock
+                lock.holders.pop(id(self), None)
+                self.locked.pop(key, None)
+            _free()
 
 
 def _can_be_freed(array: np.ndarray) -> bool:
@@ -316,19 +325,39 @@ def _changed(array: np.ndarray) -> str:
     )
 
 
+def free_forgotten() -> None:
+    """Unlock the arrays of recordings that are gone, but that interrupts have kept from giving them back."""
+    with _guard:
+        for key, lock in tuple(_locks.items()):
+            for holder, found in tuple(lock.holders.items()):
+                if found() is None:
+                    lock.holders.pop(holder, None)
+            if not lock.holders:
+                _waiting[key] = lock
+        _free()
+
+
+def is_locking() -> bool:
+    """Whether any array is locked."""
+    return bool(_locks or _waiting)
+
+
 def _free() -> None:
     """Unlock what nobody needs: a base before its views."""
-    for lock in (lock for lock in tuple(_waiting) if lock.holders):
-        _waiting.remove(lock)  # somebody needs it again
-    while ready := [k for k in _waiting if k.array.base is None or id(k.array.base) not in _locks]:
+    for key, lock in tuple(_waiting.items()):
+        if lock.holders:  # somebody needs it again
+            _waiting.pop(key, None)
+    while ready := [k for k in _waiting.values() if k.array.base is None or id(k.array.base) not in _locks]:
         for lock in ready:
             if lock.writeable:
                 try:
                     lock.array.flags.writeable = True
                 except ValueError:  # the user made its base read-only meanwhile
                     pass
-            _locks.pop(id(lock.array), None)
-            _waiting.remove(lock)  # last, so that it is not forgotten where an interrupt comes in between
+            _waiting.pop(id(lock.array), None)
+            _locks.pop(
+                id(lock.array), None
+            )  # last: where an interrupt comes in between, it is locked by this one again
 
 
 _REFUSALS = ("array is read-only", "destination is read-only", "base is read-only", "flag set is read-only")

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
 from funcgrad._array import Array, unwrap
 from funcgrad.aliasing import Mutable, Settled, made_in, mutable, operand_of, settle, settle_all, strides_of
-from funcgrad.capture import Captures
+from funcgrad.capture import Captures, free_forgotten, is_locking
 from funcgrad.config import config
 from funcgrad.core import Primitive, Trace, Tracer, current_trace, evaluate, fail, on_behalf, plain_operand
 from funcgrad.errors import reraise
@@ -125,6 +126,7 @@ class Record(Trace):
             tracer where Python asks for it, and takes note.
         equations: what has been recorded; their atoms are tracers of this record and plain values.
         captures: the arrays locked or copied on the record's behalf.
+        watch: tells when what was opened with the record is gone, as long as the record is not closed.
         layouts: what is known of the strides of values of which only the shape is known, by id: those of the results
             of the first `laid` equations; `assumed` has the inputs that were taken to be contiguous for it, which is
             done where that is looked at when the program is used (`ordered`).
@@ -144,6 +146,7 @@ class Record(Trace):
         "layouts",
         "ordered",
         "reverse",
+        "watch",
     )
 
     def __init__(
@@ -158,6 +161,7 @@ class Record(Trace):
         self.laid = 0
         self.assumed: list[RecordTracer] = []
         self.ordered = True
+        self.watch: ref[Opened] | None = None
         self.keeper = _keeper(parent) or (self.captures if abstract or keeps else None)
         self.hold: Callable[[np.ndarray], np.ndarray] = self.captures.lock if self.keeper is None else self.keeper.copy
 
@@ -315,7 +319,25 @@ class Record(Trace):
         """End the recording: unlock what was locked, and hand the equations over."""
         equations, self.equations = self.equations, []  # a tracer that escapes keeps nothing alive
         self.captures.release()
+        if self.parent is None and is_locking():
+            free_forgotten()
+        self.watch = None
         return equations
+
+    def abandon(self) -> None:
+        """End a recording in whose midst an interrupt has come; also one that was being closed."""
+        self.equations = []
+        captures = getattr(self, "captures", None)
+        if captures is not None:  # it has not come as the record was made
+            captures.abandon()
+        self.watch = None
+
+    def closes_with(self, opened: Opened) -> None:
+        """Be closed where this goes; it is done before anything is locked.
+
+        (A `__del__` would be run in every case, and an interrupt in the midst of one is lost.)
+        """
+        self.watch = ref(opened, lambda _: self.abandon())
 
     def program(
         self,
@@ -331,6 +353,21 @@ class Record(Trace):
         if config.check_ir:
             check_program(built)
         return built
+
+
+class Opened:
+    """What records as its `with` begins (`__enter__`), and closes the record as it ends.
+
+    An interrupt may keep any `with` from ending. So the record is closed as well where this goes (`closes_with`), which
+    it does with the traceback of the interrupt: a record itself is part of a cycle, and is collected at some time.
+    """
+
+    __slots__ = ("__weakref__", "record")
+
+    record: Any
+
+    def __exit__(self, *_: object) -> None:
+        self.record.close()
 
 
 def _keeper(trace: Trace | None) -> Captures | None:

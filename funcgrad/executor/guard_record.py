@@ -7,8 +7,7 @@ given. The library itself gets none (`concrete()` without a reason), so that `la
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -20,14 +19,14 @@ from funcgrad.config import config
 from funcgrad.core import Primitive, Trace, Tracer, escaped, under
 from funcgrad.ir import Equation, Program
 from funcgrad.ops.guard import GUARD, asked
-from funcgrad.record import RecordTracer
+from funcgrad.record import Opened, RecordTracer
 from funcgrad.source import Source, user_source
 from funcgrad.transforms.boundary import differentiable_leaf
 from funcgrad.transforms.custom_call import CUSTOM
 from funcgrad.types import dtype_of, is_a
 from funcgrad.watched import Watched, depends_on_values
 
-__all__ = ["Path", "TooLong", "recorded_path"]
+__all__ = ["Path", "TooLong"]
 
 _EXACT = {"bool": "b", "int": "biu", "float": "fbiu", "complex": "fcbiu", "bytes": "fcbiu"}
 """For each kind of guard, the dtypes of which nothing is left to ask after it."""
@@ -96,8 +95,8 @@ class _Recorder(Watched):
             raise
 
 
-class Path:
-    """A function recorded at values.
+class Path(Opened):
+    """A function that is recorded at values; what it captures is locked until the end of the block.
 
     Attributes:
         record: what was recorded.
@@ -107,13 +106,38 @@ class Path:
         seconds: what it took.
     """
 
-    __slots__ = ("inputs", "out_tree", "outputs", "record", "seconds")
+    __slots__ = ("_fun", "_leaves", "inputs", "out_tree", "outputs", "seconds")
 
-    def __init__(
-        self, record: _Recorder, inputs: list[RecordTracer], outputs: list[Any], out_tree: Any, seconds: float
-    ) -> None:
-        self.record, self.inputs, self.outputs = record, inputs, outputs
-        self.out_tree, self.seconds = out_tree, seconds
+    def __init__(self, fun: Callable[..., Any], leaves: Sequence[Any]) -> None:
+        self._fun, self._leaves = fun, leaves
+
+    def __enter__(self) -> Path:
+        record: _Recorder
+        record = self.record = _Recorder(None)
+        record.closes_with(self)
+        record.ask = _Questions(record)
+        record.border = "error"
+        start = perf_counter()
+        try:
+            self.inputs = [record.input(x) for x in self._leaves]
+            with under(record):
+                result = self._fun(*self.inputs)
+                record.accept()
+                leaves, self.out_tree = tree.flatten(result)
+                self.outputs: list[Any] = settle_all(leaves)
+            for path, x in tree.leaves_with_path(result):
+                differentiable_leaf(x, f"output{tree.keystr(path)}", "jit")
+                if isinstance(x, Tracer) and x.owner is not record:
+                    raise escaped(x, "jit")
+        except BaseException:
+            self.__exit__()
+            raise
+        self.seconds = perf_counter() - start
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.record.ask.open = False
+        super().__exit__()
 
     def result(self) -> Any:
         """What the function returned, shared with nothing."""
@@ -128,27 +152,3 @@ def _own(x: Any) -> Any:
     if not is_a(x, np.ndarray):
         return x
     return x.copy() if x.ndim else x[()]
-
-
-@contextmanager
-def recorded_path(fun: Callable[..., Any], leaves: Sequence[Any]) -> Iterator[Path]:
-    """Record a function of flat arguments at these values; what it captured is locked until the end of the block."""
-    record = _Recorder(None)
-    record.ask = questions = _Questions(record)
-    record.border = "error"
-    start = perf_counter()
-    try:
-        inputs = [record.input(x) for x in leaves]
-        with under(record):
-            result = fun(*inputs)
-            record.accept()
-            leaves, out_tree = tree.flatten(result)
-            outputs = settle_all(leaves)
-        for path, x in tree.leaves_with_path(result):
-            differentiable_leaf(x, f"output{tree.keystr(path)}", "jit")
-            if isinstance(x, Tracer) and x.owner is not record:
-                raise escaped(x, "jit")
-        yield Path(record, inputs, outputs, out_tree, perf_counter() - start)
-    finally:
-        questions.open = False
-        record.close()

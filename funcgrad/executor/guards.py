@@ -19,7 +19,7 @@ from funcgrad.debug import Effects, current_effects, put_effects
 from funcgrad.errors import FuncgradWarning, GuardLimitWarning, ImpureFunctionWarning
 from funcgrad.executor.executable import Executable
 from funcgrad.executor.guard_emit import compile_tree
-from funcgrad.executor.guard_record import Path, TooLong, recorded_path
+from funcgrad.executor.guard_record import Path, TooLong
 from funcgrad.executor.guard_text import describe_tree
 from funcgrad.executor.guard_tree import Mismatch, Node, Test, Tree
 from funcgrad.float_errors import current, enter, put
@@ -142,7 +142,7 @@ class Guarded:
             effects.start_over()
         start = perf_counter()
         try:
-            with recorded_path(self.fun, leaves) as path:
+            with Path(self.fun, leaves) as path:
                 result = path.result()
                 if not path.record.failed:  # of a way that follows from an exception no guard is known
                     self._keep(path)
@@ -269,13 +269,13 @@ class Guarded:
         """The way of these values as a program of its own, with its guards; raises ValueError without values."""
         if any(isinstance(x, ShapedArray) for x in leaves):
             raise ValueError(f"lower: {self.name} branches on values, so it takes arrays, not ShapeDtypeStructs")
-        with recorded_path(self.fun, leaves) as path:
+        with Path(self.fun, leaves) as path:
             return path.program()
 
     def compare(self, leaves: Sequence[Any]) -> None:
         """Record the function again; raises Mismatch if that is not along the tree."""
         if self.eager is None:
-            with recorded_path(self.fun, leaves) as path, self.lock:
+            with Path(self.fun, leaves) as path, self.lock:
                 self.tree.find(path)
 
     def explain(self) -> str:

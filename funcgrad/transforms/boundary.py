@@ -12,13 +12,13 @@ import numpy as np
 import funcgrad.tree as tree
 from funcgrad._array import Array, wrap
 from funcgrad.aliasing import alias, is_array, settle
-from funcgrad.capture import is_write_error, own_leaves, to_read
+from funcgrad.capture import free_forgotten, is_locking, is_write_error, own_leaves, to_read
 from funcgrad.config import checks, config
 from funcgrad.conversions import captured_write_error
-from funcgrad.core import Tracer, current_trace, put_trace
-from funcgrad.errors import CapturedArrayWriteError, TracerArrayConversionError, fold_traceback, locate
+from funcgrad.core import Trace, Tracer, current_trace, put_trace
+from funcgrad.errors import TracerArrayConversionError, fold_traceback, locate
 from funcgrad.float_errors import current, enter, put
-from funcgrad.record import Record
+from funcgrad.record import Opened, Record
 from funcgrad.source import is_internal
 from funcgrad.transforms.forms import wrapped
 from funcgrad.types import NUMBERS, SCALARS, as_numbers, is_a, no_numbers
@@ -56,13 +56,13 @@ def boundary(fun: F) -> F:
             enter()
             return fun(*args, **kwargs)
         except Exception as error:
+            _clean_up(error, trace)
             new = leaving(error)
             if new is error:
                 raise
             raise new from None
         except BaseException as error:
-            put_trace(trace)
-            _abandon(error)
+            _clean_up(error, trace)
             raise
         finally:
             put(state)
@@ -106,19 +106,28 @@ def arrays_as_given(fun: F) -> F:
     return run  # type: ignore[return-value]
 
 
-def _abandon(error: BaseException) -> None:
+def _clean_up(error: BaseException, trace: Trace | None) -> None:
+    """Do what an interrupt may have kept from being done; it may be any error, from a handler of a signal.
+
+    `trace` was the current one. It and those that enclose it go on, if the user catches the error.
+    """
+    put_trace(trace)
+    if is_locking():
+        _abandon(error, trace)
+
+
+def _abandon(error: BaseException, trace: Trace | None) -> None:
     """Close the recordings in whose midst an interrupt has come: they keep the user's arrays locked."""
-    tb = error.__traceback__
+    assert error.__traceback__ is not None
+    tb = error.__traceback__.tb_next  # not of the frame that holds the error: its variables would be kept
     while tb is not None:
         if is_internal(tb.tb_frame.f_code.co_filename):
             for value in tb.tb_frame.f_locals.values():
-                record = value if is_a(value, Record) else getattr(value, "record", None)  # of a `Recording`
-                if is_a(record, Record):
-                    try:
-                        record.close()
-                    except (CapturedArrayWriteError, AttributeError):
-                        continue  # there is no result that could be wrong; it was not even begun
+                record = getattr(value, "record", None) if is_a(value, Opened) else value
+                if is_a(record, Record) and not (trace is not None and trace.descends_from(record)):
+                    record.abandon()
         tb = tb.tb_next
+    free_forgotten()
 
 
 def leaving(error: Exception) -> Any:

@@ -21,7 +21,7 @@ from funcgrad.core import Tracer, current_trace, under
 from funcgrad.errors import InconclusiveRuleError, reraise, rule_failed
 from funcgrad.ir import Equation
 from funcgrad.ops.rules import full_cotangent, match_cotangent
-from funcgrad.record import Record, RecordTracer
+from funcgrad.record import Opened, Record, RecordTracer
 from funcgrad.source import of_rule
 from funcgrad.transforms.boundary import (
     argument_name,
@@ -38,16 +38,18 @@ from funcgrad.types import aval_of, dtype_of, float0, is_a, is_inexact, is_weak,
 __all__ = ["Recording", "backward", "pullback_of", "record_function", "snapshot", "vjp", "zero_like"]
 
 
-class Recording:
-    """A function that was recorded at a point: its inputs and outputs, flat, and the record between them.
+class Recording(Opened):
+    """A function that is recorded at a point: its inputs and outputs, flat, and the record between them.
 
     `held` has the ids of the arrays that a closed record had locked, for one that may be made a snapshot of.
     """
 
-    __slots__ = ("aux", "equations", "held", "inputs", "out_tree", "outputs", "record")
+    __slots__ = ("_function", "aux", "equations", "held", "inputs", "out_tree", "outputs")
 
-    def __init__(self, record: Record, inputs: list[RecordTracer]) -> None:
-        self.record, self.inputs = record, inputs
+    def __init__(self, record: Record, *function: Any) -> None:
+        self.record = record
+        self._function: tuple[Any, ...] | None = function
+        self.inputs: list[RecordTracer] = []
         self.equations: list[Equation] = record.equations
         self.outputs: list[Any] = []
         self.out_tree: Any = None
@@ -63,32 +65,35 @@ class Recording:
         return backward(self, cts, consume)
 
     def __enter__(self) -> Recording:
+        """Record the function. Nothing is locked before: from then on, `__exit__` is called."""
+        assert self._function is not None
+        (fun, leaves, in_tree, has_aux), self._function = self._function, None
+        record = self.record
+        record.closes_with(self)
+        try:
+            self.inputs = [record.input(x) for x in leaves]
+            with under(record):
+                result = fun(*in_tree.unflatten(self.inputs))
+                record.accept()
+                if has_aux:
+                    result, aux = split_aux(result)
+                    self.aux = tree.map(settle, aux)
+                outputs, self.out_tree = tree.flatten(result)
+                self.outputs = settle_all(outputs)
+        except BaseException:
+            record.close()
+            raise
         return self
-
-    def __exit__(self, *_: object) -> None:
-        self.record.close()
 
 
 def record_function(
     fun: Callable[..., Any], leaves: Sequence[Any], in_tree: Any, has_aux: bool, reverse: bool = True, ask: Any = None
 ) -> Recording:
-    """Record `fun` at flat arguments, in concrete mode and for a walk in `reverse`; the recording must be closed."""
+    """`with record_function(...) as recording` records `fun` at flat arguments, in concrete mode and for a walk in
+    `reverse`; the record is closed at the end of the block."""
     record = Record(current_trace(), reverse=reverse)
     record.ask = ask
-    recording = Recording(record, [record.input(x) for x in leaves])
-    try:
-        with under(record):
-            result = fun(*in_tree.unflatten(recording.inputs))
-            record.accept()
-            if has_aux:
-                result, aux = split_aux(result)
-                recording.aux = tree.map(settle, aux)
-            outputs, recording.out_tree = tree.flatten(result)
-            recording.outputs = settle_all(outputs)
-    except BaseException:
-        record.close()
-        raise
-    return recording
+    return Recording(record, fun, leaves, in_tree, has_aux)
 
 
 # ------------------------------------------------------------------------------------------------ the reverse walk
