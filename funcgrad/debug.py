@@ -52,8 +52,9 @@ class Effects:
     def __init__(self) -> None:
         self.done = self.skip = 0
 
-    def start_over(self) -> None:
-        self.skip, self.done = max(self.done, self.skip), 0
+    def start_over(self, at: int = 0) -> None:
+        """A run begins again that had begun after so many calls."""
+        self.skip, self.done = max(self.done, self.skip), at
 
 
 _effects: ContextVar[Effects | None] = ContextVar("funcgrad_effects", default=None)

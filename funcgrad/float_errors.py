@@ -35,7 +35,10 @@ try:
 except ImportError:  # a NumPy that keeps its settings elsewhere: its warnings stay where they are
     _state, _make = ContextVar("extobj", default=None), None
 
-__all__ = ["OURS", "PLACES", "Log", "current", "enter", "put", "replaced", "shown"]
+__all__ = ["OURS", "OUTER", "PLACES", "STATE", "Log", "Noted", "current", "enter", "noting", "put", "replaced", "shown"]
+
+STATE: ContextVar[Any] | None = _state if _make is not None else None
+"""Where NumPy keeps its state for floating-point errors; None where that is not known."""
 
 PLACES: dict[str, Sequence[Source]] = {}
 """For each file of generated code, the place in the user's code of each of its lines."""
@@ -96,6 +99,43 @@ class Log:
         module = namespace.get("__name__")
         registry = namespace.setdefault("__warningregistry__", {})
         warnings.warn_explicit(message, RuntimeWarning, filename, line, module, registry)
+
+
+class Noted:
+    """Counts what NumPy would warn of or raise, by the mode 'call' of `numpy.errstate`."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, error: str, flag: int) -> None:
+        self.count += 1
+
+
+_NOTING: dict[Any, tuple[Any, Noted]] = {}
+
+OUTER: dict[Any, Any] = {}
+"""By the states that `noting` gives, those in whose place they are."""
+
+
+def noting() -> tuple[Any, Noted]:
+    """A state like the current one that counts floating-point errors, where that one does not ignore them; the count.
+
+    (Other threads may count as well.)
+    """
+    state = current()
+    found = _NOTING.get(state)
+    if found is None:
+        if len(_NOTING) > _MOST:
+            _NOTING.clear()
+            OUTER.clear()
+        noted = Noted()
+        modes: dict[str, Any] = {kind: "call" for kind, mode in np.geterr().items() if mode != "ignore"}
+        inner = _make(call=noted, **modes) if modes and _make is not None else state
+        OUTER[inner] = state
+        found = _NOTING[state] = inner, noted
+    return found
 
 
 _registries: dict[str, dict[str, Any]] = {}  # of code whose frame is gone

@@ -27,7 +27,10 @@ def called(library: llvm.Library, x: float) -> float:
     return ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(library["f"])(x)
 
 
-@pytest.mark.parametrize("options", [llvm.Options(verify=True), llvm.Options(0, verify=True), llvm.Options(3, True)])
+OPTIONS = [llvm.Options(verify=True), llvm.Options(0, 0, verify=True), llvm.Options(3, 3, True)]
+
+
+@pytest.mark.parametrize("options", OPTIONS)
 def test_text_becomes_code(options: llvm.Options) -> None:
     code = llvm.to_object(ADD, options)
     assert called(llvm.Library(code, ["f"]), 3.0) == 7.0

@@ -27,7 +27,8 @@ class Options(NamedTuple):
     """How modules are optimised.
 
     Attributes:
-        level: of the passes and of the code generator, 0 to 3.
+        level: of the passes, 0 to 3.
+        code: of the code generator, 0 to 3.
         loops: vectorise loops. (Hot ones are written with vectors, which compiles in half the time.)
         straight: vectorise straight-line code.
         unroll: unroll loops.
@@ -35,6 +36,7 @@ class Options(NamedTuple):
     """
 
     level: int = 2
+    code: int = 2
     loops: bool = False
     straight: bool = True
     unroll: bool = True
@@ -61,6 +63,7 @@ def _binding() -> Any:
         import llvmlite.binding as binding
 
         binding.initialize_native_target()
+        binding.initialize_native_asmparser()
         binding.initialize_native_asmprinter()
         atexit.register(_leave)
         if hasattr(os, "register_at_fork"):
@@ -125,7 +128,7 @@ def _machine(level: int) -> Any:
 
 def _optimised(text: str, options: Options) -> Any:
     """The module after all passes. Each has a context of its own, which goes with it."""
-    binding, machine = _binding(), _machine(options.level)
+    binding, machine = _binding(), _machine(options.code)
     with lock:
         module = binding.parse_assembly(text, binding.create_context())
     if options.verify:
@@ -150,14 +153,14 @@ def to_object(text: str, options: Options = DEFAULT) -> bytes:
     """
     module = _optimised(text, options)
     with lock:
-        return _machine(options.level).emit_object(module)
+        return _machine(options.code).emit_object(module)
 
 
 def to_assembly(text: str, options: Options = DEFAULT) -> str:
     """The assembly code of a module."""
     module = _optimised(text, options)
     with lock:
-        return _machine(options.level).emit_assembly(module)
+        return _machine(options.code).emit_assembly(module)
 
 
 @cache

@@ -1,0 +1,179 @@
+"""Frames: what calls of a native program work in, and what Python puts there and takes from there.
+
+A frame is a block of words that machine code knows (`entry_words.FRAME`), the workspace of one running call, and the
+functions of the program's host steps, which read and write that workspace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.float_errors import OUTER, current, enter, put
+from funcgrad.native.code import DIVIDE, INVALID, OVERFLOW, UNDERFLOW, HostStep, NativeCode, Place
+from funcgrad.native.entry_words import FLAGS, FRAME, KINDS, RESULT, SLOT
+from funcgrad.native.layout import INSIDE, globals_address, layout
+from funcgrad.native.llvm import Library
+from funcgrad.native.symbols import address
+from funcgrad.scratch import aligned
+from funcgrad.source import Source
+from funcgrad.types import ShapedArray, is_a
+
+__all__ = ["Frame", "Maker", "converted", "mask"]
+
+Run = Callable[..., Any]
+
+
+def _kind(aval: ShapedArray) -> str:
+    if aval.shape:
+        return "array"
+    return {"f": "float", "i": "int", "b": "bool", "c": "complex"}[aval.dtype.kind] if aval.weak else "scalar"
+
+
+class Frame:
+    """What a call works in.
+
+    Attributes:
+        words: the block that machine code knows (`entry_words.FRAME`).
+        memory: the slots of the workspace.
+        steps: the functions of the host steps.
+        table: the part of the block that has the pointers which the program takes.
+    """
+
+    __slots__ = ("memory", "steps", "table", "words")
+
+    def __init__(self, words: np.ndarray, table: np.ndarray, memory: list[np.ndarray], steps: list[Run]) -> None:
+        self.words, self.table, self.memory, self.steps = words, table, memory, steps
+
+
+class Maker:
+    """Makes frames for a program.
+
+    Attributes:
+        code: the program.
+        library: its machine code.
+        shared: the machine code that all programs share.
+        flush: the bits that flush subnormal numbers, or 0.
+    """
+
+    __slots__ = ("code", "flush", "library", "shared")
+
+    def __init__(self, code: NativeCode, library: Library, shared: Library, flush: int) -> None:
+        self.code, self.library, self.shared, self.flush = code, library, shared, flush
+
+    def frame(self) -> Frame:
+        code, n = self.code, len(self.code.inputs)
+        avals = (*code.inputs, *code.outputs)
+        dims = [d for a in avals for d in a.shape]
+        parts = {
+            "words": len(FRAME),
+            "specs": len(RESULT) * len(avals),
+            "dims": len(dims),
+            "table": code.pointers,
+            "made": len(code.outputs),
+        }
+        block = aligned(8 * sum(parts.values()) + SLOT * (len(avals) + 1)).view(np.int64)
+        block[:] = 0
+        at: dict[str, np.ndarray] = {}
+        start = 0
+        for name, size in parts.items():
+            at[name] = block[start : start + size]
+            start += size
+        slots = block[start + -start % (SLOT // 8) :]
+        self._specs(at["specs"].reshape(-1, len(RESULT)), at["dims"], dims)
+        memory = [aligned(size) for size in code.workspace]
+        steps = [_closure(step, memory) for step in code.host_steps]
+        pointers = [*(a.ctypes.data for a in code.constants), *(m.ctypes.data for m in memory)]
+        pointers += [address(symbol) or _missing(symbol) for symbol in code.externals]
+        at["table"][len(avals) : len(avals) + len(pointers)] = pointers
+        results = at["specs"][len(RESULT) * n :]
+        words = {"globals": globals_address() if layout() else 0, "code": self.library["table"], "flush": self.flush}
+        words |= {"n_args": n, "n_results": len(code.outputs), "state": 0, "mask": FLAGS}
+        addresses = {"arguments": at["specs"], "results": results, "pointers": at["table"], "made": at["made"]}
+        for name, part in (addresses | {"slots": slots}).items():
+            words[name] = part.ctypes.data
+        for name, value in words.items():
+            block[FRAME[name]] = value
+        return Frame(block, at["table"], memory, steps)
+
+    def _specs(self, specs: np.ndarray, dims: np.ndarray, values: list[int]) -> None:
+        """Say what the arguments and the results are."""
+        dims[:] = values
+        start = 0
+        for spec, aval in zip(specs, (*self.code.inputs, *self.code.outputs), strict=True):
+            shape, dtype = dims.ctypes.data + 8 * start, aval.dtype
+            scalar = id(dtype.type) if dtype.char in INSIDE else 0
+            spec[:] = KINDS[_kind(aval)], id(dtype), scalar, len(aval.shape), shape
+            start += len(aval.shape)
+
+
+def _missing(symbol: str) -> int:
+    raise LookupError(f"there is no function {symbol!r} to be called by native code")
+
+
+_BITS = {"divide": DIVIDE, "over": OVERFLOW, "under": UNDERFLOW, "invalid": INVALID}
+
+
+def mask() -> int:
+    """The flags that NumPy's state does not ignore."""
+    return sum(_BITS[kind] for kind, mode in np.geterr().items() if mode != "ignore")
+
+
+def converted(args: Sequence[Any], avals: Sequence[ShapedArray]) -> list[Any] | None:
+    """Arguments as a program takes them; None if one is not of the kind."""
+    if len(args) != len(avals):
+        return None
+    try:
+        found = list(map(_converted, args, avals))
+    except (TypeError, ValueError, OverflowError):  # which NumPy is to say
+        return None
+    return None if any(x is None for x in found) else found
+
+
+def _converted(x: Any, aval: ShapedArray) -> Any:
+    if aval.weak and not aval.shape:
+        kind = {"f": float, "i": int, "b": bool, "c": complex}[aval.dtype.kind]
+        return x if type(x) is kind and (kind is not int or -(1 << 63) <= x < 1 << 63) else None
+    if getattr(x, "shape", ()) != aval.shape:
+        return None
+    y = np.asarray(x, aval.dtype)
+    if type(y) is np.ndarray and y.dtype is aval.dtype and y.flags.c_contiguous and y.flags.aligned:
+        return y
+    return np.array(y, aval.dtype, order="C", copy=True, subok=False)
+
+
+def _closure(step: HostStep, memory: Sequence[np.ndarray]) -> Run:
+    """A host step as a function without arguments that reads and writes the workspace."""
+    operands = [(_view(place, memory), not place.shape and place.slot >= 0) for place in step.operands]
+    results = [_view(place, memory) for place in step.results]
+    impl, params, multiple = step.primitive.impl, step.params, step.primitive.multiple
+
+    def run(source: Source = step.source) -> None:
+        found = impl(*[x[()] if scalar else x for x, scalar in operands], **params)
+        for to, x in zip(results, found if multiple else (found,), strict=True):
+            to[...] = x
+
+    return _outside(run) if step.primitive.effect else run
+
+
+def _outside(run: Run) -> Run:
+    """`run`, which is the user's code, with NumPy's state for errors as it is around the program."""
+
+    def call() -> None:
+        state = current()
+        try:
+            put(OUTER.get(state, state))
+            enter()
+            run()
+        finally:
+            put(state)
+
+    return call
+
+
+def _view(place: Place, memory: Sequence[np.ndarray]) -> Any:
+    if place.slot < 0:
+        return place.value if place.shape or not is_a(place.value, np.ndarray) else place.value[()]
+    return np.ndarray(place.shape, place.dtype, memory[place.slot], place.offset)
