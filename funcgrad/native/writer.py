@@ -95,10 +95,11 @@ class Writer:
         memo: values that need not be computed again here, by keys of the caller's; what is put into it within a loop
             or a branch is forgotten at its end.
         contract: whether a product and a sum may be contracted to one operation with one rounding.
+        quiet: whether comparisons of NaN must not raise the flag for invalid operations, at some cost.
     """
 
-    def __init__(self, width: int = 0, contract: bool = False) -> None:
-        self.width, self.contract = width, contract
+    def __init__(self, width: int = 0, contract: bool = False, quiet: bool = False) -> None:
+        self.width, self.contract, self.quiet = width, contract, quiet
         self.block = "start"
         self.memo: dict[Any, Any] = {}
         self.lines: list[str] = []
