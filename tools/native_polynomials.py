@@ -131,13 +131,66 @@ def _cos_rest(z: Any) -> Any:
     return (mp.cos(_ROOT(z)) - 1 + z / 2) / z**2
 
 
+def _exp2_rest(r: Any) -> Any:
+    return (mp.mpf(2) ** r - 1 - r * _LN2) / r**2
+
+
+def _log2_rest(z: Any) -> Any:
+    s = _ROOT(z)
+    return (2 * mp.atanh(s) / s - 2 - 2 * z / 3) / (z * z * _LN2)
+
+
+def _atan_rest(z: Any) -> Any:
+    return (mp.atan(_ROOT(z)) / _ROOT(z) - 1) / z
+
+
+def _asin_rest(z: Any) -> Any:
+    return (mp.asin(_ROOT(z)) / _ROOT(z) - 1) / z
+
+
+def _sinh_rest(z: Any) -> Any:
+    return (mp.sinh(_ROOT(z)) / _ROOT(z) - 1) / z
+
+
 _ZERO, _HALF, _SIXTH = mp.mpf(0), mp.mpf("0.50005"), mp.mpf(1) / 6
 FITS = (
     Fit("EXP", "(exp(r) - 1 - r)/r²", _or(0.5, lambda r: (mp.exp(r) - 1 - r) / r**2), -_H, _H, (10, 4), abs),
-    Fit("EXP2", "(2^r - 1)/r", _or(_LN2, lambda r: (mp.mpf(2) ** r - 1) / r), -_HALF, _HALF, (11, 6)),
+    Fit("EXP2", "(2^r - 1 - r ln(2))/r²", _or(_LN2**2 / 2, _exp2_rest), -_HALF, _HALF, (10, 5), abs),
     Fit("LOG", "(2 atanh(s)/s - 2)/s² of s²", _or(4 * _SIXTH, _atanh_rest), _ZERO, _S, (6, 2), _at_least(_S / 16)),
     Fit("SIN", "(sin(x)/x - 1)/x² of x²", _or(-_SIXTH, _sin_rest), _ZERO, _Q, (5, 2), _at_least(_Q / 8)),
     Fit("COS", "(cos(x) - 1 + x²/2)/x⁴ of x²", _or(_SIXTH / 4, _cos_rest), _ZERO, _Q, (5, 2), _at_least(_Q / 8)),
+    Fit(
+        "LOG2", "(2 atanh(s)/s - 2 - ⅔s²)/(s⁴ ln(2)) of s²", _or(mp.mpf("0.4") / _LN2, _log2_rest), _ZERO, _S, (7, None)
+    ),
+    Fit(
+        "ATAN",
+        "(atan(u)/u - 1)/u² of u²",
+        _or(-2 * _SIXTH, _atan_rest),
+        _ZERO,
+        mp.mpf(1),
+        (19, 9),
+        _at_least(mp.mpf("0.1")),
+    ),
+    Fit(
+        "ASIN",
+        "(asin(u)/u - 1)/u² of u²",
+        _or(_SIXTH, _asin_rest),
+        _ZERO,
+        mp.mpf("0.25"),
+        (12, 5),
+        _at_least(mp.mpf("0.02")),
+    ),
+    Fit("SINH", "(sinh(r)/r - 1)/r² of r²", _or(_SIXTH, _sinh_rest), _ZERO, _H**2, (5, 2), _at_least(_H**2 / 8)),
+    Fit(
+        "COSH",
+        "(cosh(r) - 1)/r² of r²",
+        _or(0.5, lambda z: (mp.cosh(_ROOT(z)) - 1) / z),
+        _ZERO,
+        _H**2,
+        (5, 2),
+        _at_least(_H**2 / 8),
+    ),
+    Fit("CBRT", "x^(-1/3)", lambda x: x ** (-2 * _SIXTH), mp.mpf(1), mp.mpf(2), (4, 4)),
 )
 
 

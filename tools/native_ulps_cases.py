@@ -104,6 +104,38 @@ def _numpy_logistic(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         return np.reciprocal(1 + np.exp(-x), out=out)
 
 
+def _log2(x: Any) -> Any:
+    return mp.log(x, 2) if x > 0 else _log(x)
+
+
+def _log10(x: Any) -> Any:
+    return mp.log10(x) if x > 0 else _log(x)
+
+
+def _real(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A function that is NaN where mpmath's is complex."""
+
+    def real(x: Any) -> Any:
+        y = f(x)
+        return mp.nan if mp.im(y) != 0 else mp.re(y)
+
+    return real
+
+
+def _pow(x: Any, y: Any) -> Any:
+    if x == 0 or y == 0 or (x < 0 and y != mp.floor(y)):  # what is special is compared with NumPy elsewhere
+        with np.errstate(all="ignore"):
+            return mp.mpf(float(np.power(float(x), float(y))))
+    if abs(y * mp.log(abs(x), 2)) > 3000:
+        large = (abs(x) > 1) == (y > 0)
+        return (mp.inf if large else mp.mpf(0)) * (-1 if x < 0 and y % 2 else 1)
+    return mp.power(x, y) if x > 0 else mp.power(-x, y) * (-1 if y % 2 else 1)
+
+
+def _cbrt(x: Any) -> Any:
+    return mp.sign(x) * mp.cbrt(abs(x))
+
+
 def _in(*intervals: tuple[float, float]) -> list[tuple[tuple[float, float], ...]]:
     """Intervals of a function of one argument."""
     return [(interval,) for interval in intervals]
@@ -113,6 +145,11 @@ _EXPONENTS = _around(
     0.5, 1, 16, 709.782712893384, 745.1332191019412, 708.3964185322641, 88.72283905206835, 103.972, 87.33
 )
 _LOGARITHMS = _around(1, 2, 0.5, 0.7071067811865476, 1.4142135623730951, 0.41421356, 0.2928932)
+
+_HYPERBOLIC = _around(0.34, 1, 700, 710.4758600739439, 86, 89.41598629223294, 22)
+_CIRCLE = [((-5, 5), (-5, 5)), ((-1, 1), (-1e-3, 1e-3)), ((0.9, 1.1), (0.9, 1.1)), ((-1e-5, 1e-5), (-1, 1))]
+_POWERS = [((0.1, 10), (-5, 5)), ((0.9, 1.1), (-2000, 2000)), ((0, 1e4), (-80, 80)), ((0.99, 1.01), (-7e4, 7e4))]
+
 
 CASES: dict[str, Case] = {
     "exp": Case(mp.exp, np.exp, _in((-5, 5), (-1, 1), (-746, 711), (-104, 89)), np.exp, _EXPONENTS),
@@ -132,4 +169,19 @@ CASES: dict[str, Case] = {
     "log1p": Case(_log1p, np.log1p, _in((-0.9, 10), (-0.5, 1), (-0.1, 0.1), (-1, 1e6)), np.log1p, _LOGARITHMS),
     "sin": Case(mp.sin, np.sin, _in((-10, 10), (-1, 1), (-2e5, 2e5), (-1e8, 1e8)), np.sin, _near_multiples),
     "cos": Case(mp.cos, np.cos, _in((-10, 10), (-1, 1), (-2e5, 2e5), (-1e8, 1e8)), np.cos, _near_multiples),
+    "log2": Case(_log2, np.log2, _in((0.1, 10), (0.5, 2), (0.9, 1.1), (0, 1e6)), np.log2, _LOGARITHMS),
+    "log10": Case(_log10, np.log10, _in((0.1, 10), (0.5, 2), (0.9, 1.1), (0, 1e6)), np.log10, _LOGARITHMS),
+    "tan": Case(mp.tan, np.tan, _in((-10, 10), (-1, 1), (-2e5, 2e5), (-1e8, 1e8)), np.tan, _near_multiples),
+    "asin": Case(_real(mp.asin), np.arcsin, _in((-1, 1), (-0.6, 0.6), (0.9, 1)), np.arcsin, _around(1, 0.5)),
+    "acos": Case(_real(mp.acos), np.arccos, _in((-1, 1), (-0.6, 0.6), (0.9, 1)), np.arccos, _around(1, 0.5)),
+    "atan": Case(mp.atan, np.arctan, _in((-5, 5), (-1, 1), (0.9, 1.1)), np.arctan, _around(1, 0.5)),
+    "atan2": Case(mp.atan2, np.arctan2, _CIRCLE, np.arctan2),
+    "sinh": Case(mp.sinh, np.sinh, _in((-5, 5), (-1, 1), (-712, 712), (-90, 90)), np.sinh, _HYPERBOLIC),
+    "cosh": Case(mp.cosh, np.cosh, _in((-5, 5), (-1, 1), (-712, 712), (-90, 90)), np.cosh, _HYPERBOLIC),
+    "asinh": Case(mp.asinh, np.arcsinh, _in((-5, 5), (-1, 1), (-1e4, 1e4)), np.arcsinh, _around(1, 2**28, 2**13)),
+    "acosh": Case(_real(mp.acosh), np.arccosh, _in((1, 5), (1, 1.1), (1, 1e4)), np.arccosh, _around(1, 2**28, 2**13)),
+    "atanh": Case(_real(mp.atanh), np.arctanh, _in((-1, 1), (-0.3, 0.3), (0.9, 1)), np.arctanh, _around(1, 0.5)),
+    "pow": Case(_pow, np.power, _POWERS, np.power),
+    "cbrt": Case(_cbrt, np.cbrt, _in((-5, 5), (1, 8), (0, 1e6)), np.cbrt, _around(1, 2, 4, 8)),
+    "hypot": Case(mp.hypot, np.hypot, _CIRCLE, np.hypot),
 }

@@ -19,7 +19,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcgrad.native import elementary_exp, elementary_log, elementary_trig
+from funcgrad.native import elementary_arc as arc
+from funcgrad.native import elementary_exp as exp
+from funcgrad.native import elementary_hyper as hyper
+from funcgrad.native import elementary_log as log
+from funcgrad.native import elementary_pow as power
+from funcgrad.native import elementary_trig as trig
 from funcgrad.native.elementary_body import Body, Value
 
 __all__ = ["arity", "definitions", "names", "symbol", "text"]
@@ -40,15 +45,30 @@ class Function(NamedTuple):
 
 
 _FUNCTIONS = {
-    "exp": Function(elementary_exp.exp, inline=True),
-    "exp2": Function(elementary_exp.exp2, inline=True),
-    "expm1": Function(elementary_exp.expm1, inline=True),
-    "tanh": Function(elementary_exp.tanh, inline=True),
-    "logistic": Function(elementary_exp.logistic, inline=True),
-    "log": Function(elementary_log.log, inline=True),
-    "log1p": Function(elementary_log.log1p, inline=True),
-    "sin": Function(elementary_trig.sin, inline=True),
-    "cos": Function(elementary_trig.cos, inline=True),
+    "exp": Function(exp.exp, inline=True),
+    "exp2": Function(exp.exp2, inline=True),
+    "expm1": Function(exp.expm1, inline=True),
+    "tanh": Function(exp.tanh, inline=True),
+    "logistic": Function(exp.logistic, inline=True),
+    "log": Function(log.log, inline=True),
+    "log1p": Function(log.log1p, inline=True),
+    "log2": Function(power.log2),
+    "log10": Function(power.log10),
+    "sin": Function(trig.sin, inline=True),
+    "cos": Function(trig.cos, inline=True),
+    "tan": Function(trig.tan),
+    "asin": Function(arc.asin, inline=True),
+    "acos": Function(arc.acos, inline=True),
+    "atan": Function(arc.atan, inline=True),
+    "atan2": Function(arc.atan2, 2),
+    "sinh": Function(hyper.sinh),
+    "cosh": Function(hyper.cosh),
+    "asinh": Function(hyper.asinh),
+    "acosh": Function(hyper.acosh),
+    "atanh": Function(hyper.atanh),
+    "pow": Function(power.pow, 2),
+    "cbrt": Function(power.cbrt),
+    "hypot": Function(power.hypot, 2),
 }
 _ELEMENTS = {"f": "float", "d": "double"}
 _ARGUMENTS = ("%x", "%y")

@@ -13,8 +13,9 @@ A value is the text of an operand; a Python float or int stands for a constant i
   for a NaN, as equality does not. So numbers that may be NaN are ordered by their bits: `beyond`, `irregular`, `below`.
 - LLVM may compute an operation that nobody asked for, but it does not know of floating-point flags. So all lanes are
   computed with operands that raise no flag which the function should not raise: `rare` replaces those of special
-  lanes, behind a branch that is taken where any lane is special. Flags that are due and would not come by themselves
-  are raised by `raise_flags`.
+  lanes, behind a branch that is taken where any lane is special, and `replaced` does so without a branch. LLVM does not
+  see through them: it would make (c ? xy : y) of (c ? x : 1)·y. Flags that are due and would not come by themselves are
+  raised by `raise_flags`.
 """
 
 from __future__ import annotations
@@ -230,6 +231,16 @@ class Body:
 
     def quotient(self, a: Value, b: Value, a_low: Value | None = None, b_low: Value | None = None) -> str:
         """(a + a_low)/(b + b_low) with hardly more than one rounding; b not 0, nothing infinite."""
+        q, inverse, rest = self._divided(a, b, a_low, b_low)
+        return self.mad(rest, inverse, q)
+
+    def quotient_sum(self, a: Value, b: Value, b_low: Value) -> tuple[str, str]:
+        """The same as a sum of two numbers."""
+        q, inverse, rest = self._divided(a, b, None, b_low)
+        return q, self.mul(rest, inverse)
+
+    def _divided(self, a: Value, b: Value, a_low: Value | None, b_low: Value | None) -> tuple[str, str, str]:
+        """(q ≈ a/b, 1/b, the exact a + a_low - q(b + b_low))."""
         inverse = self.div(1.0, b)
         q = self.mul(a, inverse)
         minus = self.neg(q)
@@ -240,7 +251,7 @@ class Body:
             rest = self.sub(self.sub(a, product), error)
         rest = rest if a_low is None else self.add(rest, a_low)
         rest = rest if b_low is None else self.mad(minus, b_low, rest)
-        return self.mad(rest, inverse, q)
+        return q, inverse, rest
 
     # ------------------------------------------------------------------ choices and bits
 
@@ -254,6 +265,10 @@ class Body:
     def select(self, mask: str, a: Value, b: Value) -> str:
         return self.op(f"select {self.mask_type} {mask}, {self.type} {self.number(a)}, {self.type} {self.number(b)}")
 
+    def replaced(self, mask: str, a: Value, b: Value) -> str:
+        """The same, not to be seen through: LLVM does not compute with both, and choose then."""
+        return self.intrinsic("arithmetic.fence", self.select(mask, a, b))
+
     def select_bits(self, mask: str, a: str | int, b: str | int) -> str:
         t = self.int_type
         return self.op(f"select {self.mask_type} {mask}, {t} {self.integer(a)}, {t} {self.integer(b)}")
@@ -262,10 +277,10 @@ class Body:
         """|x| > bound, or x is a NaN."""
         return self.compare_bits("sgt", self.bits(self.abs(x)), self.limits.bits_of(bound))
 
-    def irregular(self, x: Value) -> str:
-        """x is no positive normal number."""
+    def irregular(self, x: Value, bound: float = 0.0) -> str:
+        """x is below a bound (of the positive normal numbers, unless given), infinite or a NaN."""
         limits = self.limits
-        least = limits.bits_of(limits.tiny)
+        least = limits.bits_of(bound or limits.tiny)
         sign = -(1 << (limits.bits - 1))
         moved = self.integers("add", self.bits(x), self._wrapped(sign - least))
         return self.compare_bits("sge", moved, limits.bits_of(np.inf) - least + sign)
@@ -282,6 +297,10 @@ class Body:
         """As a signed integer."""
         size = 1 << self.limits.bits
         return (n + size // 2) % size - size // 2
+
+    def nan_of(self, x: Value, y: Value) -> str:
+        """That one of two numbers that is a NaN."""
+        return self.select(self.is_nan(x), x, y)
 
     def is_nan(self, x: Value) -> str:
         return self.compare("uno", x, x)
@@ -354,6 +373,11 @@ class Body:
         exponent = self.integers("add", shifted, limits.bias + offset)
         return self.from_bits(self.integers("shl", exponent, limits.mantissa))
 
+    def inverse_power(self, shifted: str, offset: int = 0) -> str:
+        """2^(offset - n), a normal number, or 0 where that is 2^-bias."""
+        exponent = self.integers("sub", self.limits.bias + offset, shifted)
+        return self.from_bits(self.integers("shl", exponent, self.limits.mantissa))
+
     # ------------------------------------------------------------------ special lanes
 
     def any(self, mask: str) -> str:
@@ -381,13 +405,17 @@ class Body:
         condition = self.op(f"call i1 {full}(i1 {condition}, i1 false)")
         self.lines += [f"  br i1 {condition}, label %rare{n}, label %on{n}", f"rare{n}:"]
         self._block = f"rare{n}"
-        replaced = other()
+        replaced = [self._opaque(t, x) for (t, _), x in zip(values, other(), strict=True)]
         end, self._block = self._block, f"on{n}"
         self.lines += [f"  br label %on{n}", f"on{n}:"]
         return [
             self.op(f"phi {t} [ {self._text(t, a)}, %{before} ], [ {self._text(t, b)}, %{end} ]")
             for (t, a), b in zip(values, replaced, strict=True)
         ]
+
+    def _opaque(self, t: str, x: Value) -> Value:
+        """A number not to be seen through."""
+        return self.intrinsic("arithmetic.fence", x) if t == self.type else x
 
     def _text(self, t: str, x: Value) -> str:
         return self.number(x) if t == self.type else str(x)

@@ -15,14 +15,28 @@ from typing import NamedTuple
 from funcgrad.native.elementary_body import Body, Value
 from funcgrad.native.elementary_tables import EXP, EXP2
 
-__all__ = ["LN2", "Reduced", "exp", "exp2", "expm1", "logistic", "reduced", "tanh"]
+__all__ = [
+    "LN2",
+    "LN2_SUM",
+    "PER_LN2",
+    "Reduced",
+    "exp",
+    "exp2",
+    "expm1",
+    "logistic",
+    "power_of_part",
+    "reduced",
+    "tanh",
+]
 
 LN2 = (
     (float.fromhex("0x1.62e42fefa38p-1"), float.fromhex("0x1.ef35793c7673p-45")),
     (float.fromhex("0x1.62e4p-1"), float.fromhex("0x1.7f7d1cp-20")),
 )
 """ln 2 in two parts, the first of 42 and of 16 bits; for either type of element."""
-_PER_LN2 = float.fromhex("0x1.71547652b82fep+0")
+LN2_SUM = (float.fromhex("0x1.62e42fefa39efp-1"), float.fromhex("0x1.abc9e3b39803fp-56"))
+"""ln 2 as a sum of two doubles."""
+PER_LN2 = float.fromhex("0x1.71547652b82fep+0")
 _EXP_RANGE = (
     (-746.0, float.fromhex("0x1.62e42fefa39efp+9")),
     (-104.5, float.fromhex("0x1.62e42ep+6")),
@@ -52,7 +66,7 @@ class Reduced(NamedTuple):
 def reduced(f: Body, x: Value, exact: bool = False, low: Value | None = None) -> Reduced:
     """Of a finite argument: x, or x + low; with `exact`, t has the rounding error of r."""
     high, rest = LN2[f.limits.table]
-    n, bits = f.round(f.mul(x, _PER_LN2))
+    n, bits = f.round(f.mul(x, PER_LN2))
     first = f.mad(n, -high, x)
     r = f.mad(n, -rest, first)
     t: Value = f.mul(f.mul(r, r), f.polynomial(f.table(EXP), r))
@@ -97,15 +111,22 @@ def exp2(f: Body, x: Value) -> Value:
     any_special = f.any(f.beyond(x, float(f.limits.bias - 1)))
     (inside,) = f.rare(any_special, [(f.type, x)], lambda: (_kept(f, x, low, high),))
     n, bits = f.round(inside)
-    r = f.sub(inside, n)
-    y = f.mad(r, f.polynomial(f.table(EXP2), r), 1.0)
-    return _power_of_two(f, y, bits, x, high, any_special)
+    return _power_of_two(f, power_of_part(f, f.sub(inside, n)), bits, x, high, any_special)
+
+
+def power_of_part(f: Body, r: Value, low: Value | None = None) -> str:
+    """2^(r + low), |r| ≤ ½ and low small."""
+    if low is not None:
+        r, low = f.fast_two_sum(r, low)
+    small = f.mul(f.mul(r, r), f.polynomial(f.table(EXP2), r))
+    if low is not None:
+        small = f.mad(low, LN2_SUM[0], small)
+    return f.add(f.mad(r, LN2_SUM[0], f.mad(r, LN2_SUM[1], small)), 1.0)
 
 
 def _less_one(f: Body, part: Reduced) -> tuple[str, str]:
     """((exp(x) - 1)/2ⁿ, 2^(1 - n)); |n| ≤ bias + 1."""
-    exponent = f.integers("sub", f.limits.bias + 1, part.n)
-    twice = f.from_bits(f.integers("shl", exponent, f.limits.mantissa))
+    twice = f.inverse_power(part.n, 1)
     start = f.sub(part.r, f.mad(twice, 0.5, -1.0))
     return f.add(start, part.t), twice
 
@@ -129,7 +150,7 @@ def expm1(f: Body, x: Value) -> Value:
 
 def _at_most(f: Body, size: str, bound: float) -> str:
     """A magnitude kept below a bound, also where it is a NaN."""
-    return f.select(f.compare_bits("sgt", f.bits(size), f.limits.bits_of(bound)), bound, size)
+    return f.replaced(f.compare_bits("sgt", f.bits(size), f.limits.bits_of(bound)), bound, size)
 
 
 def tanh(f: Body, x: Value) -> Value:

@@ -13,7 +13,7 @@ from funcgrad.native.elementary_body import Body, Value
 from funcgrad.native.elementary_exp import LN2
 from funcgrad.native.elementary_tables import LOG
 
-__all__ = ["fraction", "log", "log1p", "log_sum", "mended"]
+__all__ = ["fraction", "log", "log1p", "log_of_sum", "log_sum", "mended", "start_of"]
 
 
 def fraction(f: Body, x: Value, less: Value | None = None) -> tuple[str, str, str]:
@@ -82,10 +82,10 @@ def log(f: Body, x: Value) -> Value:
     return mended(f, any_special, x, log_sum(f, part, k), 0.0)
 
 
-def log_of_sum(f: Body, u: Value, low: Value) -> str:
-    """log(u + low), u positive and normal, low its rounding error or a little more."""
+def log_of_sum(f: Body, u: Value, low: Value, less: Value | None = None) -> str:
+    """log(u + low), u positive and normal, low its rounding error or a little more; `less` as of `fraction`."""
     limits = f.limits
-    part, k, exponent = fraction(f, u)
+    part, k, exponent = fraction(f, u, less)
     bits = f.integers("sub", 2 * limits.bias + 2, exponent)
     twice = f.from_bits(f.integers("shl", bits, limits.mantissa))  # 2^(1 - k)
     # low/u to first order, 1/(1 + f) being 1 - f + f² - …

@@ -1,4 +1,4 @@
-"""Sine and cosine as LLVM text.
+"""Sine, cosine and tangent as LLVM text.
 
 x = n·π/2 + r + lo, |r| ≤ π/4 and a little. Up to a bound π/2 is taken in three parts, of which two are so short that n
 times them is exact (Cody and Waite, 1980): the rest is right to the last place also next to the multiples of π/2. Above
@@ -12,7 +12,7 @@ from funcgrad.native.elementary_body import Body, Value
 from funcgrad.native.elementary_reduce import remainder_text
 from funcgrad.native.elementary_tables import COS, SIN
 
-__all__ = ["cos", "quarter", "sin"]
+__all__ = ["cos", "quarter", "sin", "tan"]
 
 _PER_HALF_PI = float.fromhex("0x1.45f306dc9c883p-1")
 _HALF_PI = tuple(map(float.fromhex, ("0x1.921fb54440000p+0", "0x1.68c234c4c0000p-39", "0x1.98a2e03707345p-77")))
@@ -102,3 +102,14 @@ def cos(f: Body, x: Value) -> Value:
     r, low, n = quarter(f, x)
     s, c = f.add(*sin_terms(f, r, low)), f.add(*cos_terms(f, r, low))
     return _signed(f, f.select(_odd(f, n), s, c), n, 1)
+
+
+def tan(f: Body, x: Value) -> Value:
+    """The quotient of sine and cosine, both to more than the precision."""
+    r, low, n = quarter(f, x)
+    s, s_low = f.fast_two_sum(*sin_terms(f, r, low))
+    c, c_low = f.fast_two_sum(*cos_terms(f, r, low))
+    odd = _odd(f, n)
+    top, top_low = f.select(odd, f.neg(c), s), f.select(odd, f.neg(c_low), s_low)
+    y = f.quotient(top, f.select(odd, s, c), top_low, f.select(odd, s_low, c_low))
+    return f.select(f.compare("oeq", x, 0.0), x, y)
