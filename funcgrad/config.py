@@ -67,8 +67,8 @@ class Config:
             as XLA does: arithmetic on them is many times slower. (On Linux with glibc, x86-64 and aarch64; programs
             that compute fewer than 4096 elements are left alone.)
         full_tracebacks: keep funcgrad's own frames in the tracebacks of errors.
-        guard_leaves: how many ways through a function that branches on values `jit` keeps; beyond that it runs eagerly.
-        guard_length: how many operations one of these ways may have.
+        guard_leaves: how many paths through a function that branches on values `jit` keeps; beyond it runs eagerly.
+        guard_length: how many operations one of these paths may have.
         jit_programs: how many programs a function under `jit` (or `checkpoint`) keeps, one for each kind of arguments;
             beyond that the one that was not used for the longest time is forgotten.
         check_purity: let `jit` record a function again at each call, and raise if it is not what it was: for debugging.

@@ -13,6 +13,8 @@ import ast
 import operator
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from itertools import groupby
 from types import BuiltinFunctionType, FrameType
 from typing import Any, NoReturn
 
@@ -76,6 +78,9 @@ def _advice(frame: FrameType, number: bool) -> tuple[str, str]:
             return text, f"np.{name.split('.')[1]}"
         if name.startswith("scipy."):
             return text, SCIPY_GENERAL
+        ours = _undispatched(name)
+        if ours:
+            return text, ours
     if calling_frame() is not frame:  # an operator of a SciPy class
         return text, SCIPY_GENERAL
     if "vectorize(" in text:
@@ -83,6 +88,26 @@ def _advice(frame: FrameType, number: bool) -> tuple[str, str]:
     if "random" in text:
         return text, "draws with fixed parameters outside, shifted and scaled by traced values"
     return text, _GENERAL + (_NUMBER if number else "")
+
+
+def _undispatched(name: str) -> str:
+    """What to write instead of a function of NumPy's own, of this public name, that has not asked funcgrad: NumPy looks
+    at some of its arguments only. Empty where funcgrad was asked, or has no such function."""
+    module, _, own = name.rpartition(".")
+    packages = [p for p, _ in groupby(_packages())]
+    if module != "numpy" or packages[:2] != ["funcgrad", "numpy"] or packages[2:3] == ["funcgrad"]:
+        return ""
+    if own not in import_module("funcgrad.numpy").__all__:
+        return ""
+    return f"funcgrad.numpy.{own} (NumPy's own takes plain values alone for some of its arguments)"
+
+
+def _packages() -> Iterator[str]:
+    """The packages whose code runs, the innermost first."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        yield str(frame.f_globals.get("__name__")).partition(".")[0]
+        frame = frame.f_back
 
 
 def _place(frame: FrameType | None) -> str:
@@ -376,11 +401,16 @@ def _reduce_ex(self: Any, protocol: Any) -> Any:
 
 def write_error(name: str) -> TracerWriteError:
     """The error for a NumPy call that would write a traced value into a plain array."""
-    place = _place(user_frame())
+    frame = user_frame()
+    act = action(frame) if frame is not None else None
+    called = public_name(resolve(act.subject, frame)) if frame is not None and act is not None else ""
+    instead = _undispatched(called) or (
+        "make it by a = np.zeros_like(x) or funcgrad.numpy.zeros(shape), which can be written to; or a = a + x, the "
+        "function's result, or funcgrad.at(a)[index].set(x)"
+    )
     return TracerWriteError(
         f"{name} would write a traced value into a plain array (`a += x`, `out=a`, np.copyto)\n"
-        f"  at {place}\n  write instead: make it by a = np.zeros_like(x) or funcgrad.numpy.zeros(shape), which can be "
-        "written to; or a = a + x, the function's result, or funcgrad.at(a)[index].set(x)"
+        f"  at {_place(frame)}\n  write instead: {instead}"
     )
 
 

@@ -127,7 +127,7 @@ class FuncgradWarning(UserWarning):
 
 
 class GuardLimitWarning(FuncgradWarning):
-    """A function under `jit` takes another way for (nearly) every value, and is run eagerly from then on."""
+    """A function under `jit` takes another path for (nearly) every value, and is run eagerly from then on."""
 
 
 class ImpureFunctionWarning(FuncgradWarning):

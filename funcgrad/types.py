@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KEYS",
+    "NO_NUMBERS",
     "NUMBERS",
     "PYTHON_SCALARS",
     "SCALARS",
@@ -45,6 +46,7 @@ __all__ = [
     "short_dtype",
     "ufunc_dtypes",
     "weak_type",
+    "without_derivative",
 ]
 
 T = TypeVar("T")
@@ -60,8 +62,22 @@ class extended(np.void):  # JAX's names
     """The kind of dtypes that are not of numbers."""
 
 
+NO_NUMBERS = (
+    "random keys are not numbers: random.split and random.fold_in make other keys of one, == compares two, and "
+    "random.key_data gives the words as integers"
+)
+"""What to do with random keys instead of arithmetic."""
+
+
+def _no_arithmetic(self: Any, *others: Any) -> NoReturn:
+    raise TypeError(NO_NUMBERS)
+
+
 class prng_key(extended):
     """The kind of the dtypes of random keys, and the class of one that is an element of an array."""
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __xor__ = __rxor__ = __neg__ = _no_arithmetic
+    __lt__ = __le__ = __gt__ = __ge__ = _no_arithmetic
 
     def __repr__(self) -> str:
         return f"{short_dtype(self.dtype)}({self[0]})"
@@ -177,7 +193,9 @@ def no_numbers(x: Any, name: str) -> TypeError | None:
     what = f"{name} has dtype {dtype}, which is not of numbers"
     if is_a(x, np.ndarray) and x.ndim:
         what += f" (shape {x.shape})"
-    if dtype.names:
+    if dtype == float0:
+        remedy = "it is the gradient of an integer, and holds nothing: leave it out"
+    elif dtype.names:
         remedy = f"take a field, x[{dtype.names[0]!r}], or numpy.lib.recfunctions.structured_to_unstructured(x)"
     else:
         remedy = _REMEDIES.get(dtype.kind, "make it an array of numbers with .astype(float)")
@@ -232,6 +250,11 @@ def is_inexact(x: Any) -> bool:
 def is_key(x: Any) -> bool:
     """Whether a value is an array of random keys, or stands for one."""
     return getattr(getattr(x, "dtype", None), "type", None) is prng_key
+
+
+def without_derivative(aval: ShapedArray) -> str:
+    """What values that are not inexact are called in messages."""
+    return "random keys" if is_key(aval) else "booleans" if aval.dtype.kind == "b" else "integers"
 
 
 def aval_of(x: Any) -> ShapedArray:

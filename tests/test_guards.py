@@ -151,11 +151,11 @@ def test_operations_on_values_stay_operations() -> None:
     g = fg.jit(f)
     for x in (1.0, 4.0, 2.0, 5.0, -3.0, -1.0) * 3:
         assert g(x) == f(x)
-    assert "2 ways" in g.explain()  # type: ignore[attr-defined]
+    assert "2 paths" in g.explain()  # type: ignore[attr-defined]
 
 
 def test_what_is_there_before_a_guard_is_not_computed_again(unrolled_when: Unrolling) -> None:
-    """Small values are shared by what follows a guard; each way still reads its own."""
+    """Small values are shared by what follows a guard; each path still reads its own."""
     unrolled_when.gain = 0  # written out there is one line for each element
 
     def f(x: Any, v: Any) -> Any:

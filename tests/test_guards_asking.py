@@ -81,7 +81,7 @@ def test_explain_and_lower() -> None:
     for x in xs * 3:
         g(x)
     text = g.explain()  # type: ignore[attr-defined]
-    assert "2 ways, 6 runs" in text and "bool(x) at guard_cases.py:" in text and "3 runs" in text
+    assert "2 paths, 6 runs" in text and "bool(x) at guard_cases.py:" in text and "3 runs" in text
     lowered = g.lower(xs[1])  # type: ignore[attr-defined]
     assert "guard[" in lowered.ir() and "guard" in lowered.optimized_ir()
     program = fg.jit(early_exit).lower(xs[0])._program  # type: ignore[attr-defined]

@@ -31,7 +31,7 @@ def test_too_many_ways() -> None:
     g = fg.jit(f)
     fg.config.guard_leaves = 5
     with pytest.warns(
-        GuardLimitWarning, match=r"more than 5 ways(.|\n)*test_guards_limits.py:(.|\n)*lax.while_loop"
+        GuardLimitWarning, match=r"more than 5 paths(.|\n)*test_guards_limits.py:(.|\n)*lax.while_loop"
     ) as caught:
         for i in range(40):
             assert g(float(i)) == float(i) * i
@@ -130,7 +130,7 @@ def test_an_exception_leaves_the_tree_intact() -> None:
             assert g(x) == f(x)
     with pytest.raises(ZeroDivisionError):
         g(0.0)
-    assert g(4.0) == 0.25 and "2 ways" in g.explain()  # type: ignore[attr-defined]
+    assert g(4.0) == 0.25 and "2 paths" in g.explain()  # type: ignore[attr-defined]
     solve = fg.jit(lambda a: np.linalg.inv(a) if a[0, 0] > -1 else a)
     for _ in range(3):
         same(solve(np.eye(2)), np.eye(2))
@@ -180,7 +180,7 @@ def test_tracers_that_escape() -> None:
 
 
 def test_many_threads_meet_new_ways() -> None:
-    """Threads that record, compile and run the same tree at once, one way of which raises."""
+    """Threads that record, compile and run the same tree at once, one path of which raises."""
 
     def f(x: Any) -> Any:
         total = x[0] * 0.0
@@ -256,7 +256,7 @@ def test_a_limit_met_by_many_threads_warns_once() -> None:
 
 
 def test_donated_arguments() -> None:
-    """Donating allows, but does not oblige: results are the same on every way, and nobody else's."""
+    """Donating allows, but does not oblige: results are the same on every path, and nobody else's."""
     f = lambda p, x: {k: v - x * v for k, v in p.items()} if np.sum(p["a"]) > 0 else (p["a"] + x, p["a"])  # noqa: E731
     g = fg.jit(f, donate_argnums=0)
     for i in range(6):
@@ -279,7 +279,7 @@ def test_static_arguments_have_trees_of_their_own() -> None:
                 assert g(x, n) == f(x, n)
                 assert g(x, n, flip=True) == f(x, n, flip=True)
                 assert fg.grad(lambda y, n=n: g(y, n))(x) == fg.grad(lambda y, n=n: f(y, n))(x)
-    assert g.explain().count("2 ways") == 6  # type: ignore[attr-defined]
+    assert g.explain().count("2 paths") == 6  # type: ignore[attr-defined]
 
 
 def test_a_backend_takes_no_branches() -> None:
@@ -292,6 +292,6 @@ def test_a_backend_takes_no_branches() -> None:
             fg.jit(f, backend="array_api_strict")(x)
     inner = fg.jit(lambda x: x * 3.0, backend="array_api_strict")
     h, plain = fg.jit(lambda x: inner(x) if x[0] > 0 else x), lambda x: x * 3.0 if x[0] > 0 else x
-    for _ in range(3):  # a part of a way may run there
+    for _ in range(3):  # a part of a path may run there
         same(h(x), plain(x), False)
         same(h(-x), plain(-x), False)

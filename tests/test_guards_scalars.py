@@ -17,7 +17,7 @@ from funcgrad.types import aval_of
 
 
 def compiled(f: Any, *calls: tuple[Any, ...]) -> Guarded:
-    """The tree of the ways of these calls."""
+    """The tree of the paths of these calls."""
     made = Guarded(f, [aval_of(x) for x in calls[0]], "f")
     for x in calls:
         made(*x)
@@ -29,7 +29,7 @@ def is_written_out(f: Any, *calls: tuple[Any, ...]) -> bool:
 
 
 def branching(x: Any, v: Any) -> Any:
-    """A fault of each kind on ways of their own."""
+    """A fault of each kind on paths of their own."""
     if x > 2.0:
         return np.exp(x * 400) + np.sum(v), v
     if x < -2.0:

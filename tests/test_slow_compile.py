@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from funcgrad import config, grad, jit
+from funcgrad import config, grad, jit, lax
 from funcgrad.errors import SlowCompileWarning
 
 
@@ -56,3 +56,17 @@ def test_no_hint_without_a_loop_or_in_time() -> None:
         jit(loop)(np.ones(3))
         config.slow_compile = 0.0
         jit(lambda x: np.sum(np.sin(x)))(np.ones(3))
+
+
+def test_an_associative_scan_is_named() -> None:
+    config.slow_compile = 0.0
+    with pytest.warns(SlowCompileWarning, match=r"for an associative_scan\. It halves the length in each round"):
+        jit(lambda x: lax.associative_scan(np.multiply, x))(np.ones(10_000))
+    with pytest.warns(SlowCompileWarning, match=rf"{line_of(joined, 'return')} \(joined\), for an associative_scan"):
+        jit(lambda x: lax.associative_scan(joined, (x, x)))(np.zeros(4096))
+
+
+def joined(a: Any, b: Any) -> Any:
+    return a[0] * b[0] + np.sin(a[1]) * np.cos(b[1]) + a[1] ** 2, b[1] * np.sin(a[0]) + np.tanh(b[0]) * np.exp(
+        -(a[0] ** 2)
+    )

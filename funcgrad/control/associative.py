@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import CodeType, FunctionType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -12,11 +14,21 @@ from funcgrad.aliasing import own_arguments
 from funcgrad.capture import own_leaves
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._shape import axis_index, slice_axis
+from funcgrad.source import user_frame
 from funcgrad.transforms.boundary import boundary, check_callable
+from funcgrad.types import is_a
 
-__all__ = ["associative_scan"]
+__all__ = ["associative_scan", "is_of_scan"]
 
 Leaves = list[Any]
+
+_places: WeakKeyDictionary[CodeType, set[int | None]] = WeakKeyDictionary()
+"""Lines from which it was called, by their functions; None for all of a function by which elements are combined."""
+
+
+def is_of_scan(code: CodeType, line: int) -> bool:
+    """Whether operations recorded at this line may be those of an `associative_scan`."""
+    return not _places.get(code, set()).isdisjoint((line, None))
 
 
 @boundary
@@ -35,6 +47,7 @@ def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = 
     array([ 0.,  1.,  3.,  6., 10.])
     """
     check_callable(fn, "associative_scan")
+    _note(fn)
     leaves, treedef = tree.flatten(elems)
     xs = [array_operand(x) for x in leaves]
     axes = [axis_index(axis, x.ndim) for x in xs]
@@ -50,6 +63,14 @@ def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = 
 
     out = _scan(combine, flipped(xs) if reverse else xs, axes)
     return treedef.unflatten(own_leaves(flipped(out) if reverse else out))
+
+
+def _note(fn: Callable[..., Any]) -> None:
+    if is_a(fn, FunctionType):
+        _places.setdefault(fn.__code__, set()).add(None)
+    frame = user_frame()
+    if frame is not None:
+        _places.setdefault(frame.f_code, set()).add(frame.f_lineno)
 
 
 def _part(xs: Leaves, axes: Sequence[int], start: int, size: int, step: int) -> Leaves:

@@ -2,7 +2,7 @@
 
 Each node is optimised and planned as a program of its own, from the values that live when it begins to those that its
 descendants read; so nothing moves across a guard, but small values that are there already are not computed again. What
-follows a guard for the value that most ways share stands at the same depth as the guard, the others in blocks that
+follows a guard for the value that most paths share stands at the same depth as the guard, the others in blocks that
 return. At a value that was never seen the function returns `missed`.
 """
 
@@ -33,7 +33,7 @@ Held = dict[Var, frozenset[int]]
 
 
 def compile_tree(tree: Tree, runs: list[int], missed: Any, lock: AbstractContextManager[Any]) -> Executable:
-    """Compile all ways; the function counts in `runs` how often each was gone, and returns `missed` off them.
+    """Compile all paths; the function counts in `runs` how often each was gone, and returns `missed` off them.
 
     `lock` is what keeps the tree from growing; it is held now, and whenever the tree is compiled again.
     """

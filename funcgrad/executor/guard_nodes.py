@@ -65,7 +65,7 @@ class Nodes:
         return node.made
 
     def children(self, node: Node) -> list[tuple[Any, Node]]:
-        """The children by the value that the guard saw, that with the most ways last."""
+        """The children by the value that the guard saw, that with the most paths last."""
         return sorted(node.children.items(), key=lambda item: self.sizes[id(item[1])])
 
 

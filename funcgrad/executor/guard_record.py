@@ -1,4 +1,4 @@
-"""Recordings at values: one way through a function that branches on them.
+"""Recordings at values: one path through a function that branches on them.
 
 The function is recorded concretely. Whenever Python asks a tracer for its value, a `guard` is recorded and the value
 given. The library itself gets none (`concrete()` without a reason), so that `lax.cond` stays one operation.
@@ -75,7 +75,7 @@ class _Recorder(Watched):
     """A concrete recording, in which functions with rules of their own are run as they are: they may branch too.
 
     Attributes:
-        failed: whether an operation has raised because of values: if the function catches that, its way is one for
+        failed: whether an operation has raised because of values: if the function catches that, its path is one for
             which there is no guard.
     """
 

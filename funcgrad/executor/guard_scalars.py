@@ -26,7 +26,7 @@ __all__ = ["write_tree"]
 
 
 def write_tree(nodes: Nodes, runs: list[int], missed: Any, plain: Callable[..., Any]) -> Executable | None:
-    """Compile all ways; None if they cannot be written over elements, or that would not pay.
+    """Compile all paths; None if they cannot be written over elements, or that would not pay.
 
     `plain` takes the arguments of calls for which the code does not do.
     """

@@ -1,7 +1,7 @@
 """What a node of a tree of guards need not compute, since a node above it has: small values live on across guards.
 
 Nodes are optimised one by one, so nothing else would find that `x * x - c` of a condition is there again in the body of
-a loop. Large arrays are computed again: they would keep memory until the end of the way.
+a loop. Large arrays are computed again: they would keep memory until the end of the path.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SMALL = 256
 
 
 class Shared:
-    """A tree without what is computed twice on a way.
+    """A tree without what is computed twice on a path.
 
     Attributes:
         twins: for each variable that is not computed, the earlier one with the same value.

@@ -1,4 +1,4 @@
-"""The tree of guards as text: which lines branch, on what, how often each way was gone, and what it cost."""
+"""The tree of guards as text: which lines branch, on what, how often each path was taken, and what it cost."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["describe_tree"]
 
 
 def describe_tree(tree: Tree, times: Sequence[int]) -> str:
-    """All ways, by their guards; `times` says how often each was gone.
+    """All paths, by their guards; `times` says how often each was taken.
 
     Guards that have seen one value only stand below each other; each further value of a guard begins a column.
     """
-    lines = [f"{len(tree.leaves)} way{'' if len(tree.leaves) == 1 else 's'}, {sum(times)} runs"]
+    lines = [f"{len(tree.leaves)} path{'' if len(tree.leaves) == 1 else 's'}, {sum(times)} runs"]
     todo: list[tuple[Node, int, str]] = [(tree.root, 1, "")]
     while todo:
         node, depth, label = todo.pop()
@@ -25,7 +25,7 @@ def describe_tree(tree: Tree, times: Sequence[int]) -> str:
         text = f"{count} operation{'' if count == 1 else 's'}"
         if node.leaf is not None:
             leaf = node.leaf
-            text += f", end of way {leaf.number}: {leaf.equations} operations, "
+            text += f", end of path {leaf.number}: {leaf.equations} operations, "
             text += f"{times[leaf.number]} run{'' if times[leaf.number] == 1 else 's'}, "
             text += f"recorded in {1e3 * leaf.seconds:.2f} ms"
         lines.append(f"{indent}{label}{text}")

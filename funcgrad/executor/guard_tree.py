@@ -1,4 +1,4 @@
-"""The tree of the ways through a function that branches on values.
+"""The tree of the paths through a function that branches on values.
 
 A node is a straight piece of equations, up to a guard; its children are by the value that the guard saw; a leaf has
 outputs. A new recording is laid along the tree: as far as its guards agree, a pure function does the same operations,
@@ -42,12 +42,12 @@ class Test:
 
 
 class Leaf:
-    """The end of a way.
+    """The end of a path.
 
     Attributes:
         number: in the order of discovery.
         outputs, out_tree: the result.
-        equations: how many lie on the way.
+        equations: how many lie on the path.
         seconds: what the recording took.
     """
 
@@ -78,7 +78,7 @@ class Node:
 
 
 class Tree:
-    """All ways found so far; `inputs` are the variables of the flat arguments, `consts` the arrays closed over."""
+    """All paths found so far; `inputs` are the variables of the flat arguments, `consts` the arrays closed over."""
 
     __slots__ = ("consts", "inputs", "leaves", "root")
 

@@ -1,8 +1,8 @@
-"""Functions that branch on values, under `jit`: recorded once for each way, and run as one compiled tree of ways.
+"""Functions that branch on values, under `jit`: recorded once for each path, and run as one compiled tree of paths.
 
 A call runs the compiled tree. Where it comes upon a value that no recording has seen, the function, which is pure, is
-recorded from the start, and what it returns is the result; the new way is compiled when more calls need it. A function
-that takes too many ways, or too long ones, is run as it is from then on.
+recorded from the start, and what it returns is the result; the new path is compiled when more calls need it. A function
+that takes too many paths, or too long ones, is run as it is from then on.
 """
 
 from __future__ import annotations
@@ -47,24 +47,24 @@ _REMEDY = (
 
 
 class Guarded:
-    """A function of flat arguments of one kind, with the ways through it.
+    """A function of flat arguments of one kind, with the paths through it.
 
     Attributes:
         name: of the function, for messages.
-        tree: the ways.
+        tree: the paths.
         runs: how often each was gone in compiled code.
         records: how often each was recorded.
         eager: why the function is run as it is; None while it is not.
-        effects: whether a way has effects, such as `debug.print`.
-        catches: whether a way catches exceptions of operations: where compiled code raises, the function is then called
-            as it is.
+        effects: whether a path has effects, such as `debug.print`.
+        catches: whether a path catches exceptions of operations: where compiled code raises, the function is then
+            called as it is.
     """
 
     __slots__ = (
         "_compiled",
         "_cost",
+        "_paths",
         "_spent",
-        "_ways",
         "catches",
         "eager",
         "effects",
@@ -85,7 +85,7 @@ class Guarded:
         self.effects = self.catches = False
         self.lock = allocate_lock()
         self._compiled: Executable | None = None
-        self._ways = 0  # how many are compiled
+        self._paths = 0  # how many are compiled
         self._cost = self._spent = 0.0  # seconds: of the last compilation, and of recordings since then
         self.misses = 0
 
@@ -121,7 +121,7 @@ class Guarded:
         return self._elsewhere(leaves, effects)
 
     def _attempt(self, compiled: Executable, leaves: Sequence[Any], effects: Effects) -> Any:
-        """What the compiled ways give, or `_MISSED`; where they raise what the function may catch, its own result."""
+        """What the compiled paths give, or `_MISSED`; where they raise what the function may catch, its own result."""
         try:
             return compiled(*leaves)
         except Exception:
@@ -131,7 +131,7 @@ class Guarded:
         return tree.map(own_value, self.fun(*leaves))
 
     def _elsewhere(self, leaves: Sequence[Any], effects: Effects) -> Any:
-        """What the compiled ways do not cover."""
+        """What the compiled paths do not cover."""
         if self.eager is not None:
             return tree.map(own_value, self.fun(*leaves))
         compiled = self._compile_if_due()
@@ -144,7 +144,7 @@ class Guarded:
         try:
             with Path(self.fun, leaves) as path:
                 result = path.result()
-                if not path.record.failed:  # of a way that follows from an exception no guard is known
+                if not path.record.failed:  # of a path that follows from an exception no guard is known
                     self._keep(path)
             self._spent += perf_counter() - start
         except TooLong as error:
@@ -156,25 +156,25 @@ class Guarded:
     # ------------------------------------------------------------------------------------------------- compilation
 
     def _compile_if_due(self) -> Executable | None:
-        """Compile the tree if there are ways that it would pay for; returns the function if it is a new one.
+        """Compile the tree if there are paths that it would pay for; returns the function if it is a new one.
 
-        It is due where there are half as many ways again as last time, or where recording has taken as long since then
+        It is due where there are half as many paths again as last time, or where recording has taken as long since then
         as a quarter of a compilation does: so all of them together cost a few times what the last one costs.
         """
         with self.lock:
-            pending = self.tree.leaves[self._ways :]
+            pending = self.tree.leaves[self._paths :]
             self.misses += 1
             if not pending or self.eager is not None:
                 return None
             long = self.misses < sum(leaf.equations for leaf in pending) // _LONG
-            worth = 2 * len(pending) >= self._ways or 4 * self._spent >= self._cost
+            worth = 2 * len(pending) >= self._paths or 4 * self._spent >= self._cost
             return None if long or not worth else self._compile()
 
     def _compile(self) -> Executable:
         start = perf_counter()
         self._compiled = compile_tree(self.tree, self.runs, _MISSED, self.lock)
         self._cost, self._spent = perf_counter() - start, 0.0
-        self._ways, self.misses = len(self.tree.leaves), 0
+        self._paths, self.misses = len(self.tree.leaves), 0
         return self._compiled
 
     @property
@@ -182,7 +182,7 @@ class Guarded:
         """The generated code."""
         with self.lock:
             compiled = self._compiled
-            if compiled is None or self._ways < len(self.tree.leaves):
+            if compiled is None or self._paths < len(self.tree.leaves):
                 compiled = self._compile()
             return compiled.source
 
@@ -203,7 +203,7 @@ class Guarded:
                     self.records[leaf.number] += 1
                 elif len(self.tree.leaves) >= config.guard_leaves:
                     test = self._busiest()
-                    text = f"takes more than {config.guard_leaves} ways, most of them by a value asked for"
+                    text = f"takes more than {config.guard_leaves} paths, most of them by a value asked for"
                     give_up = GuardLimitWarning, text, None if test is None else test.source
                 else:
                     self.runs.append(0)
@@ -266,7 +266,7 @@ class Guarded:
     # ------------------------------------------------------------------------------------------------------ looking
 
     def program(self, leaves: Sequence[Any]) -> Program:
-        """The way of these values as a program of its own, with its guards; raises ValueError without values."""
+        """The path of these values as a program of its own, with its guards; raises ValueError without values."""
         if any(isinstance(x, ShapedArray) for x in leaves):
             raise ValueError(f"lower: {self.name} branches on values, so it takes arrays, not ShapeDtypeStructs")
         with Path(self.fun, leaves) as path:

@@ -89,7 +89,7 @@ def jit(
 
     Args:
         fun: a pure function of pytrees of arrays. It is recorded abstractly, once. If it asks for values (`if x > 0`,
-            `while`, `float(x)`, `range(n)`), it is recorded for each way that calls take through it instead, at most
+            `while`, `float(x)`, `range(n)`), it is recorded for each path that calls take through it instead, at most
             `config.guard_leaves` of them. Arrays that it closes over are constants: copied as they are when it uses
             them, and not looked at again.
         static_argnums, static_argnames: arguments that are passed on as they are; they must be hashable, and the
@@ -115,7 +115,7 @@ def jit(
 
     The result pickles as the function and these options, if the function does, and by its name where it is a decorator.
 
-    `jit(f).explain()` shows the ways through a function that branches on values. `jit(f).lower(*args)`
+    `jit(f).explain()` shows the paths through a function that branches on values. `jit(f).lower(*args)`
     shows what becomes of the function: `.ir()`, `.optimized_ir()`, `.source()`, `.cost()`.
 
     >>> import numpy as np
@@ -216,7 +216,7 @@ def _attach(
         return Lowered(program, donation(donate, recorded.spans(in_tree)), call, device)
 
     def explain() -> str:
-        """The ways that calls took through a function that branches on values: lines, values, how often, what cost."""
+        """The paths that calls took through a function that branches on values: lines, values, how often, what cost."""
         found = [k.program.explain() for k in tuple(recorded.programs.values()) if not isinstance(k.program, Program)]
         return "\n\n".join(found) or f"{name}: no branch on values"
 

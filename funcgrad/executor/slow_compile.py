@@ -14,6 +14,7 @@ from time import perf_counter
 from types import CodeType
 
 from funcgrad.config import config
+from funcgrad.control.associative import is_of_scan
 from funcgrad.errors import SlowCompileWarning
 from funcgrad.ir import Program
 from funcgrad.source import describe, line_of
@@ -22,6 +23,13 @@ __all__ = ["Watch"]
 
 _ROUNDS = 50
 """A line of which fewer operations come is no loop that was unrolled."""
+
+
+_OF_LOOPS = "jit unrolls Python loops; of funcgrad.lax.scan or lax.fori_loop it compiles one round, not all."
+_OF_HALVES = (
+    "It halves the length in each round, and all rounds are compiled. Of funcgrad.lax.scan, which goes through the "
+    "elements one after the other, one step is compiled: less to compile, and more time for each call."
+)
 
 
 class Watch:
@@ -49,11 +57,12 @@ def _hint(program: Program) -> None:
     if line is None or count < _ROUNDS:
         return
     loop = _loop_around(code, line)
+    of_scan = loop is None and is_of_scan(code, line)
+    where = f"in the loop of line {loop}" if loop else "for an associative_scan" if of_scan else "called in a loop"
     warnings.warn_explicit(
         f"jit has been compiling for more than {config.slow_compile:g} s: {count:,} of the {len(program.equations):,} "
-        f"operations that it recorded come from {describe(places[code, line])}, "
-        + (f"in the loop of line {loop}. " if loop else "called in a loop. ")
-        + "jit unrolls Python loops; of funcgrad.lax.scan or lax.fori_loop it compiles one round, not all.",
+        f"operations that it recorded come from {describe(places[code, line])}, {where}. "
+        + (_OF_HALVES if of_scan else _OF_LOOPS),
         SlowCompileWarning,
         code.co_filename,
         loop or line,

@@ -29,7 +29,8 @@ from funcgrad.numpy._selection import Selection, is_mask
 from funcgrad.numpy._shape import astype, matrix_transpose, ravel, reshape, transpose
 from funcgrad.numpy._views import Flat, reshaped
 from funcgrad.ops.math import UFUNCS
-from funcgrad.types import PYTHON_SCALARS
+from funcgrad.ops.random import UNWRAP
+from funcgrad.types import PYTHON_SCALARS, is_key
 from funcgrad.writes import owned, viewed
 
 __all__ = ["install"]
@@ -69,8 +70,6 @@ _COMPARE = {
     "le": np.less_equal,
     "gt": np.greater,
     "ge": np.greater_equal,
-    "eq": np.equal,
-    "ne": np.not_equal,
 }
 _UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute}
 
@@ -92,6 +91,19 @@ def _operator(primitive: Primitive, swapped: bool) -> Callable[[Any, Any], Any]:
                 return import_module("funcgrad.scipy.sparse").operator(primitive.name, self, other, swapped)
             other = operand(other)
         return bind(other, self) if swapped else bind(self, other)
+
+    return method
+
+
+def _comparison(primitive: Primitive, equal: bool) -> Callable[[Any, Any], Any]:
+    """`x == other` (with `equal`) or `x != other`, also of random keys: those are compared by their words."""
+    compare = _operator(primitive, False)
+
+    def method(self: Any, other: Any) -> Any:
+        if self.dtype.kind != "V" or not is_key(other) or other.dtype != self.dtype:
+            return compare(self, other)
+        different = np.any(UNWRAP.bind(self) != UNWRAP.bind(operand(other)), axis=-1)
+        return np.logical_not(different) if equal else different
 
     return method
 
@@ -155,6 +167,8 @@ def _install_operators() -> None:
         setattr(Tracer, f"__i{name}__", _writes.in_place(_SYMBOLS[name], compute))
     for name, ufunc in _COMPARE.items():
         setattr(Tracer, f"__{name}__", _operator(UFUNCS[ufunc], False))
+    for name, ufunc in (("eq", np.equal), ("ne", np.not_equal)):
+        setattr(Tracer, f"__{name}__", _comparison(UFUNCS[ufunc], name == "eq"))
     for name, ufunc in _UNARY.items():
         setattr(Tracer, f"__{name}__", _unary(UFUNCS[ufunc]))
     Tracer.__hash__ = None  # type: ignore[assignment]

@@ -1,6 +1,6 @@
 """`guard`: the value of this operand was used by Python, and it was that.
 
-A function that branches on values is recorded for one way through it. Each value that decides is an equation of the
+A function that branches on values is recorded for one path through it. Each value that decides is an equation of the
 record: without results, but with an effect, since what follows holds only if the value is the same.
 
 Values are asked for in several ways, and each has a *key*, what must be equal for the recording to hold: `bool` its

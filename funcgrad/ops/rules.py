@@ -25,11 +25,13 @@ from funcgrad.core import Primitive, Tracer
 from funcgrad.errors import DTypeError, InconclusiveRuleError, ShapeError
 from funcgrad.ops.scalar import Scalar, scalar_form
 from funcgrad.types import (
+    NO_NUMBERS,
     PYTHON_SCALARS,
     ShapedArray,
     aval_of,
     broadcast_shapes,
     dtype_of,
+    is_key,
     is_weak,
     shape_of,
     short_dtype,
@@ -218,7 +220,8 @@ def _ufunc_dtype(ufunc: Any, result: int = 0) -> Rule:
             return ufunc_dtypes(ufunc, avals)[result]
         except TypeError:
             kinds = ", ".join(a.dtype.name if a.dtype.kind in "biufc" else short_dtype(a.dtype) for a in avals)
-            raise DTypeError(f"not defined for {kinds}; convert the operands with .astype") from None
+            remedy = NO_NUMBERS if any(map(is_key, avals)) else "convert the operands with .astype"
+            raise DTypeError(f"not defined for {kinds}; {remedy}") from None
 
     return dtype
 

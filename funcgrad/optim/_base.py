@@ -13,7 +13,7 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.core import Tracer
-from funcgrad.types import dtype_of, is_a
+from funcgrad.types import dtype_of, float0, is_a
 
 __all__ = [
     "EmptyState",
@@ -133,12 +133,17 @@ def needs_params(params: Any, name: str) -> None:
 def apply_updates(params: Any, updates: Any) -> Any:
     """Parameters and updates added up, leaf by leaf, in the dtypes of the parameters.
 
-    A leaf None of the updates leaves its parameter as it is.
+    A leaf None of the updates leaves its parameter as it is; so does one of dtype float0, the gradient of an integer.
 
     >>> apply_updates({"w": np.array([1.0, 2.0])}, {"w": np.array([0.5, -1.0])})
     {'w': array([1.5, 1. ])}
     """
-    return tree.map(lambda p, u: p if u is None else cast_like(p + u, p), params, updates, is_leaf=lambda x: x is None)
+    return tree.map(
+        lambda p, u: p if u is None or is_float0(u) else cast_like(p + u, p),
+        params,
+        updates,
+        is_leaf=lambda x: x is None,
+    )
 
 
 def incremental_update(new_tensors: Any, old_tensors: Any, step_size: Any) -> Any:
@@ -173,6 +178,25 @@ def with_extra_args_support(tx: GradientTransformation) -> GradientTransformatio
     return GradientTransformationExtraArgs(tx.init, update)
 
 
+def is_float0(x: Any) -> bool:
+    """Whether a leaf of the updates is the gradient of an integer, which holds nothing."""
+    return getattr(x, "dtype", None) == float0
+
+
+def _updated(tx: GradientTransformation, updates: Any, state: Any, params: Any, extra: dict[str, Any]) -> Any:
+    """One step of a part of a chain; raises TypeError for the gradients of integers, with which nothing is done."""
+    try:
+        return tx.update(updates, state, params, **extra)
+    except TypeError as error:
+        at = next((path for path, u in tree.leaves_with_path(updates) if is_float0(u)), None)
+        if at is None:
+            raise
+        raise TypeError(
+            f"the gradient{tree.keystr(at)} has dtype float0: it is that of an integer, which is not trained. Give "
+            "None in its place (to init as well), or use optim.masked(tx, mask), with False for integers"
+        ) from error
+
+
 def chain(*args: GradientTransformation) -> GradientTransformation:
     """One transformation after the other; its state is the tuple of their states.
 
@@ -191,7 +215,7 @@ def chain(*args: GradientTransformation) -> GradientTransformation:
             raise ValueError(f"chain: {len(parts)} transformations, but a state of {len(state)}: is it of this chain?")
         new: list[Any] = []
         for tx, s in zip(parts, state, strict=True):
-            updates, s = tx.update(updates, s, params, **extra)
+            updates, s = _updated(tx, updates, s, params, extra)
             new.append(s)
         return updates, tuple(new)
 
@@ -218,7 +242,7 @@ def named_chain(*transforms: tuple[str, GradientTransformation]) -> GradientTran
     def update(updates: Any, state: Mapping[str, Any], params: Any = None, **extra: Any) -> tuple[Any, Any]:
         new: dict[str, Any] = {}
         for name, tx in parts:
-            updates, new[name] = tx.update(updates, state[name], params, **extra)
+            updates, new[name] = _updated(tx, updates, state[name], params, extra)
         return updates, new
 
     return GradientTransformationExtraArgs(init, update)

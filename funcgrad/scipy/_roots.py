@@ -12,6 +12,7 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.core import current_trace
+from funcgrad.errors import ShapeError
 from funcgrad.executor.jit import jit
 from funcgrad.flatten_util import ravel_pytree
 from funcgrad.numpy._dispatch import array_operand
@@ -219,7 +220,7 @@ def root_scalar(
     limits = {k: v for k, v in (("xtol", xtol), ("rtol", rtol), ("maxiter", maxiter)) if v is not None}
 
     def value(x: Any) -> Any:
-        return np.reshape(array_operand(f(x, *args)) * 1.0, ())
+        return _number(f(x, *args), method)
 
     def run(g: Fun, _: Any, *where: Any) -> Any:
         given: dict[str, Any] = (
@@ -241,6 +242,17 @@ def root_scalar(
         return result_class()(**result)
     z, good, counts = _Found("root_scalar", value, run).traced(value, more[0], more, 2)
     return result_class()(root=z, converged=good, iterations=counts[0], function_calls=counts[1])
+
+
+def _number(out: Any, method: str) -> Any:
+    """What a function of a number has returned, as a float of shape ()."""
+    out = array_operand(out)
+    if out.size != 1:
+        raise ShapeError(
+            f"{method}: the function must return one number, got an array of shape {out.shape}; vmap(...) solves "
+            "for each number of an array, root for all of them together"
+        )
+    return np.reshape(out * 1.0, ())
 
 
 def _bracketing(method: str) -> Fun:

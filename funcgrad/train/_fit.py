@@ -16,7 +16,7 @@ from funcgrad.train._batches import as_key
 from funcgrad.train._evaluate import EarlyStopping, Evaluator, Stopping
 from funcgrad.train._feed import Feed
 from funcgrad.train._outside import Bar, Interrupts
-from funcgrad.train._step import Carry, Function, Step, copied
+from funcgrad.train._step import Carry, Function, Step, check_plain, copied
 
 __all__ = ["DivergedError", "fit"]
 
@@ -242,7 +242,7 @@ def fit(
 
     Raises:
         DivergedError: if the loss is not finite; it says at which step, and has the parameters and the history.
-        TypeError, ValueError: for arguments that do not fit together.
+        TypeError, ValueError: for arguments that do not fit together, and for traced ones.
 
     >>> from funcgrad import optim
     >>> x = np.linspace(-1, 1, 64)
@@ -254,6 +254,8 @@ def fit(
     _check(optimiser, accumulate=accumulate, epochs=epochs, steps=steps, evaluate_every=evaluate_every, every=every)
     if clip is not None and not clip > 0:
         raise ValueError(f"fit: clip= is the largest norm of gradients, greater than 0, got {clip}")
+    for what, given in (("params", params), ("state", state), ("data", data)):
+        check_plain(given, what)
     order_key, loss_key, evaluation_key = random.split(as_key(key, "fit"), 3)
     function = Function(loss, state is not None)
     step = Step(function, optimiser, has_aux=has_aux, clip=clip, compiled=jit)

@@ -10,11 +10,14 @@ import numpy as np
 
 import funcgrad.random as random
 import funcgrad.tree as tree
+from funcgrad.core import Tracer
+from funcgrad.errors import ConcretizationTypeError, TracerArrayConversionError
 from funcgrad.executor.jit import jit as compile_
 from funcgrad.optim import apply_updates, clip_by_global_norm, global_norm
 from funcgrad.transforms.grad import value_and_grad
+from funcgrad.types import is_a
 
-__all__ = ["Carry", "Function", "Step", "copied", "takes_key"]
+__all__ = ["Carry", "Function", "Step", "check_plain", "copied", "takes_key"]
 
 
 class Carry(NamedTuple):
@@ -28,6 +31,26 @@ class Carry(NamedTuple):
 def copied(x: Any) -> Any:
     """A tree of arrays that share no memory with anything."""
     return tree.map(lambda leaf: np.array(leaf, subok=True), x)
+
+
+_OUTSIDE = (
+    "training runs outside of transformed functions (jit, grad, vmap); for derivatives of what is trained write the "
+    "steps with lax.fori_loop or lax.scan, and an optimiser of funcgrad.optim"
+)
+
+
+def check_plain(x: Any, what: str) -> None:
+    """Raise TypeError where a leaf of an argument of `fit` is traced."""
+    for path, leaf in tree.leaves_with_path(x):
+        if is_a(leaf, Tracer):
+            raise TypeError(f"fit: {what}{tree.keystr(path)} is a traced value; {_OUTSIDE}")
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TracerArrayConversionError, ConcretizationTypeError) as error:
+        raise TypeError(f"fit: the {name} depends on a traced value; {_OUTSIDE}") from error
 
 
 def takes_key(f: Callable[..., Any]) -> bool:
@@ -172,7 +195,7 @@ class Step:
         """
         params, state = carry.params, carry.state
         grads, state, noted = self._gradient(params, state, key, np.uint32(count), batches[0])
-        numbers = {name: float(v) for name, v in noted.items()}
+        numbers = {name: _number(name, v) for name, v in noted.items()}
         for i, batch in enumerate(batches[1:], count + 1):
             grads, state, noted = self._added(grads, params, state, key, np.uint32(i), batch)
             numbers = {name: numbers[name] + float(v) for name, v in noted.items()}

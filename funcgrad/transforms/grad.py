@@ -22,7 +22,7 @@ from funcgrad.transforms.boundary import (
 )
 from funcgrad.transforms.transformed import transformed
 from funcgrad.transforms.vjp import Recording, record_function, zero_like
-from funcgrad.types import PYTHON_SCALARS, aval_of, dtype_of, is_a
+from funcgrad.types import PYTHON_SCALARS, aval_of, dtype_of, is_a, is_key, without_derivative
 
 __all__ = ["grad", "one_or_all", "positions", "value_and_grad"]
 
@@ -229,9 +229,11 @@ def _check_inputs(
             if holo and kind != "c":
                 raise TypeError(f"grad with holomorphic=True: {name()} must be complex, got {aval_of(x)}")
             if kind in "biuV" and not allow_int:
+                aval = aval_of(x)
+                floats = "" if is_key(aval) else "Pass floats (2.0, or .astype(float)), choose"
                 raise TypeError(
-                    f"grad: {name()} is {aval_of(x)}, and integers have no derivative. Pass floats (2.0, or "
-                    ".astype(float)), choose other argnums, or pass allow_int=True for a float0 gradient"
+                    f"grad: {name()} is {aval}, and {without_derivative(aval)} have no derivative. "
+                    f"{floats or 'Choose'} other argnums, or pass allow_int=True for a float0 gradient"
                 )
 
 

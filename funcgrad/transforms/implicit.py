@@ -19,7 +19,7 @@ from funcgrad.transforms.call import batch_program, cached, divide, joint_progra
 from funcgrad.transforms.jvp import jvp
 from funcgrad.transforms.linear_solve import LINEAR_SOLVE, Space, System, pulled, pushed, transposed
 from funcgrad.transforms.vjp import zero_like
-from funcgrad.types import ShapedArray, is_inexact
+from funcgrad.types import ShapedArray, is_inexact, without_derivative
 
 __all__ = ["ROOT", "custom_root"]
 
@@ -231,7 +231,10 @@ def custom_root(
         return space.solved(solve(space.checked(f, "f"), space.value), has_aux)
     if not all(moving):
         fixed = space.avals[moving.index(False)]
-        raise TypeError(f"{name}: a leaf of initial_guess is {fixed}, and integers have no derivative; close over it")
+        raise TypeError(
+            f"{name}: a leaf of initial_guess is {fixed}, and {without_derivative(fixed)} have no derivative; close "
+            "over it"
+        )
     residual, of_f, _ = space.record(f, "f")
     solver, of_solve, aux_tree = space.solver(lambda v: solve(f, v), "solve", has_aux=has_aux)
     (forward, of_forward), (back, of_back) = _tangent_programs(space, residual, of_f, tangent_solve)

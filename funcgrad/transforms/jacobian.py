@@ -18,7 +18,7 @@ from funcgrad.transforms.jvp import jvp
 from funcgrad.transforms.transformed import transformed
 from funcgrad.transforms.vjp import vjp
 from funcgrad.transforms.vmap import vmap
-from funcgrad.types import aval_of, dtype_of, is_a, is_inexact, result_dtype, shape_of
+from funcgrad.types import aval_of, dtype_of, is_a, is_inexact, is_key, result_dtype, shape_of, without_derivative
 
 __all__ = ["hessian", "jacfwd", "jacobian", "jacrev"]
 
@@ -40,7 +40,9 @@ def _checked(x: Any, name: str, who: str, holomorphic: bool, kinds: str) -> None
             f"{who}: {name} is {aval_of(x)}; pass holomorphic=True if the function is holomorphic, or use {other} if "
             "only its argument or only its output is complex"
         )
-    raise TypeError(f"{who}: {name} is {aval_of(x)}, and integers have no derivative; make them floats")
+    aval = aval_of(x)
+    remedy = "choose other argnums" if is_key(aval) else "make them floats"
+    raise TypeError(f"{who}: {name} is {aval}, and {without_derivative(aval)} have no derivative; {remedy}")
 
 
 def _basis(leaves: Sequence[Any]) -> list[np.ndarray]:

@@ -32,7 +32,7 @@ from funcgrad.transforms.boundary import (
 from funcgrad.transforms.linearity import record_linear
 from funcgrad.transforms.make_ir import trace_to_program
 from funcgrad.transforms.vjp import Recording, pullback_of, record_function, snapshot, zero_like
-from funcgrad.types import ShapedArray, aval_of, dtype_of, is_inexact, shape_of
+from funcgrad.types import ShapedArray, aval_of, dtype_of, float0, is_inexact, shape_of
 
 __all__ = ["Linear", "linear_transpose", "linearize"]
 
@@ -41,14 +41,24 @@ class Linear:
     """A linear function that is a program: call it on tangents, print it.
 
     Attributes:
-        program: from the flat input tangents to the flat output tangents, those of integers left out.
+        program: from the flat input tangents to the flat output tangents, those of what is not inexact left out.
+        fixed: such tangents of the output, by position.
+        still: such arguments, by position.
     """
 
-    __slots__ = ("fixed", "in_tree", "name", "out_tree", "program")
+    __slots__ = ("fixed", "in_tree", "name", "out_tree", "program", "still")
 
-    def __init__(self, program: Program, in_tree: Any, out_tree: Any, name: str, fixed: dict[int, Any]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        in_tree: Any,
+        out_tree: Any,
+        name: str,
+        fixed: dict[int, Any],
+        still: dict[int, ShapedArray],
+    ) -> None:
         self.program, self.in_tree, self.out_tree, self.name = program, in_tree, out_tree, name
-        self.fixed = fixed  # by position, the tangents of integers
+        self.fixed, self.still = fixed, still
 
     @arrays_as_given
     @boundary
@@ -57,15 +67,22 @@ class Linear:
             leaves = self.in_tree.flatten_up_to(tangents)
         except (ValueError, TypeError) as error:
             raise TypeError(f"{self.name}: the tangents do not have the structure of the primals: {error}") from None
+        for i, aval in self.still.items():
+            if dtype_of(leaves[i]) != float0 or shape_of(leaves[i]) != aval.shape:
+                raise TypeError(
+                    f"{self.name}: the tangent of a {aval} is np.zeros({aval.shape}, funcgrad.dtypes.float0), got "
+                    f"{aval_of(leaves[i])}"
+                )
         matched: list[Any] = []
-        for given, var in zip(leaves, self.program.inputs, strict=True):
+        moving = [x for i, x in enumerate(leaves) if i not in self.still]
+        for given, var in zip(moving, self.program.inputs, strict=True):
             t, want = plain_leaf(given, "a tangent", self.name), var.aval
             if shape_of(t) != want.shape or not np.can_cast(dtype_of(t), want.dtype, "same_kind"):
                 raise TypeError(f"{self.name}: expected a tangent {want}, got {aval_of(t)}")
             matched.append(t if want.weak or dtype_of(t) == want.dtype else CONVERT.bind(t, dtype=want.dtype))
-        moving = iter(self.program(*matched))
+        found = iter(self.program(*matched))
         n = len(self.program.outputs) + len(self.fixed)
-        leaves = [self.fixed[i] if i in self.fixed else next(moving) for i in range(n)]
+        leaves = [self.fixed[i] if i in self.fixed else next(found) for i in range(n)]
         return self.out_tree.unflatten([own_value(x) for x in leaves])
 
     def __repr__(self) -> str:
@@ -73,8 +90,9 @@ class Linear:
 
 
 def _push(recording: Recording, tangents: list[Any]) -> list[Any]:
-    """The output tangents: one JVP rule per recorded equation, in order."""
-    found: dict[int, Any] = {id(t): tan for t, tan in zip(recording.inputs, tangents, strict=True)}
+    """The output tangents, of those of the inexact inputs: one JVP rule per recorded equation, in order."""
+    inputs = [t for t in recording.inputs if is_inexact(t.value)]
+    found: dict[int, Any] = {id(t): tan for t, tan in zip(inputs, tangents, strict=True)}
     trace = current_trace()
     for eqn in recording.equations:
         ts = [found.get(id(a)) if isinstance(a, RecordTracer) else None for a in eqn.inputs]
@@ -113,7 +131,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
 
     Returns:
         (output, linear function), and the auxiliary data with `has_aux`. The linear function takes tangents like
-        `primals`; its `program` is the IR that it runs.
+        `primals`; that of an integer, a boolean or a random key has dtype float0. Its `program` is the IR that it runs.
 
     >>> y, push = linearize(lambda x: np.sin(x) * x, 0.5)
     >>> bool(np.isclose(push(1.0), np.sin(0.5) + 0.5 * np.cos(0.5)))
@@ -126,19 +144,15 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     with record_function(fun, [x for _, x in paths], in_tree, has_aux, reverse=False) as recording:
         snapshot(recording)
     out = recording.out_tree.unflatten([own_value(recording.value(x)) for x in recording.outputs])
+    avals = [aval_of(t.value) for t in recording.inputs]
+    still = {i: a for i, a in enumerate(avals) if not is_inexact(a)}
     program = trace_to_program(
-        lambda *tangents: _push(recording, list(tangents)), [_tangent_aval(t.value) for t in recording.inputs]
+        lambda *tangents: _push(recording, list(tangents)), [a for i, a in enumerate(avals) if i not in still]
     )
     values = [recording.value(x) for x in recording.outputs]
     fixed = {i: zero_like(x) for i, x in enumerate(values) if not is_inexact(x)}
-    push = Linear(program, in_tree, recording.out_tree, "linear function", fixed)
+    push = Linear(program, in_tree, recording.out_tree, "linear function", fixed, still)
     return (out, push, tree.map(lambda x: own_value(recording.value(x)), recording.aux)) if has_aux else (out, push)
-
-
-def _tangent_aval(x: Any) -> ShapedArray:
-    if not is_inexact(x):
-        raise TypeError(f"linearize: an argument is {aval_of(x)}, and integers have no tangent; close over it instead")
-    return aval_of(x)
 
 
 def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[..., tuple[Any, ...]]:
