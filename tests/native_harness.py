@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad.core import Primitive
+from funcgrad.native import elementary
 from funcgrad.native.llvm import Library, Options, to_object
 from funcgrad.native.scalars import apply
 from funcgrad.native.writer import Operand, Writer, component, memory_type
@@ -70,7 +71,7 @@ def store(w: Writer, dtype: np.dtype[Any], value: Operand, pointer: str, index: 
     w.write(f"store {t} {value[1]}, ptr {w.op(f'getelementptr {t}, ptr {at}, i64 1')}, align 1")
 
 
-def function_text(case: Case, name: str, width: int, quiet: bool, emit: Apply, library: Any = None) -> str:
+def function_text(case: Case, name: str, width: int, quiet: bool, emit: Apply, library: Any = elementary.text) -> str:
     """`i32 name(operands…, result, n)`: the operation on n elements; returns flags, and the status times 256."""
     w = Writer(width, quiet=quiet)
     w.entry.append("  %status = alloca i32")
@@ -96,24 +97,28 @@ def function_text(case: Case, name: str, width: int, quiet: bool, emit: Apply, l
 
 
 def compiled(texts: Sequence[str], names: list[str]) -> Library:
-    """The functions of these modules together."""
-    lines: dict[str, None] = {}
+    """The functions of these modules together, with what they share once."""
+    parts: dict[str, None] = {}
     for text in texts:
-        body: list[str] = []
-        for line in text.splitlines():
-            if line.startswith(("declare", "!")):
-                lines.setdefault(line)
-            else:
-                body.append(line)
-        lines.setdefault("\n".join(body))
-    return Library(to_object("\n".join(lines), Options(straight=False, unroll=False)), names)
+        lines = iter(text.splitlines())
+        for line in lines:
+            body = [line]
+            while body[0].startswith("define") and body[-1] != "}":
+                body.append(next(lines))
+            parts.setdefault("\n".join(body))
+    return Library(to_object("\n".join(parts), Options(straight=False, unroll=False)), names)
 
 
 class Compiled:
     """Cases at one width, compiled together."""
 
     def __init__(
-        self, cases: Sequence[Case], width: int, quiet: bool = False, emit: Apply = apply, library: Any = None
+        self,
+        cases: Sequence[Case],
+        width: int,
+        quiet: bool = False,
+        emit: Apply = apply,
+        library: Any = elementary.text,
     ):
         names = [f"f{k}" for k in range(len(cases))]
         texts = [function_text(c, n, width, quiet, emit, library) for c, n in zip(cases, names, strict=True)]

@@ -15,16 +15,16 @@ import numpy as np
 from funcgrad.ops.rules import elementwise
 from funcgrad.types import ShapedArray, is_inexact
 
-__all__ = ["ERF_INV"]
+__all__ = ["DOUBLE", "ERF_INV", "SINGLE"]
 
 # The coefficients of powers of (w - 2.5) and (√w - 3); of (w - 3.125), (√w - 3.25) and (√w - 5). Highest power first.
-_SINGLE = (
+SINGLE = (
     (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164,
      0.246640727, 1.50140941),
     (-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047,
      1.00167406, 2.83297682),
 )  # fmt: skip
-_DOUBLE = (
+DOUBLE = (
     (-3.6444120640178196996e-21, -1.685059138182016589e-19, 1.2858480715256400167e-18, 1.115787767802518096e-17,
      -1.333171662854620906e-16, 2.0972767875968561637e-17, 6.6376381343583238325e-15, -4.0545662729752068639e-14,
      -8.1519341976054721522e-14, 2.6335093153082322977e-12, -1.2975133253453532498e-11, -5.4154120542946279317e-11,
@@ -60,7 +60,7 @@ def _horner(coefficients: tuple[float, ...], z: np.ndarray) -> np.ndarray:
 
 def _few(x: np.ndarray, out: np.ndarray) -> None:
     """The same for a few numbers in double precision, with Python's arithmetic, which rounds as NumPy's."""
-    inside, middle, far = _DOUBLE
+    inside, middle, far = DOUBLE
     for i, (xi, wi) in enumerate(zip(x.tolist(), (-np.log1p(-x * x)).tolist(), strict=True)):
         if abs(xi) == 1:
             out[i] = math.copysign(math.inf, xi)
@@ -80,14 +80,14 @@ def _block(x: np.ndarray, out: np.ndarray) -> None:
     np.negative(w, out=w)
     single = x.dtype == np.float32
     edge = 5.0 if single else 6.25
-    p = _horner(_SINGLE[0], w - 2.5) if single else _horner(_DOUBLE[0], w - 3.125)
+    p = _horner(SINGLE[0], w - 2.5) if single else _horner(DOUBLE[0], w - 3.125)
     tail = np.flatnonzero(w >= edge)
     if tail.size:
         root = np.sqrt(w[tail])
         if single:
-            p[tail] = _horner(_SINGLE[1], root - 3)
+            p[tail] = _horner(SINGLE[1], root - 3)
         else:
-            p[tail] = np.where(root < 4, _horner(_DOUBLE[1], root - 3.25), _horner(_DOUBLE[2], root - 5))
+            p[tail] = np.where(root < 4, _horner(DOUBLE[1], root - 3.25), _horner(DOUBLE[2], root - 5))
     np.multiply(p, x, out=out)
     if tail.size and np.any(np.abs(x[tail]) == 1):
         out[tail] = np.where(np.abs(x[tail]) == 1, np.copysign(np.inf, x[tail]), out[tail])
