@@ -64,11 +64,11 @@ def test_going_back_leaves_no_trace() -> None:
     w.op("add i64 1, 2")
     before = w.module("define void @f()")
     mark = w.mark()
-    w.loop(0, 3, lambda i: w.store("double", "0.0", w.alloca("double")))
+    w.loop(0, 3, lambda i: w.store("double", "0.0", w.offset("%x", "double", i)))
     w.rewind(mark)
     assert w.module("define void @f()") == before
 
 
 def test_pointers_are_counted() -> None:
-    code = NativeCode("", (), (), (np.zeros(1),), (8, 8), ("f",), (), 0, False)
+    code = NativeCode("", (), (), (np.zeros(1),), (8, 8), ("f",), (), 0)
     assert code.pointers == 4 and code.reasons == ()

@@ -9,8 +9,8 @@ with a pointer for each of, in this order: inputs, outputs, constants, slots of 
 with one another. Constants are read only. Slots are aligned to 64 bytes, and belong to one running call. Externals are
 addresses of functions. A host step is a Python object to be called without arguments.
 
-The result is a status in the lowest eight bits: 0; `AGAIN`, the call is to be run by NumPy; or `RAISED`, a Python
-exception is set. The next bits are the floating-point flags that were raised (`INVALID`, …), shifted by 8.
+The result is a status: 0; `AGAIN`, the call is to be run by NumPy; or `RAISED`, a Python exception is set. Who calls
+it clears the floating-point flags before, and reads them after.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ AGAIN, RAISED = 1, 2
 """Status: run the call again by NumPy; a Python exception is set."""
 
 INVALID, DIVIDE, OVERFLOW, UNDERFLOW = 1, 4, 8, 16
-"""Floating-point flags, as they lie in the status behind the lowest eight bits (those of x86's MXCSR)."""
+"""Floating-point flags, as they lie in x86's MXCSR."""
 
 
 class Place(NamedTuple):
@@ -65,7 +65,6 @@ class HostStep(NamedTuple):
     Attributes:
         primitive, params, source: of the equation; `primitive.impl(*operands, **params)` gives the result(s).
         operands, results: where they lie.
-        scalars: which operands are to be given as scalars, as NumPy's functions return them.
         reason: why it is one, in words.
     """
 
@@ -88,7 +87,6 @@ class NativeCode(NamedTuple):
         externals: symbols of functions outside.
         host_steps: what is done by NumPy.
         equations: how many equations were emitted, those of loops included.
-        flags: whether the status has the floating-point flags; if not, the caller has to ask for them.
     """
 
     text: str
@@ -99,7 +97,6 @@ class NativeCode(NamedTuple):
     externals: tuple[str, ...]
     host_steps: tuple[HostStep, ...]
     equations: int
-    flags: bool
 
     @property
     def pointers(self) -> int:

@@ -42,6 +42,7 @@ Library = Callable[[str, "np.dtype[Any]", int], str]
 """`text(name, dtype, width)`: the definition of an elementary function and of what it calls."""
 
 DType = np.dtype[Any]
+Mark = tuple[int, str, dict[Any, Any]]
 
 _FLOATS = {"e": "half", "f": "float", "d": "double"}
 _SUFFIX = {"half": "f16", "float": "f32", "double": "f64"}
@@ -92,6 +93,7 @@ class Writer:
     Attributes:
         width: how many lanes the vectors have that are written now; 0 for scalars.
         block: the label of the block that is written now.
+        lines: so far; a list among them is a place that is still written to.
         memo: values that need not be computed again here, by keys of the caller's; what is put into it within a loop
             or a branch is forgotten at its end.
         contract: whether a product and a sum may be contracted to one operation with one rounding.
@@ -102,7 +104,7 @@ class Writer:
         self.width, self.contract, self.quiet = width, contract, quiet
         self.block = "start"
         self.memo: dict[Any, Any] = {}
-        self.lines: list[str] = []
+        self.lines: list[Any] = []
         self.entry: list[str] = []
         self.metadata: list[str] = []
         self.declarations: dict[str, str] = {}
@@ -319,14 +321,14 @@ class Writer:
         text = '!{!"branch_weights", i32 1, i32 100000}'
         return self.metadata.index(text) if text in self.metadata else self.meta(text)
 
-    def mark(self) -> tuple[int, str, int, int, dict[Any, Any]]:
+    def mark(self) -> Mark:
         """A place in the text to go back to by `rewind`."""
-        return len(self.lines), self.block, len(self.metadata), len(self.entry), dict(self.memo)
+        return len(self.lines), self.block, dict(self.memo)
 
-    def rewind(self, mark: tuple[int, str, int, int, dict[Any, Any]]) -> None:
-        """Forget what was written since `mark`."""
-        lines, self.block, metadata, entry, memo = mark
-        del self.lines[lines:], self.metadata[metadata:], self.entry[entry:]
+    def rewind(self, mark: Mark) -> None:
+        """Forget what was written since `mark`, but for memory on the stack."""
+        lines, self.block, memo = mark
+        del self.lines[lines:]
         self.memo = dict(memo)
 
     def module(self, header: str, library: Library | None = None, after: Sequence[str] = ()) -> str:
@@ -337,11 +339,19 @@ class Writer:
             library: where elementary functions come from.
             after: more text, behind the function.
         """
-        body = [f"{header} {{", "entry:", *self.entry, "  br label %start", "start:", *self.lines, "}"]
+        body = [f"{header} {{", "entry:", *self.entry, "  br label %start", "start:", *_flattened(self.lines), "}"]
         parts = [library(*self.functions[f]) for f in self.functions] if library is not None else []
         text = _unique([*parts, *self.declarations.values()])
         nodes = [f"!{i} = {node}" for i, node in enumerate(self.metadata)]
         return "\n".join([*text, *body, *after, *nodes])
+
+
+def _flattened(lines: Sequence[Any]) -> Iterator[str]:
+    for line in lines:
+        if isinstance(line, list):
+            yield from _flattened(line)
+        else:
+            yield line
 
 
 _HEAD = re.compile(r"@[\w.$]+")

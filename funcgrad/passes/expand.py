@@ -25,7 +25,7 @@ from funcgrad.passes.builder import Builder
 from funcgrad.passes.rewrite import with_programs
 from funcgrad.types import aval_of
 
-__all__ = ["expand"]
+__all__ = ["expand", "expand_all"]
 
 Axes = tuple[int, ...]
 
@@ -38,6 +38,9 @@ def _product(a: Any, b: Any, contract: Any, batch: Any) -> Any:
     return np.sum(a * b, axis=contract[0])
 
 
+Rule = Callable[..., Any]
+
+
 def expand(program: Program, smallest: int | None = None, widest: int | None = None) -> Program:
     """The program, and those that it runs, with operations on large arrays expanded.
 
@@ -46,20 +49,35 @@ def expand(program: Program, smallest: int | None = None, widest: int | None = N
         widest: how many elements a row may have that is reduced; `tuning.widest` unless given.
     """
     limits = tuning.smallest if smallest is None else smallest, tuning.widest if widest is None else widest
+    return _expanded(program, lambda eqn, builder: _expansion(eqn, builder, *limits))
+
+
+def expand_all(program: Program) -> Program:
+    """The program, and those that it runs, with each operation on floats expanded that is not a product: for code in
+    which it costs nothing that there are several."""
+    return _expanded(program, lambda eqn, builder: eqn.primitive.expansion if _of_floats(eqn) else None)
+
+
+def _of_floats(eqn: Equation) -> bool:
+    dtype = eqn.outputs[0].aval.dtype if eqn.outputs else None
+    return dtype is not None and dtype.kind == "f"
+
+
+def _expanded(program: Program, choose: Callable[[Equation, Builder], Rule | None]) -> Program:
     builder = Builder(program)
     for eqn in program.equations:
-        expansion = _expansion(eqn, builder, *limits)
+        expansion = choose(eqn, builder)
         if expansion is not None:
             builder.changed = True
             _replace(builder, builder.current(eqn), expansion)
             continue
-        inner = with_programs(eqn, lambda p: expand(p, *limits), lowered=True)
+        inner = with_programs(eqn, lambda p: _expanded(p, choose), lowered=True)
         builder.changed |= inner is not eqn
         builder.keep(inner)
     return builder.program()
 
 
-def _expansion(eqn: Equation, builder: Builder, smallest: int, widest: int) -> Callable[..., Any] | None:
+def _expansion(eqn: Equation, builder: Builder, smallest: int, widest: int) -> Rule | None:
     """What an equation is expanded to; None if it is not."""
     primitive = eqn.primitive
     if primitive is CONV:

@@ -1,0 +1,325 @@
+"""Kernels: loops over a domain in which values are stored and reductions are done, together.
+
+A kernel has the sizes of its loops (`core`), what it stores and what it reduces. Loops are cut into boxes where indices
+pass from one part of an array to another, and the text is written again then. The last loop is in vectors; what is left
+of it in smaller ones. Where all arrays are contiguous and of one shape there is one loop over all elements.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+from funcgrad.ir import Atom, Var
+from funcgrad.native.accumulators import Accumulators
+from funcgrad.native.emission import Emission
+from funcgrad.native.index import ZERO, Flat, Ix, constant, unit
+from funcgrad.native.plan import core, cost
+from funcgrad.native.reductions import TERMS, Reduction
+from funcgrad.native.values import Buf, Small, squeezed
+from funcgrad.ops.contract import DOT_GENERAL
+
+__all__ = ["Kernel", "Store", "copy_into"]
+
+_BOXES = 64
+"""How many boxes a domain is cut into at most."""
+_ROUNDS = 16
+_CHEAP, _DEAR = 4.0, 16.0
+"""Costs (in additions) up to which the text for a place is written several times in a loop."""
+_STRAIGHT = 32.0
+"""Up to which cost a row is written without a loop."""
+
+Store = tuple[Atom, Buf | None]
+"""A value, and where it is written; None for one that is only computed."""
+
+
+class Kernel:
+    """One kernel in the making."""
+
+    def __init__(self, em: Emission, sizes: Sequence[int], stores: Sequence[Store], done: Sequence[Any]) -> None:
+        """`done` has the reductions, as pairs of a `Reduction` and the buffer for its result."""
+        self.em, self.w = em, em.w
+        self.stores = list(stores)
+        self.flat = self._flattens(sizes, [r for r, _ in done])
+        self.sizes = [math.prod(sizes)] if self.flat else list(sizes)
+        self.width = em.vector_bytes // _widest(stores, [r for r, _ in done])
+        self.reductions = [Accumulators(em, r, b, len(self.sizes), self.flat) for r, b in done]
+        self.cost = self._cost()
+        self.unroll = self._unrolled()
+        self.cuts = [{0, n} for n in self.sizes]
+        self.cuts_allowed = True
+        self.box: list[tuple[int, int]] = []
+
+    # ------------------------------------------------------------------ the whole
+
+    def emit(self) -> None:
+        em, w = self.em, self.w
+        if 0 in self.sizes or any(0 in a.r.domain for a in self.reductions):
+            for a in self.reductions:
+                a.fill()
+            return
+        before = em.breaks
+        with em.prelude(), w.scope():
+            w.memo = {}
+            mark = w.mark()
+            for _ in range(_ROUNDS):
+                em.breaks = [set() for _ in self.sizes] if self.cuts_allowed else []
+                self._emit_boxes()
+                if not self._cut():
+                    break
+                w.rewind(mark)
+            else:
+                raise AssertionError("a loop that was cut asks to be cut again")
+        em.breaks = before
+
+    def _cut(self) -> bool:
+        """Cut the loops where that was asked for."""
+        asked = self.em.breaks
+        if not any(asked):
+            return False
+        self.cuts = [c | {v for v in b if 0 < v < n} for c, b, n in zip(self.cuts, asked, self.sizes, strict=True)]
+        if math.prod(len(c) - 1 for c in self.cuts) > _BOXES:  # then by choices, in loops that are whole
+            self.cuts = [{0, n} for n in self.sizes]
+            self.cuts_allowed = False
+        return True
+
+    def _emit_boxes(self) -> None:
+        ranges = [list(zip(sorted(c), sorted(c)[1:], strict=False)) for c in self.cuts]
+        boxes = list(product(*ranges))
+        last = self.sizes[-1] if self.sizes else 1
+        for a in self.reductions:
+            a.begin(len(boxes) > 1, self.width * self.unroll * TERMS, last)
+        for box in boxes:
+            self.box = list(box)
+            with self.w.scope():
+                self._nest(0, [])
+
+    # ------------------------------------------------------------------ loops
+
+    def _nest(self, k: int, idx: list[Ix]) -> None:
+        lo, hi = self.box[k] if self.box else (0, 1)
+        turns = self._turns() if self.reductions else []
+        for a in self.reductions:
+            a.open(k, turns)
+        if not self.box:
+            self._rows(idx, 0, 1)
+        elif k == len(self.box) - 1:
+            self._rows(idx, lo, hi)
+        elif hi - lo == 1:
+            self._nest(k + 1, [*idx, constant(lo)])
+        else:
+            self.w.loop(lo, hi, lambda i: self._nest(k + 1, [*idx, unit(i, lo, hi - 1, k)]))
+        for a in self.reductions:
+            a.close(k, idx)
+
+    def _rows(self, idx: list[Ix], lo: int, hi: int) -> None:
+        """The last loop; in blocks where a long sum is to be set aside now and then."""
+        if not self.sizes:
+            self._body([])
+            return
+        n, v, block = hi - lo, self.width, self._block_size()
+        if not block or n <= block:
+            self._row(idx, lo, hi)
+            return
+        end = hi - n % v
+        self.w.loop(lo, end, lambda i: self._block(idx, i, block, (lo, end)), step=block)
+        if n % v:
+            for a in self.reductions:
+                a.open_row(self._turns_of(v))
+            self._chunk(idx, hi - v, v, (lo, hi), "", 0, v - n % v)
+            for a in self.reductions:
+                a.close_row(idx)
+
+    def _block(self, idx: list[Ix], i: str, block: int, within: tuple[int, int]) -> None:
+        """Whole vectors from `i` on, up to a block of them."""
+        w, (lo, end) = self.w, within
+        stop: int | str = w.op(f"add nuw nsw i64 {i}, {block}")
+        if (end - lo) % block:
+            last = w.op(f"icmp slt i64 {stop}, {end}")
+            stop = w.op(f"select i1 {last}, i64 {stop}, i64 {end}")
+        for a in self.reductions:
+            a.open_row(self._turns_of(block))
+        self._vectors(idx, i, stop, self.width, self._even(end - lo, block), (lo, end))
+        for a in self.reductions:
+            a.close_row(idx)
+
+    def _even(self, n: int, block: int) -> int:
+        """How many vectors may be done at a time in blocks of n elements, if none is to be left over."""
+        rest = n % block // self.width
+        return self.unroll if rest % self.unroll == 0 else 1
+
+    def _block_size(self) -> int:
+        return max([a.block for a in self.reductions], default=0)
+
+    def _turns(self) -> list[tuple[int, int]]:
+        """The widths of the vectors in which the last loop is done, and the accumulators that take turns."""
+        lo, hi = self.box[-1] if self.box else (0, 1)
+        block, n, v = self._block_size(), hi - lo, self.width
+        parts = [n]
+        if block and n > block:
+            parts = [block, v] if n % v else [block]
+        return list(dict.fromkeys(turn for m in parts for turn in self._turns_of(m)))
+
+    def _turns_of(self, n: int) -> list[tuple[int, int]]:
+        v = min(self.width, _power(n))
+        return [(v, u) for u in range(min(n // v, self.unroll))] if n else []
+
+    def _row(self, idx: list[Ix], start: int, stop: int) -> None:
+        """Elements `start` to `stop` of the last loop.
+
+        What whole vectors leave is done by one that begins earlier, and whose first lanes are done once more.
+        """
+        n = stop - start
+        v = min(self.width, _power(n))
+        for a in self.reductions:
+            a.open_row(self._turns_of(n))
+        at, end, full = start, stop - n % v, n // v
+        unroll = min(self.unroll, full)
+        if full * self.cost > _STRAIGHT and full > 1:
+            at = start + full // unroll * unroll * v
+            self._vectors(idx, start, at, v, unroll, (start, at))
+        for u, place in enumerate(range(at, end, v)):
+            self._chunk(idx, place, v, (start, stop), "", u % unroll)
+        if n % v:
+            self._chunk(idx, stop - v, v, (start, stop), "", 0, v - n % v)
+        for a in self.reductions:
+            a.close_row(idx)
+
+    def _vectors(
+        self, idx: list[Ix], start: int | str, stop: int | str, v: int, turns: int, within: tuple[int, int]
+    ) -> None:
+        """A loop of whole vectors, several in turns."""
+
+        def body(i: str) -> None:
+            for u in range(turns):
+                self._chunk(idx, u * v, v, within, i, u)
+
+        self.w.loop(start, stop, body, step=turns * v)
+
+    def _chunk(
+        self, idx: list[Ix], at: int, width: int, within: tuple[int, int], base: str, turn: int, again: int = 0
+    ) -> None:
+        """One vector (of one lane: a scalar), `at` behind `base`, of which the first lanes are done `again`."""
+        (lo, hi), k = within, len(self.sizes) - 1
+        step = 1 if width > 1 else 0
+        if base:
+            i = Ix(base, 1, at, lo, hi - 1, k, step)
+        else:
+            i = Ix(str(at), 1, 0, at, at + width - 1, k, 1) if step else constant(at)
+        with self.w.scope(), self.w.lanes(width if width > 1 else 0):
+            for a in self.reductions:
+                a.use(width, turn, again)
+            self._body([*idx, i])
+
+    def _unrolled(self) -> int:
+        """How often the text for a vector is written in a loop: so that sums have several accumulators."""
+        few = len(self.reductions) == 1
+        if not self.reductions:
+            return 2 if self.cost <= _CHEAP else 1
+        return 4 if few and self.cost <= _CHEAP else 2 if self.cost <= _DEAR else 1
+
+    def _cost(self) -> float:
+        """What a place costs, in additions."""
+        seen: set[Any] = set()
+        todo: list[Any] = [x for x, _ in self.stores]
+        for r in self.reductions:
+            todo += r.r.eqn.inputs
+        total = float(len(todo))
+        while todo:
+            x = todo.pop()
+            if isinstance(x, Var) and x not in seen and x not in self.em.env:
+                seen.add(x)
+                total += cost(self.em.defs[x])
+                todo += self.em.defs[x].inputs
+        return total
+
+    # ------------------------------------------------------------------ one place
+
+    def _body(self, idx: list[Ix]) -> None:
+        em = self.em
+        for x, b in self.stores:
+            shape = x.aval.shape
+            for place in self._places(shape, idx):
+                value = em.element(x, place)
+                if b is not None:
+                    em.store(b.flat() if self.flat else b, place, value)
+        for a in self.reductions:
+            for place in self._places(a.r.domain, idx):
+                a.add(place, a.r.element(em, place))
+            a.end_place()
+
+    def _places(self, shape: Sequence[int], idx: list[Ix]) -> list[Sequence[Ix]]:
+        """The full indices at a place of the loops: a last axis that has no loop is written out."""
+        if self.flat:
+            return [Flat(idx)]
+        axes = [k for k, n in enumerate(shape) if n != 1]
+        full = [ZERO] * len(shape)
+        for k, i in zip(axes, idx, strict=False):
+            full[k] = i
+        if len(axes) == len(idx):
+            return [full]
+        (last,) = axes[len(idx) :]
+        return [[*full[:last], constant(c), *full[last + 1 :]] for c in range(shape[last])]
+
+    # ------------------------------------------------------------------ one loop for all axes
+
+    def _flattens(self, sizes: Sequence[int], reductions: Sequence[Reduction]) -> bool:
+        """Whether everything that is read and written is contiguous and has the shape of the domain, or one element."""
+        shapes = {x.aval.shape for x, _ in self.stores} | {r.domain for r in reductions}
+        if len(sizes) < 2 or len(shapes) != 1:
+            return False
+        (shape,) = shapes
+        if squeezed(shape) != tuple(sizes):
+            return False
+        for r in reductions:
+            if len(r.axes) != len(shape):
+                return False
+            if r.eqn.primitive is DOT_GENERAL and any(x.aval.shape != shape for x in r.eqn.inputs):
+                return False
+        if any(b is not None and not b.contiguous for _, b in self.stores):
+            return False
+        seen: set[Any] = set()
+        read = [x for x, _ in self.stores] + [x for r in reductions for x in r.eqn.inputs]
+        return all(self._plain(x, shape, seen) for x in read)
+
+    def _plain(self, x: Any, shape: tuple[int, ...], seen: set[Any]) -> bool:
+        if not isinstance(x, Var) or x in seen:
+            return True
+        seen.add(x)
+        value = self.em.env.get(x)
+        if isinstance(value, Small):
+            return len(value.values) == 1
+        if isinstance(value, Buf):
+            return value.shape == shape and value.contiguous
+        if x.aval.shape != shape:
+            return False
+        eqn = self.em.defs[x]
+        return eqn.primitive.pointwise and all(self._plain(y, shape, seen) for y in eqn.inputs)
+
+
+def _power(n: int) -> int:
+    """The largest power of two up to n."""
+    return 1 << (n.bit_length() - 1) if n else 1
+
+
+def _widest(stores: Sequence[Store], reductions: Sequence[Reduction]) -> int:
+    """The bytes of the widest component of what is written: 4 at least."""
+    dtypes = [x.aval.dtype for x, _ in stores]
+    for r in reductions:
+        dtypes += [r.dtype, *(x.aval.dtype for x in r.eqn.inputs)]
+    sizes = [d.itemsize // 2 if d.kind == "c" else d.itemsize for d in dtypes]
+    return 8 if any(s >= 8 for s in sizes) else 4
+
+
+def copy_into(em: Emission, x: Atom, target: Buf) -> None:
+    """Write a value into memory."""
+    shape = target.shape
+    if math.prod(shape) <= 8:
+        for point in product(*map(range, shape)):
+            idx = [constant(c) for c in point]
+            em.store(target, idx, em.element(x, idx))
+        return
+    Kernel(em, core(shape), [(x, target)], []).emit()
+    em.forget(target)

@@ -1,0 +1,133 @@
+"""Emission of native code: views, kernels, reductions, loops and host steps give what NumPy gives.
+
+`FUNCGRAD_RANDOM_PROGRAMS=5000 pytest tests/test_native_core.py` tries more random programs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite")
+
+from native_programs import EXACT, LOOPS, REDUCTIONS, arguments, random_program
+from native_running import Compiled
+
+import funcgrad as fg
+from funcgrad import tree
+from funcgrad.ir import Program
+from funcgrad.native.lower import lower, prepare
+from funcgrad.transforms.make_ir import trace_to_program
+
+COUNT = int(os.environ.get("FUNCGRAD_RANDOM_PROGRAMS", "24"))
+
+
+def program_of(f: Callable[..., Any], args: Sequence[Any]) -> Program:
+    return trace_to_program(f, args)
+
+
+def same(have: Sequence[Any], want: Sequence[Any], exact: bool) -> None:
+    for a, b in zip(have, map(np.asarray, want), strict=True):
+        assert (a.dtype, a.shape) == (b.dtype, b.shape)
+        if exact or b.dtype.kind not in "fc":
+            np.testing.assert_array_equal(a, b)
+            if b.dtype.kind == "f":
+                np.testing.assert_array_equal(np.signbit(a), np.signbit(b))
+        else:
+            eps = 32 * float(np.finfo(b.dtype).eps)
+            scale = float(np.max(np.abs(b), initial=0))
+            np.testing.assert_allclose(a, b, rtol=eps, atol=eps * scale)
+
+
+def compare(f: Callable[..., Any], args: Sequence[np.ndarray], exact: bool, **how: Any) -> Compiled:
+    program = program_of(f, args)
+    compiled = Compiled(program, **how)
+    for _ in range(2):  # nothing is left over from a call
+        same(compiled(*args), program(*args), exact)
+    return compiled
+
+
+@pytest.mark.parametrize("part", range(6))
+def test_exact_programs(part: int) -> None:
+    """Together, so that they share kernels."""
+    names = list(EXACT)[part::6]
+    compare(lambda *xs: [EXACT[n](*xs) for n in names], arguments(), True, width=(16, 32, 64)[part % 3])
+
+
+@pytest.mark.parametrize("names", [list(REDUCTIONS)[k::3] for k in range(3)], ids="012")
+def test_reductions(names: list[str]) -> None:
+    compare(lambda *xs: [REDUCTIONS[n](*xs) for n in names], arguments(), False)
+
+
+@pytest.mark.parametrize("names", [list(LOOPS)[k::3] for k in range(3)], ids="012")
+def test_loops(names: list[str]) -> None:
+    compare(lambda *xs: [LOOPS[n](*xs) for n in names], arguments(), False)
+
+
+@pytest.mark.parametrize("name", [n for n in EXACT if n not in ("half", "integers")])
+def test_one_by_one(name: str) -> None:
+    """The text of each alone is different: it is enough that it can be made."""
+    code = lower(prepare(program_of(EXACT[name], arguments())))
+    assert not code.host_steps and code.text.count("define internal i32 @run") == 1
+
+
+@pytest.mark.parametrize("seed", range(COUNT))
+def test_random_programs(seed: int) -> None:
+    f, args = random_program(seed, seed % 2 == 1)
+    compare(f, args, seed % 2 == 0, width=(16, 32, 64)[seed % 3])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.complex128])
+@pytest.mark.parametrize("n", [5, 1000, 100_003])
+def test_long_sums_are_accurate(n: int, dtype: Any) -> None:
+    rng = np.random.default_rng(n)
+    x = ((rng.random(n) + 0.5) * (0.1 if dtype is np.float16 else 1)).astype(dtype)
+    got = Compiled(program_of(lambda x: (np.sum(x), np.max(x.real)), [x]))(x)
+    exact = np.sum(x.astype(np.complex256 if np.iscomplexobj(x) else np.longdouble))
+    assert abs(got[0] - exact) <= abs(np.sum(x) - exact) + 2 * np.finfo(dtype).eps * abs(exact)
+    assert got[1] == np.max(x.real)
+
+
+def test_special_values() -> None:
+    x = np.array([np.nan, -0.0, 0.0, np.inf, -np.inf, 1.0, -0.0, 2.0, np.nan, 3.0] * 3)
+
+    def f(x: Any) -> Any:
+        ends = np.max(x), np.max(x[5:8]), np.sum(x[1:2])
+        return np.maximum(x, x[::-1]), np.minimum(x, 0.0), x[1:3] + 0, -x, ends
+
+    same(Compiled(program_of(f, [x]))(x), program_of(f, [x])(x), True)
+
+
+def test_constants_and_scalars() -> None:
+    table = np.arange(20.0)
+    x = np.float64(2.0)
+    compare(lambda x: (table * x, table[3] + x, np.array([1, 2, 3]) + 0, x), [x], True)
+
+
+def test_host_steps_say_why() -> None:
+    code = lower(prepare(program_of(lambda x: np.linalg.eigvals(x @ x).real, [np.eye(12)])))
+    assert [name for name, _ in code.reasons] == ["eigvals"]
+    assert all(reason for _, reason in code.reasons)
+
+
+def test_keys_and_long_doubles_are_moved() -> None:
+    key = fg.random.key(3)
+
+    def f(k: Any, g: Any) -> Any:
+        return fg.random.split(k, 4)[::-1], np.concatenate([g, g])[::2]
+
+    g = np.arange(5, dtype=np.longdouble) / 3
+    program = program_of(f, [key, g])
+    got, want = Compiled(program)(*tree.leaves([key, g])), program(*tree.leaves([key, g]))
+    for a, b in zip(got, want, strict=True):
+        assert a.tobytes()[:10] == np.asarray(b).tobytes()[:10] and a.shape == b.shape
+
+
+def test_errors_of_host_steps_are_raised() -> None:
+    program = program_of(np.linalg.inv, [np.zeros((9, 9))])
+    with pytest.raises(np.linalg.LinAlgError):
+        Compiled(program)(np.zeros((9, 9)))
