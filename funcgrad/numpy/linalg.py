@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.linalg import LinAlgError
 
+from funcgrad.core import Tracer
 from funcgrad.errors import UnsupportedFunctionError
 from funcgrad.numpy._dispatch import array_operand, implements
 from funcgrad.numpy._linalg_keywords import with_keywords
@@ -190,11 +191,18 @@ def lstsq(a: Any, b: Any, rcond: float | None = None, *, numpy_resid: bool = Tru
     (array([2.]), array([2.]))
     """
     a, b = array_operand(a), array_operand(b)
-    x, residuals, rank, s = np.linalg.lstsq(a, b, rcond)
+    x, residuals, rank, s = solved_by_least_squares(a, b, rcond)
     if numpy_resid:
         return x, residuals, rank, s
     left = b - a @ x
     return x, np.reshape(np.real(np.sum(left * conj(left), axis=0)), (-1,)), rank, s
+
+
+def solved_by_least_squares(a: Any, b: Any, rcond: float | None) -> tuple[Any, Any, Any, Any]:
+    """`numpy.linalg.lstsq`, without what LAPACK prints for a matrix that is not finite before NumPy raises."""
+    if not issubclass(type(a), Tracer) and not np.isfinite(a).all():
+        raise LinAlgError("lstsq: SVD did not converge in Linear Least Squares, since the matrix has NaN or infinity")
+    return np.linalg.lstsq(a, b, rcond)
 
 
 @implements(np.linalg.lstsq)

@@ -8,6 +8,7 @@ import numpy as np
 
 from funcgrad.errors import ShapeError
 from funcgrad.numpy._dispatch import array_operand
+from funcgrad.numpy.linalg import solved_by_least_squares
 from funcgrad.ops.linalg import (
     CHOLESKY,
     DET,
@@ -330,7 +331,7 @@ def lstsq(
     array([2.])
     """
     a, b = matrix(a, "lstsq", square=False), _inexact(b)
-    return np.linalg.lstsq(a, b, float(np.finfo(a.dtype).eps) if cond is None else cond)
+    return solved_by_least_squares(a, b, float(np.finfo(a.dtype).eps) if cond is None else cond)
 
 
 # -------------------------------------------------------------------------------------------------- Cholesky's factors
