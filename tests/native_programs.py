@@ -100,6 +100,7 @@ LOOPS: dict[str, Function] = {
     "cond in scan": lambda m, v, x: lax.scan(
         lambda c, y: (lax.cond(y[0] > 0, lambda d: d + y, lambda d: d * 0.5, c), c), v, m
     ),
+    "host steps that share memory": lambda m, v, x: (np.cumsum(m, 1), np.cumsum(np.cumsum(v[:9]) * 2), np.sort(m, 0)),
     "host step in a loop": lambda m, v, x: lax.scan(lambda c, y: (np.sort(c + y), None), v, m)[0],
 }
 """Programs with control flow."""

@@ -47,7 +47,9 @@ class Accumulators:
         self.keys: list[Key] = list(product(*(range(r.domain[a]) for a in written)))
         self.registers: dict[tuple[Key, int, int], list[str]] = {}
         self.live: list[tuple[int, int]] = []
-        self.totals: dict[Key, Total] = {}
+        self.long = False
+        self.totals: dict[tuple[Key, int], Total] = {}
+        self.widths: list[int] = []
         self.now, self.again = (0, 0), 0
         self.here: dict[Any, tuple[list[Ix], Operand]] = {}
 
@@ -64,41 +66,53 @@ class Accumulators:
         self.in_memory = self.outer or boxes
         if self.in_memory:
             self.fill()
-        self.block = 0
         self.totals.clear()
         self.registers.clear()
-        if self.first < self.loops and self.r.sums_floats and self.r.terms > block:
-            self.block = block
-            self.totals = {key: Total(self.em, self.r) for key in self.keys}
+        self.long = self.first < self.loops and self.r.sums_floats and self.r.terms > block
+        self.block = block if self.long else 0
 
-    def open(self, k: int, kinds: Sequence[tuple[int, int]]) -> None:
+    def open(self, k: int, turns: Sequence[tuple[int, int]]) -> None:
         """Before loop `k`; rows will be done in vectors of these widths, in turns."""
         if k != self.first or k >= self.loops:
             return
-        for total in self.totals.values():
-            total.clear()
-        if not self.totals:
-            self._start(kinds)
+        if not self.long:
+            self._start(turns)
+            return
+        for at in product(self.keys, dict.fromkeys(width for width, _ in turns)):
+            if at not in self.totals:
+                self.totals[at] = Total(self.em, self.r, at[1])
+            self.totals[at].clear()
+        self.widths = [width for width, _ in turns]
 
     def close(self, k: int, idx: list[Ix]) -> None:
         """After loop `k`, inside of those with the indices `idx`."""
         if k != self.first or k >= self.loops:
             return
         for key in self.keys:
-            value = self.totals[key].value() if self.totals else self._collected(key)
-            self._write(key, idx, value)
+            self._write(key, idx, self._in_all(key) if self.long else self._collected(key))
+
+    def _in_all(self, key: Key) -> Operand:
+        """A long sum."""
+        value: Operand | None = None
+        for width in dict.fromkeys(self.widths):
+            part = self.totals[key, width].value()
+            value = part if value is None else combine(self.em.w, self.r, value, part)
+        assert value is not None
+        return value
 
     # ------------------------------------------------------------------ rows
 
     def open_row(self, kinds: Sequence[tuple[int, int]]) -> None:
         """Before a row, which is done in vectors of these widths, in turns."""
-        if self.totals:
+        if self.long:
             self._start(kinds)
 
-    def close_row(self, idx: list[Ix]) -> None:
-        if self.totals:
-            for key, total in self.totals.items():
-                total.add(self._collected(key))
+    def close_row(self) -> None:
+        """After a row: its total is set aside."""
+        for key in self.keys if self.long else ():
+            for width, value in self._by_width(key):
+                with self.em.w.lanes(width if width > 1 else 0):
+                    self.totals[key, width].add(value)
 
     def _start(self, kinds: Sequence[tuple[int, int]]) -> None:
         self.live = list(kinds)
@@ -125,20 +139,28 @@ class Accumulators:
         found = [w.op(f"load {t}, ptr {place}") for place in self.registers[key, width, turn]]
         return (found[0], found[1]) if len(found) == 2 else found[0]
 
-    def _collected(self, key: Key) -> Operand:
-        """What the accumulators hold together."""
-        em, w, r = self.em, self.em.w, self.r
+    def _by_width(self, key: Key) -> list[tuple[int, Operand]]:
+        """What the accumulators of each width hold together, in lanes."""
+        w, r = self.em.w, self.r
         by_width: dict[int, list[Operand]] = {}
         for width, turn in self.live:
             by_width.setdefault(width, []).append(self._read(key, width, turn))
-        total: Operand | None = None
+        made: list[tuple[int, Operand]] = []
         for width, values in by_width.items():
             with w.lanes(width if width > 1 else 0):
                 while len(values) > 1:
                     pairs = zip(values[::2], values[1::2], strict=False)
                     values = [combine(w, r, a, b) for a, b in pairs] + values[len(values) // 2 * 2 :]
-            with w.lanes(0):
-                value = horizontal(em, r, values[0], width)
+            made.append((width, values[0]))
+        return made
+
+    def _collected(self, key: Key) -> Operand:
+        """What the accumulators hold together, a scalar."""
+        em, w, r = self.em, self.em.w, self.r
+        total: Operand | None = None
+        with w.lanes(0):
+            for width, lanes in self._by_width(key):
+                value = horizontal(em, r, lanes, width)
                 total = value if total is None else combine(w, r, total, value)
         assert total is not None
         return total

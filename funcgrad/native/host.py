@@ -24,7 +24,10 @@ def host_step(em: Emission, eqn: Equation, outs: Sequence[Buf], reason: str) -> 
     places = tuple(place for place, _ in results)
     em.host_steps.append(HostStep(eqn.primitive, eqn.params, operands, places, eqn.source, reason))
     w = em.w
-    result = w.op(f"call ptr {w.external('PyObject_CallNoArgs')}(ptr %host{number})")
+    # The function takes one argument. The slots are named too, so that LLVM knows that they are read and written.
+    touched = dict.fromkeys(place.slot for place in (*operands, *places) if place.slot >= 0)
+    given = ", ".join([f"ptr %host{number}", *(f"ptr %w{k}" for k in touched)])
+    result = w.op(f"call ptr {w.external('PyObject_CallNoArgs')}({given})")
     w.bail_if(w.op(f"icmp eq ptr {result}, null"), RAISED)
     for (_, slot), b in zip(results, outs, strict=True):
         if slot is not b:

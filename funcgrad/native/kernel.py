@@ -130,7 +130,7 @@ class Kernel:
                 a.open_row(self._turns_of(v))
             self._chunk(idx, hi - v, v, (lo, hi), "", 0, v - n % v)
             for a in self.reductions:
-                a.close_row(idx)
+                a.close_row()
 
     def _block(self, idx: list[Ix], i: str, block: int, within: tuple[int, int]) -> None:
         """Whole vectors from `i` on, up to a block of them."""
@@ -143,7 +143,7 @@ class Kernel:
             a.open_row(self._turns_of(block))
         self._vectors(idx, i, stop, self.width, self._even(end - lo, block), (lo, end))
         for a in self.reductions:
-            a.close_row(idx)
+            a.close_row()
 
     def _even(self, n: int, block: int) -> int:
         """How many vectors may be done at a time in blocks of n elements, if none is to be left over."""
@@ -185,7 +185,7 @@ class Kernel:
         if n % v:
             self._chunk(idx, stop - v, v, (start, stop), "", 0, v - n % v)
         for a in self.reductions:
-            a.close_row(idx)
+            a.close_row()
 
     def _vectors(
         self, idx: list[Ix], start: int | str, stop: int | str, v: int, turns: int, within: tuple[int, int]

@@ -4,7 +4,7 @@
 domain, its axes that are reduced, and what is to be accumulated at each place of it.
 
 A long sum of floats is as accurate as NumPy's pairwise one: several accumulators in vectors take at most `TERMS` terms
-each, and their totals are added up with the rounding errors carried along (of single and half precision: in double).
+each, and their totals are added up with the rounding errors carried along.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from funcgrad.ir import Equation
 from funcgrad.native import scalars
 from funcgrad.native.emission import Emission
 from funcgrad.native.index import ZERO, Flat, Ix, constant
-from funcgrad.native.writer import Operand, Writer, component
+from funcgrad.native.writer import Operand, Writer
 from funcgrad.ops.contract import DOT_GENERAL
 from funcgrad.ops.math import UFUNCS
 from funcgrad.ops.shape import CONVERT
@@ -205,52 +205,50 @@ def _piece(w: Writer, type: str, value: str, at: int, n: int) -> str:
 
 
 class Total:
-    """The sum of totals of parts of a long sum of floats, with what is lost to rounding kept beside it."""
+    """The sum of totals of parts of a long sum of floats, in lanes, with what is lost to rounding kept beside it."""
 
-    def __init__(self, em: Emission, r: Reduction) -> None:
-        self.em, self.r = em, r
-        self.wide = component(r.dtype) == np.float64
+    def __init__(self, em: Emission, r: Reduction, width: int) -> None:
+        self.em, self.r, self.width = em, r, width
+        w = em.w
+        with w.lanes(width if width > 1 else 0):
+            self.type = w.type(r.dtype)
         n = 2 if r.dtype.kind == "c" else 1
-        self.sums = [em.w.alloca("double") for _ in range(n)]
-        self.lost = [em.w.alloca("double") for _ in range(n)] if self.wide else []
+        self.sums = [w.alloca(self.type) for _ in range(n)]
+        self.lost = [w.alloca(self.type) for _ in range(n)]
 
     def clear(self) -> None:
+        w = self.em.w
+        with w.lanes(self.width if self.width > 1 else 0):
+            zero = w.number(-0.0, self.r.dtype)
         for place in (*self.sums, *self.lost):
-            self.em.w.store("double", "-0.0", place)
+            w.write(f"store {self.type} {zero}, ptr {place}")
 
     def add(self, value: Operand) -> None:
-        w = self.em.w
-        for k, v in enumerate(value if isinstance(value, tuple) else (value,)):
-            old = w.op(f"load double, ptr {self.sums[k]}")
-            if not self.wide:
-                v = w.op(f"fpext {w.type(self.r.dtype)} {v} to double")
-            new = w.op(f"fadd double {old}, {v}")
-            w.write(f"store double {new}, ptr {self.sums[k]}")
-            if self.wide:  # the error of an addition is a number: Knuth, The Art of Computer Programming 2, 4.2.2
-                self._keep_error(k, old, v, new)
-
-    def _keep_error(self, k: int, old: str, v: str, new: str) -> None:
-        w = self.em.w
-        part = w.op(f"fsub double {new}, {old}")
-        a = w.op(f"fsub double {old}, {w.op(f'fsub double {new}, {part}')}")
-        b = w.op(f"fsub double {v}, {part}")
-        error = w.op(f"fadd double {a}, {b}")
-        before = w.op(f"load double, ptr {self.lost[k]}")
-        w.write(f"store double {w.op(f'fadd double {before}, {error}')}, ptr {self.lost[k]}")
+        """Add a number to each lane. The error of an addition is a number of the same kind: Knuth, The Art of Computer
+        Programming 2, 4.2.2."""
+        w, t = self.em.w, self.type
+        for s, e, v in zip(self.sums, self.lost, value if isinstance(value, tuple) else (value,), strict=True):
+            old = w.op(f"load {t}, ptr {s}")
+            new = w.op(f"fadd {t} {old}, {v}")
+            w.write(f"store {t} {new}, ptr {s}")
+            part = w.op(f"fsub {t} {new}, {old}")
+            a = w.op(f"fsub {t} {old}, {w.op(f'fsub {t} {new}, {part}')}")
+            b = w.op(f"fsub {t} {v}, {part}")
+            error = w.op(f"fadd {t} {a}, {b}")
+            before = w.op(f"load {t}, ptr {e}")
+            w.write(f"store {t} {w.op(f'fadd {t} {before}, {error}')}, ptr {e}")
 
     def value(self) -> Operand:
-        w = self.em.w
+        """The sum of all lanes, a scalar."""
+        w, t = self.em.w, self.type
+        mask = f"<{self.width} x i1>" if self.width > 1 else "i1"
         found: list[str] = []
-        for k, place in enumerate(self.sums):
-            v = w.op(f"load double, ptr {place}")
-            if self.wide:  # an infinite sum has an error that is no number
-                whole = w.op(f"fadd double {v}, {w.op(f'load double, ptr {self.lost[k]}')}")
-                nan = w.op(f"fcmp uno double {whole}, {whole}")
-                v = w.op(f"select i1 {nan}, double {v}, double {whole}")
-            else:
-                v = w.op(f"fptrunc double {v} to {w.type(self.r.dtype)}")
-            found.append(v)
-        return (found[0], found[1]) if len(found) == 2 else found[0]
+        for s, e in zip(self.sums, self.lost, strict=True):
+            v = w.op(f"load {t}, ptr {s}")
+            whole = w.op(f"fadd {t} {v}, {w.op(f'load {t}, ptr {e}')}")
+            nan = w.op(f"fcmp uno {t} {whole}, {whole}")  # an infinite sum has an error that is no number
+            found.append(w.op(f"select {mask} {nan}, {t} {v}, {t} {whole}"))
+        return horizontal(self.em, self.r, (found[0], found[1]) if len(found) == 2 else found[0], self.width)
 
 
 def written_out(em: Emission, r: Reduction, idx: Sequence[Ix]) -> Operand:
