@@ -149,8 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found += [row for result in results for row in rows(workload.goals, result, settings.native)]
         if not options.no_save:
             save(workload, results, settings, options.output)
-    if options.json:
-        write(found, options.json)
+        if options.json:  # after each: a run may take an hour
+            write(found, options.json)
     if as_table:
         print(table(found))
         print(summary(found))
