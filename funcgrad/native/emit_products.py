@@ -1,0 +1,217 @@
+"""Products of arrays (`dot_general`): tiles in registers for those of moderate size, BLAS for large ones.
+
+A product is brought to loops over products of two matrices, C = A B, each matrix with any strides (`_Form`). Rows of B
+that lie in memory as such are vectors, and a tile of C stays in registers while the products of a column of A with a
+row of B are added up (`product_tiles`). Where the rows of A and the columns of B lie in memory as such, each element of
+C is a product of two vectors. What has neither form is copied to it first. Tiny products, and those of pairs of rows,
+are reductions like others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from funcgrad.ir import Equation
+from funcgrad.native.emission import Emission
+from funcgrad.native.plan import WRITTEN
+from funcgrad.native.product_tiles import Matrix, dots, tiles
+from funcgrad.native.registry import block_emitter
+from funcgrad.native.symbols import address, blas_bits
+from funcgrad.native.values import Buf, small
+
+__all__ = ["dot_general"]
+
+LARGE = 1 << 15
+"""From how many multiplications on BLAS does a product."""
+LARGE_BY_VECTOR = 1 << 17
+"""The same of a matrix with a vector, where it is the reading of memory that counts."""
+_FEW = 64
+"""Up to how many multiplications a matrix and a vector are a reduction like others."""
+_ROWS = 4
+"""From how many rows on it pays to copy the other operand so that its rows are vectors."""
+
+Dims = list[tuple[int, int, int]]
+"""Axes: the size, and the strides of two arrays."""
+
+
+class _Sizes(NamedTuple):
+    """How many products of matrices there are, and the sizes of each."""
+
+    batch: int
+    m: int
+    n: int
+    k: int
+
+
+def _free(ndim: int, *used: Sequence[int]) -> list[int]:
+    taken = {i for axes in used for i in axes}
+    return [i for i in range(ndim) if i not in taken]
+
+
+def _sizes(eqn: Equation) -> _Sizes:
+    left, right = (x.aval.shape for x in eqn.inputs)
+    (ca, cb), (ba, bb) = eqn.params["contract"], eqn.params["batch"]
+    m = math.prod(left[i] for i in _free(len(left), ca, ba))
+    n = math.prod(right[i] for i in _free(len(right), cb, bb))
+    return _Sizes(math.prod(left[i] for i in ba), m, n, math.prod(left[i] for i in ca))
+
+
+def _pays(eqn: Equation) -> bool:
+    """Whether a product is more than a reduction with a few terms, or of rows with rows."""
+    dtype = eqn.outputs[0].aval.dtype
+    if dtype.char not in "fd" or any(x.aval.dtype != dtype for x in eqn.inputs):
+        return False
+    batch, m, n, k = _sizes(eqn)
+    if k < 2 or m * n < 2 or not batch:
+        return False
+    if small(eqn.outputs[0].aval.shape) and batch * m * n * k <= WRITTEN:
+        return False
+    return min(m, n) > 1 or m * n * k > _FEW
+
+
+class _Form(NamedTuple):
+    """Loops over products of two matrices: a size, and the strides of A, B and C, for each loop."""
+
+    loops: list[tuple[int, int, int, int]]
+    a: Matrix
+    b: Matrix
+    c: Matrix
+
+
+def _merged(dims: Dims) -> Dims:
+    """Axes that lie in both arrays like one are one."""
+    merged: Dims = []
+    for size, p, q in dims:
+        if size == 1:
+            continue
+        if merged and merged[-1][1:] == (size * p, size * q):
+            size *= merged.pop()[0]
+        merged.append((size, p, q))
+    return merged
+
+
+def _dims(x: Buf, axes: Sequence[int], y: Buf, others: Sequence[int]) -> Dims:
+    return _merged([(x.shape[i], x.strides[i], y.strides[j]) for i, j in zip(axes, others, strict=True)])
+
+
+def _form(eqn: Equation, a: Buf, b: Buf, c: Buf) -> _Form | None:
+    """The loops, if the axes that are summed over lie in both operands like one."""
+    (ca, cb), (ba, bb) = eqn.params["contract"], eqn.params["batch"]
+    fa, fb = _free(len(a.shape), ca, ba), _free(len(b.shape), cb, bb)
+    order = sorted(range(len(ca)), key=lambda i: -a.strides[ca[i]])
+    summed = _dims(a, [ca[i] for i in order], b, [cb[i] for i in order])
+    if len(summed) > 1:
+        return None
+    n = len(ba)
+    rows = _dims(a, fa, c, range(n, n + len(fa))) or [(1, 0, 0)]
+    columns = _dims(b, fb, c, range(n + len(fa), len(c.shape))) or [(1, 0, 0)]
+    loops = [
+        (a.shape[i], a.strides[i], b.strides[j], c.strides[k])
+        for k, (i, j) in enumerate(zip(ba, bb, strict=True))
+        if a.shape[i] != 1
+    ]
+    loops += [(size, p, 0, q) for size, p, q in rows[:-1]]
+    loops += [(size, 0, p, q) for size, p, q in columns[:-1]]
+    (k, ak, bk), (m, am, cm), (nn, bn, cn) = (summed or [(1, 0, 0)])[0], rows[-1], columns[-1]
+    return _Form(loops, Matrix(a, {}, m, k, am, ak), Matrix(b, {}, k, nn, bk, bn), Matrix(c, {}, m, nn, cm, cn))
+
+
+def _in_order(em: Emission, x: Buf, order: Sequence[int]) -> Buf:
+    """A contiguous copy of an array with its axes in another order, seen in the old one."""
+    shape = [x.shape[i] for i in order]
+    copy = em.temp(shape, x.dtype)
+    em.copy_buffer(Buf(x.ptr, shape, x.dtype, [x.strides[i] for i in order], x.off), copy)
+    strides = [copy.strides[list(order).index(i)] for i in range(len(shape))]
+    return Buf(copy.ptr, x.shape, x.dtype, strides, copy.off)
+
+
+@block_emitter("dot_general", when=_pays)
+def dot_general(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
+    a, b = (em.buffer(x) for x in eqn.inputs)
+    (c,) = outs
+    form = _form(eqn, a, b, c)
+    if form is None:
+        (ca, cb), (ba, bb) = eqn.params["contract"], eqn.params["batch"]
+        a = _in_order(em, a, [*ba, *_free(len(a.shape), ca, ba), *ca])
+        b = _in_order(em, b, [*bb, *_free(len(b.shape), cb, bb), *cb])
+        form = _form(eqn, a, b, c)
+        assert form is not None
+    _nest(em, form, 0)
+
+
+def _nest(em: Emission, form: _Form, k: int) -> None:
+    if k == len(form.loops):
+        _product(em, form.a, form.b, form.c)
+        return
+    size, p, q, r = form.loops[k]
+
+    def body(i: str) -> None:
+        a, b, c = form.a.at(i, p), form.b.at(i, q), form.c.at(i, r)
+        _nest(em, _Form(form.loops, a, b, c), k + 1)
+
+    em.w.loop(0, size, body)
+
+
+def _product(em: Emission, a: Matrix, b: Matrix, c: Matrix) -> None:
+    """C = A B, by what fits: the text of one product."""
+    m, n, k = a.rows, b.columns, a.columns
+    if m * n * k >= (LARGE_BY_VECTOR if min(m, n) == 1 else LARGE) and _by_blas(em, a, b, c):
+        return
+    if n > 1 and b.across == 1 and c.across == 1:
+        tiles(em, a, b, c)
+    elif m > 1 and a.down == 1 and c.down == 1:
+        tiles(em, b.turned, a.turned, c.turned)
+    elif min(m, n) == 1 or (m < _ROWS and a.across == 1 and b.down == 1):
+        dots(em, a, b, c)
+    else:
+        tiles(em, a, b.packed(em), c)
+
+
+# ---------------------------------------------------------------------- BLAS
+
+_ROW_MAJOR, _AS_IT_IS, _TRANSPOSED = 101, 111, 112
+
+
+def _by_blas(em: Emission, a: Matrix, b: Matrix, c: Matrix) -> bool:
+    """A call of `gemm`, where there is a BLAS and the result has rows or columns in memory."""
+    symbol = f"cblas_{'s' if c.dtype == np.float32 else 'd'}gemm"
+    bits = blas_bits()
+    if bits is None or address(symbol) is None:
+        return False
+    if c.across != 1 and c.columns != 1:
+        if c.down != 1:
+            return False
+        a, b, c = b.turned, a.turned, c.turned
+    (ta, lda), (tb, ldb) = _leading(a), _leading(b)
+    if not (ta and tb):
+        return False
+    m, n, k = c.rows, c.columns, a.columns
+    ldc = c.down if c.rows > 1 else max(n, 1)
+    if ldc < n:
+        return False
+    t = "float" if c.dtype == np.float32 else "double"
+    i = f"i{bits}"
+    w = em.w
+    one, zero = w.number(1.0, c.dtype), w.number(0.0, c.dtype)
+    w.write(
+        f"call void {w.external(symbol)}(i32 {_ROW_MAJOR}, i32 {ta}, i32 {tb}, {i} {m}, {i} {n}, {i} {k}, {t} {one}, "
+        f"ptr {a.pointer(em)}, {i} {lda}, ptr {b.pointer(em)}, {i} {ldb}, {t} {zero}, ptr {c.pointer(em)}, {i} {ldc})"
+    )
+    return True
+
+
+def _leading(x: Matrix) -> tuple[int, int]:
+    """How BLAS is told where a matrix lies: as it is or transposed, and the distance of rows; (0, 0): it cannot be."""
+    if x.across == 1 or x.columns == 1:
+        distance = x.down if x.rows > 1 else max(x.columns, 1)
+        if distance >= x.columns and (x.columns == 1 or x.across == 1):
+            return _AS_IT_IS, distance
+    if x.down == 1 or x.rows == 1:
+        distance = x.across if x.columns > 1 else max(x.rows, 1)
+        if distance >= x.rows:
+            return _TRANSPOSED, distance
+    return 0, 0
