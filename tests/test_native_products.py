@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ pytest.importorskip("llvmlite")
 
 from native_running import Compiled
 
+import funcgrad as fg
 from funcgrad.native.symbols import address
 from funcgrad.transforms.make_ir import trace_to_program
 
@@ -94,3 +96,22 @@ def test_special_values_are_kept() -> None:
     (got,) = Compiled(trace_to_program(lambda a, b: [a @ b], (a, b)))(a, b)
     with np.errstate(invalid="ignore"):
         np.testing.assert_array_equal(got, a @ b)
+
+
+def test_what_a_loop_does_not_change_is_laid_out_before_it() -> None:
+    """A transposed matrix in a loop, in one inside of another, and one that the loop does change."""
+    rng = np.random.default_rng(0)
+    w, rows, h, x = rng.standard_normal((12, 12)) / 4, rng.standard_normal((20, 12)) / 5, np.ones(12), np.ones((5, 12))
+
+    def inner(h: Any, w: Any) -> Any:
+        return fg.lax.scan(lambda h, _: (np.tanh(w.T @ h) + (h @ rows.T) @ rows, None), h, None, length=2)[0]
+
+    def f(w: Any, rows: Any, h: Any, x: Any) -> list[Any]:
+        outer = fg.lax.scan(lambda h, x: (inner(h, w) + x, np.sum(rows @ h)), h, x)
+        changed = fg.lax.scan(lambda a, x: (np.sin(a @ a.T), a @ x), w, x)
+        until = fg.lax.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, s[1] @ w.T @ (rows.T @ rows)), (0, x))
+        return [*outer, *changed, until[1]]
+
+    program = trace_to_program(f, (w, rows, h, x))
+    for got, want in zip(Compiled(program)(w, rows, h, x), program(w, rows, h, x), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)

@@ -14,6 +14,7 @@ import numpy as np
 from funcgrad.ir import Atom, Equation, Program, Var
 from funcgrad.native.blocks import block
 from funcgrad.native.emission import Emission, Value
+from funcgrad.native.outside import Outside, loop_around
 from funcgrad.native.reductions import converted
 from funcgrad.native.registry import block_emitter
 from funcgrad.native.values import Buf, Small, small
@@ -96,13 +97,12 @@ class _Loop:
         outs = body.outputs[: len(inits)]
         self.fixed = {k: _given(em, x) for k, x in enumerate(inits) if outs[k] is self.inputs[k]}
         self.carries = {k: _Carry(em, self.inputs[k], x, eqn) for k, x in enumerate(inits) if k not in self.fixed}
-        self.before = ""
         self.header: list[str] = []
 
-    def open(self) -> None:
+    def open(self, outside: Outside) -> None:
         """Begin the block of a step."""
         w = self.em.w
-        self.before, self.head = w.block, w.new_label("step")
+        self.outside, self.head = outside, w.new_label("step")
         w.branch(self.head)
         w.label(self.head)
         w.lines.append(self.header)
@@ -125,7 +125,7 @@ class _Loop:
 
     def phis(self, end: str) -> None:
         for c in self.carries.values():
-            self.header += c.phis(self.before, end)
+            self.header += c.phis(self.outside.block, end)
 
 
 def _place(em: Emission, v: Var, wanted: Buf | None) -> Buf:
@@ -151,8 +151,8 @@ def scan(em: Emission, eqn: Equation, outs: Sequence[Buf | None]) -> Sequence[Va
     stacks = [em.buffer(x) for x in xs]
     loop = _Loop(em, eqn, body, layout.consts, inits)
     outside = em.env
-    with w.scope():
-        loop.open()
+    with w.scope(), loop_around(em, [*given, *loop.fixed.values()]) as before:
+        loop.open(before)
         i = w.name("i")
         em.env = dict(outside)
         em.env.update(zip(body.inputs, given, strict=False))
@@ -163,7 +163,7 @@ def scan(em: Emission, eqn: Equation, outs: Sequence[Buf | None]) -> Sequence[Va
         block(em, body, [*loop.targets(), *(_rows(em, b, step) for b in ys)])
         loop.advance()
         end, done = w.block, w.new_label("done")
-        loop.header.append(f"  {i} = phi i64 [ 0, %{loop.before} ], [ {i}.next, %{end} ]")
+        loop.header.append(f"  {i} = phi i64 [ 0, %{before.block} ], [ {i}.next, %{end} ]")
         loop.phis(end)
         w.write(f"{i}.next = add nuw nsw i64 {i}, 1")
         w.write(f"{i}.more = icmp slt i64 {i}.next, {length}")
@@ -191,8 +191,8 @@ def while_(em: Emission, eqn: Equation, outs: Sequence[Buf | None]) -> Sequence[
     given = [_given(em, x) for x in (*of_test, *of_body)]
     loop = _Loop(em, eqn, body, counts.body, inits)
     outside = em.env
-    with w.scope():
-        loop.open()
+    with w.scope(), loop_around(em, [*given, *loop.fixed.values()]) as before:
+        loop.open(before)
         em.env = dict(outside)
         em.env.update(zip((*test.inputs[: counts.cond], *body.inputs[: counts.body]), given, strict=True))
         loop.bind(test.inputs[counts.cond :])

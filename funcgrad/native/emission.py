@@ -45,6 +45,7 @@ class Emission(Memory):
         stack: how many bytes of arrays lie on the stack.
         owned: the slots that are in use, by whose they are: a variable, an equation, or the block.
         block: the straight program that is emitted now.
+        outside: the places before the loops that are being written (`outside`).
         copy: writes a value into memory (`kernel`).
         reduced: an element of a reduction whose few terms are written out (`reductions`).
     """
@@ -62,6 +63,7 @@ class Emission(Memory):
         self.stack = 0
         self.owned: dict[Any, list[int]] = {}
         self.block: object = None
+        self.outside: list[Any] = []
         self.copy: Callable[[Atom, Buf], None] = _not_ready
         self.reduced: Callable[[Equation, Sequence[Ix]], Operand] = _not_ready
         self._prelude: list[Any] | None = None

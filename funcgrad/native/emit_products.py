@@ -166,9 +166,20 @@ def _product(em: Emission, a: Matrix, b: Matrix, c: Matrix) -> None:
     elif m > 1 and a.down == 1 and c.down == 1:
         tiles(em, b.turned, a.turned, c.turned)
     elif min(m, n) == 1 or (m < _ROWS and a.across == 1 and b.down == 1):
-        dots(em, a, b, c)
+        _by_dots(em, a, b, c)
     else:
         tiles(em, a, b.packed(em), c)
+
+
+def _by_dots(em: Emission, a: Matrix, b: Matrix, c: Matrix) -> None:
+    """C = A B, where rows of A and columns of B lie in memory as such; but rows of B may be made, before a loop."""
+    for x, y, z in ((a, b, c), (b.turned, a.turned, c.turned)):
+        if z.columns >= _ROWS and z.across == 1:
+            rows = y.packed_before(em)
+            if rows is not None:
+                tiles(em, x, Matrix(rows, {}, y.rows, y.columns, y.columns, 1), z)
+                return
+    dots(em, a, b, c)
 
 
 # ---------------------------------------------------------------------- BLAS

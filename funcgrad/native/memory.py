@@ -42,6 +42,10 @@ class Slots:
             k = min(fit, key=self.sizes.__getitem__)
             self.free.remove(k)
             return k
+        return self.add(size)
+
+    def add(self, size: int) -> int:
+        """The number of a new slot: nothing has used it, and nothing else will unless it is given back."""
         self.sizes.append(size)
         return len(self.sizes) - 1
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from funcgrad.native.emission import Emission
 from funcgrad.native.index import unit
+from funcgrad.native.outside import copied_before
 from funcgrad.native.values import Buf
 from funcgrad.native.writer import memory_type
 
@@ -63,25 +64,34 @@ class Matrix(NamedTuple):
 
     def packed(self, em: Emission) -> Matrix:
         """A copy whose rows lie in memory one behind the other."""
-        w, shape = em.w, (self.rows, self.columns)
+        shape = (self.rows, self.columns)
         const = self.b.const
         if const is not None and not self.terms:
             step = const.itemsize
             strides = (self.down * step, self.across * step)
             view = np.lib.stride_tricks.as_strided(const.reshape(-1)[self.b.off :], shape, strides)
             return Matrix(em.constant(np.ascontiguousarray(view)), {}, *shape, self.columns, 1)
-        target = em.temp(shape, self.dtype)
-        source = Buf(self.pointer(em), shape, self.dtype, (self.down, self.across))
-        w.loop(
-            0, self.rows,
-            lambda i: w.loop(0, self.columns, lambda j: _copy(em, source, target, i, j)),
-        )  # fmt: skip
+        target = self.packed_before(em)
+        if target is None:
+            target = em.temp(shape, self.dtype)
+            self._copy(em, target)
         return Matrix(target, {}, *shape, self.columns, 1)
 
+    def packed_before(self, em: Emission) -> Buf | None:
+        """A copy like that of `packed` which is made once, before the loops around; None where that cannot be."""
+        if self.terms:
+            return None
+        source = Buf(self.b.ptr, (self.rows, self.columns), self.dtype, (self.down, self.across), self.b.off)
+        return copied_before(em, source, source.shape, lambda target: self._copy(em, target))
 
-def _copy(em: Emission, source: Buf, target: Buf, i: str, j: str) -> None:
-    idx = [unit(i, 0, source.shape[0] - 1), unit(j, 0, source.shape[1] - 1)]
-    em.store(target, idx, em.load(source, idx))
+    def _copy(self, em: Emission, target: Buf) -> None:
+        source = Buf(self.pointer(em), target.shape, self.dtype, (self.down, self.across))
+
+        def element(i: str, j: str) -> None:
+            idx = [unit(i, 0, self.rows - 1), unit(j, 0, self.columns - 1)]
+            em.store(target, idx, em.load(source, idx))
+
+        em.w.loop(0, self.rows, lambda i: em.w.loop(0, self.columns, lambda j: element(i, j)))
 
 
 def _tile_width(em: Emission) -> int:
