@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from funcgrad._devices import (
         Array,
         Device,
+        DeviceArray,
         block_until_ready,
         clear_caches,
         copy_to_host_async,
@@ -139,7 +140,7 @@ _LATE = {
         "io_callback", "named_call", "named_scope", "pure_callback", "typeof",
     ),
     "_devices": (
-        "Array", "Device", "block_until_ready", "clear_caches", "copy_to_host_async", "default_backend",
+        "Array", "Device", "DeviceArray", "block_until_ready", "clear_caches", "copy_to_host_async", "default_backend",
         "default_device", "device_count", "device_get", "device_put", "devices", "effects_barrier",
         "host_count", "host_id", "host_ids", "local_device_count", "local_devices", "process_count",
         "process_index", "process_indices",
@@ -164,6 +165,7 @@ _REFUSED = {
 __all__ = [
     "Array",
     "Device",
+    "DeviceArray",
     "Program",
     "ShapeDtypeStruct",
     "ShapedArray",

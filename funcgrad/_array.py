@@ -13,35 +13,91 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-__all__ = ["ARRAYS", "TRACERS", "Array", "Device", "SingleDeviceSharding", "WeakArray", "cpu", "methods", "returning",
-           "returning_arrays", "unwrap", "wrap", "wrap_leaves", "wrap_scalar"]  # fmt: skip
+__all__ = ["ARRAYS", "TRACERS", "Array", "Device", "SingleDeviceSharding", "WeakArray", "cpu", "elsewhere", "methods",
+           "returning", "returning_arrays", "unwrap", "wrap", "wrap_leaves", "wrap_scalar"]  # fmt: skip
 
 
 class Device(str):
-    """Where arrays are: the one processor. As a string it is `"cpu"`, which is what NumPy calls it.
+    """Where arrays are: a library, a kind of processor and a number, such as "torch:cuda:1", "torch:mps" or "cupy:0".
+
+    NumPy's is `"cpu"`, which is what NumPy calls it; "numpy" is another name for it. A device of this name is always
+    the same object, and equal to the name.
+
+    Attributes:
+        library: "numpy", "torch", "cupy", "simulated", or "strict" for array-api-strict.
+        kind: of processor, as the library calls it: "cpu", "cuda", "mps", "xpu"; "device1" of array-api-strict's.
+        platform: the same as JAX says it: "gpu" for "cuda".
+        id: the number among those of its kind.
 
     >>> cpu.platform, cpu.id, cpu
     ('cpu', 0, CpuDevice(id=0))
+    >>> Device("torch:cuda:1").id, Device("torch:cuda"), Device("numpy")
+    (1, Device('torch:cuda:0'), CpuDevice(id=0))
     """
 
-    __slots__ = ()
-    platform = device_kind = "cpu"
-    id = process_index = local_hardware_id = 0
-    host_id = 0
+    __slots__ = ("id", "kind", "library")
+    process_index = host_id = 0
+    _known: ClassVar[dict[str, Device]] = {}
+
+    def __new__(cls, name: str) -> Device:
+        library, kind, number = _device_parts(name)
+        if library in _ONE_KIND:
+            whole = f"{library}:{number}"
+        else:
+            whole = kind if library == "numpy" else f"{library}:{kind}"
+            whole += f":{number}" if kind in ("cuda", "xpu") else ""
+        found = cls._known.get(whole)
+        if found is None:
+            found = super().__new__(cls, whole)
+            found.library, found.kind, found.id = library, kind, number
+            found = cls._known.setdefault(whole, found)
+        return found
+
+    def __reduce__(self) -> Any:
+        return Device, (str(self),)
+
+    @property
+    def platform(self) -> str:
+        return "gpu" if self.kind == "cuda" else self.kind
+
+    @property
+    def device_kind(self) -> str:
+        return self.kind
+
+    @property
+    def local_hardware_id(self) -> int:
+        return self.id
 
     def __repr__(self) -> str:
-        return "CpuDevice(id=0)"
+        return "CpuDevice(id=0)" if self.library == "numpy" else f"Device({str(self)!r})"
 
     def memory_stats(self) -> None:
         """Nothing: it is not counted."""
 
 
+_ONE_KIND = {"cupy": "cuda", "simulated": "simulated"}
+"""The kind of all devices of a library."""
+
+
+def _device_parts(name: str) -> tuple[str, str, int]:
+    """The library, the kind of processor and the number in the name of a device."""
+    if name in ("cpu", "numpy", "numpy:cpu"):
+        return "numpy", "cpu", 0
+    library, _, rest = name.partition(":")
+    kind, _, number = rest.partition(":")
+    if library in _ONE_KIND:
+        kind, number = _ONE_KIND[library], kind
+    if number and not number.isdigit():
+        kind, number = rest, ""
+    return library, kind or "cpu", int(number or 0)
+
+
 cpu = Device("cpu")
-"""The one device."""
+"""NumPy's device."""
 
 
 class SingleDeviceSharding:
@@ -70,6 +126,10 @@ class SingleDeviceSharding:
 
 TRACERS: list[type] = []
 """The class of traced values, once it is there."""
+
+elsewhere: list[Callable[[Any, Any, Any], Any]] = []
+"""What calls of functions of the package are handed to once there are arrays on a device: it returns NotImplemented
+where none are among the arguments."""
 
 methods: dict[str, Callable[..., Any]] = {}
 """What `funcgrad.numpy` does for an `Array`: `getitem`, `at`, and methods with more parameters than NumPy's."""
@@ -297,6 +357,10 @@ def returning(fun: Callable[..., Any], put: Callable[[Any], Any], module: str) -
 
     @wraps(fun)
     def public(*args: Any, **kwargs: Any) -> Any:
+        if elsewhere:
+            out = elsewhere[0](fun, args, kwargs)
+            if out is not NotImplemented:
+                return out
         return put(fun(*args, **kwargs))
 
     if fun.__module__ is None or fun.__module__.startswith("numpy"):  # whose examples are not ours

@@ -53,7 +53,6 @@ put_trace = _current.set
 """Make a trace the current one, where `under` will not do: after an interrupt."""
 
 Rule = Callable[..., Any]
-
 Axes = tuple[tuple[Any, int], ...]
 """Named axes and their sizes, the innermost last."""
 
@@ -234,7 +233,7 @@ def evaluate(primitive: Primitive, args: Sequence[Any], params: dict[str, Any], 
         if type(a) in SCALARS or (type(a) is np.ndarray and a.dtype in NUMBERS):
             continue
         if isinstance(a, Tracer):
-            raise a.owner.escaped(a, primitive.name)
+            return a.owner.met(a, primitive, args, params, source)
         args = [*args[:i], plain_operand(primitive, a, i), *args[i + 1 :]]
     try:
         return primitive.impl(*args, **params)
@@ -262,11 +261,8 @@ def fail(
 
 
 class Question(BaseException):
-    """Python asks for a value where there is none, but could be: not for the user's code to catch.
-
-    Attributes:
-        error: what the user meets if there is no value after all.
-    """
+    """Python asks for a value where there is none, but could be: not for the user's code to catch. `error` is what the
+    user meets if there is no value after all."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
@@ -313,6 +309,10 @@ class Trace:
     def escaped(self, tracer: Tracer, name: str) -> Exception:
         """The error for a tracer of this trace that an operation meets outside it."""
         return escaped(tracer, name)
+
+    def met(self, x: Tracer, primitive: Primitive, args: Any, params: dict[str, Any], source: Source) -> Any:
+        """The result of an operation under no trace of which an operand is a tracer of this one, if it can have one."""
+        raise self.escaped(x, primitive.name)
 
     def refuse(self, error: Exception) -> BaseException:
         """What to raise where Python asks for a value that nobody has; those whom it concerns take note."""

@@ -22,6 +22,8 @@ __all__ = [
     "ConcretizationTypeError",
     "DTypeError",
     "DTypePromotionError",
+    "DeletedArrayError",
+    "DeviceError",
     "FuncgradWarning",
     "GuardError",
     "GuardLimitWarning",
@@ -34,6 +36,7 @@ __all__ = [
     "KeyReuseError",
     "NonConcreteBooleanIndexError",
     "NotLinearError",
+    "OutOfDeviceMemoryError",
     "ShapeError",
     "SlowCompileWarning",
     "TracerArrayConversionError",
@@ -112,6 +115,18 @@ class InconclusiveRuleError(NotImplementedError):
 
 class NotLinearError(TypeError):
     """A function, or a rule for derivatives, must be linear and is not."""
+
+
+class DeviceError(TypeError):
+    """Arrays meet that are not on the same device."""
+
+
+class DeletedArrayError(RuntimeError):
+    """An array on a device is read that was donated to a function, or deleted."""
+
+
+class OutOfDeviceMemoryError(MemoryError):
+    """A device has too little memory for a program; what the program had computed is gone."""
 
 
 class GuardError(RuntimeError):

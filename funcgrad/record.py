@@ -23,6 +23,7 @@ from funcgrad.aliasing import Mutable, Settled, made_in, mutable, operand_of, se
 from funcgrad.capture import Captures, free_forgotten, is_locking
 from funcgrad.config import config
 from funcgrad.core import Primitive, Trace, Tracer, current_trace, evaluate, fail, on_behalf, plain_operand
+from funcgrad.device_array import DeviceArray
 from funcgrad.errors import reraise
 from funcgrad.ir import Equation, Literal, Program, Var
 from funcgrad.ir_check import check_program
@@ -101,8 +102,9 @@ class RecordTracer(Tracer):
         value = self.value
         if isinstance(value, Tracer):
             return value.concrete(how)
-        ask = self.owner.ask  # type: ignore[attr-defined]
-        return value if ask is None or value is None else ask(self, how)
+        record: Any = self.owner
+        ask = record.ask
+        return value if ask is None or (value is None and not record.late) else ask(self, how)
 
     def unanswered(self, error: Exception) -> BaseException:
         return self.value.unanswered(error) if isinstance(self.value, Tracer) else super().unanswered(error)
@@ -130,6 +132,7 @@ class Record(Trace):
         layouts: what is known of the strides of values of which only the shape is known, by id: those of the results
             of the first `laid` equations; `assumed` has the inputs that were taken to be contiguous for it, which is
             done where that is looked at when the program is used (`ordered`).
+        late: whether `ask` finds values that the recording has not: it computes them when they are asked for.
         hold: `hold(array)` captures an array. What becomes a program (`keeps`) takes a copy as it is now, and so does
             what is recorded inside such a recording; any other recording locks it until it is closed.
     """
@@ -148,6 +151,7 @@ class Record(Trace):
         "reverse",
         "watch",
     )
+    late = False
 
     def __init__(
         self, parent: Trace | None, abstract: bool = False, reverse: bool = False, keeps: bool = False
@@ -289,7 +293,10 @@ class Record(Trace):
         return layouts[id(tracer)]
 
     def _encloses(self, tracer: Tracer) -> bool:
-        """Whether a tracer that is not ours belongs to a trace around this one."""
+        """Whether a tracer that is not ours belongs to a trace around this one, or is an array of a device, where what
+        is recorded becomes a program."""
+        if type(tracer) is DeviceArray:
+            return _outermost(self).abstract
         return self.parent is not None and self.parent.descends_from(tracer.owner)
 
     def _in_parent(
@@ -368,6 +375,15 @@ class Opened:
 
     def __exit__(self, *_: object) -> None:
         self.record.close()
+
+
+def _outermost(record: Record) -> Record:
+    """The recording around all others."""
+    trace: Trace | None = record
+    while trace is not None:
+        record = trace if isinstance(trace, Record) else record
+        trace = trace.parent
+    return record
 
 
 def _keeper(trace: Trace | None) -> Captures | None:

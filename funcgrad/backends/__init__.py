@@ -1,22 +1,30 @@
 """Backends: where compiled programs run.
 
-`jit(f, backend=...)` takes a name or a `Backend`. NumPy's is the default; `RecordingBackend` shows what a program does,
-launch by launch; `ArrayAPIBackend` runs programs on libraries that follow the array API standard. One of your own says
-how arrays get to the device and back, and has a table of implementations.
+`jit(f, backend=...)` takes the name of a device or a `Backend`. NumPy's is the default; "torch:cpu", "torch:cuda:0" are
+PyTorch's; `RecordingBackend` shows what a program does, launch by launch; `SimulatedBackend` is a device in software;
+`ArrayAPIBackend` runs programs on libraries that follow the array API standard. One of your own says how arrays get to
+the device and back, and has a table of implementations.
+
+How the parts fit together. A `Device` (`funcgrad._array`) is a name; `get_backend(device)` has the one `Backend` of it,
+with `asarray`, `to_numpy`, `supports`, `lowerings`, `synchronize` (`base.py`). `compile_for(backend, program, donated)`
+compiles a program: the result is called with arrays of the host and gives arrays of the host, or `run(values)` takes
+arrays of the library, in a list that it empties, and gives `(results, check)`: arrays of the library, and None or a
+function that raises what the device has met. `device_put(x, device)` makes a `DeviceArray` (`funcgrad.device_array`),
+with `.array`, `.aval`, `.device`, `.backend`; `executor/resident.py` runs programs on such arrays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cache
-from importlib import import_module
+from collections.abc import Sequence
 from typing import Any
 
+from funcgrad.backends._named import backend_named
 from funcgrad.backends.array_api import ArrayAPIBackend
 from funcgrad.backends.base import Backend, UnsupportedOperationError
 from funcgrad.backends.numpy import NumpyBackend
 from funcgrad.backends.recording import Launch, RecordingBackend, Transfer
 from funcgrad.backends.runner import DeviceProgram, run_program
+from funcgrad.backends.simulated import SimulatedBackend
 from funcgrad.ir import Program
 
 __all__ = [
@@ -26,6 +34,7 @@ __all__ = [
     "Launch",
     "NumpyBackend",
     "RecordingBackend",
+    "SimulatedBackend",
     "Transfer",
     "UnsupportedOperationError",
     "compile_for",
@@ -34,36 +43,17 @@ __all__ = [
 ]
 
 
-def _array_api_strict() -> Backend:
-    try:
-        xp = import_module("array_api_strict")
-    except ImportError:
-        raise ImportError(
-            "the backend 'array_api_strict' needs a package: pip install array-api-strict, or funcgrad[backends]"
-        ) from None
-    return ArrayAPIBackend(xp)
-
-
-_NAMED: dict[str, Callable[[], Backend]] = {"numpy": NumpyBackend, "array_api_strict": _array_api_strict}
-
-
-@cache
-def _named(name: str) -> Backend:
-    return _NAMED[name]()
-
-
 def get_backend(backend: str | Backend) -> Backend:
-    """The backend of this name, always the same one; a backend is given back.
+    """The backend of this name or device, always the same one; a backend is given back.
 
-    Raises ValueError for a name that is not known, TypeError for what is no backend, ImportError where a package lacks.
+    Raises ValueError for a name that is not known, TypeError for what is no backend, ImportError where a package lacks,
+    RuntimeError where there is no such device.
 
     >>> get_backend("numpy")
     NumpyBackend()
     """
     if isinstance(backend, str):
-        if backend not in _NAMED:
-            raise ValueError(f"no backend is called {backend!r}; there are {', '.join(map(repr, _NAMED))}")
-        return _named(backend)
+        return backend_named(backend)
     missing = [n for n in ("name", "lowerings", "asarray", "to_numpy", "supports", "synchronize")
                if not hasattr(backend, n)]  # fmt: skip
     if missing or isinstance(backend, type):
@@ -74,7 +64,8 @@ def get_backend(backend: str | Backend) -> Backend:
 
 def compile_for(backend: Backend, program: Program, donated: Sequence[bool] = ()) -> Any:
     """A program compiled for a backend; `donated` says which inputs may be overwritten."""
-    return backend.compile(program, donated) if isinstance(backend, NumpyBackend) else DeviceProgram(program, backend)
+    own = getattr(backend, "compile", None)
+    return DeviceProgram(program, backend) if own is None else own(program, donated)
 
 
 def __dir__() -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad._array import Device
 from funcgrad.backends._lower_arrays import ARRAYS
 from funcgrad.backends._lower_elementwise import ELEMENTWISE
 from funcgrad.backends._lower_linalg import LINALG
@@ -22,7 +23,7 @@ from funcgrad.backends.base import Backend, Implementation, UnsupportedOperation
 from funcgrad.ir import Equation
 from funcgrad.types import ShapedArray
 
-__all__ = ["ArrayAPIBackend"]
+__all__ = ["ArrayAPIBackend", "OnOneDevice"]
 
 _LOWERINGS = {**ARRAYS, **ELEMENTWISE, **LINALG, **WINDOWS}
 
@@ -35,12 +36,30 @@ def _has(xp: Any, name: str) -> bool:
     return True
 
 
+_CREATION = ("arange", "asarray", "empty", "eye", "full", "linspace", "ones", "zeros")
+
+
+class OnOneDevice:
+    """A namespace of the standard whose functions that create arrays do so on one device."""
+
+    def __init__(self, xp: Any, device: Any) -> None:
+        self._xp = xp
+        self.__dict__.update({name: partial(getattr(xp, name), device=device) for name in _CREATION})
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._xp, name)
+        setattr(self, name, value)
+        return value
+
+
 class ArrayAPIBackend(Backend):
     """Programs over the arrays of a library that follows the array API standard.
 
     Args:
         xp: the namespace (of the standard's version 2024.12, or later).
         name: what messages call the backend; the namespace's name unless given.
+        device: the library's own device, on which everything is created; its default one unless given.
+        called: what `DeviceArray.device` says of it, such as "strict:device1"; made of `name` unless given.
 
     NumPy is such a library too:
 
@@ -49,9 +68,10 @@ class ArrayAPIBackend(Backend):
     array([1., 1.])
     """
 
-    def __init__(self, xp: Any, name: str | None = None) -> None:
-        self.xp = xp
+    def __init__(self, xp: Any, name: str | None = None, device: Any = None, called: str | None = None) -> None:
         self.name = str(xp.__name__) if name is None else name
+        self._device = Device(self.name if called is None else called)
+        self.xp = xp = xp if device is None else OnOneDevice(xp, device)
         self.lowerings: Mapping[str, Implementation] = MappingProxyType(
             {
                 key: partial(entry.function, xp)
@@ -62,6 +82,10 @@ class ArrayAPIBackend(Backend):
 
     def __repr__(self) -> str:
         return f"ArrayAPIBackend({self.name})"
+
+    @property
+    def device(self) -> Device:
+        return self._device
 
     def asarray(self, x: np.ndarray) -> Any:
         if not _has(self.xp, x.dtype.name):

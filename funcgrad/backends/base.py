@@ -1,7 +1,9 @@
 """What a backend is: arrays on a device, and an implementation of each primitive there.
 
 A backend need not know of programs: `runner.py` compiles one for it, and does promotion, control flow and memory. Its
-implementations get arrays of the device, whose dtypes are those in which the operation is to be done.
+implementations get arrays of the device, whose dtypes are those in which the operation is to be done. One that has a
+method `compile(program, donated)` compiles programs itself (NumPy's and PyTorch's do); what that returns has the
+attributes and methods of `runner.DeviceProgram`.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from funcgrad._array import Device
 from funcgrad.errors import operands_text
 from funcgrad.ir import Equation
 from funcgrad.source import describe
@@ -34,6 +37,9 @@ class Backend(Protocol):
             their operands as they are; a result may share memory with an operand. All operands of an elementwise
             primitive have the dtype of NumPy's loop. Besides primitives the table has what loops are made of:
             `unstack(x)`, a sequence of the slices along the first axis, and `stack(*slices)`, its inverse.
+        device: where its arrays are; what `DeviceArray.device` says. Backends of one device take each other's arrays.
+        home: the backend that runs what is done with its results afterwards: without options, itself.
+        notes_donations: whether `donate` wants to be called.
 
     >>> from funcgrad.backends import NumpyBackend
     >>> backend = NumpyBackend()
@@ -43,6 +49,15 @@ class Backend(Protocol):
 
     name: str
     lowerings: Mapping[str, Implementation]
+    notes_donations: bool = False
+
+    @property
+    def device(self) -> Device:
+        return Device(self.name)
+
+    @property
+    def home(self) -> Backend:
+        return self
 
     def asarray(self, x: np.ndarray) -> Any:
         """An array of the host on the device; nobody will write to either."""
@@ -58,6 +73,16 @@ class Backend(Protocol):
 
     def synchronize(self) -> None:
         """Wait until everything that was launched is done."""
+
+    def donate(self, x: Any) -> None:
+        """An array that nobody will read any more; it shares memory with no result."""
+
+    def is_out_of_memory(self, error: Exception) -> bool:
+        """Whether an error says that the device has too little memory."""
+        return False
+
+    def free_memory(self) -> None:
+        """Give memory back that is kept for later, after such an error."""
 
 
 def unsupported(backend: Backend, eqn: Equation) -> UnsupportedOperationError:

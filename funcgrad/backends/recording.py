@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad._array import Device
 from funcgrad.backends.base import Backend, Implementation
 from funcgrad.backends.numpy import NumpyBackend
 from funcgrad.ir import Equation
@@ -120,6 +121,10 @@ class RecordingBackend(Backend):
         return f"RecordingBackend({self.inner!r})"
 
     @property
+    def device(self) -> Device:
+        return self.inner.device
+
+    @property
     def launches(self) -> list[Launch]:
         """The launches, in order."""
         return [r for r in self.records if isinstance(r, Launch)]
@@ -147,3 +152,9 @@ class RecordingBackend(Backend):
 
     def synchronize(self) -> None:
         self.inner.synchronize()
+
+    def is_out_of_memory(self, error: Exception) -> bool:
+        return self.inner.is_out_of_memory(error)
+
+    def free_memory(self) -> None:
+        self.inner.free_memory()

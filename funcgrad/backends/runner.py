@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from traceback import clear_frames
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,14 +17,15 @@ import numpy as np
 from funcgrad.backends.base import Backend, unsupported
 from funcgrad.backends.strict import strict
 from funcgrad.core import Primitive
-from funcgrad.errors import explain
+from funcgrad.device_array import DeviceArray
+from funcgrad.errors import DeviceError, OutOfDeviceMemoryError, explain
 from funcgrad.ir import Equation, Program, Var
 from funcgrad.passes.pipeline import optimise
 from funcgrad.passes.rewrite import remade, with_programs
 from funcgrad.transforms.call import CALL, reverse_programs
 from funcgrad.types import ShapedArray, is_inexact
 
-__all__ = ["DeviceProgram", "run_program"]
+__all__ = ["DeviceProgram", "at_home", "constant", "raise_if_out_of_memory", "run_program"]
 
 Run = Callable[..., Sequence[Any]]
 
@@ -62,10 +64,15 @@ class Block:
         self.start, self.inputs, self.outputs, self.steps, self.peak = start, inputs, outputs, steps, peak
 
     def __call__(self, *args: Any) -> list[Any]:
+        return self.run(list(args))
+
+    def run(self, values: list[Any]) -> list[Any]:
+        """The outputs for these inputs, in a list that is emptied: nothing here keeps what is dead."""
         held = self.start.copy()
-        for i, x in zip(self.inputs, args, strict=True):
+        for i, x in zip(self.inputs, values, strict=True):
             held[i] = x
-        del args
+        x = None
+        values.clear()
         for step in self.steps:
             try:
                 results = step.run(*[held[i] for i in step.operands])
@@ -89,6 +96,41 @@ def _bytes(aval: ShapedArray) -> int:
     return aval.size * aval.dtype.itemsize
 
 
+def constant(backend: Backend, value: Any, aval: ShapedArray) -> Any:
+    """A constant of a program on the device; raises DeviceError for an array of another one."""
+    if type(value) is not DeviceArray:
+        return backend.asarray(np.asarray(value, aval.dtype))
+    if value.device is not backend.device:
+        raise DeviceError(
+            f"a function that runs on {backend.device} closes over an array on {value.device}, {value.aval}: "
+            f"device_put(x, {str(backend.device)!r}) makes a copy there"
+        )
+    return value.array
+
+
+def raise_if_out_of_memory(backend: Backend, error: Exception, program: Program, scratch: int) -> None:
+    """Raise OutOfDeviceMemoryError for what the library of a device raises; the values of the program, which the
+    traceback holds, are dropped first, so that the next call finds their memory."""
+    tells = getattr(backend, "is_out_of_memory", None)
+    cause: BaseException | None = error if tells is not None else None
+    while cause is not None and not (isinstance(cause, Exception) and tells(cause)):  # type: ignore[misc]
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return
+    text = str(cause).partition("\n")[0]
+    seen: BaseException | None = error
+    while seen is not None:
+        clear_frames(seen.__traceback__)
+        seen.__traceback__, seen = None, seen.__cause__ or seen.__context__
+    backend.free_memory()
+    results = sum(map(_bytes, program.out_avals))
+    raise OutOfDeviceMemoryError(
+        f"{backend.name}: out of memory in a program of {len(program.equations)} operations, whose results take "
+        f"{results:,} bytes and whose values, as far as known, {scratch:,} at once ({text}). What it had computed is "
+        "gone, and arrays donated to it too; a smaller batch, donate_argnums, checkpoint, or a smaller dtype needs less"
+    ) from None
+
+
 class _Compiler:
     """Makes blocks of strict programs, for one backend."""
 
@@ -107,7 +149,7 @@ class _Compiler:
             return places[atom]
 
         for var, value in zip(program.constvars, program.consts, strict=True):
-            start[place(var)] = self.backend.asarray(np.asarray(value, var.aval.dtype))
+            start[place(var)] = constant(self.backend, value, var.aval)
         inputs = [place(v) for v in program.inputs]
         last: dict[Any, int] = {a: -1 for a in program.inputs}
         for at, eqn in enumerate(program.equations):
@@ -267,11 +309,11 @@ _CONTROL: dict[str, Callable[[_Compiler, Equation], tuple[Run, int]]] = {
 # ------------------------------------------------------------------------------------------------ whole programs
 
 
-def _at_home(program: Program, backend: Backend) -> Program:
+def at_home(program: Program, backend: Backend) -> Program:
     """The program with calls that ask for this backend as plain ones, which can be inlined."""
     new: list[Equation] = []
     for eqn in program.equations:
-        eqn = with_programs(eqn, lambda p: _at_home(p, backend))
+        eqn = with_programs(eqn, lambda p: at_home(p, backend))
         if eqn.primitive is CALL and eqn.params.get("backend") is backend:
             params = {k: v for k, v in eqn.params.items() if k != "backend"}
             eqn = Equation(CALL, eqn.inputs, eqn.outputs, params, eqn.source)
@@ -281,7 +323,8 @@ def _at_home(program: Program, backend: Backend) -> Program:
 
 
 class DeviceProgram:
-    """A program compiled for a backend: called with arrays of the host, it gives arrays of the host.
+    """A program compiled for a backend: called with arrays of the host, it gives arrays of the host; `run` takes and
+    gives arrays of the device.
 
     Attributes:
         backend: where it runs.
@@ -294,7 +337,7 @@ class DeviceProgram:
 
     def __init__(self, program: Program, backend: Backend) -> None:
         """Compile a program; raises UnsupportedOperationError where the backend lacks something."""
-        self.backend, self.program = backend, strict(optimise(_at_home(program, backend)))
+        self.backend, self.program = backend, strict(optimise(at_home(program, backend)))
         self._in_avals, self._out_avals = program.in_avals, program.out_avals
         self._block = _Compiler(backend).block(self.program)
         self.kernels: dict[str, str] = {}
@@ -307,11 +350,26 @@ class DeviceProgram:
 
     def __call__(self, *args: Any) -> tuple[Any, ...]:
         """The outputs for these inputs, as fresh arrays of the host."""
-        asarray, to_numpy = self.backend.asarray, self.backend.to_numpy
+        asarray = self.backend.asarray
         given = [asarray(np.asarray(x, a.dtype)) for x, a in zip(args, self._in_avals, strict=True)]
-        results = self._block(*given)
-        del given
+        results, check = self.run(given)
         self.backend.synchronize()
+        if check is not None:
+            check()
+        return self.to_host(results)
+
+    def run(self, values: list[Any]) -> tuple[list[Any], Callable[[], None] | None]:
+        """The outputs for arrays that are on the device, in a list that is emptied; and what checks them, if anything
+        does."""
+        try:
+            return self._block.run(values), None
+        except Exception as error:
+            raise_if_out_of_memory(self.backend, error, self.program, self.scratch_bytes)
+            raise
+
+    def to_host(self, results: Sequence[Any]) -> tuple[Any, ...]:
+        """Outputs as fresh arrays of the host."""
+        to_numpy = self.backend.to_numpy
         return tuple(self._checked(to_numpy(x), a) for x, a in zip(results, self._out_avals, strict=True))
 
     def _checked(self, x: np.ndarray, aval: ShapedArray) -> Any:

@@ -7,6 +7,8 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from funcgrad.device_array import DeviceArray
+from funcgrad.errors import DeviceError
 from funcgrad.ir import Program
 from funcgrad.transforms.call import CALL
 from funcgrad.types import ShapedArray
@@ -60,14 +62,46 @@ def donation(donate: Sequence[int], leaves: Sequence[int]) -> tuple[bool, ...]:
 
 def runner(
     donate: Sequence[int] = (), backend: Backend | None = None
-) -> Callable[[Program, Sequence[int]], Callable[..., Any]]:
-    """What makes of a program, and the number of leaves of each argument, the function that runs it."""
-    return lambda program, leaves: executable(program, donation(donate, leaves), backend).__call__
+) -> Callable[[Program, Sequence[int], Backend | None], Callable[..., Any]]:
+    """What makes of a program, the number of leaves of each argument, and the backend of those that are on a device,
+    the function that runs it."""
+
+    def make(program: Program, leaves: Sequence[int], there: Backend | None = None) -> Callable[..., Any]:
+        donated = donation(donate, leaves)
+        home = backend or _of_constants(program)
+        if there is None and home is backend:
+            return executable(program, donated, backend).__call__
+        if there is not None and home is not None and home.device is not there.device:
+            whose = "jit was told to run it on" if backend is not None else "it closes over an array on"
+            raise DeviceError(
+                f"a function is called with arrays on {there.device}, and {whose} {home.device}: "
+                f"device_put(x, {str(home.device)!r}) makes a copy there"
+            )
+        home = backend or there or home
+        to_host = there is None and any(not a.weak for a in program.in_avals)
+        return import_module("funcgrad.executor.resident").Resident(program, donated, home, to_host)
+
+    return make
 
 
-def branching(name: str) -> Callable[[Callable[..., Any], Sequence[ShapedArray]], Any]:
-    """What makes of a function that branches on values, and the avals of its flat arguments, what runs it."""
-    return lambda fun, avals: _guards().Guarded(fun, avals, name)
+def _of_constants(program: Program) -> Backend | None:
+    """The backend of the arrays on a device that a program has as constants."""
+    return next((c.backend for c in program.consts if type(c) is DeviceArray), None)
+
+
+def branching(
+    name: str, backend: Backend | None = None
+) -> Callable[[Callable[..., Any], Sequence[ShapedArray], Backend | None], Any]:
+    """What makes of a function that branches on values, the avals of its flat arguments, and the backend of those that
+    are on a device, what runs it."""
+
+    def make(fun: Callable[..., Any], avals: Sequence[ShapedArray], there: Backend | None = None) -> Any:
+        place = backend or there
+        if place is None:
+            return _guards().Guarded(fun, avals, name)
+        return import_module("funcgrad.executor.device_guards").GuardedOnDevice(fun, avals, name, place, there is None)
+
+    return make
 
 
 def check_purity(recorded: Recorded, args: Sequence[Any], kwargs: dict[str, Any]) -> None:

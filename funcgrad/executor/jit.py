@@ -6,12 +6,14 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
+from funcgrad._array import Device
 from funcgrad.config import config
 from funcgrad.core import current_trace
+from funcgrad.device_array import DeviceArray
 from funcgrad.executor.compiled import branching, check_purity, chosen, donation, runner
 from funcgrad.executor.lowered import Lowered
 from funcgrad.ir import Program
-from funcgrad.transforms.boundary import boundary, check_callable, leaving, parameter_name
+from funcgrad.transforms.boundary import boundary_of, check_callable, leaving, parameter_name
 from funcgrad.transforms.call import CALL
 from funcgrad.transforms.debugging import check_result
 from funcgrad.transforms.recorded import Recorded, Static, as_tuple
@@ -97,11 +99,18 @@ def jit(
         donate_argnums: arguments whose memory results may take over: their arrays must not be used afterwards, and no
             other argument may be a view of them (among themselves they may be views).
         donate_argnames: the same, by the names of parameters.
-        inline, keep_unused, device: accepted for JAX's sake.
+        inline, keep_unused: accepted for JAX's sake.
         guards: without, a function that asks for values raises, as in JAX.
-        backend: where programs run: "numpy", "array_api_strict", or an instance of a class of `funcgrad.backends`.
-            Results are NumPy's in any case. What the backend lacks raises UnsupportedOperationError. Called in
-            another function under `jit`, a function with a backend runs there, one without runs where its caller does.
+        backend: where programs run: the name of a device ("numpy", "torch:cpu", "torch:cuda:1", "torch:mps", "cupy:0"),
+            or an instance of a class of `funcgrad.backends`, which takes options. What the backend lacks raises
+            UnsupportedOperationError before anything runs. Called in another function under `jit`, a function with a
+            backend runs there, one without runs where its caller does.
+        device: the same by another name.
+
+    Called with NumPy's arrays, the function returns NumPy's arrays, also where it runs on a device; called with arrays
+    on a device (`device_put`), it runs on that device and returns arrays there. Both together raise DeviceError, which
+    names the argument; numbers go with either. An array on a device that it closes over is a constant, and NumPy's
+    arrays are then copied to that device. Donated arrays on a device are deleted: to read one raises DeletedArrayError.
         **others: `compiler_options` is accepted; `in_shardings`, `out_shardings` and `abstracted_axes` raise unless
             they are None.
 
@@ -123,6 +132,7 @@ def jit(
     >>> f(np.array([1.0, 2.0]), 3)
     array([1., 8.])
     """
+    backend = backend if device is None else place_named(device, backend)
     options = _options(static_argnums, static_argnames, donate_argnums, donate_argnames, guards, backend)
     _check_others(others)
     if fun is None:
@@ -132,12 +142,12 @@ def jit(
     place = chosen(options["backend"])
     name = getattr(fun, "__name__", type(fun).__name__)
     static = Static(fun, options["static_argnums"], options["static_argnames"])
-    recorded = Recorded(fun, static, runner(donate, place), branching(name), guards and place is None)
+    recorded = Recorded(fun, static, runner(donate, place), branching(name, place), guards)
     params: dict[str, Any] = {"name": name}
     if place is not None:
         params["backend"] = place
 
-    @boundary
+    @boundary_of(None)
     def call(*args: Any, **kwargs: Any) -> Any:
         if config.disable_jit:
             return fun(*args, **kwargs)
@@ -168,6 +178,18 @@ def jit(
 
     _attach(jit_fun, name, recorded, donate, place, call)
     return jit_fun
+
+
+def place_named(device: Any, backend: Any) -> Any:
+    """The backend for the `device` of `jit`; raises ValueError if the `backend` is on another one."""
+    device = getattr(device, "device", device) if not hasattr(device, "lowerings") else device
+    given = None if backend in (None, (), "numpy", "cpu") else chosen(backend)
+    place = chosen("numpy" if device == "cpu" else device)
+    if given is None:
+        return "numpy" if place is None else place
+    if (Device("cpu") if place is None else place.device) is not given.device:
+        raise ValueError(f"jit: device={device!r}, and backend={given!r} is on {given.device}: give one of them")
+    return given
 
 
 def _options(*given: Any) -> dict[str, Any]:
@@ -206,14 +228,15 @@ def _attach(
 ) -> None:
     """Give a function under `jit` its methods. None of them refers to it: that would be a cycle."""
 
-    @boundary
+    @boundary_of(None)
     def lower(*args: Any, **kwargs: Any) -> Lowered:
         """The function for these arguments (arrays, or ShapeDtypeStructs), on its way to NumPy."""
         static = recorded.static.split(args, kwargs)
         program, leaves, in_tree = recorded.program("jit", *static)
         if not isinstance(program, Program):
             program = program.program(leaves)
-        return Lowered(program, donation(donate, recorded.spans(in_tree)), call, device)
+        found = next((x.backend for x in (*leaves, *program.consts) if type(x) is DeviceArray), None)
+        return Lowered(program, donation(donate, recorded.spans(in_tree)), call, device or found)
 
     def explain() -> str:
         """The paths that calls took through a function that branches on values: lines, values, how often, what cost."""

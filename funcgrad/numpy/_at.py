@@ -15,6 +15,7 @@ import numpy as np
 from funcgrad._array import Array, SingleDeviceSharding, methods, unwrap, wrap
 from funcgrad.capture import own_leaves
 from funcgrad.core import Tracer
+from funcgrad.device_array import DeviceArray
 from funcgrad.errors import ConcretizationTypeError
 from funcgrad.numpy._dispatch import array_operand, operand
 from funcgrad.numpy._index import gathered, getitem, scattered
@@ -401,6 +402,8 @@ def at(array: Any) -> At:
     `apply`. Each takes `mode`: None (an index out of bounds raises IndexError), "clip", "promise_in_bounds" (as
     "clip"), "drop" or "fill" (what is out of bounds is not written, and reads as `fill_value`).
     """
+    if type(array) is DeviceArray:
+        return array.at  # type: ignore[attr-defined]
     return At(array if is_a(array, (Tracer, np.ndarray)) else operand(array))
 
 

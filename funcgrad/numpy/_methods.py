@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.conversions as conversions
+import funcgrad.device_array as device_array
 import funcgrad.numpy._at as _at
 import funcgrad.numpy._attributes as _attributes
 import funcgrad.numpy._dispatch as _dispatch
@@ -255,5 +256,6 @@ def install() -> None:
     names = {f"__{side}{name}__": u.__name__ for name, u in _BINARY.items() for side in ("", "r", "i")}
     names |= {f"__{name}__": ufunc.__name__ for name, ufunc in _COMPARE.items()}
     names["clip"] = "clip"
+    device_array.install()
     _strict.install(names | dict.fromkeys(("__matmul__", "__rmatmul__", "__imatmul__", "dot"), "matmul"))
     hooks["dtype_promotion"] = _strict.set_mode

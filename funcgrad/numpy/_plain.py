@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 import funcgrad.numpy._strict as _strict
-from funcgrad._array import Array, unwrap, wrap
+from funcgrad._array import Array, elsewhere, unwrap, wrap
 from funcgrad.aliasing import fresh
 from funcgrad.config import checks, config
 from funcgrad.core import Tracer, current_trace
@@ -39,6 +39,10 @@ def either(plain: Any, fun: F) -> F:
         if not kwargs and _UNTRACED.issuperset(map(type, args)) and not config.debugging:
             return wrap(plain(*args))
         if any(map(_traced, args)) or any(map(_traced, kwargs.values())) or not more.isdisjoint(kwargs):
+            if elsewhere:
+                out = elsewhere[0](chosen, args, kwargs)
+                if out is not NotImplemented:
+                    return out
             if kwargs and isinstance(plain, np.ufunc) and kwargs.keys() <= _OPTIONS:
                 return wrap(plain(*map(operand, args), **kwargs))
             out = fun(*args, **kwargs) if plain in VIEWS else owned(fun(*args, **kwargs), args)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
+from importlib import import_module
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +17,7 @@ from funcgrad.capture import free_forgotten, is_locking, is_write_error, own_lea
 from funcgrad.config import checks, config
 from funcgrad.conversions import captured_write_error
 from funcgrad.core import Trace, Tracer, current_trace, put_trace
+from funcgrad.device_array import DeviceArray, DeviceMet, device_arrays, in_use
 from funcgrad.errors import TracerArrayConversionError, fold_traceback, locate
 from funcgrad.float_errors import current, enter, put
 from funcgrad.record import Opened, Record
@@ -27,6 +29,7 @@ __all__ = [
     "argument_name",
     "arrays_as_given",
     "boundary",
+    "boundary_of",
     "check_callable",
     "differentiable_leaf",
     "giving_arrays",
@@ -44,16 +47,29 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def boundary(fun: F) -> F:
     """Fold funcgrad's own frames out of whatever error leaves `fun`, and explain writes to locked arrays; have NumPy's
-    warnings told at the user's line.
+    warnings told at the user's line. Where arrays on a device are among the arguments, or are met, all of it is run as
+    a program there.
 
     An interrupt may keep any `with` from being left. So what was set is put back here, and recordings are closed.
     """
+    return _boundary(fun, "run_function")
+
+
+def boundary_of(there: str | None) -> Callable[[F], F]:
+    """`boundary`, for a function that does not return arrays alone: `there` is what `executor.resident` does in its
+    place where arrays on a device are among the arguments; None for a function that knows them itself."""
+    return lambda fun: _boundary(fun, there)
+
+
+def _boundary(fun: F, there: str | None) -> F:
 
     @wraps(fun)
     def at_boundary(*args: Any, **kwargs: Any) -> Any:
         state, trace = current(), current_trace()
         try:
             enter()
+            if in_use and there is not None and trace is None and on_a_device(args, kwargs):
+                return getattr(_resident(), there)(fun, args, kwargs)
             return fun(*args, **kwargs)
         except Exception as error:
             _clean_up(error, trace)
@@ -61,6 +77,11 @@ def boundary(fun: F) -> F:
             if new is error:
                 raise
             raise new from None
+        except DeviceMet as met:
+            _clean_up(met, trace)
+            if trace is not None:
+                raise
+            return getattr(_resident(), there or "run_function")(fun, args, kwargs, met.array)
         except BaseException as error:
             _clean_up(error, trace)
             raise
@@ -68,6 +89,17 @@ def boundary(fun: F) -> F:
             put(state)
 
     return at_boundary  # type: ignore[return-value]
+
+
+def on_a_device(args: Any, kwargs: dict[str, Any]) -> bool:
+    """Whether there is an array on a device among arguments."""
+    return next(device_arrays((args, kwargs)), None) is not None or any(
+        type(x) is DeviceArray for x in tree.leaves((args, kwargs))
+    )
+
+
+def _resident() -> Any:
+    return import_module("funcgrad.executor.resident")
 
 
 def _holds_array(x: Any) -> bool:

@@ -15,7 +15,7 @@ import funcgrad.tree as tree
 from funcgrad.aliasing import Mutable, settle, settle_all
 from funcgrad.core import Primitive, Trace, Tracer, current_trace, evaluate, on_behalf, under
 from funcgrad.record import Record, RecordTracer
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf
+from funcgrad.transforms.boundary import boundary_of, check_callable, differentiable_leaf
 from funcgrad.transforms.vmap import BatchTrace
 from funcgrad.types import ShapedArray, aval_of, is_a, is_inexact
 
@@ -193,7 +193,7 @@ def _plain(x: Any) -> Any:
     return x
 
 
-@boundary
+@boundary_of(None)
 def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callable[..., Any], list[Any]]:
     """A function with the traced values that it closes over as further arguments, and these values.
 

@@ -18,11 +18,13 @@ import funcgrad.tree as tree
 from funcgrad._array import ARRAYS, unwrap, wrap
 from funcgrad._tree_compile import compile_take
 from funcgrad._tree_def import PyTreeDef, label_of
+from funcgrad.device_array import DeviceArray
 from funcgrad.types import PYTHON_SCALARS, SCALARS, prng_key
 
 __all__ = ["Form", "Kept", "full_structure", "told_apart", "wrapped"]
 
 _kind_of = attrgetter("shape", "dtype")
+_kind_and_backend = attrgetter("shape", "dtype", "backend")
 _now = count().__next__
 
 
@@ -42,12 +44,13 @@ class Kept:
         put: the result, from what `run` returns.
         stamp: when it was used last. (Uses one after the other count as one.)
         of_arrays: the same for a call whose arguments hold an `Array`, which gives such arrays.
+        backend: of arguments that are on a device; None if they are not.
     """
 
-    __slots__ = ("of_arrays", "program", "put", "run", "stamp")
+    __slots__ = ("backend", "of_arrays", "program", "put", "run", "stamp")
 
-    def __init__(self, program: Any) -> None:
-        self.program = program
+    def __init__(self, program: Any, backend: Any = None) -> None:
+        self.program, self.backend = program, backend
         self.run: Any = None
         self.put: Any = None
         self.of_arrays: Kept | None = None
@@ -110,6 +113,9 @@ def _comparison(leaves: list[Any], fixed: Sequence[int]) -> Callable[[list[Any]]
         if type(x) not in PYTHON_SCALARS:
             given[f"s{i}"], given[f"d{i}"] = _kind_of(x)
             tests.append(f"a{i}.shape == s{i} and a{i}.dtype is d{i}")
+            if type(x) is DeviceArray:
+                given[f"b{i}"] = x.backend
+                tests.append(f"a{i}.backend is b{i}")
     names = ", ".join(f"a{i}" for i in range(len(leaves)))
     unpack = f"    {names}, = leaves\n" if leaves else ""
     source = f"def fits(leaves):\n{unpack}    return {' and '.join(tests) or 'True'}\n"
@@ -121,7 +127,10 @@ def _comparison_of_many(leaves: list[Any], form: Form) -> Callable[[list[Any]], 
     classes, fixed = list(map(type, leaves)), [leaves[i] for i in form.fixed]
     moving = form.moving(leaves)
     plain = not any(type(x) in PYTHON_SCALARS for x in moving)
-    kinds = _kinds(moving)
+    placed = DeviceArray in classes
+    kind_of = _kind_and_backend if placed and all(type(x) is DeviceArray for x in moving) else _kind_of
+    plain = plain and (not placed or kind_of is not _kind_of)
+    kinds = list(map(kind_of, moving)) if plain else _kinds(moving)
 
     def fits(leaves: list[Any]) -> bool:
         if classes != list(map(type, leaves)):
@@ -131,13 +140,17 @@ def _comparison_of_many(leaves: list[Any], form: Form) -> Callable[[list[Any]], 
             if not all(map(is_, fixed, [leaves[i] for i in form.fixed])):
                 return False
             moving = form.moving(leaves)
-        return kinds == (list(map(_kind_of, moving)) if plain else _kinds(moving))
+        return kinds == (list(map(kind_of, moving)) if plain else _kinds(moving))
 
     return fits
 
 
 def _kinds(leaves: list[Any]) -> list[Any]:
-    return [_kind_of(x) for x in leaves if type(x) not in PYTHON_SCALARS]
+    return [
+        _kind_of(x) if type(x) is not DeviceArray else _kind_and_backend(x)
+        for x in leaves
+        if type(x) not in PYTHON_SCALARS
+    ]
 
 
 class Form:

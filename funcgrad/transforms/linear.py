@@ -24,6 +24,7 @@ from funcgrad.transforms.boundary import (
     argument_name,
     arrays_as_given,
     boundary,
+    boundary_of,
     check_callable,
     differentiable_leaf,
     own_value,
@@ -118,7 +119,7 @@ def _output_tangent(recording: Recording, x: Any, found: dict[int, Any]) -> Any:
 
 
 @arrays_as_given
-@boundary
+@boundary_of("run_linearize")
 def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """The value of a function, and its derivative as a linear function of tangents.
 

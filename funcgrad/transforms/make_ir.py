@@ -12,7 +12,7 @@ import funcgrad.tree as tree
 from funcgrad.aliasing import settle_all
 from funcgrad.core import Question, Tracer, current_trace, under
 from funcgrad.ir import Program
-from funcgrad.transforms.boundary import argument_name, boundary, check_callable, differentiable_leaf, of_chosen
+from funcgrad.transforms.boundary import argument_name, boundary_of, check_callable, differentiable_leaf, of_chosen
 from funcgrad.transforms.transformed import transformed
 from funcgrad.types import ShapedArray, aval_of, is_a
 from funcgrad.watched import Watched
@@ -106,7 +106,7 @@ def make_ir(
     static = {static_argnums} if is_a(static_argnums, (int, np.integer)) else set(static_argnums)
 
     @transformed(make_ir, fun, static_argnums=static_argnums, return_shape=return_shape)
-    @boundary
+    @boundary_of(None)
     def make_ir_fun(*args: Any, **kwargs: Any) -> Any:
         fixed = {i % len(args) for i in static}
         traced = [i for i in range(len(args)) if i not in fixed]
@@ -116,7 +116,7 @@ def make_ir(
     return make_ir_fun
 
 
-@boundary
+@boundary_of(None)
 def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """The shapes and dtypes of what `fun` returns, without computing it.
 

@@ -17,6 +17,8 @@ from funcgrad.aliasing import in_order
 from funcgrad.config import config
 from funcgrad.core import Primitive, Question, Tracer, axes_in_scope, current_trace
 from funcgrad.debug import Effects, current_effects, put_effects
+from funcgrad.device_array import DeviceArray, in_use
+from funcgrad.errors import DeviceError
 from funcgrad.float_errors import current
 from funcgrad.float_errors import put as put_state
 from funcgrad.ir import Program
@@ -99,6 +101,32 @@ def _or_as_it_is(run: Callable[..., Any], put: Callable[[Any], Any], fun: Callab
     return attempt
 
 
+def _traced(x: Any) -> bool:
+    """Whether a value is one of an enclosing trace. (An array on a device is there by itself.)"""
+    return isinstance(x, Tracer) and type(x) is not DeviceArray
+
+
+def _backend_of(leaves: Sequence[Any], name: Callable[[int], str]) -> Any:
+    """The backend of the arrays that are on a device; None if there are none. Raises DeviceError, by the name of the
+    leaf, for others beside them; numbers may be."""
+    on_device = [i for i, x in enumerate(leaves) if type(x) is DeviceArray]
+    if not on_device:
+        return None
+    first = leaves[on_device[0]]
+    for i, x in enumerate(leaves):
+        if is_a(x, np.ndarray) and x.ndim:
+            where, remedy = "an array of NumPy's", f"device_put(x, {str(first.device)!r})"
+        elif type(x) is DeviceArray and x.device is not first.device:
+            where, remedy = f"on {x.device}", f"device_put(x, {str(first.device)!r})"
+        else:
+            continue
+        raise DeviceError(
+            f"jit: {name(i)} is {where}, {argument_aval(x)}, and {name(on_device[0])} is on {first.device}: they do "
+            f"not mix; {remedy} makes a copy there"
+        )
+    return first.backend
+
+
 _RECENT = 8
 """So many structures of arguments are compared with those of a call, one after the other."""
 
@@ -115,11 +143,12 @@ class Recorded:
     Args:
         fun: the function.
         static: which of its arguments are passed on as they are.
-        runner: makes of a program what runs it on flat inputs where nothing is traced, and gives results that nothing
-            else shares; without one, the primitive is bound.
-        branching: makes of a function of flat arguments that branches on values, and of their avals, what runs it on
-            such values and gives its result; None where such a function is simply called. With `guards=False` it is an
-            error.
+        runner: makes of a program, of the numbers of leaves of the arguments, and of the backend of those that are on
+            a device (or None) what runs it on flat inputs where nothing is traced, and gives results that nothing else
+            shares; without one, the primitive is bound.
+        branching: makes of a function of flat arguments that branches on values, of their avals, and of such a backend
+            what runs it on such values and gives its result; None where such a function is simply called. With
+            `guards=False` it is an error.
         guards: whether the function may branch on values.
 
     A function that branches on values has no program. Where it is called on tracers, it is called as it is: they have
@@ -134,8 +163,8 @@ class Recorded:
         self,
         fun: Callable[..., Any],
         static: Static,
-        runner: Callable[[Program, Any], Callable[..., Any]] | None = None,
-        branching: Callable[[Callable[..., Any], Sequence[ShapedArray]], Any] | None = None,
+        runner: Callable[[Program, Any, Any], Callable[..., Any]] | None = None,
+        branching: Callable[[Callable[..., Any], Sequence[ShapedArray], Any], Any] | None = None,
         guards: bool = True,
     ) -> None:
         self.fun, self.static, self.runner, self.branching, self.guards = fun, static, runner, branching, guards
@@ -149,11 +178,11 @@ class Recorded:
         fixed, traced, named = self.static.split(args, kwargs)
         kept, leaves, in_tree, ours = self._kept(primitive.name, fixed, traced, named)
         program = kept.program
-        tracing = current_trace() is not None or any(isinstance(x, Tracer) for x in leaves)
+        tracing = current_trace() is not None or any(map(_traced, leaves))
         if not isinstance(program, Program):
             if self.branching is None or tracing:
                 return self.flat(fixed, in_tree)(*leaves)
-        elif self.runner is None or tracing or any(isinstance(x, Tracer) for x in program.consts):
+        elif self.runner is None or tracing or any(map(_traced, program.consts)):
             if catches(program):
                 return self.flat(fixed, in_tree)(*leaves)
             closed, consts = program.derived.get("closed") or program.derived.setdefault("closed", close(program))
@@ -177,10 +206,10 @@ class Recorded:
             assert self.runner is not None
             small = program.out_tree.num_leaves <= NODE_LIMIT
             put = compile_put(program.out_tree) if small else program.out_tree.unflatten
-            if catches(program):  # what is given must still be there for another run
-                run, put = _or_as_it_is(self.runner(program, ()), put, self.flat(fixed, in_tree)), _whole
+            if catches(program) and kept.backend is None:  # what is given must still be there for another run
+                run, put = _or_as_it_is(self.runner(program, (), None), put, self.flat(fixed, in_tree)), _whole
             else:
-                run = self.runner(program, self.spans(in_tree))
+                run = self.runner(program, self.spans(in_tree), kept.backend)
         if not in_tree.num_leaves and self.runner is not None:  # nothing says whose arrays are wanted
             plain = put
             put = lambda results: wrapped(plain(results))  # noqa: E731
@@ -230,16 +259,20 @@ class Recorded:
         avals = [argument_aval(x) for x in leaves]
         statics = tuple((place, told_apart(value)) for place, value in fixed.items())
         key: Any = in_tree, statics, tuple(avals), axes_in_scope()
+        place = None
+        if in_use and current_trace() is None:
+            place = _backend_of(leaves, lambda i: _argument(self.fun, fixed, traced, named, i))
+            key = (*key, place) if place is not None else key
         by_class = key, tuple(map(type, avals))  # where the function asks whether a value is an array of shape ()
         kept = self.programs.get(key) or self.programs.get(by_class)
         if kept is None:
-            kept = self._record(key, by_class, fixed, avals, in_tree)
+            kept = self._record(key, by_class, fixed, avals, in_tree, place)
         else:
             kept.use()
         if not _lie_in_order(kept.program, leaves):
             key, by_class = (key, "in any order"), (by_class, "in any order")
             kept = self.programs.get(key) or self.programs.get(by_class)
-            kept = kept or self._record(key, by_class, fixed, avals, in_tree, ordered=False)
+            kept = kept or self._record(key, by_class, fixed, avals, in_tree, place, ordered=False)
         return kept, leaves, in_tree, ours
 
     def flat(self, fixed: dict[Any, Any], in_tree: Any) -> Callable[..., Any]:
@@ -261,6 +294,7 @@ class Recorded:
         fixed: dict[Any, Any],
         avals: list[ShapedArray],
         in_tree: Any,
+        place: Any = None,
         ordered: bool = True,
     ) -> Kept:
         flat = self.flat(fixed, in_tree)
@@ -271,15 +305,15 @@ class Recorded:
             trace = current_trace()
             if trace is not None:
                 trace.forgive(question.error)
-            made = _whole if self.branching is None else self.branching(flat, avals)
-        if isinstance(made, Program) and any(isinstance(c, Tracer) for c in made.consts):
+            made = _whole if self.branching is None else self.branching(flat, avals, place)
+        if isinstance(made, Program) and any(map(_traced, made.consts)):
             return Kept(made)  # those belong to this call alone
         if not isinstance(made, Program) or made.derived["classes"]:
             key = by_class
         with self.lock:
             kept = self.programs.get(key)
             if kept is None:
-                kept = self.programs[key] = Kept(made)
+                kept = self.programs[key] = Kept(made, place)
                 if len(self.programs) > max(config.jit_programs, 1):
                     self._forget()
         return kept

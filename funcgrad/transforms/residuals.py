@@ -9,7 +9,7 @@ import funcgrad.tree as tree
 from funcgrad.ir import Equation, Program, Var
 from funcgrad.ops.name import NAME
 from funcgrad.source import describe
-from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, parameter_name
+from funcgrad.transforms.boundary import boundary, boundary_of, check_callable, differentiable_leaf, parameter_name
 from funcgrad.transforms.call import by_name, close, divide
 from funcgrad.transforms.make_ir import trace_to_program
 from funcgrad.transforms.remat import dissolved_joint
@@ -40,7 +40,7 @@ def checkpoint_name(x: Any, name: str) -> Any:
     return tree.map(lambda leaf: NAME.bind(leaf, name=name), x)
 
 
-@boundary
+@boundary_of(None)
 def saved_residuals(f: Callable[..., Any], *args: Any, **kwargs: Any) -> list[tuple[ShapedArray, str]]:
     """The values that the reverse pass of a function reads, and where each comes from.
 

@@ -27,6 +27,7 @@ from funcgrad.transforms.boundary import (
     argument_name,
     arrays_as_given,
     boundary,
+    boundary_of,
     check_callable,
     differentiable_leaf,
     own_value,
@@ -212,7 +213,7 @@ def zero_like(x: Any) -> Any:
 
 
 @arrays_as_given
-@boundary
+@boundary_of("run_vjp")
 def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """The value of a function, and its pullback: the function from output cotangents to input cotangents.
 

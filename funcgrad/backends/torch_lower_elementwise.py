@@ -1,0 +1,9 @@
+"""Elementwise primitives by PyTorch's operators."""
+
+from __future__ import annotations
+
+from funcgrad.backends._lowerings import Table
+
+__all__ = ["ELEMENTWISE"]
+
+ELEMENTWISE = Table()
