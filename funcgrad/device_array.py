@@ -199,9 +199,9 @@ class DeviceArray(Tracer):
 
     def settled(self) -> None:
         """Raise what the computation of this array has met on the device."""
-        pending, self._pending = self._pending, ()
-        for check in pending:
+        for check in self._pending:
             check()
+        self._pending = ()
 
     # ------------------------------------------------------------------------------------------------ to the host
 
@@ -209,7 +209,7 @@ class DeviceArray(Tracer):
         """A copy on the host. Raises what its computation has met."""
         out = self.backend.to_numpy(self.array)
         self.settled()
-        return out
+        return out if out.dtype == self.dtype else out.view(self.dtype)  # of random keys
 
     def concrete(self, how: str | None = None) -> Any:
         value = self.to_numpy()

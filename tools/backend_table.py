@@ -32,10 +32,10 @@ from programs import PROGRAMS
 CLOSE = 200
 
 
-def operations(only: str = "") -> Iterator[tuple[str, str, Program, list[Any]]]:
+def operations(only: str = "", names: set[str] | None = None) -> Iterator[tuple[str, str, Program, list[Any]]]:
     """A name, a dtype, a program and its flat inputs, for each row of the table and each dtype."""
     for spec in SPECS.values():
-        if spec.concrete or (only and only not in spec.name):
+        if spec.concrete or only not in spec.name or (names is not None and spec.name not in names):
             continue
         for case in {c.code: c for d in (False, True) for c in reversed(spec.cases(d))}.values():
             args = case.args()

@@ -23,12 +23,13 @@ from funcgrad.backends.base import Backend, Implementation, UnsupportedOperation
 from funcgrad.ir import Equation
 from funcgrad.types import ShapedArray
 
-__all__ = ["ArrayAPIBackend", "OnOneDevice"]
+__all__ = ["ArrayAPIBackend", "OnOneDevice", "has"]
 
 _LOWERINGS = {**ARRAYS, **ELEMENTWISE, **LINALG, **WINDOWS}
 
 
-def _has(xp: Any, name: str) -> bool:
+def has(xp: Any, name: str) -> bool:
+    """Whether a namespace has a function, such as "linalg.solve"."""
     try:
         attrgetter(name)(xp)
     except AttributeError:
@@ -76,7 +77,7 @@ class ArrayAPIBackend(Backend):
             {
                 key: partial(entry.function, xp)
                 for key, entry in _LOWERINGS.items()
-                if all(_has(xp, needed) for needed in entry.needs)
+                if all(has(xp, needed) for needed in entry.needs)
             }
         )
 
@@ -88,7 +89,7 @@ class ArrayAPIBackend(Backend):
         return self._device
 
     def asarray(self, x: np.ndarray) -> Any:
-        if not _has(self.xp, x.dtype.name):
+        if not has(self.xp, x.dtype.name):
             raise UnsupportedOperationError(
                 f"the backend {self.name!r} has no arrays of dtype {x.dtype}; convert {ShapedArray(x.shape, x.dtype)} "
                 "with .astype, or use backend='numpy'"
@@ -100,11 +101,11 @@ class ArrayAPIBackend(Backend):
 
     def supports(self, eqn: Equation) -> bool:
         name = eqn.primitive.name
-        if name not in self.lowerings:
+        if name not in self.lowerings or name not in _LOWERINGS:
             return False
         entry = _LOWERINGS[name]
         dtypes = {a.aval.dtype for a in (*eqn.inputs, *eqn.outputs)}
-        if not all(_has(self.xp, d.name) for d in dtypes):
+        if not all(has(self.xp, d.name) for d in dtypes):
             return False
         kinds = all(a.aval.dtype.kind in entry.kinds for a in eqn.inputs)
         return kinds and (entry.when is None or entry.when(eqn))

@@ -71,6 +71,10 @@ class Backend(Protocol):
         """Whether there is an implementation for these operands (their shapes and dtypes) and parameters."""
         return eqn.primitive.name in self.lowerings
 
+    def lowering(self, eqn: Equation) -> Implementation:
+        """The implementation for an equation that is supported: of several under one name, that which takes it."""
+        return self.lowerings[eqn.primitive.name]
+
     def synchronize(self) -> None:
         """Wait until everything that was launched is done."""
 

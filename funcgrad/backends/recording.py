@@ -73,7 +73,11 @@ class _Noted(Mapping[str, Implementation]):
         self._lowerings, self._records = lowerings, records
 
     def __getitem__(self, name: str) -> Implementation:
-        run, records = self._lowerings[name], self._records
+        return self.noting(name, self._lowerings[name])
+
+    def noting(self, name: str, run: Implementation) -> Implementation:
+        """An implementation that notes that it was called."""
+        records = self._records
 
         def noted(*args: Any, **params: Any) -> Any:
             out = run(*args, **params)
@@ -115,7 +119,8 @@ class RecordingBackend(Backend):
         self.inner: Backend = NumpyBackend() if inner is None else inner
         self.records: list[Launch | Transfer] = []
         self.name = f"recording {self.inner.name}"
-        self.lowerings: Mapping[str, Implementation] = _Noted(self.inner.lowerings, self.records)
+        self._noted = _Noted(self.inner.lowerings, self.records)
+        self.lowerings: Mapping[str, Implementation] = self._noted
 
     def __repr__(self) -> str:
         return f"RecordingBackend({self.inner!r})"
@@ -149,6 +154,9 @@ class RecordingBackend(Backend):
 
     def supports(self, eqn: Equation) -> bool:
         return self.inner.supports(eqn)
+
+    def lowering(self, eqn: Equation) -> Implementation:
+        return self._noted.noting(eqn.primitive.name, self.inner.lowering(eqn))
 
     def synchronize(self) -> None:
         self.inner.synchronize()

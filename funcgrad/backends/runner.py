@@ -25,7 +25,7 @@ from funcgrad.passes.rewrite import remade, with_programs
 from funcgrad.transforms.call import CALL, reverse_programs
 from funcgrad.types import ShapedArray, is_inexact
 
-__all__ = ["DeviceProgram", "at_home", "constant", "raise_if_out_of_memory", "run_program"]
+__all__ = ["DeviceProgram", "at_home", "constant", "elsewhere", "raise_if_out_of_memory", "run_program"]
 
 Run = Callable[..., Sequence[Any]]
 
@@ -183,7 +183,7 @@ class _Compiler:
             return self._on_the_host(eqn), 0
         if not self.backend.supports(eqn):
             raise unsupported(self.backend, eqn)
-        run = self.backend.lowerings[eqn.primitive.name]
+        run = self.backend.lowering(eqn)
         run = partial(run, **eqn.params) if eqn.params else run
         return (run if eqn.primitive.multiple else lambda *args: (run(*args),)), 0
 
@@ -210,14 +210,16 @@ class _Compiler:
 def _call(compiler: _Compiler, eqn: Equation) -> tuple[Run, int]:
     other = eqn.params.get("backend")
     if other is not None:
-        return _elsewhere(compiler.backend, DeviceProgram(eqn.params["program"], other)), 0
+        return elsewhere(compiler.backend, eqn.params["program"], other), 0
     block = compiler.block(eqn.params["program"])
     return block, block.peak
 
 
-def _elsewhere(backend: Backend, program: DeviceProgram) -> Run:
+def elsewhere(backend: Backend, program: Program, other: Backend) -> Run:
     """A call of a program on another backend, by way of the host."""
-    return lambda *args: [backend.asarray(np.asarray(y)) for y in program(*map(backend.to_numpy, args))]
+    own = getattr(other, "compile", None)
+    run = DeviceProgram(program, other) if own is None else own(program, ())
+    return lambda *args: [backend.asarray(np.asarray(y)) for y in run(*map(backend.to_numpy, args))]
 
 
 def _cond(compiler: _Compiler, eqn: Equation) -> tuple[Run, int]:
@@ -373,6 +375,8 @@ class DeviceProgram:
         return tuple(self._checked(to_numpy(x), a) for x, a in zip(results, self._out_avals, strict=True))
 
     def _checked(self, x: np.ndarray, aval: ShapedArray) -> Any:
+        if aval.dtype.names is not None:  # random keys
+            x = x.view(aval.dtype)
         if x.shape != aval.shape or x.dtype != aval.dtype:
             found = ShapedArray(x.shape, x.dtype)
             raise TypeError(f"the backend {self.backend.name!r} gave a result of type {found} in place of {aval}")

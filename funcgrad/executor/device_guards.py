@@ -8,8 +8,7 @@ device, and a call reads what its guards ask for, one value each.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -119,26 +118,42 @@ def host_value(backend: Backend, x: Any, aval: ShapedArray) -> Any:
     return value.item() if aval.weak else value if aval.shape else value[()]
 
 
-@contextmanager
-def _recorded(fun: Callable[..., Any], leaves: Sequence[Any], backend: Backend) -> Iterator[tuple[Path, _Recorder]]:
-    """Record a function of flat arguments at these values."""
-    record = _Recorder(backend, leaves)
-    record.border = "error"
-    start = perf_counter()
-    try:
-        with under(record):
-            result = fun(*record.inputs)
-            record.accept()
-            outs, out_tree = tree.flatten(result)
-            outputs = settle_all(outs)
-        for path, x in tree.leaves_with_path(result):
-            differentiable_leaf(x, f"output{tree.keystr(path)}", "jit")
-            if isinstance(x, Tracer) and x.owner is not record and type(x) is not DeviceArray:
-                raise escaped(x, "jit")
-        yield Path(record, record.inputs, outputs, out_tree, perf_counter() - start), record  # type: ignore[arg-type]
-    finally:
-        record.ask = None
-        record.close()
+class _PathOnDevice(Path):
+    """A function that is recorded on a device as far as Python asks for values."""
+
+    __slots__ = ("_backend",)
+
+    def __init__(self, fun: Callable[..., Any], leaves: Sequence[Any], backend: Backend) -> None:
+        super().__init__(fun, leaves)
+        self._backend = backend
+
+    def __enter__(self) -> _PathOnDevice:
+        record: Any
+        record = self.record = _Recorder(self._backend, self._leaves)
+        record.closes_with(self)
+        record.border = "error"
+        self.inputs = record.inputs
+        start = perf_counter()
+        try:
+            with under(record):
+                result = self._fun(*self.inputs)
+                record.accept()
+                outs, self.out_tree = tree.flatten(result)
+                self.outputs = settle_all(outs)
+            for path, x in tree.leaves_with_path(result):
+                differentiable_leaf(x, f"output{tree.keystr(path)}", "jit")
+                if isinstance(x, Tracer) and x.owner is not record and type(x) is not DeviceArray:
+                    raise escaped(x, "jit")
+            record.compute()
+        except BaseException:
+            self.__exit__()
+            raise
+        self.seconds = perf_counter() - start
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.record.ask = None
+        self.record.close()
 
 
 class GuardedOnDevice(Guarded):
@@ -166,8 +181,8 @@ class GuardedOnDevice(Guarded):
         if found is not None:
             return found[0]
         try:
-            with _recorded(self.fun, leaves, self.backend) as (path, record):
-                record.compute()
+            with _PathOnDevice(self.fun, leaves, self.backend) as path:
+                record: Any = path.record
                 result = path.out_tree.unflatten([self._result(x, record) for x in path.outputs])
                 self.fetched += record.fetched
                 self._keep(path)
@@ -264,7 +279,7 @@ class GuardedOnDevice(Guarded):
         """The way of these values as a program of its own, with its guards; raises ValueError without values."""
         if any(isinstance(x, ShapedArray) for x in leaves):
             raise ValueError(f"lower: {self.name} branches on values, so it takes arrays, not ShapeDtypeStructs")
-        with _recorded(self.fun, leaves, self.backend) as (path, _):
+        with _PathOnDevice(self.fun, leaves, self.backend) as path:
             return path.program()
 
     def explain(self) -> str:

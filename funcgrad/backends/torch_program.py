@@ -1,0 +1,88 @@
+"""Programs compiled for PyTorch: generated code, run with arrays of the host or of the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any, NoReturn
+
+from funcgrad.backends.runner import DeviceProgram, at_home, raise_if_out_of_memory
+from funcgrad.backends.strict import strict
+from funcgrad.backends.torch_emit import Emitter, Site
+from funcgrad.errors import explain
+from funcgrad.ir import Program
+from funcgrad.passes.pipeline import optimise
+
+__all__ = ["TorchProgram"]
+
+_numbers = count(1)
+
+
+class TorchProgram(DeviceProgram):
+    """A program as Python code over PyTorch; see `DeviceProgram`.
+
+    Raises UnsupportedOperationError, when it is made, for what PyTorch has no operator for.
+    """
+
+    __slots__ = ("_equations", "_function", "_sites", "_source", "filename")
+
+    def __init__(self, program: Program, backend: Any) -> None:
+        self.backend, self.program = backend, strict(optimise(at_home(program, backend)))
+        self._in_avals, self._out_avals = program.in_avals, program.out_avals
+        emitter = Emitter(backend)
+        emitter.constants(self.program)
+        names = [emitter.fresh() for _ in self.program.inputs]
+        emitter.env.update(zip(self.program.inputs, names, strict=True))
+        emitter.block(self.program, self.program.inputs)
+        outputs = [emitter.tensor(a) for a in self.program.outputs]
+        head = ["def run(values):"]
+        if names:
+            head += [f"    {', '.join(names)}, = values", "    values.clear()"]
+        head += ["    bad = []"]
+        self._source = "\n".join([*head, *emitter.lines, f"    return [{', '.join(outputs)}], bad"]) + "\n"
+        self._equations = [*[None] * len(head), *emitter.equations]
+        self._sites: list[Site] = emitter.sites
+        self.kernels: dict[str, str] = {}
+        self.scratch_bytes = emitter.peak
+        self.filename = f"<funcgrad torch {next(_numbers)}>"
+        exec(compile(self._source, self.filename, "exec"), emitter.given)
+        self._function: Callable[[list[Any]], tuple[list[Any], list[Any]]] = emitter.given.pop("run")
+
+    @property
+    def source(self) -> str:
+        """The generated code."""
+        return f"# on {self.backend.name}\n{self._source}"
+
+    def run(self, values: list[Any]) -> tuple[list[Any], Callable[[], None] | None]:
+        try:
+            results, bad = self._function(values)
+        except Exception as error:
+            raise_if_out_of_memory(self.backend, error, self.program, self.scratch_bytes)
+            self._explain(error)
+        return results, (lambda: self._check(bad)) if bad else None
+
+    def _check(self, bad: Sequence[tuple[int, Any]]) -> None:
+        """Raise for the first thing that has gone wrong on the device."""
+        torch = self.backend.torch
+        fine = torch.stack([x for _, x in bad]).tolist()
+        if all(fine):
+            return
+        site = self._sites[bad[fine.index(False)][0]]
+        eqn = site.equation
+        error = type(site.error)(*site.error.args)
+        raise explain(eqn.primitive.name, [a.aval for a in eqn.inputs], error, eqn.source) from None
+
+    def _explain(self, error: Exception) -> NoReturn:
+        """Raise with the user's line for the generated one."""
+        line, tb = None, error.__traceback__
+        while tb is not None:
+            if tb.tb_frame.f_code.co_filename == self.filename:
+                line = tb.tb_lineno
+            tb = tb.tb_next
+        eqn = self._equations[line - 1] if line is not None and line <= len(self._equations) else None
+        if eqn is None:
+            raise error
+        new = explain(eqn.primitive.name, [a.aval for a in eqn.inputs], error, eqn.source)
+        if new is error:
+            raise error
+        raise new from None

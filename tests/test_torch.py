@@ -1,0 +1,246 @@
+"""PyTorch as a device: operations, programs, random bits, errors by a flag, memory. Needs the extra `torch`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch: Any = pytest.importorskip("torch")
+pytest.importorskip("array_api_compat")
+
+from opspecs import SPECS  # noqa: E402
+from programs import PROGRAMS  # noqa: E402
+
+import funcgrad as fg  # noqa: E402
+from funcgrad import DeviceArray, device_put, errors, lax, random, tree  # noqa: E402
+from funcgrad.backends import RecordingBackend, UnsupportedOperationError, get_backend  # noqa: E402
+from tools.backend_table import TRANSFORMS, operations, outcome  # noqa: E402
+
+DEVICE = "torch:cpu"
+CPU = get_backend(DEVICE)
+NAMES = [s.name for s in SPECS.values() if not s.concrete]
+PARTS = 12
+
+
+def put(x: Any) -> Any:
+    return device_put(x, DEVICE)
+
+
+def same(found: Any, want: Any) -> None:
+    leaves, wants = tree.leaves(found), tree.leaves(want)
+    assert len(leaves) == len(wants)
+    for a, b in zip(leaves, wants, strict=True):
+        assert type(a) is DeviceArray and a.device == DEVICE
+        assert a.shape == np.shape(b) and a.dtype == np.asarray(b).dtype
+        np.testing.assert_allclose(np.asarray(a), b, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_operations_are_numpys_or_refused(part: int) -> None:
+    """A twelfth of the table for each part; nothing differs, nothing fails, at most one in twenty is refused."""
+    outcomes: list[str] = []
+    warnings.simplefilter("ignore")
+    chosen = set(NAMES[part::PARTS])
+    for name, how, program, leaves in operations(names=chosen):
+        kind, why = outcome(CPU, program, leaves)
+        assert kind in ("same", "refused"), (name, how, why)
+        outcomes.append(kind)
+    assert outcomes.count("same") >= 0.85 * len(outcomes)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs_are_the_same(name: str) -> None:
+    f, v = PROGRAMS[name].vector()
+    for how, transform in TRANSFORMS.items():
+        kind, why = outcome(CPU, fg.make_ir(transform(f))(v), [v])
+        assert kind == "same" or (name, how) == ("inv and det", "grad of grad"), (how, why)
+
+
+# ----------------------------------------------------------------------------------------------------- random numbers
+
+
+def test_random_bits_are_the_same() -> None:
+    def draw(key: Any) -> Any:
+        return (
+            random.bits(key, (5,)), random.bits(key, (3,), np.uint8), random.bits(key, (3,), np.uint16),
+            random.bits(key, (3,), np.uint64), random.split(key, 3), random.fold_in(key, 7),
+            random.randint(key, (9,), 0, 10), random.permutation(key, 7), random.uniform(key, (3, 2)),
+            random.uniform(key, (3,), np.float32), random.bernoulli(key, 0.3, (5,)), random.key_data(key),
+            random.choice(key, 9, (4,)), random.bits(random.key(3), (2,)),
+        )  # fmt: skip
+
+    for key in (random.key(42), random.PRNGKey(-1)):
+        wants, found = fg.jit(draw)(key), fg.jit(draw, backend=DEVICE)(key)
+        for a, b in zip(found, wants, strict=True):
+            assert np.asarray(a).dtype == np.asarray(b).dtype
+            np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+        on_device = draw(put(key))
+        for a, b in zip(on_device[:-1], wants[:-1], strict=True):
+            np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+    normal = lambda key: random.normal(key, (7,), np.float32)  # noqa: E731
+    np.testing.assert_allclose(fg.jit(normal, backend=DEVICE)(random.key(1)), normal(random.key(1)), rtol=2e-6)
+    with pytest.raises(UnsupportedOperationError, match="random_poisson: not supported by the backend 'torch:cpu'"):
+        fg.jit(lambda key: random.poisson(key, 3.0, (2,)), backend=DEVICE)(random.key(0))
+
+
+# ------------------------------------------------------------------------------------------------------------ tensors
+
+
+def test_tensors_go_in_and_out_without_copies() -> None:
+    t = torch.arange(6.0).reshape(2, 3)
+    x = put(t)
+    assert type(x) is DeviceArray and x.array.data_ptr() == t.data_ptr() and x.dtype == np.float32
+    back = torch.from_dlpack(x)
+    assert back.data_ptr() == t.data_ptr()
+    assert np.from_dlpack(x).ctypes.data == t.data_ptr()
+    same(put(t.T), t.T.numpy())
+    same(put(torch.complex(t, t).conj()), np.conj(t.numpy() * (1 + 1j)).astype(np.complex64))
+    for x in (np.arange(4.0)[::-1], np.arange(3, dtype=">f8"), np.broadcast_to(1.0, (2, 2))):
+        same(put(x), np.array(x, x.dtype.newbyteorder("=")))
+    with pytest.raises(UnsupportedOperationError, match="no arrays of dtype"):
+        put(np.zeros(2, np.longdouble))
+
+
+# ------------------------------------------------------------------------------------------------------------- errors
+
+
+def test_an_index_out_of_bounds_is_told_with_the_results() -> None:
+    f = fg.jit(lambda x, i: np.sum(x[i]) * 2.0)
+    x = put(np.arange(5.0))
+    same(f(x, put(np.array([0, -5, 4]))), 8.0)
+    for bad in ([0, 5], [-6, 1]):
+        y = f(x, put(np.array(bad)))
+        z = y + 1.0
+        for read in (y.block_until_ready, lambda z=z: np.asarray(z), lambda y=y: float(y)):
+            with pytest.raises(IndexError, match=r"gather: an index is out of bounds"):
+                read()
+    same(f(x, put(np.array([1, 2]))), 6.0)
+    with pytest.raises(IndexError, match="out of bounds"):
+        fg.jit(lambda x, i: x[i], backend=DEVICE)(np.arange(3.0), np.array([3]))
+    with pytest.raises(IndexError, match="out of bounds"):
+        np.asarray(fg.at(x)[put(np.array([7]))].add(1.0))
+    total = fg.jit(lambda x, i: lax.fori_loop(0, 3, lambda k, s: s + x[i[k]], 0.0))
+    with pytest.raises(IndexError, match="out of bounds"):
+        float(total(x, put(np.array([0, 9, 1]))))
+
+
+def test_singular_matrices_are_told_with_the_results() -> None:
+    singular = put(np.ones((2, 2)))
+    for f, message in (
+        (np.linalg.inv, "Singular matrix"),
+        (lambda a: np.linalg.solve(a, a), "Singular matrix"),
+        (lambda a: np.linalg.cholesky(-a), "not positive definite"),
+    ):
+        y = fg.jit(f)(singular)
+        with pytest.raises(np.linalg.LinAlgError, match=message):
+            y.block_until_ready()
+    same(np.linalg.inv(put(np.eye(2) * 2)), np.eye(2) / 2)
+
+
+def test_what_is_missing_is_refused_before_anything_runs() -> None:
+    seen: list[Any] = []
+
+    def f(x: Any) -> Any:
+        fg.debug.callback(seen.append, x)
+        return lax.population_count(x) if x.dtype.kind == "u" else fg.scipy.special.spence(x)
+
+    for x in (np.ones(2),):
+        with pytest.raises(UnsupportedOperationError, match="spence: not supported by the backend 'torch:cpu'"):
+            fg.jit(f, backend=DEVICE)(x)
+    assert seen == []
+    with pytest.raises(RuntimeError, match=r"'torch:cuda:9' is not there: PyTorch .* install a build of"):
+        device_put(1.0, "torch:cuda:9")
+    with pytest.raises(RuntimeError, match="'torch:abacus' is not known"):
+        device_put(1.0, "torch:abacus")
+
+
+# ------------------------------------------------------------------------------------------------- the generated code
+
+
+def test_code_frees_what_is_dead_and_writes_over_it() -> None:
+    f = fg.jit(lambda x, w: np.sum(np.tanh(x @ w + 1.0) ** 2))
+    source = f.lower(put(np.ones((2, 3))), put(np.ones((3, 2)))).source()
+    assert "add_(1.0)" in source and ".tanh_()" in source and "del " in source and source.startswith("# on torch:cpu")
+    x = np.linspace(0, 1, 6).reshape(2, 3)
+
+    def shared(x: Any) -> Any:
+        y = np.sin(x)
+        z = y.T
+        a = y * 2.0  # y is read afterwards by another name
+        b = y + y
+        return a, z, b, np.exp(y) - np.exp(y), (y + 1.0) * 3.0
+
+    same(fg.jit(shared)(put(x)), shared(x))
+    same(put(x), x)
+
+
+def test_inputs_are_not_written_over() -> None:
+    x = np.linspace(0.1, 1, 6)
+    for f in (np.tanh, lambda x: x + 1.0, lambda x: x.reshape(2, 3) * 2.0, lambda x: (x, x * 2.0)):
+        a = put(x)
+        fg.jit(f)(a)
+        fg.jit(f, donate_argnums=0)(put(x))
+        same(a, x)
+    t = torch.ones(3)
+    fg.jit(lambda x: x * 2.0 + 1.0, donate_argnums=0)(put(t))
+    assert t.tolist() == [1.0, 1.0, 1.0]
+
+
+LOOPS: dict[str, Callable[[Any], Any]] = {
+    "scan": lambda x: lax.scan(lambda c, r: (c * 0.5 + r, (c, r * c)), x[0], x),
+    "reverse": lambda x: lax.scan(lambda c, r: (c + r, c), x[0], x, reverse=True),
+    "empty": lambda x: lax.scan(lambda c, r: (c + r, c * r), x[0], x[:0]),
+    "while": lambda x: lax.while_loop(lambda s: s[1] < 5, lambda s: (np.sin(s[0]), s[1] + 1), (x, 0)),
+    "cond": lambda x: lax.cond(np.sum(x) > 0, lambda x: x * 2.0, lambda x: x - 1.0, x),
+    "switch": lambda x: lax.switch(2, [np.sin, np.cos, np.tanh], x),
+    "nested": lambda x: lax.fori_loop(0, 3, lambda i, c: lax.fori_loop(0, 2, lambda j, d: d * 0.9 + i, c), x),
+}
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_loops_and_their_gradients(name: str) -> None:
+    x = np.linspace(-0.5, 1.0, 12).reshape(4, 3)
+    f = LOOPS[name]
+    for _ in range(2):
+        same(fg.jit(f)(put(x)), f(x))
+    g = fg.grad(lambda x: sum(np.sum(np.cos(y)) for y in tree.leaves(f(x)) if y.dtype.kind == "f"))
+    same(fg.jit(g)(put(x)), g(x))
+
+
+def test_training_is_numpys() -> None:
+    rng = np.random.default_rng(0)
+    params = {"w1": rng.normal(size=(8, 16)), "b1": np.zeros(16), "w2": rng.normal(size=(16, 3)), "b2": np.zeros(3)}
+    x, y = rng.normal(size=(32, 8)), rng.integers(0, 3, 32)
+
+    def loss(p: Any, x: Any, y: Any) -> Any:
+        h = np.maximum(x @ p["w1"] + p["b1"], 0.0)
+        return -np.mean(fg.nn.log_softmax(h @ p["w2"] + p["b2"])[np.arange(32), y])
+
+    step = fg.jit(lambda p, x, y: tree.map(lambda p, g: p - 0.1 * g, p, fg.grad(loss)(p, x, y)), donate_argnums=0)
+    ours, theirs = params, put(params)
+    for _ in range(100):
+        ours, theirs = step(tree.map(np.copy, ours), x, y), step(theirs, put(x), put(y))
+    for a, b in zip(tree.leaves(theirs), tree.leaves(ours), strict=True):
+        np.testing.assert_allclose(np.asarray(a), b, rtol=1e-9, atol=1e-12)
+
+
+def test_a_training_step_moves_nothing() -> None:
+    device = RecordingBackend(CPU)
+    x = device_put(np.ones((4, 3)), device)
+    step = fg.jit(lambda w, x: w - 0.1 * fg.grad(lambda w: np.mean((x @ w) ** 2))(w))
+    w = step(device_put(np.ones((3, 2)), device), x)
+    device.clear()
+    for _ in range(3):
+        w = step(w, x)
+    assert device.transfers == [] and len(device.launches) > 3
+    same(w, np.asarray(w))
+
+
+def test_out_of_memory_is_one_error() -> None:
+    with pytest.raises(errors.OutOfDeviceMemoryError, match="torch:cpu: out of memory"):
+        fg.jit(lambda x: np.sum(np.sin(np.outer(x, x))))(put(np.ones(1 << 21)))
+    same(put(np.ones(2)) + 1, np.full(2, 2.0))
