@@ -346,10 +346,13 @@ def wrap_leaves(x: Any) -> Any:
 
 def returning_arrays(namespace: dict[str, Any], names: Iterable[str], put: Callable[[Any], Any] = wrap_scalar) -> None:
     """Let functions of a module, given by name, return results that `put` has wrapped."""
+    made: dict[Any, Any] = {}  # a function may have several names
     for name in names:
         fun = namespace[name]
         if callable(fun) and not isinstance(fun, type):
-            namespace[name] = returning(fun, put, namespace["__name__"])
+            if fun not in made:
+                made[fun] = returning(fun, put, namespace["__name__"])
+            namespace[name] = made[fun]
 
 
 def returning(fun: Callable[..., Any], put: Callable[[Any], Any], module: str) -> Callable[..., Any]:

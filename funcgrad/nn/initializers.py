@@ -17,6 +17,7 @@ import numpy as np
 
 import funcgrad.numpy as jnp
 import funcgrad.random as random
+from funcgrad.nn._made import pickling_as_made
 from funcgrad.types import is_a
 
 __all__ = [
@@ -75,6 +76,7 @@ def ones(key: Any, shape: Sequence[int], dtype: Any = None, out_sharding: Any = 
     return jnp.ones(shape, _dtype(dtype))
 
 
+@pickling_as_made
 def constant(value: Any, dtype: Any = None) -> Initializer:
     """An initialiser that gives a number, or what broadcasts to the shape.
 
@@ -89,6 +91,7 @@ def constant(value: Any, dtype: Any = None) -> Initializer:
     return init
 
 
+@pickling_as_made
 def uniform(scale: Any = 0.01, dtype: Any = None) -> Initializer:
     """An initialiser of uniform numbers in [0, scale).
 
@@ -99,6 +102,7 @@ def uniform(scale: Any = 0.01, dtype: Any = None) -> Initializer:
     return _scaled(random.uniform, scale, dtype)
 
 
+@pickling_as_made
 def normal(stddev: Any = 0.01, dtype: Any = None) -> Initializer:
     """An initialiser of normal numbers of mean 0.
 
@@ -109,6 +113,7 @@ def normal(stddev: Any = 0.01, dtype: Any = None) -> Initializer:
     return _scaled(random.normal, stddev, dtype)
 
 
+@pickling_as_made
 def truncated_normal(stddev: Any = 0.01, dtype: Any = None, lower: Any = -2.0, upper: Any = 2.0) -> Initializer:
     """An initialiser of normal numbers between the bounds, which are multiples of stddev; those that are left have a
     standard deviation of less than stddev.
@@ -151,6 +156,7 @@ _DENOMINATORS: dict[str, Callable[[float, float], float]] = {
 }
 
 
+@pickling_as_made
 def variance_scaling(
     scale: Any,
     mode: str,
@@ -228,7 +234,7 @@ def _of_fans(scale: float, mode: str, distribution: str, name: str, what: str) -
     >>> {name}()(random.key(0), (3, 4)).shape
     (3, 4)
     """
-    return make
+    return pickling_as_made(make)
 
 
 glorot_uniform = _of_fans(1.0, "fan_avg", "uniform", "glorot_uniform", "Glorot's uniform initialiser")
@@ -241,6 +247,7 @@ xavier_uniform, xavier_normal = glorot_uniform, glorot_normal
 kaiming_uniform, kaiming_normal = he_uniform, he_normal
 
 
+@pickling_as_made
 def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> Initializer:
     """An initialiser of uniform orthogonal matrices, times scale.
 
@@ -269,6 +276,7 @@ def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> In
     return init
 
 
+@pickling_as_made
 def delta_orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> Initializer:
     """An initialiser of kernels of convolutions (window…, in, out): an orthogonal matrix in the middle, zeros around.
 

@@ -26,6 +26,7 @@ features)`, `(batch, time, features)`, `(batch, height, width, features)`.
 dtype('float32')
 """
 
+from funcgrad.nn._made import pickling_as_made as _pickling_as_made
 from funcgrad.nn.layers._attention import attention, feed_forward, transformer_block
 from funcgrad.nn.layers._combine import parallel, residual, serial
 from funcgrad.nn.layers._conv import avg_pool, conv, conv_transpose, global_avg_pool, global_max_pool, max_pool
@@ -71,6 +72,16 @@ __all__ = [
     "stateless",
     "transformer_block",
 ]
+
+
+_MAKING = (
+    "activation", "attention", "avg_pool", "batch_norm", "conv", "conv_transpose", "dense", "dropout", "embedding",
+    "feed_forward", "flatten", "global_avg_pool", "global_max_pool", "group_norm", "gru", "gru_cell", "layer_norm",
+    "lstm", "lstm_cell", "max_pool", "parallel", "positions", "recurrent", "residual", "rms_norm", "rnn", "rnn_cell",
+    "serial", "stateless", "transformer_block",
+)  # fmt: skip
+for _name in _MAKING:
+    globals()[_name] = _pickling_as_made(globals()[_name], __name__)
 
 
 def __dir__() -> list[str]:
