@@ -10,7 +10,15 @@ import numpy._core._multiarray_umath as _umath
 
 from funcgrad.backends.strict import strict
 from funcgrad.ir import Program
-from funcgrad.native import control, elementary, emit_products
+from funcgrad.native import (
+    control,
+    elementary,
+    emit_cumulative,
+    emit_index,
+    emit_order,
+    emit_products,
+    emit_random,
+)
 from funcgrad.native.blocks import block, element_of_reduction
 from funcgrad.native.code import NativeCode
 from funcgrad.native.elements import register_pointwise
@@ -97,7 +105,14 @@ def _parameters(parts: Sequence[Sequence[object]], externals: Sequence[str], ste
     return ", ".join([*names, *(f"ptr %host{k}" for k in range(steps))])
 
 
-EMITTERS = (control, emit_products)
+EMITTERS = (
+    control,
+    emit_cumulative,
+    emit_index,
+    emit_order,
+    emit_products,
+    emit_random,
+)
 """The modules that register emitters."""
 
 register_pointwise()

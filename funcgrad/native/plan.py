@@ -43,7 +43,8 @@ def core(shape: Sequence[int]) -> tuple[int, ...]:
 def cost(eqn: Equation) -> float:
     """What an element costs, in additions."""
     primitive = eqn.primitive
-    return primitive.cost[1] / 0.5 if primitive.pointwise and not primitive.moves else 0.0
+    computes = primitive.pointwise or (found(ELEMENTS, eqn) is not None and found(BLOCKS, eqn) is None)
+    return primitive.cost[1] / 0.5 if computes and not primitive.moves else 0.0
 
 
 class Item:

@@ -17,11 +17,20 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["philox_bits", "philox_fold", "philox_seed", "philox_split", "threefry_bits", "threefry_pairs"]
+__all__ = [
+    "PARITY",
+    "ROTATIONS",
+    "philox_bits",
+    "philox_fold",
+    "philox_seed",
+    "philox_split",
+    "threefry_bits",
+    "threefry_pairs",
+]
 
-_PARITY = 0x1BD11BDA
+PARITY = 0x1BD11BDA
 _MASK = 0xFFFFFFFF
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
 _FEW = 96
 """For so many counters the arithmetic of Python's integers is faster than calls of NumPy."""
@@ -121,10 +130,10 @@ def _few(k0: int, k1: int, counts: Sequence[int]) -> np.ndarray:
         iota = sum((c & _MASK) << 64 * i for i, c in enumerate(counts))
         high = sum((c >> 32 & _MASK) << 64 * i for i, c in enumerate(counts))
     mask = ones * _MASK
-    k2 = k0 ^ k1 ^ _PARITY
+    k2 = k0 ^ k1 ^ PARITY
     x0 = high + k0 * ones & mask
     x1 = iota + k1 * ones & mask
-    first, second = _ROTATIONS
+    first, second = ROTATIONS
     for a, b, (r, s, t, u) in (
         (k1, k2 + 1, first),
         (k2, k0 + 2, second),
@@ -187,14 +196,14 @@ _SHIFTS = {r: np.array(r, np.uint32) for r in range(33)}
 def _encipher(key: np.ndarray, high: Any, low: Any, x0: np.ndarray, x1: np.ndarray, spare: np.ndarray) -> None:
     """Threefry2x32 of counters, into `x0` and `x1`, with spare memory; a key is two numbers, or two arrays."""
     k0, k1 = np.asarray(key[0]), np.asarray(key[1])  # arrays without dimensions are the cheaper operands
-    ks = (k0, k1, np.asarray(k0 ^ k1 ^ np.uint32(_PARITY)))
+    ks = (k0, k1, np.asarray(k0 ^ k1 ^ np.uint32(PARITY)))
     np.add(high, k0, out=x0)
     np.add(low, k1, out=x1)
     add, left, right, either, xor = np.add, np.left_shift, np.right_shift, np.bitwise_or, np.bitwise_xor
     with np.errstate(over="ignore"):  # of scalars
         later = [np.asarray(ks[(i + 2) % 3] + np.uint32(i + 1)) for i in range(5)]
     for i in range(5):
-        for r in _ROTATIONS[i % 2]:
+        for r in ROTATIONS[i % 2]:
             add(x0, x1, x0)
             left(x1, _SHIFTS[r], spare)
             right(x1, _SHIFTS[32 - r], x1)

@@ -1,0 +1,80 @@
+"""Loops that block emitters are made of: rows in vectors, and loops that carry registers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from funcgrad.native.emission import Emission
+from funcgrad.native.index import Ix, unit
+
+__all__ = ["carried", "rows", "together"]
+
+
+def rows(em: Emission, shape: Sequence[int], body: Callable[[list[Ix]], None], widest: int) -> None:
+    """Loops over a shape without zeros, the last one in vectors of elements of `widest` bytes; `body` gets the indices.
+
+    With `widest` 0 all is scalars.
+    """
+    w = em.w
+    if not shape:
+        body([])
+        return
+    n, width = shape[-1], em.vector_bytes // widest if widest else 1
+
+    def row(idx: list[Ix]) -> None:
+        full = n - n % width if width > 1 else 0
+        if full:
+            with w.lanes(width), w.scope():
+                w.loop(0, full, lambda i: body([*idx, unit(i, 0, n - 1, step=1)]), step=width)
+        if full < n:
+            w.loop(full, n, lambda i: body([*idx, unit(i, 0, n - 1)]))
+
+    em.loops(shape[:-1], row)
+
+
+def together(em: Emission, shape: Sequence[int], body: Callable[[list[list[Ix]]], None], many: int) -> None:
+    """Loops over a shape without zeros; `body` gets the indices of `many` places along the last axis, or of one."""
+    w = em.w
+    if not shape:
+        body([[]])
+        return
+    n = shape[-1]
+    full = n - n % many
+
+    def row(idx: list[Ix]) -> None:
+        if full:
+            w.loop(0, full, lambda i: body([[*idx, unit(i, 0, n - many).affine(1, k)] for k in range(many)]), step=many)
+        if full < n:
+            w.loop(full, n, lambda i: body([[*idx, unit(i, 0, n - 1)]]))
+
+    em.loops(shape[:-1], row)
+
+
+def carried(
+    em: Emission,
+    lo: int,
+    hi: int,
+    types: Sequence[str],
+    inits: Sequence[str],
+    body: Callable[[str, list[str]], Sequence[str]],
+    step: int = 1,
+) -> list[str]:
+    """Values that `body(i, values)` makes anew for i in range(lo, hi, step), which is not empty; the last ones."""
+    w = em.w
+    before, head, after = w.block, w.new_label("each"), w.new_label("done")
+    w.branch(head)
+    w.label(head)
+    index, names = w.name("i"), [w.name("c") for _ in types]
+    at = len(w.lines)
+    with w.scope():
+        new = list(body(index, names))
+    end = w.block
+    following = w.op(f"add nuw nsw i64 {index}, {step}")
+    more = w.op(f"icmp slt i64 {following}, {hi}")
+    w.write(f"br i1 {more}, label %{head}, label %{after}")
+    phis = [f"  {index} = phi i64 [ {lo}, %{before} ], [ {following}, %{end} ]"]
+    for name, t, first, last in zip(names, types, inits, new, strict=True):
+        phis.append(f"  {name} = phi {t} [ {first}, %{before} ], [ {last}, %{end} ]")
+    w.lines[at:at] = phis
+    w.label(after)
+    return new

@@ -1,0 +1,229 @@
+"""Indexing, order, running sums and random bits of native code against NumPy's: equal to the last bit."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite")
+
+from native_running import Compiled
+
+import funcgrad as fg
+from funcgrad import lax, random
+from funcgrad import numpy as jnp
+from funcgrad.native.emit_order import network
+from funcgrad.ops.cumulative import LINEAR_RECURRENCE
+from funcgrad.transforms.make_ir import trace_to_program
+
+RNG = np.random.default_rng(5)
+
+
+def compare(f: Callable[..., Any], *args: Any, host: Sequence[str] = (), **how: Any) -> Compiled:
+    """Compile, run and compare; only the operations in `host` may be left to NumPy."""
+    program = trace_to_program(f, args)
+    compiled = Compiled(program, **how)
+    assert {name for name, _ in compiled.code.reasons} <= set(host)
+    for a, b in zip(compiled(*args), map(np.asarray, program(*args)), strict=True):
+        assert (a.dtype, a.shape) == (b.dtype, b.shape)
+        np.testing.assert_array_equal(a, b)
+    return compiled
+
+
+def array(dtype: str, *shape: int) -> np.ndarray:
+    x = (5 * RNG.standard_normal(shape)).astype(dtype)
+    if x.dtype.kind == "f" and x.size > 40:
+        x.reshape(-1)[[3, 17, 18, 40]] = np.nan, np.inf, np.nan, -np.inf
+    return x
+
+
+# ------------------------------------------------------------------------------------------------ indexing
+
+ROWS, COLUMNS = RNG.integers(-11, 11, 30), RNG.integers(0, 40, 30)
+
+READS: dict[str, Callable[..., Any]] = {
+    "rows": lambda x, i, j: x[i],
+    "columns": lambda x, i, j: x[:, j],
+    "elements": lambda x, i, j: x[i, j] + 1,
+    "grid": lambda x, i, j: x[i[:5, None], j[:9]],
+    "one row": lambda x, i, j: x[i[2]],
+    "clipped": lambda x, i, j: jnp.take(x, j, axis=0, mode="clip"),
+    "filled": lambda x, i, j: jnp.asarray(x).at[j].get(mode="fill"),
+    "window": lambda x, i, j: lax.dynamic_slice(x, (i[0], j[0]), (3, 20)),
+    "constants": lambda x, i, j: x[np.array([0, -1, 3])],
+    "computed": lambda x, i, j: x[(j + 1) % 11, j] * 2,
+    "of a product": lambda x, i, j: (x * 2 + 1)[i, j],
+    "bytes": lambda x, i, j: x[j[:3].astype(np.uint8) // 4],
+    "examples": lambda x, i, j: fg.vmap(lambda r, k: r[k])(x, j[:11]),
+}
+
+WRITES: dict[str, Callable[..., Any]] = {
+    "add": lambda x, i, j: jnp.asarray(x).at[i, j].add(x[0, 0]),
+    "add rows": lambda x, i, j: jnp.asarray(x).at[i].add(x[j // 4]),
+    "set": lambda x, i, j: jnp.asarray(x).at[i].set(x[j // 4]),
+    "set elements": lambda x, i, j: jnp.asarray(x).at[i, j].set(x[i, 2]),
+    "drop": lambda x, i, j: jnp.asarray(x).at[j].set(x[1], mode="drop"),
+    "window": lambda x, i, j: lax.dynamic_update_slice(x, x[:3, :4] + x[:3, :4], (i[0], j[0])),
+    "columns": lambda x, i, j: jnp.asarray(x).at[:, j].add(x[:, :1]),
+}
+
+EXTREMES: dict[str, Callable[..., Any]] = {
+    "max": lambda x, i, j: jnp.asarray(x).at[i, j].max(x[3, 3]),
+    "min rows": lambda x, i, j: jnp.asarray(x).at[i].min(x[j // 4]),
+}
+
+
+@pytest.mark.parametrize(("dtype", "width"), [("f8", 16), ("f4", 32), ("i8", 64), ("c16", 32), ("f2", 32), ("?", 64)])
+def test_indexing(dtype: str, width: int) -> None:
+    x = array(dtype, 11, 40)
+    rules = {**READS, **WRITES, **(EXTREMES if x.dtype.kind != "c" else {})}
+    if dtype == "?":
+        rules = {**READS, "add": WRITES["add"], "set": WRITES["set"]}
+        del rules["computed"], rules["of a product"], rules["elements"], rules["filled"]
+    if x.dtype.kind in "iu":
+        del rules["filled"]
+    compare(lambda *a: [f(*a) for f in rules.values()], x, ROWS, COLUMNS, width=width)
+
+
+def test_derivatives_of_indexing() -> None:
+    """Of whole numbers, whose sums are exact in any order."""
+
+    def loss(x: Any) -> Any:
+        columns = x[:, COLUMNS]
+        return (x[ROWS] ** 2).sum() + x[ROWS, COLUMNS].sum() + (columns * columns).sum()
+
+    compare(fg.grad(loss), RNG.integers(-9, 9, (11, 40)).astype(float))
+
+
+def test_indexing_in_loops() -> None:
+    def step(x: Any, k: Any) -> Any:
+        x = jnp.asarray(x).at[k].set(x[k - 1] + 1)
+        return x, x[k, 3]
+
+    def fibonacci(k: Any, v: Any) -> Any:
+        return jnp.asarray(v).at[k + 1].set(v[k] + v[k - 1])
+
+    compare(lambda x, i: lax.scan(step, x, i), array("f8", 11, 40), ROWS % 11)
+    compare(lambda v: lax.fori_loop(0, 8, fibonacci, v), np.ones(9, int))
+
+
+@pytest.mark.parametrize("index", [[1, 11], [-12, 0], [2**40, 1]])
+def test_an_index_out_of_range_is_numpys_error(index: list[int]) -> None:
+    x, bad = array("f8", 11, 40), np.array(index)
+    for f in (lambda x, i: x[i], lambda x, i: x[i, i], lambda x, i: jnp.asarray(x).at[i].add(1.0).sum()):
+        compiled = Compiled(trace_to_program(f, (x, np.array([1, 2]))))
+        with pytest.raises(FloatingPointError, match="by NumPy"):
+            compiled(x, bad)
+
+
+def test_nothing_to_index() -> None:
+    x, none = array("f8", 11, 4), np.zeros((0,), int)
+    compare(lambda x, i: [x[i], jnp.asarray(x).at[i].set(x[i]), x[:0][:, i]], x, none)
+    compare(lambda x, i: jnp.asarray(x).at[i].add(1.0), x, none)
+
+
+# ------------------------------------------------------------------------------------------------ order
+
+
+SORTS: list[Callable[..., Any]] = [
+    lambda x: jnp.argsort(x, 0, stable=True),
+    lambda x: jnp.argsort(x[:, :5], 1, stable=True),
+    lambda x: np.sort(x[:, :7], 1),
+    lambda x: np.sort(x[:4], 0),
+    lambda x: lax.top_k(x[:, 30:], 3),
+]
+EXTREME: list[Callable[..., Any]] = [
+    *(lambda x, f=f, a=a: f(x, axis=a) for f in (np.argmax, np.argmin) for a in (0, 1, None)),
+    lambda x: np.argmax(x[:, :2], 1),
+    lambda x: np.argmin(x[:2], 0),
+    lambda x: np.argmax(x[:1], 0),
+]
+
+
+@pytest.mark.parametrize(("dtype", "width"), [("f8", 32), ("f2", 16), ("i4", 32), ("u1", 16)])
+def test_order(dtype: str, width: int) -> None:
+    compare(lambda x: [f(x) for f in (*EXTREME, *SORTS)], array(dtype, 9, 37), width=width)
+
+
+def test_long_rows_are_sorted_by_numpy() -> None:
+    compare(lambda x: [np.sort(x, 1), np.argsort(x[:, :3], 1)], array("f8", 5, 37), host=("sort", "argsort"))
+
+
+@pytest.mark.parametrize("dtype", ["f8", "i4", "f2"])
+def test_searches(dtype: str) -> None:
+    x = array(dtype, 9, 37)
+    for n in (1, 2, 7, 64):
+        a = np.sort(x.reshape(-1))[-n:]
+        compare(lambda a, v: [np.searchsorted(a, v), np.searchsorted(a, v, side="right")], a, x)
+
+
+@pytest.mark.parametrize("n", range(1, 11))
+def test_networks_sort(n: int) -> None:
+    """By the 0-1 principle."""
+    for bits in itertools.product((0, 1), repeat=n):
+        row = list(bits)
+        for p, q in network(n):
+            row[p], row[q] = min(row[p], row[q]), max(row[p], row[q])
+        assert row == sorted(bits)
+
+
+# ------------------------------------------------------------------------------------------------ running sums
+
+
+@pytest.mark.parametrize(("dtype", "width"), [("f8", 64), ("f4", 16), ("f2", 32), ("?", 32), ("c16", 32)])
+def test_running_sums(dtype: str, width: int) -> None:
+    x = array(dtype, 7, 11)
+    extreme = [lambda x: lax.cummax(x, 0), lambda x: lax.cummin(x, 1, reverse=True)] if x.dtype.kind != "c" else []
+    sums = [lambda x: np.cumsum(x, 0), lambda x: np.cumsum(x, 1), lambda x: np.cumprod(x[:3], 0)]
+    back = [lambda x: lax.cumsum(x, 0, reverse=True), lambda x: lax.cumsum(x, 1, reverse=True)]
+    compare(lambda x: [f(x) for f in (*extreme, *sums, *back)], x, width=width)
+
+
+def test_recurrences() -> None:
+    a, b = array("f8", 2, 7, 11)
+    compare(
+        lambda a, b: [LINEAR_RECURRENCE.bind(a, b, axis=0), LINEAR_RECURRENCE.bind(a, b, axis=1, reverse=True)], a, b
+    )
+
+
+# ------------------------------------------------------------------------------------------------ random bits
+
+KEY = random.key(3)
+KEYS = random.split(KEY, 5)
+
+DRAWS: dict[str, Callable[..., Any]] = {
+    "bits": lambda k, ks: [random.bits(k, (37,), d) for d in ("u1", "u2", "u4", "u8")],
+    "bits of a shape": lambda k, ks: random.bits(k, (3, 5, 7)),
+    "uniform": lambda k, ks: [random.uniform(k, (100,)), random.uniform(k, (9, 3), np.float32)],
+    "split": lambda k, ks: random.split(k, 37),
+    "fold in": lambda k, ks: fg.vmap(random.fold_in)(ks, np.arange(5, dtype=np.uint32)),
+    "examples": lambda k, ks: fg.vmap(lambda k: random.bits(random.split(k)[1], (9,)))(ks),
+    "words": lambda k, ks: [random.key_data(ks), random.key_data(k), random.wrap_key_data(random.key_data(ks))],
+    "read twice": lambda k, ks: [random.randint(k, (33,), 0, 10), random.bernoulli(k, 0.3, (33,))],
+}
+
+
+@pytest.mark.parametrize("width", [16, 64])
+def test_random_bits(width: int) -> None:
+    compare(lambda *a: [f(*a) for f in DRAWS.values()], KEY, KEYS, width=width)
+
+
+def test_seeds_and_keys_in_loops() -> None:
+    for dtype in ("i8", "i4", "u4"):
+        seed = np.array(77).astype(dtype)
+        compare(lambda s: random.bits(random.key(s), (3,)), seed)
+        compare(lambda s: random.bits(random.key(-s), (3,)), seed)
+
+    def step(k: Any, _: Any) -> Any:
+        k, now = random.split(k)
+        return k, random.uniform(now, (5,))
+
+    compare(lambda k: lax.scan(step, k, None, length=10), KEY)
+
+
+def test_other_generators_are_numpys() -> None:
+    compare(lambda k: random.bits(k, (9,)), random.key(3, impl="philox"), host=("random_bits",))
