@@ -152,6 +152,16 @@ def _sinh_rest(z: Any) -> Any:
     return (mp.sinh(_ROOT(z)) / _ROOT(z) - 1) / z
 
 
+def _erf_rest(z: Any) -> Any:
+    return mp.erf(_ROOT(z)) / _ROOT(z) - 1
+
+
+def _erfc_rest(t: Any) -> Any:
+    x = mp.mpf("3.75") * (1 + t) / (1 - t)
+    return mp.exp(x * x) * mp.erfc(x) * (1 + 2 * x) - 1 if t > -1 else mp.mpf(0)
+
+
+_FAR, _ERF_0 = mp.mpf(97) / 127, 2 / _ROOT(mp.pi) - 1
 _ZERO, _HALF, _SIXTH = mp.mpf(0), mp.mpf("0.50005"), mp.mpf(1) / 6
 FITS = (
     Fit("EXP", "(exp(r) - 1 - r)/r²", _or(0.5, lambda r: (mp.exp(r) - 1 - r) / r**2), -_H, _H, (10, 4), abs),
@@ -190,6 +200,17 @@ FITS = (
         (5, 2),
         _at_least(_H**2 / 8),
     ),
+    Fit("ERF", "erf(x)/x - 1 of x²", _or(_ERF_0, _erf_rest), _ZERO, mp.mpf(1), (11, None)),
+    Fit("ERFC", "e^(x²) erfc(x) (1 + 2x) - 1 of (x - 3.75)/(x + 3.75)", _erfc_rest, -mp.mpf(1), _FAR, (22, None)),
+    Fit(
+        "ERF_SHORT",
+        "the same for float32, by doubles",
+        _or(2 / _ROOT(mp.pi) - 1, _erf_rest),
+        _ZERO,
+        mp.mpf(1),
+        (6, None),
+    ),
+    Fit("ERFC_SHORT", "the same for float32, by doubles", _erfc_rest, -mp.mpf(1), _FAR, (13, None)),
     Fit("CBRT", "x^(-1/3)", lambda x: x ** (-2 * _SIXTH), mp.mpf(1), mp.mpf(2), (4, 4)),
 )
 

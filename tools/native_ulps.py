@@ -115,11 +115,12 @@ def flags_of(run: Loop, *xs: np.ndarray) -> set[str]:
 # ---------------------------------------------------------------------------------------------------------- errors
 
 
-def ulps(got: np.ndarray, reference: np.ndarray) -> np.ndarray:
+def ulps(got: np.ndarray, reference: np.ndarray, scale: np.ndarray | float = 0.0) -> np.ndarray:
     """Errors by a reference of higher precision; infinite where one is finite and the other is not."""
     dtype = got.dtype
     with np.errstate(all="ignore"):
-        unit = np.spacing(np.minimum(abs(reference), np.finfo(dtype).max).astype(dtype)).astype(reference.dtype)
+        size = np.minimum(np.maximum(abs(reference), abs(scale)), np.finfo(dtype).max)
+        unit = np.spacing(size.astype(dtype)).astype(reference.dtype)
         error = abs(got.astype(reference.dtype) - reference) / unit
         rounded = reference.astype(dtype)
     same = (got == rounded) | (np.isnan(got) & np.isnan(reference))
@@ -127,7 +128,7 @@ def ulps(got: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return np.where(same & bad, 0.0, np.where(bad, np.inf, error)).astype(float)
 
 
-def ulps_exact(got: Any, exact: Any) -> float:
+def ulps_exact(got: Any, exact: Any, scale: Any = 0) -> float:
     """The error of one number by one of mpmath's."""
     info = np.finfo(type(got))
     if mp.isnan(exact) or mp.isinf(exact):
@@ -135,7 +136,8 @@ def ulps_exact(got: Any, exact: Any) -> float:
     if not np.isfinite(got):
         over = abs(exact) >= mp.mpf(float(info.max)) * (1 + mp.mpf(float(info.epsneg)) / 2)
         return 0.0 if over and np.isinf(got) and (got > 0) == (exact > 0) else np.inf
-    exponent = mp.frexp(exact)[1] - 1 if exact else info.minexp
+    size = max(abs(exact), abs(scale))
+    exponent = mp.frexp(size)[1] - 1 if size else info.minexp
     unit = mp.mpf(2) ** (max(exponent, info.minexp) - info.nmant)
     return float(abs(mp.mpf(float(got)) - exact) / unit)
 
@@ -160,14 +162,20 @@ def measure(case: Case, run: Loop, xs: Sequence[np.ndarray], exact: int) -> Foun
     got = run(*xs)
     wide = np.longdouble if got.dtype == np.float64 else np.float64
     with np.errstate(all="ignore"):
-        errors = ulps(got, case.fast(*(x.astype(wide) for x in xs))) if case.fast is not None else np.zeros(got.size)
+        errors = np.zeros(got.size)
+        if case.fast is not None:
+            columns = [x.astype(wide) for x in xs]
+            scale = 0.0 if case.scale is None else case.scale(*columns)
+            errors = ulps(got, case.fast(*columns), scale)
+    exact = exact if case.fast is not None else 10 * exact
     chosen = np.unique(np.concatenate((np.argsort(errors)[-exact:], np.arange(0, got.size, max(1, got.size // exact)))))
     worst, at = 0.0, (0.0,)
     mp.mp.prec = 160  # pyright: ignore[reportAttributeAccessIssue]
     for i in chosen:
         point = tuple(float(x[i]) for x in xs)
-        error = ulps_exact(got[i], case.exact(*map(mp.mpf, point))) if all(map(np.isfinite, point)) else 0.0
-        worst, at = max((worst, at), (error, point))
+        if all(map(np.isfinite, point)):
+            scale = 0 if case.scale is None else float(case.scale(*point))
+            worst, at = max((worst, at), (ulps_exact(got[i], case.exact(*map(mp.mpf, point)), scale), point))
     return Found(worst, at, float(errors.max()))
 
 

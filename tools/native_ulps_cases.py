@@ -9,6 +9,11 @@ from typing import Any
 import mpmath as mp
 import numpy as np
 
+try:
+    from scipy import special
+except ImportError:
+    special = None
+
 __all__ = ["CASES", "Case"]
 
 Arrays = tuple[np.ndarray, ...]
@@ -24,7 +29,8 @@ class Case:
         ranges: intervals of each argument in which it is drawn evenly; beside them all numbers are drawn.
         numpy: whose time is shown.
         hard: further arguments.
-        bound: how large an error may be.
+        bound, numpy_bound: how large an error may be, and how large that of `numpy` is at a few arguments.
+        scale: a number of the arguments; where it is larger than the result, the error is measured in its units.
     """
 
     exact: Callable[..., Any]
@@ -33,6 +39,8 @@ class Case:
     numpy: Callable[..., np.ndarray] | None = None
     hard: Callable[[np.dtype[Any]], Sequence[np.ndarray]] | None = None
     bound: float = 2.0
+    numpy_bound: float = 2.0
+    scale: Callable[..., Any] | None = None
 
     def draw(self, rng: np.random.Generator, points: int, dtype: np.dtype[Any]) -> Arrays:
         """Arguments: of every interval, of all numbers by their bits, of all magnitudes around 1, and the hard ones."""
@@ -146,6 +154,38 @@ _EXPONENTS = _around(
 )
 _LOGARITHMS = _around(1, 2, 0.5, 0.7071067811865476, 1.4142135623730951, 0.41421356, 0.2928932)
 
+
+def _summands(x: Any, y: Any) -> Any:
+    """The larger one of the two numbers whose sum a logarithm of a sum is."""
+    return np.maximum(abs(np.maximum(x, y)), np.log1p(np.exp(-abs(x - y))) / _LN2)
+
+
+def _logaddexp(x: Any, y: Any) -> Any:
+    return max(x, y) + mp.log1p(mp.exp(-abs(x - y)))
+
+
+def _logaddexp2(x: Any, y: Any) -> Any:
+    return max(x, y) + mp.log1p(mp.mpf(2) ** -abs(x - y)) / mp.log(2)
+
+
+def _erfc(x: Any) -> Any:
+    return mp.erfc(x) if abs(x) < 1000 else mp.mpf(2 if x < 0 else 0)
+
+
+def _ndtr(x: Any) -> Any:
+    return _erfc(-x / mp.sqrt(2)) / 2
+
+
+def _logit(x: Any) -> Any:
+    return mp.log(x / (1 - x)) if 0 < x < 1 else mp.ninf if x == 0 else mp.inf if x == 1 else mp.nan
+
+
+def _scipy(name: str) -> Any:
+    """A function of SciPy, which need not be there; None without it."""
+    return getattr(special, name, None)
+
+
+_SUMS = [((-5, 5), (-5, 5)), ((-1, 1), (-1, 1)), ((-700, 700), (-700, 700)), ((-2, 0), (-2, 0))]
 _HYPERBOLIC = _around(0.34, 1, 700, 710.4758600739439, 86, 89.41598629223294, 22)
 _CIRCLE = [((-5, 5), (-5, 5)), ((-1, 1), (-1e-3, 1e-3)), ((0.9, 1.1), (0.9, 1.1)), ((-1e-5, 1e-5), (-1, 1))]
 _POWERS = [((0.1, 10), (-5, 5)), ((0.9, 1.1), (-2000, 2000)), ((0, 1e4), (-80, 80)), ((0.99, 1.01), (-7e4, 7e4))]
@@ -184,4 +224,10 @@ CASES: dict[str, Case] = {
     "pow": Case(_pow, np.power, _POWERS, np.power),
     "cbrt": Case(_cbrt, np.cbrt, _in((-5, 5), (1, 8), (0, 1e6)), np.cbrt, _around(1, 2, 4, 8)),
     "hypot": Case(mp.hypot, np.hypot, _CIRCLE, np.hypot),
+    "logaddexp": Case(_logaddexp, np.logaddexp, _SUMS, np.logaddexp, scale=_summands),
+    "logaddexp2": Case(_logaddexp2, np.logaddexp2, _SUMS, np.logaddexp2, scale=_summands),
+    "erf": Case(mp.erf, None, _in((-3, 3), (-1, 1), (-7, 7), (-0.1, 0.1)), _scipy("erf"), _around(1, 6, 4)),
+    "erfc": Case(_erfc, None, _in((-3, 3), (-1, 1), (-7, 28), (9, 10.5)), _scipy("erfc"), _around(1, 27, 10)),
+    "ndtr": Case(_ndtr, None, _in((-3, 3), (-1, 1), (-38, 9), (-14, 0)), _scipy("ndtr"), numpy_bound=8),
+    "logit": Case(_logit, None, _in((0, 1), (0.4, 0.6), (0.49, 0.51)), _scipy("logit"), _around(1, 0.5)),
 }

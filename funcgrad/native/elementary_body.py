@@ -428,9 +428,9 @@ class Body:
 
     # ------------------------------------------------------------------ the whole
 
-    def definition(self, name: str, arguments: Sequence[str], result: Value, inline: bool) -> str:
+    def definition(self, name: str, arguments: Sequence[str], result: Value) -> str:
         """The whole function."""
         listed = ", ".join(f"{self.type} {a}" for a in arguments)
         head = f"define internal {self.type} @fg.{name}.{self.suffix}({listed}) nounwind"
         ending = [f"  ret {self.type} {self.number(result)}", "}"]
-        return "\n".join([f"{head}{' alwaysinline' if inline else ''} {{", "entry:", *self.lines, *ending]) + "\n"
+        return "\n".join([f"{head}{' noinline' if self.width else ''} {{", "entry:", *self.lines, *ending]) + "\n"

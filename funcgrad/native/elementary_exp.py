@@ -20,6 +20,7 @@ __all__ = [
     "LN2_SUM",
     "PER_LN2",
     "Reduced",
+    "at_most",
     "exp",
     "exp2",
     "expm1",
@@ -69,11 +70,11 @@ def reduced(f: Body, x: Value, exact: bool = False, low: Value | None = None) ->
     n, bits = f.round(f.mul(x, PER_LN2))
     first = f.mad(n, -high, x)
     r = f.mad(n, -rest, first)
-    t: Value = f.mul(f.mul(r, r), f.polynomial(f.table(EXP), r))
-    if exact or low is not None:
-        missing = f.mad(n, -rest, f.sub(first, r))
-        t = f.add(t, missing if low is None else f.add(missing, low))
-    return Reduced(bits, r, t)
+    missing = f.mad(n, -rest, f.sub(first, r)) if exact or low is not None else None
+    if low is not None and missing is not None:
+        r, missing = f.fast_two_sum(r, f.add(missing, low))
+    t = f.mul(f.mul(r, r), f.polynomial(f.table(EXP), r))
+    return Reduced(bits, r, t if missing is None else f.add(t, missing))
 
 
 def _kept(f: Body, x: Value, low: float, high: float) -> str:
@@ -148,13 +149,13 @@ def expm1(f: Body, x: Value) -> Value:
     return f.copysign(y, x)
 
 
-def _at_most(f: Body, size: str, bound: float) -> str:
+def at_most(f: Body, size: str, bound: float) -> str:
     """A magnitude kept below a bound, also where it is a NaN."""
     return f.replaced(f.compare_bits("sgt", f.bits(size), f.limits.bits_of(bound)), bound, size)
 
 
 def tanh(f: Body, x: Value) -> Value:
-    size = _at_most(f, f.abs(x), _ONLY_ONE[f.limits.table])
+    size = at_most(f, f.abs(x), _ONLY_ONE[f.limits.table])
     part = reduced(f, f.add(size, size), exact=True)
     y, twice = _less_one(f, part)
     below, low = f.fast_two_sum(twice, y)  # where |x| is large its error does not matter
@@ -163,7 +164,7 @@ def tanh(f: Body, x: Value) -> Value:
 
 def logistic(f: Body, x: Value) -> Value:
     """1/(1 + exp(-x)), by exp(-|x|), so that a small result is as accurate as a large one."""
-    part = reduced(f, f.neg(_at_most(f, f.abs(x), -_EXP_RANGE[f.limits.table][0])))
+    part = reduced(f, f.neg(at_most(f, f.abs(x), -_EXP_RANGE[f.limits.table][0])))
     first, second = f.powers(part.n)
     q = f.add(part.t, part.r)
     s = f.mul(first, second)

@@ -14,7 +14,7 @@ from funcgrad.native.elementary_exp import power_of_part
 from funcgrad.native.elementary_log import fraction, log_sum, mended, start_of
 from funcgrad.native.elementary_tables import CBRT, EXP2, LOG2
 
-__all__ = ["cbrt", "hypot", "log2", "log10", "pow"]
+__all__ = ["cbrt", "hypot", "log2", "log2_sum", "log10", "pow"]
 
 _C1 = (float.fromhex("0x1.71547652b82fep+1"), float.fromhex("0x1.777d0ffda0d24p-55"))
 _C3 = (float.fromhex("0x1.ec709dc3a03fdp-1"), float.fromhex("0x1.d27f05548af0cp-55"))
@@ -25,7 +25,7 @@ _CBRT = (float.fromhex("0x1.965fea53d6e3dp-1"), float.fromhex("0x1.428a2f98d728b
 """2^(-⅓) and 2^(-⅔)."""
 
 
-def _log2_sum(f: Body, x: Value, less: Value | None = None) -> tuple[str, str]:
+def log2_sum(f: Body, x: Value, less: Value | None = None) -> tuple[str, str]:
     """log₂x of a positive normal double as a sum of two, to 2⁻⁶⁵; `less` as of `fraction`."""
     part, k, _ = fraction(f, x, less)
     d, d_low = f.fast_two_sum(2.0, part)
@@ -66,7 +66,7 @@ def _logarithm(f: Body, x: Value, of_double: Value, scale: tuple[float, float] |
         y = f.narrowed(f.mul(log_sum(f, part, k), of_double))
         f.use("float")
     else:
-        y, low = _log2_sum(f, inside, f.add(less, start_of(f)))
+        y, low = log2_sum(f, inside, f.add(less, start_of(f)))
         if scale is not None:
             p, e = f.two_product(y, scale[0])
             y, low = p, f.mad(y, scale[1], f.mad(low, scale[0], e))
@@ -173,7 +173,7 @@ def pow(f: Body, x: Value, y: Value) -> Value:
     if f.element == "float":
         result = _power_single(f, base, exponent)
         return f.rare(any_special, [(f.type, result)], lambda: (_special_power(f, x, y, result),))[0]
-    log, log_low = _log2_sum(f, base, f.add(less, start_of(f)))
+    log, log_low = log2_sum(f, base, f.add(less, start_of(f)))
     high, low = f.two_product(exponent, log)
     low = f.mad(exponent, log_low, low)
     far = f.beyond(high, _NORMAL)

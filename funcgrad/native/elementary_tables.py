@@ -12,6 +12,10 @@ __all__ = [
     "CBRT",
     "COS",
     "COSH",
+    "ERF",
+    "ERFC",
+    "ERFC_SHORT",
+    "ERF_SHORT",
     "EXP",
     "EXP2",
     "LOG",
@@ -142,6 +146,55 @@ COSH = _table(
     """,
     """
     0x1.0000000000000p-1 0x1.5554ac0000000p-5 0x1.6d78fe0000000p-10
+    """,
+)
+
+# erf(x)/x - 1 of x², 0 to 1; 2^-54.9, -
+ERF = _table(
+    """
+    0x1.06eba8214db68p-3 -0x1.812746b0379c2p-2 0x1.ce2f21a041017p-4 -0x1.b82ce31206256p-6 0x1.565bccfa99936p-8
+    -0x1.c02db072ce35dp-11 0x1.f9a2bf705c04ap-14 -0x1.f4ca94627aae7p-17 0x1.b9827909799c0p-20
+    -0x1.5c16d6d171f26p-23 0x1.d784418d8b115p-27 -0x1.acdf0d99246a3p-31
+    """,
+    """
+    
+    """,
+)
+
+# e^(x²) erfc(x) (1 + 2x) - 1 of (x - 3.75)/(x + 3.75), -1 to 0.76378; 2^-55.0, -
+ERFC = _table(
+    """
+    0x1.e66d05aeaee14p-3 -0x1.1f367683f899bp-3 0x1.d5f29481593e5p-9 0x1.510169d095d38p-4 -0x1.bda9309a27996p-4
+    0x1.7a14188ab1272p-4 -0x1.e0d0fa6e22104p-5 0x1.d0b00377e6e11p-6 -0x1.3f603c302b95fp-7 0x1.cc3a116d9448ap-10
+    0x1.33fb2466281aap-12 -0x1.303fe534d8d03p-12 0x1.b143c2840e566p-15 0x1.77999eca7ca5ap-16 -0x1.7ffb5e144f93ep-17
+    -0x1.0749fc2c8fb0dp-20 0x1.d5704fa12d366p-20 -0x1.94d658150703bp-25 -0x1.0f9c7ba2b967fp-22
+    0x1.03da1969f492ap-26 0x1.1985ad0861b5cp-25 -0x1.38a5e8a2f3c6ep-31 -0x1.3bd88b07dff58p-29
+    """,
+    """
+    
+    """,
+)
+
+# the same for float32, by doubles, 0 to 1; 2^-29.7, -
+ERF_SHORT = _table(
+    """
+    0x1.06eba7f8b82f5p-3 -0x1.81273ecb59cf5p-2 0x1.ce2d1fb5388d1p-4 -0x1.b7fbb6348b566p-6 0x1.541a020fdd985p-8
+    -0x1.a48643c72a50ep-11 0x1.4ae5b083d7dc6p-14
+    """,
+    """
+    
+    """,
+)
+
+# the same for float32, by doubles, -1 to 0.76378; 2^-33.4, -
+ERFC_SHORT = _table(
+    """
+    0x1.e66d05ae1535ap-3 -0x1.1f367653fc599p-3 0x1.d5f2a9c267064p-9 0x1.5101592dad7b9p-4 -0x1.bda942dd53aadp-4
+    0x1.7a14eafd0f69bp-4 -0x1.e0cf5c3a24eb8p-5 0x1.d09e31d24260ep-6 -0x1.3f8460a4d46f9p-7 0x1.cf25d207245b9p-10
+    0x1.410c1df62b107p-12 -0x1.3ea143ee5d408p-12 0x1.18e8c16401531p-15 0x1.d72cfe468f92fp-16
+    """,
+    """
+    
     """,
 )
 

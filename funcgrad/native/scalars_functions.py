@@ -1,4 +1,4 @@
-"""Elementary functions, and what is made of them: powers, logarithms of sums, activations, quotients by convention.
+"""Elementary functions, and what is made of them: powers, activations, quotients by convention.
 
 A function is that of `elementary` where there is one, else the C library's, lane by lane. What NumPy computes with
 floating-point errors ignored (`logistic`, the inverse of the error function) raises no flags here.
@@ -46,6 +46,8 @@ _NAMES = {
     UFUNCS[np.cbrt]: "cbrt",
     UFUNCS[np.arctan2]: "atan2",
     UFUNCS[np.hypot]: "hypot",
+    UFUNCS[np.logaddexp]: "logaddexp",
+    UFUNCS[np.logaddexp2]: "logaddexp2",
 }
 """What primitives are called in `elementary` and in C."""
 
@@ -90,30 +92,6 @@ def _pow(w: Writer, call: Call, x: str, y: str) -> str:
         square = f.op("fmul", x, x)
         return square if y == f(2.0) else f.op("fmul", square, x if y == f(3.0) else square)
     return _function(f, "pow", x, y)
-
-
-# ------------------------------------------------------------------------------------------------ sums of exponentials
-
-
-@emits(UFUNCS[np.logaddexp], kinds="f")
-def _logaddexp(w: Writer, call: Call, x: str, y: str) -> str:
-    return _log_of_sum(Numbers(w, call.out), x, y, "exp", math.log(2.0), 1.0)
-
-
-@emits(UFUNCS[np.logaddexp2], kinds="f")
-def _logaddexp2(w: Writer, call: Call, x: str, y: str) -> str:
-    return _log_of_sum(Numbers(w, call.out), x, y, "exp2", 1.0, math.log2(math.e))
-
-
-def _log_of_sum(f: Numbers, x: str, y: str, power: str, one: float, unit: float) -> str:
-    """The larger one and the logarithm of 1 and a power; of equal ones (also infinite) themselves and that of 2."""
-    equal, i = f.fcmp("oeq", x, y), f.bits()
-    gap = f.op("fsub", f.fence(f.select(equal, f(0.0), x)), f.fence(f.select(equal, f(0.0), y)))
-    larger = f.select(i.icmp("sgt", f.to_bits(gap), i(0)), x, y)
-    term = _function(f, "log1p", _function(f, power, f.op("fneg", f.call("fabs", gap))))
-    if unit != 1.0:
-        term = f.op("fmul", f(unit), term)
-    return f.select(equal, f.op("fadd", x, f(one)), f.op("fadd", larger, term))
 
 
 # ------------------------------------------------------------------------------------------------ by convention

@@ -1,0 +1,178 @@
+"""Special functions as LLVM text: logaddexp, logaddexp2, logit, erf, erfc, the normal distribution.
+
+erfc(x) = exp(-x²)·p(t)/(1 + 2x) for x ≥ 0, with a polynomial p in t = (x - K)/(x + K) (the form is that of Shepherd and
+Laframboise, *Math. Comp.* 36, 1981; the coefficients are our own), and x² as a sum of two numbers; erf is a polynomial
+for |x| ≤ 1 and 1 - erfc beyond.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from funcgrad.native.elementary_body import Body, Value
+from funcgrad.native.elementary_exp import LN2_SUM, at_most, power_of_part, reduced
+from funcgrad.native.elementary_log import log_of_sum
+from funcgrad.native.elementary_pow import log2_sum
+from funcgrad.native.elementary_tables import ERF, ERF_SHORT, ERFC, ERFC_SHORT
+
+__all__ = ["erf", "erfc", "logaddexp", "logaddexp2", "logit", "ndtr"]
+
+_PLACE = 3.75
+_FAR, _FAR_SINGLE = 28.0, 10.75
+"""From here on erfc is 0, as a double and as a float."""
+
+
+def _ordered(f: Body, x: Value, y: Value) -> tuple[str, str, str]:
+    """(the larger one, -|x - y| rounded, what it lacks); 0 for equal infinities, NaN where one is."""
+    same = f.compare("oeq", x, y)  # also where both are infinite
+    gap = f.sub(f.replaced(same, 0.0, x), f.replaced(same, 0.0, y))
+    swapped = f.compare_bits("slt", f.bits(gap), 0)
+    larger, smaller = f.select(swapped, y, x), f.select(swapped, x, y)
+    usual = f.inverse(f.either(f.beyond(gap, f.limits.largest), same))
+    _, low = f.two_sum(f.replaced(usual, smaller, 0.0), f.neg(f.replaced(usual, larger, 0.0)))
+    distance = f.neg(f.abs(gap))
+
+    def compared() -> tuple[Value]:
+        f.raise_flags(invalid=f.is_nan(gap))  # as NumPy does, which compares it
+        return (distance,)
+
+    (distance,) = f.rare(f.any(f.is_nan(gap)), [(f.type, distance)], compared)
+    return larger, distance, low
+
+
+def logaddexp(f: Body, x: Value, y: Value) -> Value:
+    """max + log(1 + exp(-|x - y|)), with what the difference lacks through rounding."""
+    larger, gap, low = _ordered(f, x, y)
+    e = f.call("exp", gap)
+    return f.add(larger, f.call("log1p", f.mad(e, low, e)))
+
+
+def _with_overflow(f: Body, x: Value, y: Value) -> str:
+    """x, with the flag of an overflow where x - y has one, which NumPy warns of."""
+    same = f.compare("oeq", x, y)
+    gap = f.sub(f.replaced(same, 0.0, x), f.replaced(same, 0.0, y))
+    return f.rare(f.any(f.beyond(gap, f.limits.largest)), [(f.type, x)], lambda: (x,))[0]
+
+
+def logaddexp2(f: Body, x: Value, y: Value) -> Value:
+    """The same with the logarithm as a sum of two doubles."""
+    single = f.element == "float"
+    if single:
+        x = _with_overflow(f, x, y)
+        x, y = f.widened(x), f.widened(y)
+        f.use("double")
+    larger, gap, low = _ordered(f, x, y)
+    n, bits = f.round(f.neg(at_most(f, f.abs(gap), 1100.0)))
+    first, second = f.powers(bits)
+    far = f.beyond(gap, 1100.0)
+    part = power_of_part(f, f.sub(f.replaced(far, -1100.0, gap), n), f.replaced(far, 0.0, low))
+    u, low = f.fast_two_sum(1.0, f.mul(f.mul(part, first), second))
+    log, log_low = log2_sum(f, u)
+    rest = f.mad(f.div(low, u), 1 / LN2_SUM[0], log_low)
+    z = f.select(f.is_nan(gap), gap, f.add(larger, f.add(log, rest)))
+    if single:
+        z = f.narrowed(z)
+        f.use("float")
+    return z
+
+
+def logit(f: Body, x: Value) -> Value:
+    """log(x/(1 - x)), the quotient as a sum of two numbers."""
+    special = f.either(f.irregular(x), f.irregular(f.sub(1.0, x)))
+    any_special = f.any(special)
+    (inside,) = f.rare(any_special, [(f.type, x)], lambda: (f.select(special, 0.5, x),))
+    below, below_low = f.two_sum(1.0, f.neg(inside))
+    q, q_low = f.quotient_sum(inside, below, below_low)
+    y = log_of_sum(f, q, q_low)
+
+    def mended() -> tuple[Value]:
+        zero, one = f.compare("oeq", x, 0.0), f.compare("oeq", x, 1.0)
+        small = f.both(f.beyond(f.sub(1.0, x), 1.0 - f.limits.eps), f.compare_bits("sgt", f.bits(x), 0))
+        small = f.both(small, f.compare_bits("slt", f.bits(x), f.limits.bits_of(f.limits.tiny)))
+        outside = f.both(special, f.inverse(f.either(f.either(zero, one), f.either(small, f.is_nan(x)))))
+        end = f.select(zero, -math.inf, f.select(one, math.inf, f.select(outside, math.nan, x)))
+        return (f.select(small, f.call("log", f.replaced(small, x, 1.0)), f.select(special, end, y)),)
+
+    return f.rare(any_special, [(f.type, y)], mended)[0]
+
+
+# ------------------------------------------------------------------------------------------------------- error function
+
+
+def _by_doubles(write: Callable[..., Value]) -> Callable[[Body, Value], Value]:
+    """The function for either type of element: doubles, and shorter polynomials, for floats."""
+
+    def written(f: Body, x: Value) -> Value:
+        if f.element == "double":
+            return write(f, x, ERF[0], ERFC[0], _FAR)
+        wide = f.widened(x)
+        f.use("double")
+        y = f.narrowed(write(f, wide, ERF_SHORT[0], ERFC_SHORT[0], _FAR_SINGLE))
+        f.use("float")
+        return y
+
+    return written
+
+
+Coefficients = Sequence[float]
+_ROOT_HALF = (float.fromhex("0x1.6a09e667f3bcdp-1"), float.fromhex("-0x1.bdd3413b26456p-55"))
+"""√½ as a sum of two numbers."""
+
+
+def _erfc_of(f: Body, size: Value, square: tuple[Value, Value], table: Coefficients, low: Value = 0.0) -> str:
+    """erfc(size + low), size ≥ 0 and not far beyond where it is 0; its square as a sum of two numbers."""
+    part = reduced(f, f.neg(square[0]), low=f.neg(square[1]))
+    t = f.div(f.sub(size, _PLACE), f.add(size, _PLACE))
+    p, p_low = f.fast_two_sum(1.0, f.polynomial(table, t))
+    below, below_low = f.two_sum(f.add(size, size), 1.0)
+    q = f.quotient(p, below, p_low, f.mad(low, 2.0, below_low) if type(low) is str else below_low)
+    first, second = f.powers(part.n)
+    return f.mul(f.mul(f.add(q, f.mul(q, f.add(part.t, part.r))), first), second)
+
+
+def _size(f: Body, x: Value, far: float) -> str:
+    """|x| up to where erfc is 0, and there also for a NaN."""
+    size = f.abs(x)
+    return f.replaced(f.compare_bits("sgt", f.bits(size), f.limits.bits_of(far)), far, size)
+
+
+def _near(f: Body, size: Value, bound: float, table: Coefficients) -> tuple[str, str]:
+    """(whether size is above a bound of at most 1, erf(size) where it is not)."""
+    large = f.compare("ogt", size, bound)
+    inside = f.replaced(large, bound, size)
+    return large, f.mad(inside, f.polynomial(table, f.mul(inside, inside)), inside)
+
+
+def _erf(f: Body, x: Value, near: Coefficients, table: Coefficients, far: float) -> Value:
+    size = _size(f, x, far)
+    beyond = f.sub(1.0, _erfc_of(f, size, f.two_product(size, size), table))
+    large, y = _near(f, size, 1.0, near)
+    return f.select(f.is_nan(x), x, f.copysign(f.select(large, beyond, y), x))
+
+
+def _complement(f: Body, x: Value, size: Value, far: Value, near: Coefficients) -> str:
+    """erfc(x) for |x| = size, given erfc(size) for size > ½."""
+    left = f.compare_bits("slt", f.bits(x), 0)
+    large, y = _near(f, size, 0.5, near)
+    beyond = f.select(left, f.sub(2.0, far), far)
+    return f.select(large, beyond, f.sub(1.0, f.copysign(y, x)))
+
+
+def _erfc(f: Body, x: Value, near: Coefficients, table: Coefficients, far: float) -> Value:
+    size = _size(f, x, far)
+    y = _complement(f, x, size, _erfc_of(f, size, f.two_product(size, size), table), near)
+    return f.select(f.is_nan(x), x, y)
+
+
+def _ndtr(f: Body, x: Value, near: Coefficients, table: Coefficients, far: float) -> Value:
+    """½ erfc(-x/√2), with the square of x itself."""
+    size = _size(f, x, far * math.sqrt(2.0))
+    square, low = f.two_product(size, size)
+    scaled, rest = f.two_product(size, _ROOT_HALF[0])
+    halves = f.mul(square, 0.5), f.mul(low, 0.5)
+    y = _erfc_of(f, scaled, halves, table, f.mad(size, _ROOT_HALF[1], rest))
+    return f.select(f.is_nan(x), x, f.mul(_complement(f, f.neg(x), scaled, y, near), 0.5))
+
+
+erf, erfc, ndtr = _by_doubles(_erf), _by_doubles(_erfc), _by_doubles(_ndtr)
