@@ -22,7 +22,7 @@ from funcgrad.ops.shape import CONVERT
 from funcgrad.passes.rewrite import with_programs
 from funcgrad.types import ShapedArray, loop_dtypes, result_dtype
 
-__all__ = ["operand_dtypes", "strict"]
+__all__ = ["operand_dtypes", "strict", "strict_equations"]
 
 DTypes = Sequence["np.dtype[Any] | None"]
 
@@ -163,3 +163,16 @@ def strict(program: Program) -> Program:
     if config.check_ir:
         check_program(made)
     return program.derived.setdefault("strict", made)
+
+
+def strict_equations(program: Program) -> list[list[Equation]]:
+    """For each equation of a program what comes of it in the strict one, conversions that it needs first included."""
+    new = _Strict()
+    for var in (*program.constvars, *program.inputs):
+        new.bound(var)
+    parts: list[list[Equation]] = []
+    for eqn in program.equations:
+        before = len(new.equations)
+        new.add(eqn)
+        parts.append(new.equations[before:])
+    return parts

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from funcgrad.executor.executable import Executable
     from funcgrad.transforms.recorded import Recorded
 
-__all__ = ["branching", "check_purity", "chosen", "donation", "executable", "runner"]
+__all__ = ["branching", "check_purity", "chosen", "donation", "executable", "report", "reports", "runner"]
 
 
 @cache
@@ -36,9 +36,13 @@ def _backends() -> Any:
     return import_module("funcgrad.backends")
 
 
-def chosen(backend: str | Backend) -> Backend | None:
+def chosen(backend: str | Backend, offload: Any = None) -> Backend | None:
     """The backend that is meant; None for NumPy's, which needs no other module. Raises where there is none."""
-    return None if backend == "numpy" else _backends().get_backend(backend)
+    if offload is None:
+        return None if backend == "numpy" else _backends().get_backend(backend)
+    if backend != "numpy":
+        raise ValueError(f"jit: backend={backend!r} runs whole programs there, offload={offload!r} parts: give one")
+    return import_module("funcgrad.offload").offload_of(offload)
 
 
 def executable(program: Program, donated: tuple[bool, ...] = (), backend: Backend | None = None) -> Executable:
@@ -89,6 +93,17 @@ def _of_constants(program: Program) -> Backend | None:
     return next((c.backend for c in program.consts if type(c) is DeviceArray), None)
 
 
+def reports(program: Program, backend: Backend) -> list[str]:
+    """What compiled programs made of this one for a backend say of where they run."""
+    made = [x for key, x in tuple(program.derived.items()) if key[:1] == ("executable",) and key[2] is backend]
+    return [text for x in made if (text := report(x, backend))]
+
+
+def report(compiled: Any, backend: Backend | None) -> str:
+    """What a compiled program says of where it runs; "" if nothing."""
+    return compiled.report() if hasattr(compiled, "report") else getattr(backend, "note", "")
+
+
 def branching(
     name: str, backend: Backend | None = None
 ) -> Callable[[Callable[..., Any], Sequence[ShapedArray], Backend | None], Any]:
@@ -97,8 +112,8 @@ def branching(
 
     def make(fun: Callable[..., Any], avals: Sequence[ShapedArray], there: Backend | None = None) -> Any:
         place = backend or there
-        if place is None:
-            return _guards().Guarded(fun, avals, name)
+        if place is None or (there is None and hasattr(place, "offloads")):
+            return _guards().Guarded(fun, avals, name, place)
         return import_module("funcgrad.executor.device_guards").GuardedOnDevice(fun, avals, name, place, there is None)
 
     return make

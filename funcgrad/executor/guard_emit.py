@@ -22,6 +22,7 @@ from funcgrad.executor.plan import Plan, make_plan
 from funcgrad.executor.step import Bindings
 from funcgrad.ir import Atom, Program, Var
 from funcgrad.ops.guard import KEYS
+from funcgrad.transforms.call import called_on
 
 __all__ = ["compile_tree"]
 
@@ -32,13 +33,17 @@ Held = dict[Var, frozenset[int]]
 """For each live value the scratch blocks that it may lie in."""
 
 
-def compile_tree(tree: Tree, runs: list[int], missed: Any, lock: AbstractContextManager[Any]) -> Executable:
+def compile_tree(
+    tree: Tree, runs: list[int], missed: Any, lock: AbstractContextManager[Any], backend: Any = None
+) -> Executable:
     """Compile all paths; the function counts in `runs` how often each was gone, and returns `missed` off them.
 
-    `lock` is what keeps the tree from growing; it is held now, and whenever the tree is compiled again.
+    `lock` is what keeps the tree from growing; it is held now, and whenever the tree is compiled again. `backend` is
+    what runs the nodes; NumPy's unless given.
     """
     nodes = Nodes(tree)
-    return write_tree(nodes, runs, missed, _Plain(tree, runs, missed, lock)) or _by_numpy(nodes, runs, missed)
+    plain = _Plain(tree, runs, missed, backend, lock)
+    return write_tree(nodes, runs, missed, plain) or _by_numpy(nodes, runs, missed, backend)
 
 
 class _Plain:
@@ -53,13 +58,13 @@ class _Plain:
     def __call__(self, *args: Any) -> Any:
         if self._compiled is None:
             with self._lock:
-                tree, runs, missed = self._tree
-                self._compiled = _by_numpy(Nodes(tree), runs, missed)
+                tree, runs, missed, backend = self._tree
+                self._compiled = _by_numpy(Nodes(tree), runs, missed, backend)
         return self._compiled(*args)
 
 
-def _by_numpy(nodes: Nodes, runs: list[int], missed: Any) -> Executable:
-    tree, writer = nodes.tree, _Writer(nodes, runs, missed)
+def _by_numpy(nodes: Nodes, runs: list[int], missed: Any, backend: Any) -> Executable:
+    tree, writer = nodes.tree, _Writer(nodes, runs, missed, backend)
     emitter = writer.emitter
     for var in tree.inputs:
         name = emitter.env[var] = emitter.local(var)
@@ -84,8 +89,8 @@ def _by_numpy(nodes: Nodes, runs: list[int], missed: Any) -> Executable:
 class _Writer:
     """Writes the nodes of a tree."""
 
-    def __init__(self, nodes: Nodes, runs: list[int], missed: Any) -> None:
-        self.nodes = nodes
+    def __init__(self, nodes: Nodes, runs: list[int], missed: Any, backend: Any) -> None:
+        self.nodes, self.backend = nodes, backend
         self.emitter = Emitter(Bindings())
         self.runs = self.emitter.bindings.name(runs, "runs")
         self.missed = self.emitter.bindings.name(missed, "missed")
@@ -96,7 +101,7 @@ class _Writer:
         while True:
             program, outputs = self.nodes.program(node)
             if node.ready[0] is not program:
-                node.ready = program, prepared(program)
+                node.ready = program, prepared(program if self.backend is None else called_on(program, self.backend))
             program = node.ready[1]
             emitter.constants(program)
             plan = make_plan(program, emitter.bindings)

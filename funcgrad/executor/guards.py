@@ -17,6 +17,7 @@ import funcgrad.tree as tree
 from funcgrad.config import config
 from funcgrad.debug import Effects, current_effects, put_effects
 from funcgrad.errors import FuncgradWarning, GuardLimitWarning, ImpureFunctionWarning
+from funcgrad.executor.compiled import reports
 from funcgrad.executor.executable import Executable
 from funcgrad.executor.guard_emit import compile_tree
 from funcgrad.executor.guard_record import Path, TooLong
@@ -55,6 +56,7 @@ class Guarded:
         runs: how often each was gone in compiled code.
         records: how often each was recorded.
         eager: why the function is run as it is; None while it is not.
+        backend: what runs the programs between guards; None for NumPy's.
         effects: whether a path has effects, such as `debug.print`.
         catches: whether a path catches exceptions of operations: where compiled code raises, the function is then
             called as it is.
@@ -65,6 +67,7 @@ class Guarded:
         "_cost",
         "_paths",
         "_spent",
+        "backend",
         "catches",
         "eager",
         "effects",
@@ -77,8 +80,8 @@ class Guarded:
         "tree",
     )
 
-    def __init__(self, fun: Callable[..., Any], avals: Sequence[ShapedArray], name: str) -> None:
-        self.fun, self.name, self.tree = fun, name, Tree(avals)
+    def __init__(self, fun: Callable[..., Any], avals: Sequence[ShapedArray], name: str, backend: Any = None) -> None:
+        self.fun, self.name, self.tree, self.backend = fun, name, Tree(avals), backend
         self.runs: list[int] = []
         self.records: list[int] = []
         self.eager: str | None = None
@@ -172,7 +175,7 @@ class Guarded:
 
     def _compile(self) -> Executable:
         start = perf_counter()
-        self._compiled = compile_tree(self.tree, self.runs, _MISSED, self.lock)
+        self._compiled = compile_tree(self.tree, self.runs, _MISSED, self.lock, self.backend)
         self._cost, self._spent = perf_counter() - start, 0.0
         self._paths, self.misses = len(self.tree.leaves), 0
         return self._compiled
@@ -283,4 +286,10 @@ class Guarded:
         with self.lock:
             kinds = ", ".join(str(aval_of(v)) for v in self.tree.inputs)
             head = f"{self.name}({kinds}): " + (f"run without jit: it {self.eager}" if self.eager else "")
-            return head + describe_tree(self.tree, [a + b for a, b in zip(self.runs, self.records, strict=True)])
+            text = head + describe_tree(self.tree, [a + b for a, b in zip(self.runs, self.records, strict=True)])
+            ready = [n.ready[1] for n in self.tree.walk() if n.ready[1] is not None]
+        backend = self.backend
+        if backend is None:
+            return text
+        held = [e.params["program"] for p in ready for e in p.equations if e.params.get("backend") is backend]
+        return "\n\n".join([text, *(r for program in held for r in reports(program, backend))])

@@ -10,7 +10,7 @@ from funcgrad._array import Device
 from funcgrad.config import config
 from funcgrad.core import current_trace
 from funcgrad.device_array import DeviceArray
-from funcgrad.executor.compiled import branching, check_purity, chosen, donation, runner
+from funcgrad.executor.compiled import branching, check_purity, chosen, donation, reports, runner
 from funcgrad.executor.lowered import Lowered
 from funcgrad.ir import Program
 from funcgrad.transforms.boundary import boundary_of, check_callable, leaving, parameter_name
@@ -54,6 +54,7 @@ def jit(
     device: Any = None,
     guards: bool = True,
     backend: str | Backend | None = "numpy",
+    offload: str | Backend | None = None,
     **others: Any,
 ) -> Jitted[P, R]: ...
 @overload
@@ -69,6 +70,7 @@ def jit(
     device: Any = None,
     guards: bool = True,
     backend: str | Backend | None = "numpy",
+    offload: str | Backend | None = None,
     **others: Any,
 ) -> Callable[[Callable[P, R]], Jitted[P, R]]: ...
 
@@ -85,6 +87,7 @@ def jit(
     device: Any = None,
     guards: bool = True,
     backend: str | Backend | None = "numpy",
+    offload: str | Backend | None = None,
     **others: Any,
 ) -> Any:
     """A function that is recorded once for each structure, shapes and dtypes of its arguments, and run as a program.
@@ -106,13 +109,17 @@ def jit(
             UnsupportedOperationError before anything runs. Called in another function under `jit`, a function with a
             backend runs there, one without runs where its caller does.
         device: the same by another name.
+        offload: NumPy in and out, and the heavy parts of the program on a device, where that pays: "auto" (the first
+            accelerator; without one everything is on the host), "matmul" (the same, for products of matrices and
+            convolutions only), a device or its name, or a `funcgrad.offload.Offload`. The first three calls are timed.
+            On a device nothing warns of floating-point errors; under `np.errstate(all="raise")` calls run on the host.
+        **others: `compiler_options` is accepted; `in_shardings`, `out_shardings` and `abstracted_axes` raise unless
+            they are None.
 
     Called with NumPy's arrays, the function returns NumPy's arrays, also where it runs on a device; called with arrays
     on a device (`device_put`), it runs on that device and returns arrays there. Both together raise DeviceError, which
     names the argument; numbers go with either. An array on a device that it closes over is a constant, and NumPy's
     arrays are then copied to that device. Donated arrays on a device are deleted: to read one raises DeletedArrayError.
-        **others: `compiler_options` is accepted; `in_shardings`, `out_shardings` and `abstracted_axes` raise unless
-            they are None.
 
     A function keeps at most `config.jit_programs` programs, one for each kind of arguments and values of static ones;
     beyond that the one that was not used for the longest time is forgotten, and recorded again when it is needed.
@@ -133,19 +140,17 @@ def jit(
     array([1., 8.])
     """
     backend = backend if device is None else place_named(device, backend)
-    options = _options(static_argnums, static_argnames, donate_argnums, donate_argnames, guards, backend)
+    options = _options(static_argnums, static_argnames, donate_argnums, donate_argnames, guards, backend, offload)
     _check_others(others)
     if fun is None:
         return lambda f: jit(f, **options)
     check_callable(fun, "jit")
     donate = _donated(fun, options["donate_argnums"], options["donate_argnames"])
-    place = chosen(options["backend"])
+    place = chosen(options["backend"], offload)
     name = getattr(fun, "__name__", type(fun).__name__)
     static = Static(fun, options["static_argnums"], options["static_argnames"])
     recorded = Recorded(fun, static, runner(donate, place), branching(name, place), guards)
-    params: dict[str, Any] = {"name": name}
-    if place is not None:
-        params["backend"] = place
+    params: dict[str, Any] = {"name": name} if place is None else {"name": name, "backend": place}
 
     @boundary_of(None)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -195,10 +200,10 @@ def place_named(device: Any, backend: Any) -> Any:
 def _options(*given: Any) -> dict[str, Any]:
     """What a call of `jit` has said, by name; None stands for the default."""
     names = ("static_argnums", "static_argnames", "donate_argnums", "donate_argnames", "guards", "backend")
-    options = {name: () if value is None else value for name, value in zip(names, given, strict=True)}
+    options = {name: () if value is None else value for name, value in zip(names, given, strict=False)}
     if options["backend"] in ((), "cpu"):
         options["backend"] = "numpy"
-    return options
+    return {**options, "offload": given[-1]}
 
 
 def _check_others(others: dict[str, Any]) -> None:
@@ -239,8 +244,12 @@ def _attach(
         return Lowered(program, donation(donate, recorded.spans(in_tree)), call, device or found)
 
     def explain() -> str:
-        """The paths that calls took through a function that branches on values: lines, values, how often, what cost."""
-        found = [k.program.explain() for k in tuple(recorded.programs.values()) if not isinstance(k.program, Program)]
-        return "\n\n".join(found) or f"{name}: no branch on values"
+        """The paths that calls took through a function that branches on values: lines, values, how often, what cost;
+        with `offload` also what runs where, and why."""
+        kept = [k.program for k in tuple(recorded.programs.values())]
+        found = [p.explain() for p in kept if not isinstance(p, Program)] or [f"{name}: no branch on values"]
+        if device is not None:
+            found += [text for p in kept if isinstance(p, Program) for text in reports(p, device)]
+        return "\n\n".join(found)
 
     jit_fun.lower, jit_fun.explain = lower, explain

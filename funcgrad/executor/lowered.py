@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from funcgrad.control.scan import SCAN
-from funcgrad.executor.compiled import executable
+from funcgrad.executor.compiled import executable, report
 from funcgrad.executor.cost import flops
 from funcgrad.ir import Program
 from funcgrad.types import ShapedArray
@@ -47,12 +47,13 @@ class Lowered:
     Cost(flops=6, bytes=104, peak_memory=24)
     """
 
-    __slots__ = ("_call", "_executable", "_program")
+    __slots__ = ("_backend", "_call", "_executable", "_program")
 
     def __init__(
         self, program: Program, donated: tuple[bool, ...], call: Callable[..., Any], backend: Backend | None = None
     ) -> None:
         self._program, self._executable, self._call = program, executable(program, donated, backend), call
+        self._backend = backend
 
     def ir(self, lines: bool = False) -> str:
         """The program as recorded; with `lines`, with the user's lines."""
@@ -70,9 +71,16 @@ class Lowered:
 
     as_text = source
 
-    def cost(self) -> Cost:
-        """Operations, bytes moved and peak memory of one call."""
-        return program_cost(self._executable)
+    def cost(self) -> Any:
+        """Operations, bytes moved and peak memory of one call, as a `Cost`; with `offload` an `OffloadCost`, which says
+        how much of it is on the device, and what goes there and back."""
+        cost = getattr(self._executable, "cost", None)
+        return program_cost(self._executable) if cost is None else cost()
+
+    def explain(self) -> str:
+        """Where the function runs; with `offload`, which equations run on the device and which on the host, and why."""
+        name = "numpy" if self._backend is None else self._backend.name
+        return report(self._executable, self._backend) or f"all of it on the backend {name!r}"
 
     def compile(self) -> Callable[..., Any]:
         """The function itself: it takes arguments of the structure, shapes and dtypes that it was lowered for."""

@@ -32,6 +32,7 @@ __all__ = [
     "cached",
     "call_forward",
     "call_program",
+    "called_on",
     "close",
     "cotangents",
     "declare_call",
@@ -412,3 +413,17 @@ def _called(params: dict[str, Any]) -> Callable[[Sequence[ShapedArray]], Program
 CALL = declare_call("jit", programs=("program",), called=_called)
 """Run `program` on the operands; `name` is for the reader."""
 CALL.forward, CALL.backward = _reverse_rules(CALL)
+
+
+def called_on(program: Program, backend: Any) -> Program:
+    """The program as one call of what it computes, which a backend is to run."""
+    made = {v for e in program.equations for v in e.outputs}
+    outs = [a for a in dict.fromkeys(program.outputs) if a in made]
+    if not outs and not any(has_effect(e.primitive, e.params) for e in program.equations):
+        return program
+    inner, consts = close(Program(program.constvars, program.consts, program.inputs, program.equations, outs))
+    new: dict[Any, Var] = {v: Var(v.aval) for v in outs}
+    params = {"program": inner, "name": "offloaded", "backend": backend}
+    reads = (*program.constvars, *program.inputs)
+    call = Equation(CALL, reads, tuple(new.values()), params, program.equations[0].source)
+    return Program(program.constvars, consts, program.inputs, [call], [new.get(a, a) for a in program.outputs])
