@@ -12,7 +12,18 @@ from funcgrad.executor.cost import element_ns, flops, is_product
 from funcgrad.ir import Equation, Program, held
 from funcgrad.types import ShapedArray
 
-__all__ = ["Link", "Machine", "Rates", "Spent", "nbytes", "program_seconds", "seconds_on", "transfer_seconds"]
+__all__ = [
+    "Link",
+    "Machine",
+    "Rates",
+    "Spent",
+    "Work",
+    "nbytes",
+    "program_seconds",
+    "seconds_on",
+    "transfer_seconds",
+    "works_of",
+]
 
 _DENSE = 0.2
 """The share of the rate of products that factorisations and the like reach."""
@@ -93,36 +104,65 @@ def transfer_seconds(aval: ShapedArray, link: Link) -> float:
     return link.latency + nbytes(aval) / link.bandwidth
 
 
-def program_seconds(program: Program, rates: Rates) -> float:
-    """What all equations of a program take on a processor."""
-    return sum([seconds_on(eqn, rates) for eqn in program.equations])
+class Work(NamedTuple):
+    """What there is to do in an equation, whatever does it.
+
+    Attributes:
+        launches: operations.
+        moved: bytes of operands and results, in one of them.
+        single, double: operations of arithmetic, of float32 and of wider numbers.
+        stated: nanoseconds that a pointwise primitive states for all elements; 0 for others.
+        times: how often that is done.
+    """
+
+    launches: float
+    moved: int
+    single: float
+    double: float
+    stated: float
+    times: float = 1.0
+
+    def seconds(self, rates: Rates) -> float:
+        """What it takes on a processor."""
+        launches, moved, single, double, stated, times = self
+        flops, flops64, bandwidth, launch, elementwise = rates
+        if stated and elementwise:
+            return times * (launches * launch + stated * elementwise)
+        return times * (launches * launch + max(moved / bandwidth, single / flops, double / flops64))
+
+
+def works_of(eqn: Equation) -> list[Work]:
+    """What there is to do in an equation, and in the programs that it runs; nothing for what only makes a view."""
+    primitive = eqn.primitive
+    if primitive.programs:
+        return _nested(eqn)
+    if primitive.moves in ("alias", "view") or primitive.effect:
+        return []
+    moved = sum([nbytes(a.aval) for a in (*eqn.inputs, *eqn.outputs)])
+    if primitive.pointwise:
+        return [Work(1.0, moved, 0.0, 0.0, max([v.aval.size for v in eqn.outputs]) * element_ns(eqn))]
+    if primitive.flops is None:
+        return [Work(1.0, moved, 0.0, 0.0, 0.0)]
+    work = flops(eqn) / (1.0 if is_product(primitive) else _DENSE)
+    wide = eqn.outputs[0].aval.dtype.itemsize > 4
+    return [Work(1.0, moved, 0.0 if wide else work, work if wide else 0.0, 0.0)]
+
+
+def _nested(eqn: Equation) -> list[Work]:
+    """Loops: all their steps; branches: the one in which most is moved."""
+    parts = [[w for e in p.equations for w in works_of(e)] for p in held(eqn)]
+    if "branches" in eqn.params:
+        parts = [max(parts, key=lambda works: sum([w.moved * w.times for w in works]))]
+    layout = eqn.params.get("layout")
+    steps = _STEPS if "counts" in eqn.params else eqn.params.get("count", 1) if layout is None else layout.length
+    return [Work(1.0, 0, 0.0, 0.0, 0.0), *(w._replace(times=w.times * steps) for works in parts for w in works)]
 
 
 def seconds_on(eqn: Equation, rates: Rates) -> float:
     """What an equation takes on a processor, with the programs that it runs."""
-    primitive = eqn.primitive
-    if primitive.programs:
-        return _nested(eqn, rates)
-    if primitive.moves in ("alias", "view") or primitive.effect:
-        return 0.0
-    if primitive.pointwise and rates.elementwise:
-        size = max([v.aval.size for v in eqn.outputs])
-        return rates.launch + size * element_ns(eqn) * rates.elementwise
-    seconds = sum([nbytes(a.aval) for a in (*eqn.inputs, *eqn.outputs)]) / rates.bandwidth
-    if primitive.flops is not None:
-        wide = eqn.outputs[0].aval.dtype.itemsize > 4
-        rate = (rates.flops64 if wide else rates.flops) * (1.0 if is_product(primitive) else _DENSE)
-        seconds = max(seconds, flops(eqn) / rate)
-    return rates.launch + seconds
+    return sum([w.seconds(rates) for w in works_of(eqn)])
 
 
-def _nested(eqn: Equation, rates: Rates) -> float:
-    """Loops: all their steps; branches: the dearest one."""
-    parts = [program_seconds(p, rates) for p in held(eqn)]
-    if "branches" in eqn.params:
-        return rates.launch + max(parts)
-    layout = eqn.params.get("layout")
-    if layout is not None:
-        return rates.launch + layout.length * sum(parts)
-    steps = _STEPS if "counts" in eqn.params else eqn.params.get("count", 1)
-    return rates.launch + steps * sum(parts)
+def program_seconds(program: Program, rates: Rates) -> float:
+    """What all equations of a program take on a processor."""
+    return sum([seconds_on(eqn, rates) for eqn in program.equations])

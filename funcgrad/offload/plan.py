@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from funcgrad.backends.base import Backend
 from funcgrad.backends.strict import strict_equations
 from funcgrad.executor.cost import is_product
 from funcgrad.ir import Equation, Program, Var, has_effect, held
-from funcgrad.offload.costs import Machine, Spent, seconds_on, transfer_seconds
+from funcgrad.offload.costs import Machine, Rates, Spent, nbytes, works_of
 from funcgrad.offload.cut import INFINITE, Value, assign, comes_down, goes_up
 from funcgrad.ops.attempt import Handled
 from funcgrad.transforms.call import CALL
@@ -59,12 +61,14 @@ class Planner:
         reasons: for each equation why it cannot run on the device; "" if it can.
     """
 
-    __slots__ = ("_values", "backend", "program", "reasons")
+    __slots__ = ("_owners", "_values", "_works", "backend", "program", "reasons")
 
     def __init__(self, program: Program, backend: Backend, products_only: bool = False) -> None:
         self.program, self.backend = program, backend
         self.reasons = _reasons(program, backend, products_only)
         self._values = _values(program)
+        works = [(i, w) for i, e in enumerate(program.equations) for w in works_of(e)]
+        self._works, self._owners = [w for _, w in works], np.array([i for i, _ in works], np.intp)
 
     def forbid(self, equations: Sequence[int], why: str) -> None:
         """Let these equations run on the host from now on."""
@@ -74,7 +78,10 @@ class Planner:
     def plan(self, machine: Machine) -> Plan:
         """The cheapest assignment on a machine with these rates."""
         host, device, values = self._costs(machine)
-        on_device = tuple(assign(host, device, values))
+        if sum([h - d for h, d in zip(host, device, strict=True) if d < h]) <= machine.down.latency:
+            on_device = (False,) * len(host)  # nothing can gain more than the way back of one result
+        else:
+            on_device = tuple(assign(host, device, values))
         return Plan(on_device, _spent(on_device, host, device, values), sum(host))
 
     def estimate(self, on_device: tuple[bool, ...], machine: Machine) -> Plan:
@@ -83,18 +90,19 @@ class Planner:
         return Plan(on_device, _spent(on_device, host, device, values), sum(host))
 
     def _costs(self, machine: Machine) -> tuple[list[float], list[float], list[Value]]:
-        equations = self.program.equations
-        host = [seconds_on(e, machine.host) or _CHEAP for e in equations]
-        device = [
-            INFINITE if why else seconds_on(e, machine.device) or _CHEAP
-            for e, why in zip(equations, self.reasons, strict=True)
-        ]
-        return host, device, [self._moved(*value, machine) for value in self._values]
+        host, device = (self._seconds(rates) for rates in (machine.host, machine.device))
+        device = [INFINITE if why else seconds for seconds, why in zip(device, self.reasons, strict=True)]
+        up, down = machine.up, machine.down
+        values: list[Value] = []
+        for maker, readers, wanted, constant, size in self._values:
+            sent = 0.0 if constant else up.latency + size / up.bandwidth
+            values.append(Value(maker, readers, wanted, sent, down.latency + size / down.bandwidth))
+        return host, device, values
 
-    def _moved(self, var: Var, maker: int | None, readers: list[int], wanted: bool, machine: Machine) -> Value:
-        constant = maker is None and var in self.program.constvars  # is there since the program was compiled
-        up = 0.0 if constant else transfer_seconds(var.aval, machine.up)
-        return Value(maker, readers, wanted, up, transfer_seconds(var.aval, machine.down))
+    def _seconds(self, rates: Rates) -> list[float]:
+        """What each equation takes on a processor."""
+        works = [w.seconds(rates) for w in self._works]
+        return np.maximum(np.bincount(self._owners, works, len(self.program.equations)), _CHEAP).tolist()
 
 
 def _spent(on_device: Sequence[bool], host: Sequence[float], device: Sequence[float], values: Sequence[Value]) -> Spent:
@@ -105,8 +113,9 @@ def _spent(on_device: Sequence[bool], host: Sequence[float], device: Sequence[fl
     return Spent(here, sum([d for d, there in zip(device, on_device, strict=True) if there]), ups, downs)
 
 
-def _values(program: Program) -> list[tuple[Var, int | None, list[int], bool]]:
-    """For each value its maker, its readers, and whether it is a result."""
+def _values(program: Program) -> list[tuple[int | None, list[int], bool, bool, int]]:
+    """For each value its maker, its readers, whether it is a result, whether it is a constant, which is on the device
+    since the program was compiled, and its bytes."""
     readers: dict[Any, list[int]] = {v: [] for v in (*program.constvars, *program.inputs)}
     maker: dict[Any, int] = {}
     for i, eqn in enumerate(program.equations):
@@ -115,8 +124,9 @@ def _values(program: Program) -> list[tuple[Var, int | None, list[int], bool]]:
                 readers[a].append(i)
         for v in eqn.outputs:
             maker[v], readers[v] = i, []
-    wanted = set(program.outputs)
-    return [(v, maker.get(v), r, v in wanted) for v, r in readers.items() if r or v in wanted]
+    wanted, constants = set(program.outputs), set(program.constvars)
+    found = [(v, r) for v, r in readers.items() if r or v in wanted]
+    return [(maker.get(v), r, v in wanted, v in constants, nbytes(v.aval)) for v, r in found]
 
 
 def _reasons(program: Program, backend: Backend, products_only: bool) -> list[str]:
