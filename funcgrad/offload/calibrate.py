@@ -50,6 +50,9 @@ _CHAIN = 32
 _LARGE = 1 << 23
 """Elements of the arrays that are read, written and moved."""
 
+_PATIENCE = 0.1
+"""Seconds for which one thing is measured again and again."""
+
 _machines: dict[str, Machine] = {}
 _lock = allocate_lock()
 
@@ -152,10 +155,10 @@ def _there(program: Program, backend: Backend) -> Callable[..., Any]:
 
 
 def _seconds(run: Callable[[], Any], times: int = 5) -> float:
-    """What a call takes: the median, after one that is not counted."""
+    """What a call takes: the median, after one that is not counted, of as many as there is time for."""
     run()
     found: list[float] = []
-    for _ in range(times):
+    while len(found) < times and sum(found) < _PATIENCE:
         start = perf_counter()
         run()
         found.append(perf_counter() - start)
