@@ -113,9 +113,10 @@ def _read(key: str) -> Machine | None:
             return None
         machine = Machine(Rates(*kept["host"]), Rates(*kept["device"]), Link(*kept["up"]), Link(*kept["down"]))
         figures = [float(x) for part in machine for x in part]
+        rates = [float(x) for r in machine[:2] for x in r[:3]] + [float(link.bandwidth) for link in machine[2:]]
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return machine if all(np.isfinite(figures)) and min(figures) >= 0 else None
+    return machine if all(np.isfinite(figures)) and min(figures) >= 0 and min(rates) > 0 else None
 
 
 def _write(key: str, machine: Machine) -> None:
@@ -158,7 +159,7 @@ def _seconds(run: Callable[[], Any], times: int = 5) -> float:
     """What a call takes: the median, after one that is not counted, of as many as there is time for."""
     run()
     found: list[float] = []
-    while len(found) < times and sum(found) < _PATIENCE:
+    while not found or (len(found) < times and sum(found) < _PATIENCE):
         start = perf_counter()
         run()
         found.append(perf_counter() - start)
