@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from offload_machines import TWO_CORES, device
 
 import funcgrad as fg
+from funcgrad import tree
 from funcgrad.backends import SimulatedBackend
 from funcgrad.offload import Machine, calibrate
 from funcgrad.offload.costs import Link, Rates
@@ -103,3 +105,16 @@ def test_an_offloaded_function_uses_what_was_measured(measured: list[Any]) -> No
     f = fg.jit(lambda x: x + 1, offload=backend)
     assert f(1.0) == 2.0 and len(measured) == 1
     assert "0 of 1 equations on simulated:0: nothing would pay" in f.explain()
+
+
+@pytest.mark.parametrize("name", ["solve", "inv", "det", "slogdet", "cholesky", "eigh", "eigvalsh", "svd", "qr"])
+def test_linear_algebra_states_its_operations(name: str) -> None:
+    """Twice as wide matrices take eight times the operations, twice as many twice."""
+    rows = {"solve": lambda a: np.linalg.solve(a, a)}
+    f = rows.get(name, getattr(np.linalg, name))
+    count = {
+        shape: fg.jit(lambda a: tree.leaves(f(a))[0]).lower(np.zeros(shape) + np.eye(shape[-1])).cost().flops
+        for shape in ((8, 8), (16, 16), (2, 16, 16))
+    }
+    ratio = count[16, 16] / count[8, 8]
+    assert 6 < ratio < 10 and 1.9 < count[2, 16, 16] / count[16, 16] < 2.1

@@ -24,6 +24,7 @@ from funcgrad.ops.linalg import (
     SOLVE,
     check_matrix,
     conj,
+    dense_flops,
     linalg_dtype,
     lower_half,
     real_dtype,
@@ -253,6 +254,7 @@ QR = declare(
     jvp=_qr_jvp,
     vjp=_qr_vjp,
     multiple=True,
+    flops=dense_flops(8 / 3),
 )
 """(Q, R) with A = Q R, R upper triangular.
 

@@ -11,7 +11,7 @@ The decompositions are in `ops.decompose`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations, permutations
 from typing import Any
 
@@ -34,6 +34,7 @@ __all__ = [
     "SOLVE",
     "check_matrix",
     "conj",
+    "dense_flops",
     "from_triangle",
     "hermitian_part",
     "linalg_dtype",
@@ -79,6 +80,21 @@ def check_matrix(a: ShapedArray, square: bool = True, name: str = "") -> None:
 def _square_aval(a: ShapedArray) -> ShapedArray:
     check_matrix(a)
     return ShapedArray(a.shape, linalg_dtype(a))
+
+
+def dense_flops(factor: float) -> Callable[..., int]:
+    """The fact `flops` of what is done to dense m × n matrices: so many times m n min(m, n) for each. The factors are
+    those of Golub and Van Loan, "Matrix Computations" (2013)."""
+
+    def count(ins: Sequence[ShapedArray], out: ShapedArray, **params: Any) -> int:
+        return round(factor * ins[0].size * min(ins[0].shape[-2:]))
+
+    return count
+
+
+def _solve_flops(ins: Sequence[ShapedArray], out: ShapedArray) -> int:
+    """A factorisation, and two triangular systems for each column."""
+    return round(2 / 3 * ins[0].size * ins[0].shape[-1]) + 2 * out.size * ins[0].shape[-1]
 
 
 # ----------------------------------------------------------------------------------- traced helpers
@@ -155,7 +171,7 @@ def _solve_vjp(ct: Any, x: Any, ins: Sequence[Any], wanted: Sequence[bool]) -> l
     return [-(ct_b @ transpose(x)) if wanted[0] else None, ct_b if wanted[1] else None]
 
 
-SOLVE = declare("solve", np.linalg.solve, _solve_aval, jvp=_solve_jvp, vjp=_solve_vjp, fails=True)
+SOLVE = declare("solve", np.linalg.solve, _solve_aval, jvp=_solve_jvp, vjp=_solve_vjp, fails=True, flops=_solve_flops)
 """X in A X = B, where `B` is always a stack of matrices."""
 
 
@@ -171,6 +187,7 @@ INV = declare(
     jvp=lambda tangents, x, ins: -(x @ tangents[0] @ x),
     vjp=_inv_vjp,
     fails=True,
+    flops=dense_flops(2),
 )
 
 
@@ -274,6 +291,7 @@ DET = declare(
     _scalar_aval,
     jvp=lambda tangents, out, ins: np.sum(tangents[0] * DET_DERIVATIVE.bind(ins[0]), axis=(-2, -1)),
     vjp=_det_vjp,
+    flops=dense_flops(2 / 3),
 )
 
 
@@ -308,6 +326,7 @@ SLOGDET = declare(
     jvp=_slogdet_jvp,
     vjp=_slogdet_vjp,
     multiple=True,
+    flops=dense_flops(2 / 3),
 )
 """(sign, log|det|). Their derivative needs the inverse, so a singular matrix raises LinAlgError."""
 
@@ -329,7 +348,15 @@ def _cholesky_vjp(ct: Any, low: Any, ins: Sequence[Any], wanted: Sequence[bool])
     return [to_triangle(conj(transpose_conj(SOLVE.bind(adjoint, transpose_conj(half)))))]
 
 
-CHOLESKY = declare("cholesky", np.linalg.cholesky, _square_aval, jvp=_cholesky_jvp, vjp=_cholesky_vjp, fails=True)
+CHOLESKY = declare(
+    "cholesky",
+    np.linalg.cholesky,
+    _square_aval,
+    jvp=_cholesky_jvp,
+    vjp=_cholesky_vjp,
+    fails=True,
+    flops=dense_flops(1 / 3),
+)
 """The lower triangular L with positive diagonal in A = L Lᴴ, for a Hermitian positive definite A.
 
 It is a function of the lower triangle alone (and of the real part of the diagonal), as in NumPy, and

@@ -30,6 +30,7 @@ from funcgrad.errors import InconclusiveRuleError
 from funcgrad.ops.linalg import (
     check_matrix,
     conj,
+    dense_flops,
     from_triangle,
     hermitian_part,
     linalg_dtype,
@@ -181,6 +182,7 @@ EIGH = declare(
     vjp=_eigh_vjp,
     fails=True,
     multiple=True,
+    flops=dense_flops(9),
 )
 """(w, V) with A V = V diag(w), w ascending, of a Hermitian A.
 
@@ -206,6 +208,7 @@ EIGVALSH = declare(
     jvp=_eigvalsh_jvp,
     vjp=_eigvalsh_vjp,
     fails=True,
+    flops=dense_flops(4 / 3),
 )
 
 
@@ -383,6 +386,7 @@ SVD = declare(
     vjp=_svd_vjp,
     fails=True,
     multiple=True,
+    flops=dense_flops(21),
 )
 """(U, s, Vᴴ) with A = U diag(s) Vᴴ, s descending; with `full`, U and V are square."""
 
@@ -406,6 +410,7 @@ SVDVALS = declare(
     jvp=_svdvals_jvp,
     vjp=_svdvals_vjp,
     fails=True,
+    flops=dense_flops(4),
 )
 
 
