@@ -111,6 +111,44 @@ def test_indexing_in_loops() -> None:
     compare(lambda v: lax.fori_loop(0, 8, fibonacci, v), np.ones(9, int))
 
 
+def _fibonacci(k: Any, v: Any) -> Any:
+    return jnp.asarray(v).at[k + 1].set(v[k] + v[k + 2])
+
+
+def _set(x: Any, k: Any, value: Any) -> Any:
+    return jnp.asarray(x).at[k].set(value)
+
+
+IN_PLACE: dict[str, Callable[..., Any]] = {
+    "elements": lambda v: lax.fori_loop(0, 140, _fibonacci, v),
+    "of one that is kept": lambda v: [lax.fori_loop(0, 140, _fibonacci, v * 2), lax.fori_loop(0, 9, _fibonacci, v) + v],
+    "while": lambda v: lax.while_loop(lambda s: s[0] < 20, lambda s: (s[0] + 1, _set(s[1], s[0], s[1][9])), (0, v)),
+    "no step": lambda v: lax.while_loop(lambda s: s[0] < 0, lambda s: (s[0] + 1, _set(s[1], s[0], s[1][9])), (0, v)),
+    "read later": lambda v: lax.scan(lambda c, k: (d := _set(c, k, c[k] * 2), d[k + 1] + d[k]), v, np.arange(140)),
+}
+COPIED: dict[str, Callable[..., Any]] = {
+    "old one read": lambda v: lax.scan(lambda c, k: (_set(c, k, 0.0), c.max()), v, np.arange(40)),
+    "old one stacked": lambda v: lax.scan(lambda c, k: (_set(c, k, c[k] * 2), c), v, np.arange(9)),
+    "exchanged": lambda v: lax.fori_loop(0, 41, lambda k, s: (_set(s[1], k, s[0][k]), s[0]), (v, v * 2)),
+    "two": lambda v: lax.fori_loop(0, 40, lambda k, s: (_set(s[0], k, s[1][k]), _set(s[1], k, s[0][k + 1])), (v, -v)),
+    "nested": lambda v: lax.fori_loop(0, 5, lambda i, v: lax.fori_loop(i, 99, _fibonacci, v), v),
+    "in a branch": lambda v: lax.fori_loop(0, 40, lambda k, v: lax.cond(v[k] > 0, _set, lambda v, *_: v, v, k, 0.0), v),
+}
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_loops_that_write_in_place(name: str) -> None:
+    v = RNG.standard_normal(150)
+    compiled = compare(IN_PLACE[name], v)
+    assert max(compiled.code.workspace) == v.nbytes
+    assert compiled.code.text.count("phi ptr") == 0
+
+
+def test_loops_that_write_and_read() -> None:
+    for f in COPIED.values():
+        compare(f, RNG.standard_normal(150))
+
+
 @pytest.mark.parametrize("index", [[1, 11], [-12, 0], [2**40, 1]])
 def test_an_index_out_of_range_is_numpys_error(index: list[int]) -> None:
     x, bad = array("f8", 11, 40), np.array(index)

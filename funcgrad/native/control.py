@@ -1,7 +1,8 @@
 """Control flow: `scan`, `while` and `cond` as loops and branches of the machine code.
 
 Carried values with a few elements are registers (φ). Larger ones lie in two pieces of memory in turn: a step reads one
-and writes the other, and the pointers are exchanged. What a body hands on as it was is not carried at all.
+and writes the other, and the pointers are exchanged. What a body hands on as it was is not carried at all; and where a
+step only writes some elements it may do so in place (`in_place`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from funcgrad.ir import Atom, Equation, Program, Var
 from funcgrad.native.blocks import block
 from funcgrad.native.emission import Emission, Value
+from funcgrad.native.in_place import updated_in_place
 from funcgrad.native.outside import Outside, loop_around
 from funcgrad.native.reductions import converted
 from funcgrad.native.registry import block_emitter
@@ -44,8 +46,8 @@ class _Carry:
         after: what it is after a `scan`.
     """
 
-    def __init__(self, em: Emission, v: Var, init: Atom, owner: Any) -> None:
-        self.em, self.v = em, v
+    def __init__(self, em: Emission, v: Var, init: Atom, owner: Any, in_place: bool) -> None:
+        self.em, self.v, self.in_place = em, v, in_place
         w, shape, dtype = em.w, v.aval.shape, v.aval.dtype
         self.target: Buf | None = None
         self.value: Value
@@ -55,6 +57,11 @@ class _Carry:
             for x in self.inits:
                 self.names.append((w.name("c"), w.name("c")) if isinstance(x, tuple) else w.name("c"))
             self.value = Small(self.names, shape, dtype)
+            return
+        if in_place:
+            self.value = self.target = em.temp(shape, dtype, owner)
+            em.copy(init, self.target)
+            em.forget(self.target)
             return
         b = em.dense(init)
         start = em.pointer(dtype, b.ptr, {}, b.off)
@@ -68,6 +75,8 @@ class _Carry:
         self.new = self.em.small_values(x) if self.target is None else []
 
     def phis(self, before: str, end: str) -> list[str]:
+        if self.in_place and self.target is not None:
+            return []
         if self.target is not None:
             a, b, c = self.starts
             rows = [(self.now, a, self.next), (self.next, b, self.spare), (self.spare, c, self.next)]
@@ -84,7 +93,9 @@ class _Carry:
     @property
     def after(self) -> Value:
         shape, dtype = self.v.aval.shape, self.v.aval.dtype
-        return Small(self.new, shape, dtype) if self.target is None else Buf(self.next, shape, dtype)
+        if self.target is None:
+            return Small(self.new, shape, dtype)
+        return self.target if self.in_place else Buf(self.next, shape, dtype)
 
 
 class _Loop:
@@ -96,7 +107,11 @@ class _Loop:
         self.inputs = body.inputs[first : first + len(inits)]
         outs = body.outputs[: len(inits)]
         self.fixed = {k: _given(em, x) for k, x in enumerate(inits) if outs[k] is self.inputs[k]}
-        self.carries = {k: _Carry(em, self.inputs[k], x, eqn) for k, x in enumerate(inits) if k not in self.fixed}
+        self.carries = {
+            k: _Carry(em, self.inputs[k], x, eqn, updated_in_place(body, self.inputs[k], outs[k]))
+            for k, x in enumerate(inits)
+            if k not in self.fixed
+        }
         self.header: list[str] = []
 
     def open(self, outside: Outside) -> None:

@@ -141,6 +141,14 @@ def _updates(
     em.loops(index_shape, at_index)
 
 
+def _start(em: Emission, x: Atom, out: Buf) -> None:
+    """Copy the array that is written into, unless it lies there (see `in_place`)."""
+    b = em.env.get(x) if isinstance(x, Var) else None
+    if not (isinstance(b, Buf) and (b.ptr, b.off) == (out.ptr, out.off)):
+        em.copy(x, out)
+    em.forget(out)
+
+
 def _can_scatter(eqn: Equation) -> bool:
     out = eqn.outputs[0].aval
     return all(out.shape[k] for k in eqn.params["axes"])
@@ -163,8 +171,7 @@ def scatter_combined(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
         em.fill(out, em.w.literal(0, dtype))
     else:
         x, updates, *indices = eqn.inputs
-        em.copy(x, out)
-        em.forget(out)
+        _start(em, x, out)
     primitive = _COMBINED[eqn.primitive]
 
     def write(at: list[Ix], value: Operand) -> None:
@@ -180,6 +187,5 @@ def scatter(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
     """A copy of the array with elements written, the later ones over the earlier."""
     (out,) = outs
     x, updates, *indices = eqn.inputs
-    em.copy(x, out)
-    em.forget(out)
+    _start(em, x, out)
     _updates(em, eqn, updates, indices, out, lambda at, value: em.store(out, at, value))
