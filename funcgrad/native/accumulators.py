@@ -14,7 +14,7 @@ from funcgrad.native.emission import Emission
 from funcgrad.native.index import ZERO, Flat, Ix, constant
 from funcgrad.native.reductions import Reduction, Total, combine, converted, horizontal, identity
 from funcgrad.native.values import Buf
-from funcgrad.native.writer import Operand
+from funcgrad.native.writer import Operand, component
 
 __all__ = ["Accumulators"]
 
@@ -50,7 +50,8 @@ class Accumulators:
         self.long = False
         self.totals: dict[tuple[Key, int], Total] = {}
         self.widths: list[int] = []
-        self.now, self.again = (0, 0), 0
+        self.now = (0, 0)
+        self.again: int | str = 0
         self.here: dict[Any, tuple[list[Ix], Operand]] = {}
 
     # ------------------------------------------------------------------ the whole
@@ -167,9 +168,9 @@ class Accumulators:
 
     # ------------------------------------------------------------------ elements
 
-    def use(self, width: int, turn: int, again: int = 0) -> None:
+    def use(self, width: int, turn: int, again: int | str = 0) -> None:
         """The next elements are those of a vector of this width; `turn` is the number of the accumulator. The first
-        lanes were accumulated before, and are not to be accumulated `again`."""
+        lanes (so many, or as a register says) were accumulated before, and are not to be accumulated `again`."""
         self.now, self.again = (width, turn), again
 
     def _masked(self, value: Operand) -> Operand:
@@ -177,12 +178,23 @@ class Accumulators:
         if not self.again:
             return value
         w, r = self.em.w, self.r
-        t = w.type(r.dtype)
-        lanes = ", ".join(f"i1 {'false' if k < self.again else 'true'}" for k in range(w.width))
+        t, new = w.type(r.dtype), self._new()
         start = w.literal(identity(r), r.dtype)
         pairs = zip(value, start, strict=True) if isinstance(value, tuple) else [(value, start)]
-        made = [w.op(f"select {w.mask()} <{lanes}>, {t} {v}, {t} {z}") for v, z in pairs]
+        made = [w.op(f"select {w.mask()} {new}, {t} {v}, {t} {z}") for v, z in pairs]
         return (made[0], made[1]) if isinstance(value, tuple) else made[0]
+
+    def _new(self) -> str:
+        """The lanes that were not accumulated before."""
+        w = self.em.w
+        if isinstance(self.again, int):
+            return "<" + ", ".join(f"i1 {'false' if k < self.again else 'true'}" for k in range(w.width)) + ">"
+        t = f"i{8 * component(self.r.dtype).itemsize}"
+        again = self.again if t == "i64" else w.op(f"trunc i64 {self.again} to {t}")
+        if not w.width:
+            return w.op(f"icmp eq {t} {again}, 0")
+        lanes = ", ".join(f"{t} {k}" for k in range(w.width))
+        return w.op(f"icmp sge <{w.width} x {t}> <{lanes}>, {w.spread(again, t)}")
 
     def add(self, place: Sequence[Ix], value: Operand) -> None:
         """Accumulate an element at a place of the domain."""

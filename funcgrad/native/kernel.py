@@ -123,25 +123,27 @@ class Kernel:
         if not block or n <= block:
             self._row(idx, lo, hi)
             return
-        end = hi - n % v
-        self.w.loop(lo, end, lambda i: self._block(idx, i, block, (lo, end)), step=block)
-        if n % v:
+        whole, at_once = hi - n % v, self.cost > _DEAR and n % v != 0
+        end = whole + v if at_once else whole
+        last = hi - v if at_once else None
+        self.w.loop(lo, end, lambda i: self._block(idx, i, block, (lo, hi), end, last), step=block)
+        if n % v and not at_once:
             for a in self.reductions:
                 a.open_row(self._turns_of(v))
-            self._chunk(idx, hi - v, v, (lo, hi), "", 0, v - n % v)
+            self._chunk(idx, hi - v, v, 0, v - n % v)
             for a in self.reductions:
                 a.close_row()
 
-    def _block(self, idx: list[Ix], i: str, block: int, within: tuple[int, int]) -> None:
-        """Whole vectors from `i` on, up to a block of them."""
-        w, (lo, end) = self.w, within
+    def _block(self, idx: list[Ix], i: str, block: int, within: tuple[int, int], end: int, last: int | None) -> None:
+        """Vectors from `i` on, up to a block of them, and up to `end`."""
+        w, n = self.w, end - within[0]
         stop: int | str = w.op(f"add nuw nsw i64 {i}, {block}")
-        if (end - lo) % block:
-            last = w.op(f"icmp slt i64 {stop}, {end}")
-            stop = w.op(f"select i1 {last}, i64 {stop}, i64 {end}")
+        if n % block:
+            before = w.op(f"icmp slt i64 {stop}, {end}")
+            stop = w.op(f"select i1 {before}, i64 {stop}, i64 {end}")
         for a in self.reductions:
             a.open_row(self._turns_of(block))
-        self._vectors(idx, i, stop, self.width, self._even(end - lo, block), (lo, end))
+        self._vectors(idx, i, stop, self.width, self._even(n, block), within, last)
         for a in self.reductions:
             a.close_row()
 
@@ -178,36 +180,54 @@ class Kernel:
         at, end, full = start, stop - n % v, n // v
         unroll = min(self.unroll, full)
         if full * self.cost > _STRAIGHT and full > 1:
-            at = start + full // unroll * unroll * v
-            self._vectors(idx, start, at, v, unroll, (start, at))
+            if self.cost > _DEAR and n % v:
+                self._vectors(idx, start, end + v, v, 1, (start, stop), stop - v)
+                at = stop
+            else:
+                at = start + full // unroll * unroll * v
+                self._vectors(idx, start, at, v, unroll, (start, at), None)
         for u, place in enumerate(range(at, end, v)):
-            self._chunk(idx, place, v, (start, stop), "", u % unroll)
-        if n % v:
-            self._chunk(idx, stop - v, v, (start, stop), "", 0, v - n % v)
+            self._chunk(idx, place, v, u % unroll)
+        if n % v and at < stop:
+            self._chunk(idx, stop - v, v, 0, v - n % v)
         for a in self.reductions:
             a.close_row()
 
     def _vectors(
-        self, idx: list[Ix], start: int | str, stop: int | str, v: int, turns: int, within: tuple[int, int]
+        self,
+        idx: list[Ix],
+        start: int | str,
+        stop: int | str,
+        v: int,
+        turns: int,
+        within: tuple[int, int],
+        last: int | None,
     ) -> None:
-        """A loop of whole vectors, several in turns."""
+        """A loop of vectors, several in turns, with indices `within`. One that would begin behind `last` begins there,
+        and its first lanes are done once more."""
+        w = self.w
 
         def body(i: str) -> None:
             for u in range(turns):
-                self._chunk(idx, u * v, v, within, i, u)
+                at = w.op(f"add nuw nsw i64 {i}, {u * v}") if u else i
+                again: int | str = 0
+                if last is not None:
+                    before = w.op(f"icmp slt i64 {at}, {last}")
+                    place = w.op(f"select i1 {before}, i64 {at}, i64 {last}")
+                    again = w.op(f"sub nsw i64 {at}, {place}")
+                    at = place
+                self._place(idx, unit(at, within[0], within[1] - 1, len(self.sizes) - 1, int(v > 1)), v, u, again)
 
-        self.w.loop(start, stop, body, step=turns * v)
+        w.loop(start, stop, body, step=turns * v)
 
-    def _chunk(
-        self, idx: list[Ix], at: int, width: int, within: tuple[int, int], base: str, turn: int, again: int = 0
-    ) -> None:
-        """One vector (of one lane: a scalar), `at` behind `base`, of which the first lanes are done `again`."""
-        (lo, hi), k = within, len(self.sizes) - 1
-        step = 1 if width > 1 else 0
-        if base:
-            i = Ix(base, 1, at, lo, hi - 1, k, step)
-        else:
-            i = Ix(str(at), 1, 0, at, at + width - 1, k, 1) if step else constant(at)
+    def _chunk(self, idx: list[Ix], at: int, width: int, turn: int, again: int = 0) -> None:
+        """One vector (of one lane: a scalar) at a known place."""
+        k = len(self.sizes) - 1
+        i = unit(str(at), at, at + width - 1, k, 1) if width > 1 else constant(at)
+        self._place(idx, i, width, turn, again)
+
+    def _place(self, idx: list[Ix], i: Ix, width: int, turn: int, again: int | str) -> None:
+        """One vector at an index, of which the first lanes are done `again`."""
         with self.w.scope(), self.w.lanes(width if width > 1 else 0):
             for a in self.reductions:
                 a.use(width, turn, again)

@@ -19,6 +19,7 @@ what the machine gives. How emitters are written, and which floating-point flags
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -70,9 +71,21 @@ def _rule(call: Call) -> tuple[Rule, Call] | None:
     return None
 
 
+@cache
+def _known(primitive: Primitive, ins: tuple[DType, ...], out: DType) -> tuple[Rule, Call] | None:
+    return _rule(Call(primitive, {}, ins, out))
+
+
+def _found(
+    primitive: Primitive, params: dict[str, Any], ins: tuple[DType, ...], out: DType
+) -> tuple[Rule, Call] | None:
+    """The rule for an operation; without params it is looked for once."""
+    return _rule(Call(primitive, params, ins, out)) if params else _known(primitive, ins, out)
+
+
 def supports(primitive: Primitive, in_dtypes: Sequence[DType], out_dtype: DType, params: dict[str, Any]) -> bool:
     """Whether `apply` has text for an operation; the dtypes are those of the loop that NumPy would run."""
-    return _rule(Call(primitive, params, tuple(in_dtypes), out_dtype)) is not None
+    return _found(primitive, params, tuple(in_dtypes), out_dtype) is not None
 
 
 def apply(
@@ -94,12 +107,12 @@ def apply(
     Returns:
         The result; None where there is no text for these dtypes.
     """
-    call = Call(primitive, params, tuple(in_dtypes), out_dtype)
-    found = _rule(call)
+    ins = tuple(in_dtypes)
+    found = _found(primitive, params, ins, out_dtype)
     if found is None:
         return None
     rule, made = found
-    if made is not call:
+    if made.ins != ins:
         operands = [x if isinstance(x, tuple) else widened(w, x, d) for x, d in zip(operands, in_dtypes, strict=True)]
     out = rule.emit(w, made, *operands)
     if made.out == out_dtype or isinstance(out, tuple):
