@@ -1,0 +1,482 @@
+"""Linear algebra in native code: equations, inverses, determinants and Cholesky factors of real matrices.
+
+Tiny matrices are done in registers, by Gaussian elimination with partial pivoting, several matrices of a batch at a
+time, one a lane. Larger ones are LAPACK's, and triangular equations BLAS's: those of a matrix that is a Cholesky factor
+are triangular, which the program shows. A matrix that NumPy raises LinAlgError for sends the call to NumPy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from funcgrad.ir import Atom, Equation, Var
+from funcgrad.native.emission import Emission
+from funcgrad.native.index import ZERO, Ix, constant
+from funcgrad.native.registry import Unsupported, block_emitter
+from funcgrad.native.symbols import address, blas_bits
+from funcgrad.native.values import Buf
+from funcgrad.native.writer import Writer
+
+__all__ = ["cholesky", "determinant", "inverse", "solve", "triangular_solve"]
+
+_OPERATIONS = 400
+"""Up to how many multiplications an elimination is written out in registers."""
+
+DType = np.dtype[Any]
+Rows = list[list[str]]
+"""The elements of a matrix in registers."""
+
+
+def _is_real(eqn: Equation) -> bool:
+    dtype = eqn.outputs[-1].aval.dtype
+    return (
+        dtype.char in "fd"
+        and all(x.aval.dtype == dtype for x in eqn.inputs)
+        and all(math.prod(x.aval.shape) for x in eqn.inputs)
+    )
+
+
+def _spread(b: Buf, batch: Sequence[int]) -> Buf:
+    """A stack of matrices seen with the leading axes `batch`, to which its own are broadcast."""
+    have, strides = b.shape[:-2], b.strides[:-2]
+    more = len(batch) - len(have)
+    seen = [0] * more + [s if n == m else 0 for s, n, m in zip(strides, have, batch[more:], strict=True)]
+    return Buf(b.ptr, (*batch, *b.shape[-2:]), b.dtype, [*seen, *b.strides[-2:]], b.off)
+
+
+def _matrix(em: Emission, b: Buf, idx: Sequence[Ix]) -> Buf:
+    """One matrix of a stack."""
+    return Buf(em.address(b, [*idx, ZERO, ZERO]), b.shape[-2:], b.dtype, b.strides[-2:])
+
+
+def _in_lanes(em: Emission, batch: Sequence[int], dtype: DType, body: Callable[[list[Ix]], None]) -> None:
+    """`body` for each place of the leading axes; for several along the last one at a time, where there are."""
+    lanes = em.vector_bytes // dtype.itemsize
+    last = batch[-1] if batch else 1
+    if last < lanes:
+        em.loops(batch, body)
+        return
+    w, whole = em.w, last - last % lanes
+
+    def row(idx: list[Ix]) -> None:
+        with w.lanes(lanes):
+            w.loop(0, whole, lambda i: body([*idx, Ix(i, 1, 0, 0, last - 1, step=1)]), step=lanes)
+        if whole < last:
+            w.loop(whole, last, lambda i: body([*idx, Ix(i, 1, 0, 0, last - 1)]))
+
+    em.loops(batch[:-1], row)
+
+
+# ---------------------------------------------------------------------- in registers
+
+
+class _Registers:
+    """Arithmetic of one dtype, at the width of the writer."""
+
+    def __init__(self, em: Emission, dtype: DType) -> None:
+        self.em, self.w, self.dtype, self.type = em, em.w, dtype, em.w.type(dtype)
+
+    def loaded(self, b: Buf, idx: Sequence[Ix]) -> Rows:
+        rows, columns = b.shape[-2:]
+        return [[str(self.em.fresh(b, [*idx, constant(i), constant(j)])) for j in range(columns)] for i in range(rows)]
+
+    def stored(self, b: Buf, idx: Sequence[Ix], rows: Rows) -> None:
+        for i, row in enumerate(rows):
+            for j, value in enumerate(row):
+                self.em.store(b, [*idx, constant(i), constant(j)], value)
+
+    def op(self, name: str, x: str, y: str) -> str:
+        return self.w.op(f"{name} {self.type} {x}, {y}")
+
+    def call(self, name: str, x: str) -> str:
+        return self.w.op(f"call {self.type} {self.w.intrinsic(name, self.dtype)}({self.type} {x})")
+
+    def less(self, x: str, y: str, f: str) -> str:
+        """x - f y."""
+        return self.op("fsub", x, self.op("fmul", f, y))
+
+    def test(self, sign: str, x: str, y: str) -> str:
+        return self.w.op(f"fcmp {sign} {self.type} {x}, {y}")
+
+    def chosen(self, test: str, x: str, y: str) -> str:
+        return self.w.op(f"select {self.w.mask()} {test}, {self.type} {x}, {self.type} {y}")
+
+    def number(self, value: float) -> str:
+        return self.w.number(value, self.dtype)
+
+
+class _Factors(NamedTuple):
+    """What elimination leaves: the pivots, whether rows were exchanged an odd number of times, and whether a pivot is 0
+    (both as masks)."""
+
+    pivots: list[str]
+    odd: str
+    singular: str
+
+
+def _eliminated(r: _Registers, a: Rows, b: Rows) -> _Factors:
+    """Make `a` upper triangular and `b` what belongs to it, in place, by elimination with partial pivoting."""
+    n, w = len(a), r.w
+    no = "zeroinitializer" if w.width else "false"
+    odd = singular = no
+    pivots: list[str] = []
+    for k in range(n):
+        for i in range(k + 1, n):
+            more = r.test("ogt", r.call("fabs", a[i][k]), r.call("fabs", a[k][k]))
+            odd = w.op(f"xor {w.mask()} {odd}, {more}")
+            for rows, first in ((a, k), (b, 0)):
+                for j in range(first, len(rows[i])):
+                    x, y = rows[k][j], rows[i][j]
+                    rows[k][j], rows[i][j] = r.chosen(more, y, x), r.chosen(more, x, y)
+        zero = r.test("oeq", a[k][k], r.number(0.0))
+        singular = w.op(f"or {w.mask()} {singular}, {zero}")
+        pivots.append(a[k][k])
+        divisor = r.chosen(zero, r.number(1.0), a[k][k])  # what is below it is 0 as well
+        a[k][k] = divisor
+        for i in range(k + 1, n):
+            f = r.op("fdiv", a[i][k], divisor)
+            for rows, first in ((a, k + 1), (b, 0)):
+                for j in range(first, len(rows[i])):
+                    rows[i][j] = r.less(rows[i][j], rows[k][j], f)
+    return _Factors(pivots, odd, singular)
+
+
+def _substituted(r: _Registers, a: Rows, b: Rows, lower: bool, unit: bool = False) -> None:
+    """Solve triangular equations in place of their right-hand sides."""
+    n = len(a)
+    order = range(n) if lower else range(n - 1, -1, -1)
+    for i in order:
+        for j in range(len(b[i])):
+            x = b[i][j]
+            for k in range(i) if lower else range(n - 1, i, -1):
+                x = r.less(x, b[k][j], a[i][k])
+            b[i][j] = x if unit else r.op("fdiv", x, a[i][i])
+
+
+def _written_out(n: int, columns: int) -> bool:
+    return n * n * (n + columns) <= _OPERATIONS
+
+
+# ---------------------------------------------------------------------- LAPACK and BLAS
+
+
+class _Library:
+    """Calls of LAPACK and BLAS for one dtype."""
+
+    def __init__(self, em: Emission, dtype: DType) -> None:
+        bits = blas_bits()
+        if bits is None:
+            raise Unsupported("NumPy has another BLAS than OpenBLAS")
+        self.em, self.dtype, self.bits = em, dtype, bits
+        self.letter, self.type = ("s", "float") if dtype == np.float32 else ("d", "double")
+
+    def integer(self, value: int) -> str:
+        """An integer in memory: as Fortran's functions take it."""
+        w = self.em.w
+        place = w.alloca(f"i{self.bits}")
+        w.store(f"i{self.bits}", str(value), place)
+        return place
+
+    def lapack(self, name: str, *arguments: str) -> str:
+        """Call a function that ends in `info`; whether that is not 0."""
+        w, symbol = self.em.w, f"{self.letter}{name}_"
+        if address(symbol) is None:
+            raise Unsupported(f"NumPy's LAPACK has no {symbol}")
+        info = self.integer(0)
+        given = ", ".join(f"ptr {x}" for x in (*arguments, info))
+        more = ", i64 1" if name == "potrf" else ""  # the length of the text that says which triangle
+        w.write(f"call void {w.external(symbol)}({given}{more})")
+        return w.op(f"icmp ne i{self.bits} {w.load(f'i{self.bits}', info)}, 0")
+
+    def trsm(self, a: Buf, b: Buf, lower: bool, transposed: bool, unit: bool) -> None:
+        """Solve triangular equations in place of their right-hand sides, which lie row by row."""
+        w, symbol, i = self.em.w, f"cblas_{self.letter}trsm", f"i{self.bits}"
+        if address(symbol) is None:
+            raise Unsupported(f"NumPy's BLAS has no {symbol}")
+        if a.strides[1] == 1 or a.shape[0] == 1:
+            distance = a.strides[0]
+        elif a.strides[0] == 1:  # it lies column by column
+            lower, transposed, distance = not lower, not transposed, a.strides[1]
+        else:
+            raise Unsupported("a matrix of which neither rows nor columns lie in memory as such")
+        n, columns = b.shape
+        # Row by row, from the left; which triangle; transposed or not; ones on the diagonal or not.
+        flags = 101, 141, 122 if lower else 121, 112 if transposed else 111, 132 if unit else 131
+        how = ", ".join(f"i32 {flag}" for flag in flags)
+        w.write(
+            f"call void {w.external(symbol)}({how}, {i} {n}, {i} {columns}, {self.type} {w.number(1.0, self.dtype)}, "
+            f"ptr {_pointer(self.em, a)}, {i} {max(distance, n)}, ptr {_pointer(self.em, b)}, {i} {columns})"
+        )
+
+
+def _pointer(em: Emission, b: Buf) -> str:
+    return em.address(b, [ZERO, ZERO])
+
+
+def _turned(b: Buf) -> Buf:
+    """The transpose, as a view."""
+    return Buf(b.ptr, b.shape[::-1], b.dtype, b.strides[::-1], b.off)
+
+
+def _row_by_row(em: Emission, b: Buf) -> Buf:
+    """A matrix whose rows or whose columns lie in memory as such: it, or a copy."""
+    (n, m), (down, across) = b.shape, b.strides
+    if (across == 1 and down >= m) or (down == 1 and across >= n) or n == 1:
+        return b
+    copy = em.temp(b.shape, b.dtype)
+    em.copy_buffer(b, copy)
+    return copy
+
+
+# ---------------------------------------------------------------------- equations
+
+
+def _triangle(em: Emission, x: Atom) -> str:
+    """Which triangle of a matrix is not 0, as far as the program shows: "lower", "upper" or "" for not known."""
+    turned = False
+    while isinstance(x, Var) and x in em.defs:
+        eqn = em.defs[x]
+        name, shape = eqn.primitive.name, x.aval.shape
+        if name == "cholesky":
+            return "upper" if turned else "lower"
+        if name == "transpose":
+            n = len(shape)
+            axes = tuple(eqn.params["axes"])
+            if axes == (*range(n - 2), n - 1, n - 2):
+                turned = not turned
+            elif axes != tuple(range(n)):
+                return ""
+        elif eqn.primitive.moves != "alias" or eqn.inputs[0].aval.shape[-2:] != shape[-2:]:
+            return ""
+        x = eqn.inputs[0]
+    return ""
+
+
+@block_emitter("solve", when=_is_real)
+def solve(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
+    triangle = _triangle(em, eqn.inputs[0])
+    out = outs[0]
+    a, b = (_spread(em.buffer(x), out.shape[:-2]) for x in eqn.inputs)
+    n, columns = out.shape[-2:]
+    if _written_out(n, columns):
+
+        def in_registers(idx: list[Ix]) -> None:
+            r = _Registers(em, out.dtype)
+            left, right = r.loaded(a, idx), r.loaded(b, idx)
+            if triangle:
+                zero = r.number(0.0)
+                for k in range(n):
+                    em.w.fail_if(r.test("oeq", left[k][k], zero))
+            else:
+                em.w.fail_if(_eliminated(r, left, right).singular)
+            _substituted(r, left, right, triangle == "lower")
+            r.stored(out, idx, right)
+
+        _in_lanes(em, out.shape[:-2], out.dtype, in_registers)
+    elif triangle:
+        _by_trsm(em, a, b, out, triangle == "lower", False, False)
+    else:
+        _by_gesv(em, a, b, out)
+
+
+def _by_gesv(em: Emission, a: Buf, b: Buf | None, out: Buf) -> None:
+    """A X = B by LAPACK, whose matrices lie column by column; without B, it is the unit matrix."""
+    library = _Library(em, out.dtype)
+    n, columns = out.shape[-2:]
+    left, right = (em.temp((k, n), out.dtype) for k in (n, columns))
+    pivots = em.temp((n,), np.dtype(np.int64))
+    sizes = library.integer(n), library.integer(columns)
+
+    def one(idx: list[Ix]) -> None:
+        em.copy_buffer(_turned(_matrix(em, a, idx)), left)
+        if b is None:
+            _unit(em, right)
+        else:
+            em.copy_buffer(_turned(_matrix(em, b, idx)), right)
+        size, count = sizes
+        names = [_pointer(em, left), size, em.address(pivots, [ZERO]), _pointer(em, right), size]
+        em.w.bail_if(library.lapack("gesv", size, count, *names))
+        em.forget()
+        em.copy_buffer(_turned(right), _matrix(em, out, idx))
+
+    em.loops(out.shape[:-2], one)
+
+
+def _unit(em: Emission, b: Buf) -> None:
+    """Write the unit matrix."""
+    em.fill(b, em.w.number(0.0, b.dtype))
+    n = b.shape[0]
+    diagonal = Buf(b.ptr, (n,), b.dtype, (b.strides[0] + b.strides[1],), b.off)
+    em.fill(diagonal, em.w.number(1.0, b.dtype))
+
+
+def _by_trsm(em: Emission, a: Buf, b: Buf, out: Buf, lower: bool, transposed: bool, unit: bool) -> None:
+    library = _Library(em, out.dtype)
+    n, columns = out.shape[-2:]
+    plain = out.strides[-2:] == (columns, 1)
+    work = None if plain else em.temp((n, columns), out.dtype)
+    zero = em.w.number(0.0, out.dtype)
+
+    def one(idx: list[Ix]) -> None:
+        left = _row_by_row(em, _matrix(em, a, idx))
+        target = _matrix(em, out, idx)
+        place = target if work is None else work
+        em.copy_buffer(_matrix(em, b, idx), place)
+        if not unit:
+            _fail_at_zeros(em, left, zero)
+        library.trsm(left, place, lower, transposed, unit)
+        em.forget()
+        if work is not None:
+            em.copy_buffer(work, target)
+
+    em.loops(out.shape[:-2], one)
+
+
+def _fail_at_zeros(em: Emission, a: Buf, zero: str) -> None:
+    """Go to NumPy where an element of the diagonal is 0."""
+    w = em.w
+    diagonal = Buf(a.ptr, (a.shape[0],), a.dtype, (a.strides[0] + a.strides[1],), a.off)
+    t = w.type(a.dtype)
+    em.loops(diagonal.shape, lambda idx: w.fail_if(w.op(f"fcmp oeq {t} {em.load(diagonal, idx)}, {zero}")))
+
+
+@block_emitter("triangular_solve", when=_is_real)
+def triangular_solve(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
+    out, how = outs[0], eqn.params
+    lower, transposed, unit = how["lower"], how["transposed"], how["unit"]
+    a, b = (_spread(em.buffer(x), out.shape[:-2]) for x in eqn.inputs)
+    if not _written_out(*out.shape[-2:]):
+        _by_trsm(em, a, b, out, lower, transposed, unit)
+        return
+
+    def in_registers(idx: list[Ix]) -> None:
+        r = _Registers(em, out.dtype)
+        left, right = r.loaded(a, idx), r.loaded(b, idx)
+        if not unit:
+            for k in range(len(left)):
+                em.w.fail_if(r.test("oeq", left[k][k], r.number(0.0)))
+        if transposed:
+            left = [list(row) for row in zip(*left, strict=True)]
+        _substituted(r, left, right, lower != transposed, unit)
+        r.stored(out, idx, right)
+
+    _in_lanes(em, out.shape[:-2], out.dtype, in_registers)
+
+
+@block_emitter("inv", when=_is_real)
+def inverse(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
+    a, out = em.buffer(eqn.inputs[0]), outs[0]
+    n = out.shape[-1]
+    if not _written_out(n, n):
+        _by_gesv(em, a, None, out)
+        return
+
+    def in_registers(idx: list[Ix]) -> None:
+        r = _Registers(em, out.dtype)
+        one, zero = r.number(1.0), r.number(0.0)
+        left, right = r.loaded(a, idx), [[one if i == j else zero for j in range(n)] for i in range(n)]
+        em.w.fail_if(_eliminated(r, left, right).singular)
+        _substituted(r, left, right, lower=False)
+        r.stored(out, idx, right)
+
+    _in_lanes(em, out.shape[:-2], out.dtype, in_registers)
+
+
+# ---------------------------------------------------------------------- determinants and Cholesky factors
+
+
+@block_emitter("det", "slogdet", when=_is_real)
+def determinant(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
+    a = em.buffer(eqn.inputs[0])
+    n, dtype = a.shape[-1], a.dtype
+    if not _written_out(n, 1):
+        raise Unsupported(f"determinants of order {n} are LAPACK's")
+
+    def one(idx: list[Ix]) -> None:
+        r = _Registers(em, dtype)
+        factors = _eliminated(r, r.loaded(a, idx), [[] for _ in range(n)])
+        minus = r.chosen(factors.odd, r.number(-1.0), r.number(1.0))
+        if len(outs) == 1:
+            for pivot in factors.pivots:
+                minus = r.op("fmul", minus, pivot)
+            em.store(outs[0], idx, minus)
+            return
+        for value, target in zip(_sign_and_logarithm(r, factors, minus), outs, strict=True):
+            em.store(target, idx, value)
+
+    _in_lanes(em, a.shape[:-2], dtype, one)
+
+
+def _sign_and_logarithm(r: _Registers, factors: _Factors, sign: str) -> tuple[str, str]:
+    w: Writer = r.w
+    one, zero = r.number(1.0), r.number(0.0)
+    total = zero
+    log = w.function("log", r.dtype)
+    for pivot in factors.pivots:
+        sign = r.chosen(r.test("olt", pivot, zero), w.op(f"fneg {r.type} {sign}"), sign)
+        size = r.chosen(factors.singular, one, r.call("fabs", pivot))  # the logarithm of 0 would raise a flag
+        total = r.op("fadd", total, w.op(f"call {r.type} {log}({r.type} {size})"))
+    return r.chosen(factors.singular, zero, sign), r.chosen(factors.singular, r.number(-math.inf), total)
+
+
+@block_emitter("cholesky", when=_is_real)
+def cholesky(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
+    a, out = em.buffer(eqn.inputs[0]), outs[0]
+    n = out.shape[-1]
+    if not _written_out(n, 0):
+        _by_potrf(em, a, out)
+        return
+
+    def in_registers(idx: list[Ix]) -> None:
+        r = _Registers(em, out.dtype)
+        zero = r.number(0.0)
+        x = r.loaded(a, idx)
+        low = [[zero] * n for _ in range(n)]
+        for j in range(n):
+            for i in range(j, n):
+                total = x[i][j]
+                for k in range(j):
+                    total = r.less(total, low[j][k], low[i][k])
+                if i == j:
+                    em.w.fail_if(r.test("ule", total, zero))
+                low[i][j] = r.call("sqrt", total) if i == j else r.op("fdiv", total, low[j][j])
+        r.stored(out, idx, low)
+
+    _in_lanes(em, out.shape[:-2], out.dtype, in_registers)
+
+
+def _by_potrf(em: Emission, a: Buf, out: Buf) -> None:
+    """By LAPACK, to which a matrix that lies row by row is its transpose: it makes the upper factor of that."""
+    library = _Library(em, out.dtype)
+    n, zero = out.shape[-1], em.w.number(0.0, out.dtype)
+    size, text = library.integer(n), em.w.alloca("i8")
+    em.w.store("i8", str(ord("U")), text)
+    work = em.temp((n, n), out.dtype)
+
+    def one(idx: list[Ix]) -> None:
+        em.copy_buffer(_matrix(em, a, idx), work)
+        em.w.bail_if(library.lapack("potrf", text, size, _pointer(em, work), size))
+        em.forget()
+        target = _matrix(em, out, idx)
+        em.copy_buffer(work, target)
+        _zero_above(em, target, zero)
+
+    em.loops(out.shape[:-2], one)
+
+
+def _zero_above(em: Emission, b: Buf, zero: str) -> None:
+    """Write zeros above the diagonal."""
+    n = b.shape[0]
+    if n == 1:
+        return
+
+    def row(i: str) -> None:
+        after = em.w.op(f"add nsw i64 {i}, 1")
+        em.w.loop(after, n, lambda j: em.store(b, [Ix(i, 1, 0, 0, n - 2), Ix(j, 1, 0, 1, n - 1)], zero))
+
+    em.w.loop(0, n - 1, row)
+    em.forget(b)

@@ -1,0 +1,113 @@
+"""Linear algebra in native code: of tiny matrices in registers, of larger ones by LAPACK, against NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite")
+
+from native_running import Compiled
+
+import funcgrad as fg
+from funcgrad.native.symbols import address
+from funcgrad.transforms.make_ir import trace_to_program
+
+rng = np.random.default_rng(0)
+STACKS = ((), (1,), (3,), (9,), (2, 5))  # places of the leading axes: fewer than lanes, more, a remainder
+SIZES = (1, 2, 3, 4, 6, 9, 17)
+
+
+def matrices(stack: tuple[int, ...], n: int, dtype: str) -> np.ndarray:
+    return (rng.standard_normal((*stack, n, n)) + 2 * np.eye(n)).astype(dtype)
+
+
+def positive(a: np.ndarray) -> np.ndarray:
+    return a @ np.swapaxes(a, -1, -2) + np.eye(a.shape[-1], dtype=a.dtype)
+
+
+def triangular(a: Any, b: Any, lower: bool, transposed: bool) -> Any:
+    return fg.lax.linalg.triangular_solve(a, b, left_side=True, lower=lower, transpose_a=transposed)
+
+
+FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "solve": np.linalg.solve,
+    "solve transposed": lambda a, b: np.linalg.solve(np.swapaxes(a, -1, -2), b),
+    "inv": lambda a, b: np.linalg.inv(a),
+    "det": lambda a, b: np.linalg.det(a) if a.shape[-1] < 6 else b,
+    "slogdet": lambda a, b: np.linalg.slogdet(a) if a.shape[-1] < 6 else b,
+    "cholesky": lambda a, b: np.linalg.cholesky(positive(a)),
+    "by a factor": lambda a, b: np.linalg.solve(np.linalg.cholesky(positive(a)), b),
+    "by its transpose": lambda a, b: np.linalg.solve(np.swapaxes(np.linalg.cholesky(positive(a)), -1, -2), b),
+    "lower": lambda a, b: triangular(a, b, True, False),
+    "upper transposed": lambda a, b: triangular(a, b, False, True),
+}
+
+
+def compiled(f: Callable[..., Any], *args: np.ndarray, **how: Any) -> Compiled:
+    return Compiled(trace_to_program(lambda *xs: fg.tree.leaves(f(*xs)), args), **how)
+
+
+@pytest.mark.skipif(address("dgesv_") is None, reason="NumPy has another LAPACK")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_values(name: str, dtype: str) -> None:
+    f = FUNCTIONS[name]
+    args, wants = [], []
+    for k, n in enumerate(SIZES):
+        stack = STACKS[k % len(STACKS)]
+        a, b = matrices(stack, n, dtype), rng.standard_normal((*stack, n, (1, 3, 8)[k % 3])).astype(dtype)
+        args += [a, b]
+        wants += fg.tree.leaves(fg.jit(f)(a, b) if "er" in name else f(a, b))
+    program = compiled(lambda *xs: [f(a, b) for a, b in zip(xs[::2], xs[1::2], strict=True)], *args)
+    assert not program.code.host_steps, [s.reason for s in program.code.host_steps]
+    tolerance = 2e-3 if dtype == "float32" else 1e-9
+    for got, want in zip(program(*args), wants, strict=True):
+        assert got.dtype == want.dtype and got.shape == want.shape
+        np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("n", [2, 4, 9])
+def test_a_right_hand_side_is_broadcast(n: int) -> None:
+    a, b = matrices((2, 4), n, "float64"), rng.standard_normal((4, n, 2))
+    program = compiled(np.linalg.solve, a, b)
+    np.testing.assert_allclose(program(a, b)[0], np.linalg.solve(a, b), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("n", [2, 4, 9])
+@pytest.mark.parametrize("f", [lambda a: np.linalg.solve(a, a), np.linalg.inv, np.linalg.cholesky])
+def test_what_numpy_refuses_goes_to_numpy(f: Callable[[Any], Any], n: int) -> None:
+    a = np.stack([np.eye(n)] * 6)
+    program = compiled(f, a)
+    np.testing.assert_array_equal(program(a)[0], np.stack([np.eye(n)] * 6))
+    a[3, 1, 1] = 0
+    with pytest.raises(FloatingPointError):
+        program(a)
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_determinants_of_singular_matrices(n: int) -> None:
+    a = np.stack([np.ones((n, n)), np.eye(n), -np.eye(n)[::-1]])
+    det, sign, log = compiled(lambda a: (np.linalg.det(a), *np.linalg.slogdet(a)), a)(a)
+    want = np.linalg.slogdet(a)
+    np.testing.assert_allclose(det, np.linalg.det(a), atol=1e-15)
+    np.testing.assert_array_equal(sign, want.sign)
+    np.testing.assert_allclose(log, want.logabsdet)
+
+
+@pytest.mark.parametrize("n", [3, 12])
+def test_gradients(n: int) -> None:
+    a, b = positive(matrices((), n, "float64")), rng.standard_normal(n)
+
+    def likelihood(a: Any, b: Any) -> Any:
+        low = np.linalg.cholesky(a)
+        return (
+            np.sum(np.linalg.solve(low, b) ** 2) + 2 * np.sum(np.log(np.diagonal(low))) + np.sum(np.linalg.inv(a) ** 3)
+        )
+
+    f = fg.grad(likelihood, (0, 1))
+    for got, want in zip(compiled(f, a, b)(a, b), f(a, b), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
