@@ -23,7 +23,7 @@ from funcgrad.native.registry import block_emitter
 from funcgrad.native.symbols import address, blas_bits
 from funcgrad.native.values import Buf, small
 
-__all__ = ["dot_general"]
+__all__ = ["dot_general", "product"]
 
 LARGE = 1 << 15
 """From how many multiplications on BLAS does a product."""
@@ -145,7 +145,7 @@ def dot_general(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
 
 def _nest(em: Emission, form: _Form, k: int) -> None:
     if k == len(form.loops):
-        _product(em, form.a, form.b, form.c)
+        product(em, form.a, form.b, form.c)
         return
     size, p, q, r = form.loops[k]
 
@@ -156,7 +156,7 @@ def _nest(em: Emission, form: _Form, k: int) -> None:
     em.w.loop(0, size, body)
 
 
-def _product(em: Emission, a: Matrix, b: Matrix, c: Matrix) -> None:
+def product(em: Emission, a: Matrix, b: Matrix, c: Matrix) -> None:
     """C = A B, by what fits: the text of one product."""
     m, n, k = a.rows, b.columns, a.columns
     if m * n * k >= (LARGE_BY_VECTOR if min(m, n) == 1 else LARGE) and _by_blas(em, a, b, c):

@@ -13,6 +13,7 @@ from funcgrad.ir import Program
 from funcgrad.native import (
     control,
     elementary,
+    emit_conv,
     emit_cumulative,
     emit_index,
     emit_linalg,
@@ -108,6 +109,7 @@ def _parameters(parts: Sequence[Sequence[object]], externals: Sequence[str], ste
 
 EMITTERS = (
     control,
+    emit_conv,
     emit_cumulative,
     emit_index,
     emit_linalg,

@@ -1,0 +1,69 @@
+"""Convolutions in native code against NumPy's, of one to three dimensions, with both transposes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite")
+
+from native_running import Compiled
+
+import funcgrad as fg
+from funcgrad.lax import conv_general_dilated
+from funcgrad.transforms.make_ir import trace_to_program
+
+rng = np.random.default_rng(0)
+
+# lhs, rhs, strides, padding, and other parameters
+CASES: list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], Any, dict[str, Any]]] = [
+    ((2, 3, 10), (4, 3, 3), (1,), "SAME", {}),
+    ((2, 3, 11), (4, 3, 3), (2,), "VALID", {}),
+    ((2, 3, 11), (4, 3, 3), (3,), [(2, 5)], {"rhs_dilation": (2,)}),
+    ((1, 2, 9), (3, 2, 4), (1,), [(-1, 2)], {}),
+    ((2, 2, 6), (3, 2, 3), (1,), [(1, 1)], {"lhs_dilation": (2,)}),
+    ((3, 2, 8, 7), (4, 2, 3, 3), (1, 1), "SAME", {}),
+    ((3, 2, 8, 7), (4, 2, 3, 2), (2, 1), "VALID", {}),
+    ((2, 4, 6, 6), (6, 2, 3, 3), (1, 1), "SAME", {"feature_group_count": 2}),
+    ((2, 4, 6, 6), (8, 1, 3, 3), (1, 2), "SAME", {"feature_group_count": 4}),
+    ((2, 3, 5, 6), (4, 3, 1, 1), (1, 1), "VALID", {}),
+    ((2, 3, 5, 6), (4, 3, 5, 6), (1, 1), "VALID", {}),
+    ((2, 2, 5, 5), (3, 2, 3, 3), (1, 1), [(-2, 3), (4, -1)], {}),
+    ((2, 2, 4, 5, 6), (3, 2, 2, 3, 2), (1, 1, 2), "SAME", {}),
+    ((1, 1, 3), (1, 1, 2), (1,), [(9, 9)], {}),
+    ((2, 8, 20, 20), (16, 8, 5, 5), (1, 1), "SAME", {}),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", range(len(CASES)))
+def test_values_and_gradients(case: int, dtype: str) -> None:
+    left, right, strides, padding, more = CASES[case]
+    x, k = rng.standard_normal(left).astype(dtype), rng.standard_normal(right).astype(dtype)
+
+    def f(x: Any, k: Any) -> Any:
+        return conv_general_dilated(x, k, strides, padding, **more)
+
+    def both(x: Any, k: Any) -> Any:
+        out, pull = fg.vjp(f, x, k)
+        return [out, *pull(np.sin(out))]
+
+    wants = both(x, k)
+    program = Compiled(trace_to_program(both, (x, k)))
+    tolerance = 2e-4 if dtype == "float32" else 1e-11
+    for got, want in zip(program(x, k), wants, strict=True):
+        np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance * max(1.0, float(abs(want).max())))
+
+
+def test_they_are_native() -> None:
+    """But for what NumPy does better; operands may lie in memory in any order."""
+    x, k = rng.standard_normal((2, 9, 8, 3)), rng.standard_normal((3, 3, 3, 4))
+
+    def f(x: Any, k: Any) -> Any:
+        return conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    program = Compiled(trace_to_program(lambda *xs: [f(*xs)], (x, k)))
+    assert not program.code.host_steps
+    np.testing.assert_allclose(program(x, k)[0], f(x, k), rtol=1e-12, atol=1e-12)
