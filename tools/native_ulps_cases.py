@@ -140,6 +140,10 @@ def _pow(x: Any, y: Any) -> Any:
     return mp.power(x, y) if x > 0 else mp.power(-x, y) * (-1 if y % 2 else 1)
 
 
+def _log_hypot(x: Any, y: Any) -> Any:
+    return mp.log(x * x + y * y) / 2 if x or y else mp.ninf
+
+
 def _cbrt(x: Any) -> Any:
     return mp.sign(x) * mp.cbrt(abs(x))
 
@@ -224,6 +228,7 @@ CASES: dict[str, Case] = {
     "pow": Case(_pow, np.power, _POWERS, np.power),
     "cbrt": Case(_cbrt, np.cbrt, _in((-5, 5), (1, 8), (0, 1e6)), np.cbrt, _around(1, 2, 4, 8)),
     "hypot": Case(mp.hypot, np.hypot, _CIRCLE, np.hypot),
+    "log_hypot": Case(_log_hypot, None, [*_CIRCLE, ((0.6, 0.6000001), (0.8, 0.8000001))]),
     "logaddexp": Case(_logaddexp, np.logaddexp, _SUMS, np.logaddexp, scale=_summands),
     "logaddexp2": Case(_logaddexp2, np.logaddexp2, _SUMS, np.logaddexp2, scale=_summands),
     "erf": Case(mp.erf, None, _in((-3, 3), (-1, 1), (-7, 7), (-0.1, 0.1)), _scipy("erf"), _around(1, 6, 4)),

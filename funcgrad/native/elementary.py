@@ -71,6 +71,7 @@ _FUNCTIONS = {
     "pow": Function(power.pow, 2),
     "cbrt": Function(power.cbrt),
     "hypot": Function(power.hypot, 2),
+    "log_hypot": Function(power.log_hypot, 2),
     "logaddexp": Function(special.logaddexp, 2),
     "logaddexp2": Function(special.logaddexp2, 2),
     "erf": Function(special.erf),

@@ -11,10 +11,10 @@ import math
 
 from funcgrad.native.elementary_body import Body, Value
 from funcgrad.native.elementary_exp import power_of_part
-from funcgrad.native.elementary_log import fraction, log_sum, mended, start_of
+from funcgrad.native.elementary_log import fraction, log_of_sum, log_sum, mended, start_of
 from funcgrad.native.elementary_tables import CBRT, EXP2, LOG2
 
-__all__ = ["cbrt", "hypot", "log2", "log2_sum", "log10", "pow"]
+__all__ = ["cbrt", "hypot", "log2", "log2_sum", "log10", "log_hypot", "pow"]
 
 _C1 = (float.fromhex("0x1.71547652b82fep+1"), float.fromhex("0x1.777d0ffda0d24p-55"))
 _C3 = (float.fromhex("0x1.ec709dc3a03fdp-1"), float.fromhex("0x1.d27f05548af0cp-55"))
@@ -242,8 +242,9 @@ def _kept_zero(f: Body, size: Value, y: Value) -> str:
     return f.select(same, size, y)
 
 
-def hypot(f: Body, x: Value, y: Value) -> Value:
-    """√(x² + y²) with both scaled where a square would be too large or too small."""
+def _legs(f: Body, x: Value, y: Value) -> tuple[str, list[str]]:
+    """(whether any lane is special, [the larger leg, the smaller one, the factor, its exponent]): the legs are scaled
+    where a square would be too large or too small, and 1 where the larger one is 0, infinite or a NaN."""
     a, b = f.abs(x), f.abs(y)
     limits = f.limits
     larger = f.select(f.compare_bits("sgt", f.bits(a), f.bits(b)), a, b)
@@ -254,21 +255,46 @@ def hypot(f: Body, x: Value, y: Value) -> Value:
     )
     any_special = f.any(special)
 
-    def scales() -> tuple[Value, Value, Value]:
+    def scaled() -> tuple[Value, Value, Value, Value]:
         large = f.compare_bits("sgt", f.bits(larger), limits.bits_of(2.0**far))
         up = far + limits.mantissa + 12
         factor = f.select(large, 2.0**-up, f.select(special, 2.0**up, 1.0))
-        keep = f.beyond(larger, limits.largest)
-        a1, b1 = f.mul(f.select(keep, 1.0, a), factor), f.mul(f.select(keep, 1.0, b), factor)
-        return a1, b1, f.select(large, 2.0**up, f.select(special, 2.0**-up, 1.0))
+        odd = f.either(f.beyond(larger, limits.largest), f.compare("oeq", larger, 0.0))
+        a1, b1 = f.mul(f.select(odd, 1.0, a), factor), f.mul(f.select(odd, 1.0, b), factor)
+        back = f.select(large, 2.0**up, f.select(special, 2.0**-up, 1.0))
+        exponent = f.select(large, float(up), f.select(special, float(-up), 0.0))
+        return f.select(odd, 1.0, a1), f.select(odd, 1.0, b1), back, exponent
 
-    a1, b1, back = f.rare(any_special, [(f.type, a), (f.type, b), (f.type, 1.0)], scales)
-    big, small = f.maximum(a1, b1), f.minimum(a1, b1)
+    values: list[tuple[str, Value]] = [(f.type, a), (f.type, b), (f.type, 1.0), (f.type, 0.0)]
+    a1, b1, back, exponent = f.rare(any_special, values, scaled)
+    return any_special, [f.maximum(a1, b1), f.minimum(a1, b1), back, exponent]
+
+
+def _mended_hypot(f: Body, x: Value, y: Value, result: Value, zero: float) -> str:
+    """Infinite where a leg is, whatever the other one; NaN where one is; `zero` for no legs."""
+    a, b = f.abs(x), f.abs(y)
+    infinite = f.either(f.compare("oeq", a, math.inf), f.compare("oeq", b, math.inf))
+    nothing = f.both(f.compare("oeq", a, 0.0), f.compare("oeq", b, 0.0))
+    if zero:
+        f.raise_flags(divide=nothing)
+    number = f.select(f.compare("uno", a, b), f.nan_of(a, b), f.select(nothing, zero, result))
+    return f.select(infinite, math.inf, number)
+
+
+def hypot(f: Body, x: Value, y: Value) -> Value:
+    """√(x² + y²), the larger square with its error of rounding."""
+    any_special, (big, small, back, _) = _legs(f, x, y)
     p, e = f.two_product(big, big)
     result = f.mul(f.sqrt(f.add(p, f.mad(small, small, e))), back)
+    return f.rare(any_special, [(f.type, result)], lambda: (_mended_hypot(f, x, y, result, 0.0),))[0]
 
-    def mended() -> tuple[Value]:
-        infinite = f.either(f.compare("oeq", a, math.inf), f.compare("oeq", b, math.inf))
-        return (f.select(infinite, math.inf, f.select(f.compare("uno", a, b), f.nan_of(a, b), result)),)
 
-    return f.rare(any_special, [(f.type, result)], mended)[0]
+def log_hypot(f: Body, x: Value, y: Value) -> Value:
+    """½ log(x² + y²), the sum of squares as a sum of two numbers, so that it is right next to the unit circle."""
+    any_special, (big, small, _, exponent) = _legs(f, x, y)
+    p, e = f.two_product(big, big)
+    q, e2 = f.two_product(small, small)
+    u, low = f.fast_two_sum(p, q)
+    less = f.mad(exponent, -2.0, start_of(f))
+    result = f.mul(log_of_sum(f, u, f.add(low, f.add(e, e2)), less), 0.5)
+    return f.rare(any_special, [(f.type, result)], lambda: (_mended_hypot(f, x, y, result, -math.inf),))[0]

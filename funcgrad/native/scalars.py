@@ -28,6 +28,7 @@ from funcgrad.core import Primitive
 from funcgrad.native import (
     scalars_arithmetic,
     scalars_complex,
+    scalars_complex_functions,
     scalars_convert,
     scalars_float,
     scalars_functions,
@@ -41,6 +42,7 @@ __all__ = ["apply", "supports"]
 TABLES = (
     scalars_arithmetic,
     scalars_complex,
+    scalars_complex_functions,
     scalars_convert,
     scalars_float,
     scalars_functions,

@@ -16,7 +16,7 @@ from funcgrad.native.writer import Pair, Writer, component
 from funcgrad.ops.math import SELECT, UFUNCS
 from funcgrad.ops.precision import REDUCE_PRECISION
 
-__all__: list[str] = []
+__all__ = ["multiplied"]
 
 
 def _parts(w: Writer, call: Call) -> Numbers:
@@ -34,7 +34,7 @@ def _add(w: Writer, call: Call, x: Pair, y: Pair) -> Pair:
 
 
 @emits(UFUNCS[np.multiply], kinds="c")
-def _mul(w: Writer, call: Call, x: Pair, y: Pair) -> Pair:
+def multiplied(w: Writer, call: Call, x: Pair, y: Pair) -> Pair:
     f = _parts(w, call)
     re = f.call("fmuladd", x[0], y[0], f.op("fneg", f.op("fmul", x[1], y[1])))
     return re, f.call("fmuladd", x[0], y[1], f.op("fmul", x[1], y[0]))
@@ -42,7 +42,7 @@ def _mul(w: Writer, call: Call, x: Pair, y: Pair) -> Pair:
 
 @emits(UFUNCS[np.square], kinds="c")
 def _square(w: Writer, call: Call, x: Pair) -> Pair:
-    return _mul(w, call, x, x)
+    return multiplied(w, call, x, x)
 
 
 @emits(UFUNCS[np.divide], kinds="c")
