@@ -53,6 +53,7 @@ __all__ = [
     "state_of",
     "strides_of",
     "unordered",
+    "written",
 ]
 
 K = TypeVar("K", bound=type[Tracer])
@@ -212,6 +213,12 @@ def state_of(x: Tracer) -> State | None:
         return x.state
     except AttributeError:
         return None
+
+
+def written(x: Any) -> bool:
+    """Whether a traced value, or what shares memory with it, was written to."""
+    state = state_of(x) if isinstance(x, Tracer) else None
+    return state is not None and state.storage is not None and state.storage.version > 0
 
 
 # ------------------------------------------------------------------------------------------------------- reading

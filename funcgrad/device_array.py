@@ -32,7 +32,19 @@ from funcgrad.types import ShapedArray
 if TYPE_CHECKING:
     from funcgrad.backends.base import Backend
 
-__all__ = ["ON_DEVICE", "DeviceArray", "DeviceMet", "Pending", "by_program", "device_arrays", "in_use", "install"]
+__all__ = [
+    "NOT_WRITABLE",
+    "ON_DEVICE",
+    "DeviceArray",
+    "DeviceMet",
+    "Pending",
+    "by_program",
+    "device_arrays",
+    "in_use",
+    "install",
+]
+
+NOT_WRITABLE = "an array on a device cannot be written to: x = x.at[index].set(value) makes a new one"
 
 in_use: list[bool] = []
 """Holds something as soon as there was an array on a device: until then nothing needs to be looked for."""
@@ -118,12 +130,11 @@ class DeviceArray(Tracer):
     array([0., 2., 4.])
     """
 
-    __slots__ = ("_aval", "_data", "_pending", "backend", "dtype", "shape")
+    __slots__ = ("_aval", "_data", "_pending", "backend")
     __class__ = property(lambda self: type(self))
 
     def __init__(self, data: Any, aval: ShapedArray, backend: Backend, pending: tuple[Pending, ...] = ()) -> None:
         self._data, self._aval, self.backend, self._pending = data, aval, backend, pending
-        self.shape, self.dtype = aval.shape, aval.dtype
         self.owner, self.source = ON_DEVICE, None
         if not in_use:
             in_use.append(True)
@@ -134,6 +145,14 @@ class DeviceArray(Tracer):
     @property
     def aval(self) -> ShapedArray:
         return self._aval
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._aval.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._aval.dtype
 
     @property
     def weak(self) -> bool:
@@ -403,7 +422,7 @@ _WRITES = (
 
 
 def _refuse_writes(self: DeviceArray, *args: Any, **kwargs: Any) -> NoReturn:
-    raise TypeError("an array on a device cannot be written to: x = x.at[index].set(value) makes a new one")
+    raise TypeError(NOT_WRITABLE)
 
 
 def install() -> None:

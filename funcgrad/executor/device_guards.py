@@ -31,7 +31,7 @@ from funcgrad.record import RecordTracer
 from funcgrad.source import user_source
 from funcgrad.transforms.boundary import differentiable_leaf
 from funcgrad.transforms.custom_call import CUSTOM
-from funcgrad.types import PYTHON_SCALARS, ShapedArray
+from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, is_a
 from funcgrad.watched import Watched
 
 if TYPE_CHECKING:
@@ -204,7 +204,15 @@ class GuardedOnDevice(Guarded):
     def _result(self, x: Any, record: _Recorder) -> Any:
         if isinstance(x, RecordTracer) and x.owner is record:
             return self._given(record.known[id(x)], x.aval)
-        return x.concrete() if type(x) is DeviceArray and self.to_host else x
+        return self._constant(x)
+
+    def _constant(self, x: Any) -> Any:
+        """A result that is the same in all calls that take a path, as a value that nothing else shares."""
+        if type(x) is DeviceArray:
+            return x.concrete() if self.to_host else x
+        if self.to_host:
+            return np.array(x) if is_a(x, np.ndarray) else x
+        return DeviceArray(self.backend.asarray(np.array(x)), aval_of(x), self.backend.home)
 
     def _given(self, x: Any, aval: ShapedArray, pending: tuple[Pending, ...] = ()) -> Any:
         return host_value(self.backend, x, aval) if self.to_host else DeviceArray(x, aval, self.backend.home, pending)
@@ -262,8 +270,7 @@ class GuardedOnDevice(Guarded):
             if atom in env:
                 results.append(self._given(env[atom], atom.aval, pending))
             else:
-                value = atom.value if isinstance(atom, Literal) else self.tree.consts[atom]
-                results.append(value)
+                results.append(self._constant(atom.value if isinstance(atom, Literal) else self.tree.consts[atom]))
         if self.to_host:
             for check in pending:
                 check()

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad.aliasing import written
 from funcgrad.core import Primitive, Question, Tracer
-from funcgrad.device_array import DeviceArray, Pending
+from funcgrad.device_array import NOT_WRITABLE, DeviceArray, Pending, device_arrays
 from funcgrad.errors import DeviceError
 from funcgrad.executor.compiled import executable
 from funcgrad.executor.device_guards import GuardedOnDevice
@@ -276,9 +277,14 @@ def apply(fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], 
 
     Raises DeviceError for an array of NumPy's among them; one that is an index is copied to the device.
     """
+    if fun in _OF_KINDS:  # which shapes and dtypes decide
+        return fun(*_replaced(tuple(args), _without_values), **_replaced(kwargs, _without_values))
+    if fun in _TEXTS:
+        return fun(*_replaced(tuple(args), np.asarray), **kwargs)
     leaves: list[Any] = []
     computes = is_a(fun, np.ufunc) or (name.startswith("__") and name not in _BY_VALUE)
-    punched = _punched((tuple(args), kwargs), leaves, name, computes)
+    backend = next(device_arrays((tuple(args), kwargs))).backend
+    punched = _punched((tuple(args), kwargs), leaves, name, computes, backend)
     try:
         key = fun, _key(punched)
         compiled = _known.get(key)
@@ -288,7 +294,10 @@ def apply(fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], 
 
         def call(*xs: Any) -> Any:
             positional, named = _filled(punched, xs)
-            return fun(*positional, **named)
+            out = fun(*positional, **named)
+            if any(map(written, xs)):
+                raise TypeError(f"{name}: {NOT_WRITABLE}")
+            return out
 
         call.__name__ = name
         compiled = jit(call)
@@ -299,26 +308,48 @@ def apply(fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], 
     return compiled(*leaves)
 
 
+_OF_KINDS = frozenset((np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type, np.can_cast,
+                       np.common_type, np.min_scalar_type))  # fmt: skip
+"""Functions of NumPy's that give no arrays, and look at no elements."""
+
+
+_TEXTS = frozenset((np.array2string, np.array_repr, np.array_str))
+"""Functions that say what is in an array, as printing does."""
+
+
+def _without_values(x: DeviceArray) -> np.ndarray:
+    """An array of NumPy's of the same shape and dtype; it takes no memory."""
+    return np.broadcast_to(np.zeros((), x.dtype), x.shape)
+
+
+def _replaced(x: Any, change: Callable[[DeviceArray], Any]) -> Any:
+    """Arguments with something in place of each array of a device."""
+    kind = type(x)
+    if kind is tuple or kind is list:
+        return kind([_replaced(v, change) for v in x])
+    if kind is dict:
+        return {k: _replaced(v, change) for k, v in x.items()}
+    return change(x) if kind is DeviceArray else x
+
+
 _BY_VALUE = {"__getitem__", "__pow__", "__rpow__", "__round__"}
 """Operators of which a number as an operand decides what is done."""
 
 _INDEXING = {"__getitem__", "take", "numpy.take", "numpy.take_along_axis"}
 
 
-def _punched(x: Any, leaves: list[Any], name: str, computes: bool) -> Any:
+def _punched(x: Any, leaves: list[Any], name: str, computes: bool, backend: Backend) -> Any:
     """Arguments with holes where arrays are, and numbers that are computed with; these are added to `leaves`."""
     kind = type(x)
     if kind is tuple or kind is list:
-        return kind([_punched(v, leaves, name, computes) for v in x])
+        return kind([_punched(v, leaves, name, computes, backend) for v in x])
     if kind is dict:
-        return {k: _punched(v, leaves, name, computes and k != "axis") for k, v in x.items()}
+        return {k: _punched(v, leaves, name, computes and k != "axis", backend) for k, v in x.items()}
     if kind is slice:
         return x
     if is_a(x, np.ndarray) and x.ndim:
-        device = next((v.device for v in leaves if type(v) is DeviceArray), "its device")
         if not (name in _INDEXING or name.startswith("at.")) or x.dtype.kind not in "biu":
-            raise mixed(f"{name}: an operand", x, device)
-        backend = leaves[0].backend
+            raise mixed(f"{name}: an operand", x, backend.device)
         x = DeviceArray(backend.asarray(x), ShapedArray(x.shape, x.dtype), backend)
     elif not (isinstance(x, Tracer) or (computes and (kind is float or kind is complex or is_a(x, np.generic)))):
         return x

@@ -1,0 +1,127 @@
+"""Arrays on a device, met in unusual ways: what would write to them raises, and nothing comes to the host unasked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import funcgrad as fg
+from funcgrad.device_array import DeviceArray
+from funcgrad.errors import DeviceError
+
+DEVICE = "simulated:0"
+
+
+def _array(x: Any = None) -> Any:
+    return fg.device_put(np.arange(6.0) if x is None else x, DEVICE)
+
+
+WRITES: dict[str, Callable[[Any], Any]] = {
+    "ufunc.at": lambda x: np.add.at(x, 0, 1),
+    "copyto": lambda x: np.copyto(x, 1.0),
+    "put": lambda x: np.put(x, [0], 9),
+    "place": lambda x: np.place(x, x > 2, [9]),
+    "putmask": lambda x: np.putmask(x, x > 2, 9),
+    "out of a ufunc": lambda x: np.add(x, 1, out=x),
+    "out of an accumulation": lambda x: np.multiply.accumulate(x, out=x),
+    "out of a function": lambda x: np.cumsum(x, out=x),
+    "out of take": lambda x: np.take(x, [0] * 6, out=x),
+    "clip": lambda x: np.clip(x, 0, 1, out=x),
+    "nan_to_num": lambda x: np.nan_to_num(x, copy=False),
+    "item": lambda x: x.__setitem__(0, 1),
+    "item of a view": lambda x: x[1:].__setitem__(0, 1),
+    "sort": lambda x: x.sort(),
+    "fill": lambda x: x.fill(0),
+}
+
+
+@pytest.mark.parametrize("how", WRITES)
+def test_nothing_writes_to_an_array_on_a_device(how: str) -> None:
+    x = _array()
+    for _ in range(2):  # also where it is compiled already
+        with pytest.raises(TypeError, match=r"an array on a device cannot be written to: x = x.at\[index\].set"):
+            WRITES[how](x)
+    np.testing.assert_array_equal(np.asarray(x), np.arange(6.0))
+
+
+def test_a_diagonal_is_not_filled() -> None:
+    x = _array(np.ones((3, 3)))
+    with pytest.raises(TypeError, match="cannot be written to"):
+        np.fill_diagonal(x, 9)
+
+
+@pytest.mark.parametrize("name", ["shape", "dtype"])
+def test_shape_and_dtype_cannot_be_set(name: str) -> None:
+    x = _array()
+    with pytest.raises(AttributeError):
+        setattr(x, name, getattr(x, name))
+
+
+KINDS: dict[str, Callable[[Any], Any]] = {
+    "shape": np.shape,
+    "ndim": np.ndim,
+    "size": np.size,
+    "size of an axis": lambda x: np.size(x, 0),
+    "iscomplexobj": np.iscomplexobj,
+    "isrealobj": np.isrealobj,
+    "result_type": lambda x: np.result_type(x, np.complex64),
+    "common_type": lambda x: np.common_type(x, x),
+    "array2string": np.array2string,
+    "array_repr": lambda x: np.array_repr(x, precision=2),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_questions_about_kinds_have_plain_answers(name: str) -> None:
+    found, want = KINDS[name](_array()), KINDS[name](np.arange(6.0))
+    assert type(found) is type(want) and found == want
+
+
+FOUND: dict[str, Callable[[Any], Any]] = {
+    "nonzero": lambda x: np.nonzero(x)[0],
+    "where": lambda x: np.where(x > 2)[0],
+    "argwhere": np.argwhere,
+    "flatnonzero": np.flatnonzero,
+    "a mask": lambda x: x[x > 2],
+    "unique": np.unique,
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_results_whose_shape_depends_on_values_stay_there(name: str) -> None:
+    for f in (FOUND[name], fg.jit(FOUND[name])):
+        for _ in range(3):
+            found = f(_array())
+            assert type(found) is DeviceArray
+            np.testing.assert_array_equal(np.asarray(found), FOUND[name](np.arange(6.0)))
+
+
+def test_what_a_path_always_gives_is_nobody_elses() -> None:
+    constant = np.arange(3.0)
+    f = lambda x: (constant, 2.5) if np.sum(x) > 0 else (x, 1.0)  # noqa: E731
+    g = fg.jit(f, backend=DEVICE)
+    for _ in range(3):
+        out, number = g(np.ones(3))
+        assert type(out) is np.ndarray and number == 2.5
+        np.testing.assert_array_equal(out, np.arange(3.0))
+        out[:] = -1.0
+    for _ in range(3):
+        out, number = fg.jit(f)(_array(np.ones(3)))
+        assert type(out) is type(number) is DeviceArray and float(number) == 2.5
+
+
+def test_the_message_for_a_mixture_names_the_device() -> None:
+    with pytest.raises(DeviceError, match="others are on simulated:0"):
+        np.polyval(np.array([1.0, 2.0]), _array())
+    with pytest.raises(DeviceError, match="others are on simulated:0"):
+        np.stack([np.ones(6), _array()])
+
+
+def test_an_index_may_come_from_the_host() -> None:
+    x, i = _array(), np.array([1, 2])
+    for found in (x[i], np.take(x, i), x.at[i].get(), x[fg.device_put(i, DEVICE)]):
+        assert type(found) is DeviceArray
+        np.testing.assert_array_equal(np.asarray(found), [1.0, 2.0])
