@@ -8,13 +8,14 @@ are triangular, which the program shows. A matrix that NumPy raises LinAlgError 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from funcgrad.ir import Atom, Equation, Var
 from funcgrad.native.emission import Emission
+from funcgrad.native.emit_loops import rows
 from funcgrad.native.index import ZERO, Ix, constant
 from funcgrad.native.registry import Unsupported, block_emitter
 from funcgrad.native.symbols import address, blas_bits
@@ -51,24 +52,6 @@ def _spread(b: Buf, batch: Sequence[int]) -> Buf:
 def _matrix(em: Emission, b: Buf, idx: Sequence[Ix]) -> Buf:
     """One matrix of a stack."""
     return Buf(em.address(b, [*idx, ZERO, ZERO]), b.shape[-2:], b.dtype, b.strides[-2:])
-
-
-def _in_lanes(em: Emission, batch: Sequence[int], dtype: DType, body: Callable[[list[Ix]], None]) -> None:
-    """`body` for each place of the leading axes; for several along the last one at a time, where there are."""
-    lanes = em.vector_bytes // dtype.itemsize
-    last = batch[-1] if batch else 1
-    if last < lanes:
-        em.loops(batch, body)
-        return
-    w, whole = em.w, last - last % lanes
-
-    def row(idx: list[Ix]) -> None:
-        with w.lanes(lanes):
-            w.loop(0, whole, lambda i: body([*idx, Ix(i, 1, 0, 0, last - 1, step=1)]), step=lanes)
-        if whole < last:
-            w.loop(whole, last, lambda i: body([*idx, Ix(i, 1, 0, 0, last - 1)]))
-
-    em.loops(batch[:-1], row)
 
 
 # ---------------------------------------------------------------------- in registers
@@ -128,10 +111,10 @@ def _eliminated(r: _Registers, a: Rows, b: Rows) -> _Factors:
         for i in range(k + 1, n):
             more = r.test("ogt", r.call("fabs", a[i][k]), r.call("fabs", a[k][k]))
             odd = w.op(f"xor {w.mask()} {odd}, {more}")
-            for rows, first in ((a, k), (b, 0)):
-                for j in range(first, len(rows[i])):
-                    x, y = rows[k][j], rows[i][j]
-                    rows[k][j], rows[i][j] = r.chosen(more, y, x), r.chosen(more, x, y)
+            for matrix, first in ((a, k), (b, 0)):
+                for j in range(first, len(matrix[i])):
+                    x, y = matrix[k][j], matrix[i][j]
+                    matrix[k][j], matrix[i][j] = r.chosen(more, y, x), r.chosen(more, x, y)
         zero = r.test("oeq", a[k][k], r.number(0.0))
         singular = w.op(f"or {w.mask()} {singular}, {zero}")
         pivots.append(a[k][k])
@@ -139,9 +122,9 @@ def _eliminated(r: _Registers, a: Rows, b: Rows) -> _Factors:
         a[k][k] = divisor
         for i in range(k + 1, n):
             f = r.op("fdiv", a[i][k], divisor)
-            for rows, first in ((a, k + 1), (b, 0)):
-                for j in range(first, len(rows[i])):
-                    rows[i][j] = r.less(rows[i][j], rows[k][j], f)
+            for matrix, first in ((a, k + 1), (b, 0)):
+                for j in range(first, len(matrix[i])):
+                    matrix[i][j] = r.less(matrix[i][j], matrix[k][j], f)
     return _Factors(pivots, odd, singular)
 
 
@@ -276,7 +259,7 @@ def solve(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
             _substituted(r, left, right, triangle == "lower")
             r.stored(out, idx, right)
 
-        _in_lanes(em, out.shape[:-2], out.dtype, in_registers)
+        rows(em, out.shape[:-2], in_registers, out.dtype.itemsize)
     elif triangle:
         _by_trsm(em, a, b, out, triangle == "lower", False, False)
     else:
@@ -364,7 +347,7 @@ def triangular_solve(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
         _substituted(r, left, right, lower != transposed, unit)
         r.stored(out, idx, right)
 
-    _in_lanes(em, out.shape[:-2], out.dtype, in_registers)
+    rows(em, out.shape[:-2], in_registers, out.dtype.itemsize)
 
 
 @block_emitter("inv", when=_is_real)
@@ -383,7 +366,7 @@ def inverse(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
         _substituted(r, left, right, lower=False)
         r.stored(out, idx, right)
 
-    _in_lanes(em, out.shape[:-2], out.dtype, in_registers)
+    rows(em, out.shape[:-2], in_registers, out.dtype.itemsize)
 
 
 # ---------------------------------------------------------------------- determinants and Cholesky factors
@@ -408,7 +391,7 @@ def determinant(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
         for value, target in zip(_sign_and_logarithm(r, factors, minus), outs, strict=True):
             em.store(target, idx, value)
 
-    _in_lanes(em, a.shape[:-2], dtype, one)
+    rows(em, a.shape[:-2], one, dtype.itemsize)
 
 
 def _sign_and_logarithm(r: _Registers, factors: _Factors, sign: str) -> tuple[str, str]:
@@ -446,7 +429,7 @@ def cholesky(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
                 low[i][j] = r.call("sqrt", total) if i == j else r.op("fdiv", total, low[j][j])
         r.stored(out, idx, low)
 
-    _in_lanes(em, out.shape[:-2], out.dtype, in_registers)
+    rows(em, out.shape[:-2], in_registers, out.dtype.itemsize)
 
 
 def _by_potrf(em: Emission, a: Buf, out: Buf) -> None:

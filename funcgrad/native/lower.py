@@ -20,6 +20,7 @@ from funcgrad.native import (
     emit_order,
     emit_products,
     emit_random,
+    emit_window,
 )
 from funcgrad.native.blocks import block, element_of_reduction
 from funcgrad.native.code import NativeCode
@@ -116,6 +117,7 @@ EMITTERS = (
     emit_order,
     emit_products,
     emit_random,
+    emit_window,
 )
 """The modules that register emitters."""
 
