@@ -66,6 +66,11 @@ class _Order:
         found = self.f.compare("gt" if largest else "lt", x, y)
         return logic(self.w, "or", found, self._nan_alone(x, y)) if self.dtype.kind == "f" else found
 
+    def matches(self, x: str, value: str) -> str:
+        """Whether x is equal to a value, or NaN."""
+        found = self.f.compare("eq", x, value)
+        return logic(self.w, "or", found, self.f.is_nan(x)) if self.dtype.kind == "f" else found
+
     def _nan_alone(self, x: str, y: str) -> str:
         return logic(self.w, "and", self.f.is_nan(x), self.f.fcmp("ord", y, y))
 
@@ -107,54 +112,94 @@ def arg_extreme(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
 
 
 def _width(em: Emission, dtype: DType) -> int:
-    """Lanes of a vector whose elements have a position each."""
+    """Lanes of the vectors along a row."""
     return em.vector_bytes // max(4, dtype.itemsize)
 
 
+_CHAINS = 4
+"""So many running extremes of a long row are kept: each one waits for the one before."""
+
+
 def _along(em: Emission, b: Buf, at: Place, n: int, largest: bool) -> str:
-    """The position of the extreme element of a long row, by vectors along it; the first one among equals."""
-    w, index = em.w, np.dtype(np.int32 if n < 1 << 31 else np.int64)
-    width = _width(em, b.dtype)
+    """The position of the extreme element of a long row: the element first, and then the first one that is equal."""
+    w, width = em.w, _width(em, b.dtype)
     full = n - n % width
     with w.lanes(width):
-        order, i = _Order(em, b.dtype), Numbers(w, index)
-        with w.lanes(0):
-            t = w.type(index)
-        lanes = f"<{', '.join(f'{t} {k}' for k in range(width))}>"
-        first = order.element(em, b, at(unit("0", 0, n - 1, step=1)))
-
-        def step(k: str, best: list[str]) -> tuple[str, str]:
-            x = order.element(em, b, at(unit(k, 0, n - 1, step=1)))
-            better = order.better(x, best[0], largest)
-            number = k if index.itemsize == 8 else w.op(f"trunc i64 {k} to i32")
-            numbers = i.op("add", w.spread(number, t), lanes)
-            return order.f.select(better, x, best[0]), i.select(better, numbers, best[1])
-
-        best, numbers = carried(em, width, full, [order.f.t, i.t], [first, lanes], step, width)
-        values = [str(v) for v in em.lanes_of(best, order.dtype)]
-        places = [str(v) for v in em.lanes_of(numbers, index)]
-    return _best_of(em, b, at, list(zip(values, places, strict=True)), full, n, largest, index)
+        order = _Order(em, b.dtype)
+        best = _extreme_lanes(em, order, b, at, full, largest)
+        lanes = [str(v) for v in em.lanes_of(best, order.dtype)]
+    order = _Order(em, b.dtype)
+    rest = [order.element(em, b, at(constant(k))) for k in range(full, n)]
+    value = lanes[0]
+    for x in (*lanes[1:], *rest):
+        value = order.f.select(order.better(x, value, largest), x, value)
+    return _first_equal(em, b, at, value, full, rest)
 
 
-def _best_of(
-    em: Emission,
-    b: Buf,
-    at: Place,
-    candidates: list[tuple[str, str]],
-    full: int,
-    n: int,
-    largest: bool,
-    index: DType,
-) -> str:
-    """The best of some candidates and of the elements behind them."""
-    order, i, w = _Order(em, b.dtype), Numbers(em.w, index), em.w
-    candidates += [(order.element(em, b, at(constant(k))), i(k)) for k in range(full, n)]
-    best, place = candidates[0]
-    for x, k in candidates[1:]:
-        tie = logic(w, "and", i.icmp("slt", k, place), _not(em, order.better(best, x, largest)))
-        better = logic(w, "or", order.better(x, best, largest), tie)
-        best, place = order.f.select(better, x, best), i.select(better, k, place)
-    return place if index.itemsize == 8 else i.cast("sext", place, _INDEX)
+def _extreme_lanes(em: Emission, order: _Order, b: Buf, at: Place, full: int, largest: bool) -> str:
+    """For each lane the extreme element; NaN where there is one."""
+    f, width = order.f, order.w.width
+    chains = _CHAINS if full >= 4 * _CHAINS * width else 1
+    main = full - full % (chains * width)
+
+    def element(base: str, chain: int) -> str:
+        return order.element(em, b, at(unit(base, 0, full - 1, step=1).affine(1, chain * width)))
+
+    def step(base: str, values: list[str]) -> list[str]:
+        made: list[str] = []
+        nans = values[len(values) // 2 :]
+        for c, value in enumerate(values[: len(nans)]):
+            x = element(base, c)
+            made.append(f.select(f.compare("gt" if largest else "lt", x, value), x, value))
+            if order.dtype.kind == "f":
+                nans[c] = f.select(f.is_nan(x), x, nans[c])
+        return made + nans
+
+    values = [element("0", c) for c in range(chains)] * 2
+    if main > chains * width:
+        values = carried(em, chains * width, main, [f.t] * 2 * chains, values, step, chains * width)
+    first, nans = values[:chains], values[chains:]
+    if full > main:
+        first[0], nans[0] = carried(em, main, full, [f.t] * 2, [first[0], nans[0]], step, width)
+    best = first[0]
+    for x in first[1:]:
+        best = f.select(f.compare("gt" if largest else "lt", x, best), x, best)
+    if order.dtype.kind == "f":
+        for x in nans:
+            best = f.select(f.is_nan(x), x, best)
+    return best
+
+
+def _first_equal(em: Emission, b: Buf, at: Place, value: str, full: int, rest: list[str]) -> str:
+    """The first position of this value, or of NaN: one of them is there. `rest` are the elements from `full` on."""
+    w, width, scalar = em.w, _width(em, b.dtype), _Order(em, b.dtype)
+    i, last = Numbers(w, _INDEX), "0"
+    for k in range(len(rest) - 1, -1, -1):
+        last = i.select(scalar.matches(rest[k], value), i(full + k), last)
+    before, head, next_, found, on = w.block, *(w.new_label(p) for p in ("seek", "next", "found", "on"))
+    w.branch(head)
+    w.label(head)
+    base = w.name("i")
+    at_phi = len(w.lines)
+    with w.scope(), w.lanes(width):
+        order = _Order(em, b.dtype)
+        x = order.element(em, b, at(unit(base, 0, full - 1, step=1)))
+        match = order.matches(x, w.spread(value, scalar.f.t))
+        with w.lanes(width):
+            hit = w.any(match)
+    w.write(f"br i1 {hit}, label %{found}, label %{next_}")
+    w.label(next_)
+    after = i.op("add", base, i(width))
+    w.write(f"br i1 {i.icmp('slt', after, i(full))}, label %{head}, label %{on}")
+    w.lines[at_phi:at_phi] = [f"  {base} = phi i64 [ 0, %{before} ], [ {after}, %{next_} ]"]
+    w.label(found)
+    bits = w.op(f"bitcast <{width} x i1> {match} to i{width}")
+    w.declare(f"@llvm.cttz.i{width}", f"i{width} @llvm.cttz.i{width}(i{width}, i1)")
+    lane = w.op(f"call i{width} @llvm.cttz.i{width}(i{width} {bits}, i1 true)")
+    place = i.op("add", base, w.op(f"zext i{width} {lane} to i64"))
+    w.branch(on)
+    w.label(on)
+    return w.op(f"phi i64 [ {last}, %{next_} ], [ {place}, %{found} ]")
 
 
 def _not(em: Emission, mask: str) -> str:
