@@ -55,6 +55,18 @@ def run_stage(name: str, device: str, small: bool, share: float) -> dict[str, An
     return {"stage": name, "seconds": round(perf_counter() - start, 2), **figures}
 
 
+def run_stages(names: list[str], device: str, small: bool, share: float, out: Path | None) -> dict[str, Any]:
+    """The figures of stages; after each one they are printed, and all are written to a file."""
+    found: dict[str, Any] = {"device": device, "stages": []}
+    for name in names:
+        figures = run_stage(name, device, small, share)
+        found["stages"].append(figures)
+        print(json.dumps(figures, default=str), flush=True)
+        if out is not None:
+            write(out, found)
+    return found
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the stages."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -67,14 +79,10 @@ def main(arguments: list[str] | None = None) -> int:
     if note:
         print(note, file=sys.stderr)
     small = given.device == "cpu" or device.startswith(("simulated", "strict"))
-    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="device_check_")  # rates are measured anew
-    found: dict[str, Any] = {"device": device, "stages": []}
-    for name in given.only.split(",") if given.only else STAGES:
-        figures = run_stage(name, device, small, given.share)
-        found["stages"].append(figures)
-        print(json.dumps(figures, default=str), flush=True)
-        if given.out is not None:
-            write(given.out, found)
+    names = given.only.split(",") if given.only else list(STAGES)
+    with tempfile.TemporaryDirectory(prefix="device_check_") as kept:
+        os.environ["XDG_CACHE_HOME"] = kept  # rates are measured anew
+        found = run_stages(names, device, small, given.share, given.out)
     return int(any(stage.get("failed") for stage in found["stages"]))
 
 

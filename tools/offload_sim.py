@@ -51,10 +51,10 @@ def step(params: Any, x: Any, y: Any) -> Any:
     return value, tree.map(lambda p, g: p - 0.1 * g, params, grads)
 
 
-def program(width: int) -> Program:
+def program(width: int, layers: int = 3) -> Program:
     """The step for a width, optimised."""
     array = lambda *shape: ShapedArray(shape, np.dtype(np.float32))  # noqa: E731
-    params = [(array(width, width), array(width)) for _ in range(3)]
+    params = [(array(width, width), array(width)) for _ in range(layers)]
     return optimise(fg.make_ir(step)(params, array(width, width), array(width, width)))
 
 
@@ -79,6 +79,21 @@ def line(p: Program, machine: Machine, width: int) -> str:
     cells = [f"{width:6d}", f"{host * 1e3:10.3f}", *(f"{r:9.1f}" for r in ratios),
              f"{host / found['all'].spent.device:9.1f}", f"{there:>9}", f"{planning * 1e3:8.1f}"]  # fmt: skip
     return " | ".join(cells)
+
+
+def planning(layers: int) -> str:
+    """How long a plan of a deep network takes: the facts of its equations, and the cut, each the best of five."""
+    p, machine = program(1024, layers), Machine(HOSTS["16 cores"], DEVICE, LINKS["10 GB/s"], LINKS["10 GB/s"])
+    backend = SimulatedMachine(machine)
+    times: list[tuple[float, float]] = []
+    for _ in range(5):
+        start = process_time()
+        planner = Planner(p, backend)
+        known = process_time()
+        planner.plan(machine)
+        times.append((known - start, process_time() - known))
+    facts, plan = (1e3 * min(part) for part in zip(*times, strict=True))
+    return f"a plan of {len(p.equations)} equations takes {plan:.1f} ms, and {facts:.1f} ms what is known of them"
 
 
 def check(machine: Machine, width: int) -> str:
@@ -111,6 +126,7 @@ def main() -> None:
             for width in options.widths:
                 print(line(program(width), machine, width))
             print(check(machine, options.run))
+    print(planning(42))
 
 
 if __name__ == "__main__":
