@@ -28,8 +28,8 @@ _BOXES = 64
 _ROUNDS = 16
 _CHEAP, _DEAR = 4.0, 16.0
 """Costs (in additions) up to which the text for a place is written several times in a loop."""
-_STRAIGHT = 32.0
-"""Up to which cost a row is written without a loop."""
+_STRAIGHT, _FEW = 32.0, 4
+"""Up to which cost, and up to how many vectors, a row is written without a loop."""
 
 Store = tuple[Atom, Buf | None]
 """A value, and where it is written; None for one that is only computed."""
@@ -179,7 +179,7 @@ class Kernel:
             a.open_row(self._turns_of(n))
         at, end, full = start, stop - n % v, n // v
         unroll = min(self.unroll, full)
-        if full * self.cost > _STRAIGHT and full > 1:
+        if full > _FEW or (full > 1 and full * self.cost > _STRAIGHT):
             if self.cost > _DEAR and n % v:
                 self._vectors(idx, start, end + v, v, 1, (start, stop), stop - v)
                 at = stop

@@ -20,8 +20,9 @@ __all__ = ["Matrix", "dots", "tiles"]
 
 _DOWN = 6
 """How many rows a tile has at most."""
-_STRAIGHT = 8
-"""Up to how many terms the sum is written without a loop."""
+_STRAIGHT = 32
+"""Up to how many operations a sum of at most `_TERMS` terms, or one of two, is written without a loop."""
+_TERMS = 8
 _BUSY = 8
 """How many sums are to be under way at a time: an addition takes some four cycles, and two begin in each."""
 _VECTORS = 4
@@ -128,7 +129,7 @@ class _Sum:
         w = self.em.w
         sets = [["" for _ in self.types] for _ in range(turns)]
         rounds = k // turns
-        if k <= _STRAIGHT:
+        if k <= 2 * turns or (k <= _TERMS and k * len(self.types) <= _STRAIGHT):
             for at in range(k):
                 sets[at % turns] = add("", at, at % turns, sets[at % turns])
             return sets[: min(turns, k)]
@@ -206,9 +207,9 @@ def tiles(em: Emission, a: Matrix, b: Matrix, c: Matrix) -> None:
 def _down(em: Emission, a: Matrix, b: Matrix, c: Matrix, group: list[tuple[int, int]], across: str) -> None:
     """All rows of C under a group of vectors."""
     m = c.rows
-    height = min(m, _DOWN * _tile_width(em) // len(group), 2 * _DOWN)
-    while height > 3 and m % height and m % (height - 1) == 0:
-        height -= 1
+    most = min(m, _DOWN * _tile_width(em) // len(group), 2 * _DOWN)
+    even = [h for h in range(most, most // 2, -1) if m % h == 0]
+    height = even[0] if even else most
     whole = m // height
     if whole > 1:
         em.w.loop(0, whole * height, lambda i: _tile(em, (a, b, c), range(height), group, i, across), step=height)
