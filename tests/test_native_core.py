@@ -131,3 +131,12 @@ def test_errors_of_host_steps_are_raised() -> None:
     program = program_of(np.linalg.inv, [np.zeros((9, 9))])
     with pytest.raises(np.linalg.LinAlgError):
         Compiled(program)(np.zeros((9, 9)))
+
+
+def test_primitives_that_are_made_later_are_native_too() -> None:
+    """Those of `scipy.special` are made when they are first used."""
+    pytest.importorskip("scipy")
+    from scipy.special import erf, erfc
+
+    compiled = compare(lambda x: [erf(x), erfc(x)], [np.linspace(-2, 2, 9)], False)
+    assert not compiled.code.host_steps

@@ -16,14 +16,21 @@ from funcgrad.ir import Equation
 from funcgrad.native import scalars
 from funcgrad.native.emission import Emission
 from funcgrad.native.index import ZERO, Ix, constant, contiguous
-from funcgrad.native.registry import element_emitter
+from funcgrad.native.registry import EVERY, element_emitter
 from funcgrad.native.values import squeezed
 from funcgrad.native.writer import Operand
-from funcgrad.ops.rules import PRIMITIVES
 
-__all__ = ["pointwise", "register_pointwise", "reindexed", "selected"]
+__all__ = ["pointwise", "reindexed", "selected"]
 
 
+def _computes(eqn: Equation) -> bool:
+    if not eqn.primitive.pointwise or eqn.primitive.multiple:
+        return False
+    dtypes = [x.aval.dtype for x in eqn.inputs]
+    return scalars.supports(eqn.primitive, dtypes, eqn.outputs[0].aval.dtype, eqn.params)
+
+
+@element_emitter(EVERY, when=_computes)
 def pointwise(em: Emission, eqn: Equation, output: int, idx: Sequence[Ix]) -> Operand:
     """An element of a pointwise operation, from those of its operands."""
     out = eqn.outputs[output].aval
@@ -34,22 +41,10 @@ def pointwise(em: Emission, eqn: Equation, output: int, idx: Sequence[Ix]) -> Op
     return result
 
 
-def _computes(eqn: Equation) -> bool:
-    dtypes = [x.aval.dtype for x in eqn.inputs]
-    return scalars.supports(eqn.primitive, dtypes, eqn.outputs[0].aval.dtype, eqn.params)
-
-
-def _same_element(em: Emission, eqn: Equation, output: int, idx: Sequence[Ix]) -> Operand:
+@element_emitter(EVERY, when=lambda eqn: eqn.primitive.pointwise and eqn.primitive.moves == "alias")
+def same_element(em: Emission, eqn: Equation, output: int, idx: Sequence[Ix]) -> Operand:
+    """An element of what is the same array by another name."""
     return em.element(eqn.inputs[0], idx)
-
-
-def register_pointwise() -> None:
-    """Register the pointwise primitives: those that compute where there are instructions for them."""
-    for name, primitive in PRIMITIVES.items():
-        if primitive.moves == "alias" and primitive.pointwise:
-            element_emitter(name)(_same_element)
-        elif primitive.pointwise and not primitive.multiple:
-            element_emitter(name, when=_computes)(pointwise)
 
 
 @element_emitter("transpose")

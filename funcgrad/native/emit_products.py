@@ -25,10 +25,13 @@ from funcgrad.native.values import Buf, small
 
 __all__ = ["dot_general", "product"]
 
-LARGE = 1 << 15
-"""From how many multiplications on BLAS does a product."""
+LARGE = 1 << 17
+"""From how many multiplications on BLAS does a product. (Tiles are as fast up to ten times as many, but have to be
+compiled.)"""
+NARROW, LARGE_AND_NARROW = 16, 1 << 22
+"""Up to which width of the result BLAS, which copies what it multiplies, is slower; and from how many on it is not."""
 LARGE_BY_VECTOR = 1 << 17
-"""The same of a matrix with a vector, where it is the reading of memory that counts."""
+"""`LARGE` for a matrix with a vector, where it is the reading of memory that counts."""
 _FEW = 64
 """Up to how many multiplications a matrix and a vector are a reduction like others."""
 _ROWS = 4
@@ -159,7 +162,8 @@ def _nest(em: Emission, form: _Form, k: int) -> None:
 def product(em: Emission, a: Matrix, b: Matrix, c: Matrix) -> None:
     """C = A B, by what fits: the text of one product."""
     m, n, k = a.rows, b.columns, a.columns
-    if m * n * k >= (LARGE_BY_VECTOR if min(m, n) == 1 else LARGE) and _by_blas(em, a, b, c):
+    large = LARGE_BY_VECTOR if min(m, n) == 1 else LARGE_AND_NARROW if min(m, n) <= NARROW else LARGE
+    if m * n * k >= large and _by_blas(em, a, b, c):
         return
     if n > 1 and b.across == 1 and c.across == 1:
         tiles(em, a, b, c)

@@ -13,6 +13,7 @@ from funcgrad.ir import Program
 from funcgrad.native import (
     control,
     elementary,
+    elements,
     emit_conv,
     emit_cumulative,
     emit_index,
@@ -24,7 +25,6 @@ from funcgrad.native import (
 )
 from funcgrad.native.blocks import block, element_of_reduction
 from funcgrad.native.code import NativeCode
-from funcgrad.native.elements import register_pointwise
 from funcgrad.native.emission import Emission
 from funcgrad.native.kernel import copy_into
 from funcgrad.native.values import Buf, Small, small
@@ -110,6 +110,7 @@ def _parameters(parts: Sequence[Sequence[object]], externals: Sequence[str], ste
 
 EMITTERS = (
     control,
+    elements,
     emit_conv,
     emit_cumulative,
     emit_index,
@@ -120,5 +121,3 @@ EMITTERS = (
     emit_window,
 )
 """The modules that register emitters."""
-
-register_pointwise()

@@ -47,6 +47,7 @@ from funcgrad.native.writer import Operand
 __all__ = [
     "BLOCKS",
     "ELEMENTS",
+    "EVERY",
     "BlockRule",
     "ElementRule",
     "Emitter",
@@ -62,6 +63,10 @@ BlockRule = Callable[[Any, Equation, Sequence[Buf]], None]
 OwnRule = Callable[[Any, Equation, Sequence[Buf | None]], Sequence[Buf | Small]]
 When = Callable[[Equation], bool]
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+EVERY = ""
+"""Instead of a name: for each primitive, those that are made later as well."""
 
 
 class Unsupported(Exception):
@@ -102,8 +107,9 @@ def block_emitter(*names: str, when: When | None = None, own: bool = False) -> C
 
 
 def found(table: dict[str, list[Emitter]], eqn: Equation) -> Emitter | None:
-    """The emitter for an equation: of those that hold the one that was registered last."""
-    for emitter in reversed(table.get(eqn.primitive.name, ())):
-        if emitter.when is None or emitter.when(eqn):
-            return emitter
+    """The emitter for an equation: of those that hold the one that was registered last, for its name before `EVERY`."""
+    for name in (eqn.primitive.name, EVERY):
+        for emitter in reversed(table.get(name, ())):
+            if emitter.when is None or emitter.when(eqn):
+                return emitter
     return None
