@@ -174,9 +174,20 @@ def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
     n, m = a.shape[0], v.shape[0]
     before = {"valid": 0, "same": m // 2, "full": m - 1}[mode]
     after = {"valid": 0, "same": m - 1 - m // 2, "full": m - 1}[mode]
-    padded = np.pad(a, (before, after))
-    windows = padded[np.arange(n + before + after - m + 1)[:, None] + np.arange(m)]
-    return dot(windows, conjugated(v))
+    v, places = conjugated(v), np.arange(-before, n + after - m + 1)[:, None] + np.arange(m)
+    inner = dot(a[places[before : len(places) - after]], v)
+    if not before and not after:
+        return inner
+    ends = [_end(a, v, places[:before]), inner, _end(a, v, places[len(places) - after :])]
+    return np.concatenate([x for x in ends if x.shape[0]])
+
+
+def _end(a: Any, v: Any, places: np.ndarray) -> Any:
+    """Products of `v` and what `a` has at rows of places, where there is something: no zeros that meet infinities."""
+    there = (places >= 0) & (places < a.shape[0])
+    there_a = np.where(there, a[np.clip(places, 0, a.shape[0] - 1)], np.zeros((), a.dtype))
+    products = there_a * np.where(there, v, np.zeros((), v.dtype))
+    return np.sum(products, axis=1, dtype=products.dtype)
 
 
 @implements(np.convolve)

@@ -263,6 +263,8 @@ def frexp(x: Any) -> tuple[Any, Any]:
 def sinc(x: Any) -> Any:
     """sin(πx)/(πx), 1 at 0, with its derivatives there by the Taylor series."""
     x = array_operand(x)
+    if x.dtype.kind not in "fc":  # the least integer has no absolute value
+        x = x * 1.0
     small = np.abs(x) < 1e-2
     z = np.pi * np.where(small, 1.0, x)
     s = np.square(np.pi * np.where(small, x, 0.0))

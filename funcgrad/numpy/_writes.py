@@ -215,7 +215,8 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
 
 
 def _ufunc_at(ufunc: np.ufunc, a: Any, indices: Any, *operands: Any) -> None:
-    """`ufunc.at`: an index that occurs twice is operated on twice."""
+    """`ufunc.at`: an index that occurs twice is operated on twice. As in NumPy, each result is cast to the array's
+    dtype, whatever is lost by that; imaginary parts alone are not dropped."""
     name = f"numpy.{ufunc.__name__}.at"
     x = _target(a, name)
     try:
@@ -227,8 +228,8 @@ def _ufunc_at(ufunc: np.ufunc, a: Any, indices: Any, *operands: Any) -> None:
     flat = reshaped(operand_of(x), (x.size,))
     for chosen in rounds(positions):
         part = ufunc(getitem(flat, positions[chosen]), *(getitem(b, chosen) for b in others))
-        if not np.can_cast(part.dtype, x.dtype, "same_kind"):
-            raise DTypeError(f"{name}: cannot cast the result from {part.dtype!r} to {x.dtype!r}")
+        if part.dtype.kind == "c" != x.dtype.kind:
+            raise DTypeError(f"{name}: casting the result from {part.dtype!r} to {x.dtype!r} drops imaginary parts")
         flat = scatter_into(flat, positions[chosen], part.astype(x.dtype), False)
     store(x, reshaped(flat, x.shape), name)
 
@@ -262,8 +263,10 @@ def _add_at(ufunc: np.ufunc, x: Any, indices: Any, *operands: Any) -> None:
             f"  at {user_place()}\n  Use np.add.at or np.subtract.at, or pass them as static arguments."
         )
     b = array_operand(operands[0])
-    if not np.can_cast(np.result_type(x.dtype, b.dtype), x.dtype, "same_kind"):
+    wraps = b.dtype.kind in "biu" and x.dtype.kind in "iu"  # sums are the same before and after a cast
+    if not (wraps or np.can_cast(np.result_type(x.dtype, b.dtype), x.dtype, "same_kind")):
         raise DTypeError(f"numpy.{ufunc.__name__}.at: cannot cast {b.dtype!r} to {x.dtype!r}")
+    b = b.astype(x.dtype) if wraps else b
     value = b if ufunc is np.add else np.negative(b)
     store(x, scatter_into(operand_of(x), indices, value, True), f"numpy.{ufunc.__name__}.at")
 
