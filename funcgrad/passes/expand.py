@@ -20,10 +20,11 @@ from funcgrad.executor.tiles import tuning
 from funcgrad.ir import Equation, Program
 from funcgrad.ops.contract import DOT_GENERAL
 from funcgrad.ops.conv import CONV
+from funcgrad.ops.linalg import NORM2
 from funcgrad.ops.shape import TRANSPOSE
 from funcgrad.passes.builder import Builder
 from funcgrad.passes.rewrite import with_programs
-from funcgrad.types import aval_of
+from funcgrad.types import aval_of, dtype_of
 
 __all__ = ["expand", "expand_all"]
 
@@ -54,8 +55,18 @@ def expand(program: Program, smallest: int | None = None, widest: int | None = N
 
 def expand_all(program: Program) -> Program:
     """The program, and those that it runs, with each operation on floats expanded that is not a product: for code in
-    which it costs nothing that there are several."""
-    return _expanded(program, lambda eqn, builder: eqn.primitive.expansion if _of_floats(eqn) else None)
+    which it costs nothing that there are several. A norm is one, which NumPy's caller has by one call of BLAS."""
+
+    def choose(eqn: Equation, builder: Builder) -> Rule | None:
+        expansion = _norm if eqn.primitive is NORM2 else eqn.primitive.expansion
+        return expansion if _of_floats(eqn) else None
+
+    return _expanded(program, choose)
+
+
+def _norm(x: Any, axes: Axes, keepdims: bool) -> Any:
+    squares = np.square(x.real) + np.square(x.imag) if dtype_of(x).kind == "c" else np.square(x)
+    return np.sqrt(np.sum(squares, axis=axes, keepdims=keepdims))
 
 
 def _of_floats(eqn: Equation) -> bool:
