@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Config", "checks", "config", "cpus", "hooks"]
+__all__ = ["NATIVE_MODES", "Config", "after", "checks", "config", "cpus", "hooks"]
 
 
 checks: dict[str, Callable[..., None]] = {}
@@ -52,6 +52,13 @@ hooks: dict[str, Callable[[Any], None]] = {}
 """By the name of a setting what is told of its new value."""
 
 
+after: dict[str, Callable[[], None]] = {}
+"""By the name of a setting what is called when it has its new value."""
+
+NATIVE_MODES = ("auto", "now", "off")
+"""What `config.native` may be."""
+
+
 class Config:
     """Settings that hold for the whole process.
 
@@ -72,6 +79,13 @@ class Config:
         jit_programs: how many programs a function under `jit` (or `checkpoint`) keeps, one for each kind of arguments;
             beyond that the one that was not used for the longest time is forgotten.
         check_purity: let `jit` record a function again at each call, and raise if it is not what it was: for debugging.
+        native: when `jit` makes machine code of programs, by the extra `native` (llvmlite): "auto" (in the background,
+            of those that have taken as long as compiling them does), "now" (at the first call, which waits), or "off".
+            The environment variable FUNCGRAD_NATIVE sets it at first; `jit(f, native=...)` for one function.
+        native_cache: where machine code is kept on disk: "auto" (the user's cache folder), a path, or "off". The
+            environment variable FUNCGRAD_NATIVE_CACHE sets it at first.
+        native_contract: let native code contract a product and a sum to one operation, which rounds once: faster, but
+            results are no longer NumPy's to the last bit.
         slow_compile: after how many seconds of compiling `jit` warns of the Python loop that it has unrolled.
         source_lines: let each recorded equation remember the user's line.
         threads: how many threads a compiled function may work with besides BLAS's; as many as the process may use, at
@@ -102,6 +116,9 @@ class Config:
         "guard_leaves",
         "guard_length",
         "jit_programs",
+        "native",
+        "native_cache",
+        "native_contract",
         "slow_compile",
         "source_lines",
         "threads",
@@ -117,6 +134,9 @@ class Config:
         self.jit_programs = 256
         self.flush_denormals = True
         self.full_tracebacks = False
+        self.native = os.environ.get("FUNCGRAD_NATIVE", "auto")
+        self.native_cache = os.environ.get("FUNCGRAD_NATIVE_CACHE", "auto")
+        self.native_contract = False
         self.slow_compile = 1.0
         self.source_lines = True
         self.threads = cpus()
@@ -125,11 +145,16 @@ class Config:
         if name == "dtype_promotion":
             if value not in ("standard", "strict"):
                 raise ValueError(f'config.dtype_promotion is "standard" or "strict", got {value!r}')
+        if name == "native":
+            if value not in NATIVE_MODES:
+                raise ValueError(f'config.native is "auto", "now" or "off", got {value!r}')
         if name in hooks:
             hooks[name](value)
         if name in _SAME or name in self._jax or name == "jax_traceback_filtering":
             return self.update(name, value)
         object.__setattr__(self, name, value)
+        if name in after:
+            after[name]()
         if name in _WATCHED:
             object.__setattr__(self, "watching", any(getattr(self, n, False) for n in _WATCHED))
             object.__setattr__(self, "debugging", any(getattr(self, n, False) for n in ("debug_nans", "debug_infs")))

@@ -34,6 +34,7 @@ __all__ = [
     "JAXIndexError",
     "JAXTypeError",
     "KeyReuseError",
+    "NativeWarning",
     "NonConcreteBooleanIndexError",
     "NotLinearError",
     "OutOfDeviceMemoryError",
@@ -147,6 +148,10 @@ class GuardLimitWarning(FuncgradWarning):
 
 class ImpureFunctionWarning(FuncgradWarning):
     """A function under `jit` was recorded twice for the same values of its branches, and did something else."""
+
+
+class NativeWarning(FuncgradWarning):
+    """Native code of a program could not be made; NumPy runs it."""
 
 
 class SlowCompileWarning(FuncgradWarning):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,6 +33,8 @@ def _same_settings() -> Iterator[None]:
     before = {name: getattr(funcgrad.config, name) for name in funcgrad.config.__slots__}
     funcgrad.config.check_ir, funcgrad.config.flush_denormals = True, False
     funcgrad.config.slow_compile = float("inf")  # a slow machine is no fault
+    funcgrad.config.native = os.environ.get("FUNCGRAD_NATIVE", "off")  # not by the time that tests take
+    funcgrad.config.native_cache = os.environ.get("FUNCGRAD_NATIVE_CACHE", "off")
     with np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
         yield
     for name, value in before.items():

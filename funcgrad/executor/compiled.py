@@ -16,9 +16,10 @@ from funcgrad.types import ShapedArray
 if TYPE_CHECKING:
     from funcgrad.backends.base import Backend
     from funcgrad.executor.executable import Executable
+    from funcgrad.native.tier import Tier
     from funcgrad.transforms.recorded import Recorded
 
-__all__ = ["branching", "check_purity", "chosen", "donation", "executable", "report", "reports", "runner"]
+__all__ = ["branching", "check_purity", "chosen", "donation", "executable", "report", "reports", "runner", "tier", "tiers"]
 
 
 @cache
@@ -45,13 +46,33 @@ def chosen(backend: str | Backend, offload: Any = None) -> Backend | None:
     return import_module("funcgrad.offload").offload_of(offload)
 
 
-def executable(program: Program, donated: tuple[bool, ...] = (), backend: Backend | None = None) -> Executable:
-    """The compiled program; `donated` says which inputs may be overwritten."""
-    key = ("executable", donated, backend)
+@cache
+def _tiers() -> Any:
+    return import_module("funcgrad.native.tier")
+
+
+def executable(
+    program: Program, donated: tuple[bool, ...] = (), backend: Backend | None = None, native: str | None = None
+) -> Executable:
+    """The compiled program; `donated` says which inputs may be overwritten, `native` when there is to be machine code
+    (None: `config.native` says it)."""
+    key = ("executable", donated, backend, native)
     found = program.derived.get(key)
     if found is None:
-        made = _builder()(program, donated) if backend is None else _backends().compile_for(backend, program, donated)
-        found = program.derived.setdefault(key, made)
+        if backend is not None:
+            return program.derived.setdefault(key, _backends().compile_for(backend, program, donated))
+        found = program.derived.setdefault(key, _builder()(program, donated))
+        tier(program, donated, native).attach()
+    return found
+
+
+def tier(program: Program, donated: tuple[bool, ...] = (), native: str | None = None) -> Tier:
+    """Which code runs the program."""
+    key = "tier", donated, None, native
+    found = program.derived.get(key)
+    if found is None:
+        made = executable(program, donated, None, native)
+        found = program.derived.setdefault(key, _tiers().Tier(made, _tiers().ProgramTask(program), native))
     return found
 
 
@@ -65,16 +86,21 @@ def donation(donate: Sequence[int], leaves: Sequence[int]) -> tuple[bool, ...]:
 
 
 def runner(
-    donate: Sequence[int] = (), backend: Backend | None = None
-) -> Callable[[Program, Sequence[int], Backend | None], Callable[..., Any]]:
+    donate: Sequence[int] = (), backend: Backend | None = None, native: str | None = None
+) -> Callable[[Program, Sequence[int], Backend | None, Any], Callable[..., Any]]:
     """What makes of a program, the number of leaves of each argument, and the backend of those that are on a device,
-    the function that runs it."""
+    the function that runs it; and sees to it that `run` of a user is that function, also when it is replaced."""
 
-    def make(program: Program, leaves: Sequence[int], there: Backend | None = None) -> Callable[..., Any]:
+    def make(
+        program: Program, leaves: Sequence[int], there: Backend | None = None, user: Any = None
+    ) -> Callable[..., Any]:
         donated = donation(donate, leaves)
         home = backend or _of_constants(program)
         if there is None and home is backend:
-            return executable(program, donated, backend).__call__
+            found = executable(program, donated, backend, native)
+            if backend is None and user is not None:
+                tier(program, donated, native).used_by(user)
+            return found.__call__
         if there is not None and home is not None and home.device is not there.device:
             whose = "jit was told to run it on" if backend is not None else "it closes over an array on"
             raise DeviceError(
@@ -105,7 +131,7 @@ def report(compiled: Any, backend: Backend | None) -> str:
 
 
 def branching(
-    name: str, backend: Backend | None = None
+    name: str, backend: Backend | None = None, native: str | None = None
 ) -> Callable[[Callable[..., Any], Sequence[ShapedArray], Backend | None], Any]:
     """What makes of a function that branches on values, the avals of its flat arguments, and the backend of those that
     are on a device, what runs it."""
@@ -113,10 +139,15 @@ def branching(
     def make(fun: Callable[..., Any], avals: Sequence[ShapedArray], there: Backend | None = None) -> Any:
         place = backend or there
         if place is None or (there is None and hasattr(place, "offloads")):
-            return _guards().Guarded(fun, avals, name, place)
+            return _guards().Guarded(fun, avals, name, place, native)
         return import_module("funcgrad.executor.device_guards").GuardedOnDevice(fun, avals, name, place, there is None)
 
     return make
+
+
+def tiers(program: Program) -> list[Tier]:
+    """Which code runs a program, for each way to use its arguments' memory."""
+    return [found for key, found in tuple(program.derived.items()) if type(key) is tuple and key[0] == "tier"]
 
 
 def check_purity(recorded: Recorded, args: Sequence[Any], kwargs: dict[str, Any]) -> None:

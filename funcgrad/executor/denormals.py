@@ -23,7 +23,7 @@ from funcgrad.config import config
 from funcgrad.ir import Program
 from funcgrad.types import ShapedArray
 
-__all__ = ["available", "flush", "flushed", "is_flushing", "restore", "spare", "switch", "unflushed"]
+__all__ = ["available", "flush", "flushed", "flushes", "is_flushing", "restore", "spare", "switch", "unflushed"]
 
 _LAYOUTS = {"x86_64": (7, 1 << 15 | 1 << 6), "aarch64": (0, 1 << 24)}
 """For each architecture which 32-bit word of glibc's `fenv_t` has the bits, and the bits."""
@@ -134,7 +134,7 @@ def unflushed(fun: Callable[..., Any]) -> Callable[..., Any]:
 
 def flushed(run: Callable[..., Any], program: Program) -> Callable[..., Any]:
     """`run`, with subnormal numbers flushed if it is the code of a float32 program of some size."""
-    if _elements(program) < _FEW or not (available() and _is_single(program)):
+    if not flushes(program):
         return run
 
     def run_flushed(*args: Any) -> Any:
@@ -147,6 +147,11 @@ def flushed(run: Callable[..., Any], program: Program) -> Callable[..., Any]:
                 spare(before)
 
     return run_flushed
+
+
+def flushes(program: Program) -> bool:
+    """Whether a program is run with subnormal numbers flushed, where `config.flush_denormals` says so."""
+    return _elements(program) >= _FEW and available() and _is_single(program)
 
 
 _FEW = 4096

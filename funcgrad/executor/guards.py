@@ -25,6 +25,8 @@ from funcgrad.executor.guard_text import describe_tree
 from funcgrad.executor.guard_tree import Mismatch, Node, Test, Tree
 from funcgrad.float_errors import current, enter, put
 from funcgrad.ir import Program, has_effect
+from funcgrad.native.tier import Tier
+from funcgrad.native.tree_task import TreeTask
 from funcgrad.ops.guard import GUARD
 from funcgrad.source import Source, describe, line_of
 from funcgrad.transforms.boundary import own_value
@@ -65,8 +67,11 @@ class Guarded:
     __slots__ = (
         "_compiled",
         "_cost",
+        "_native",
         "_paths",
+        "_pieces",
         "_spent",
+        "_tier",
         "backend",
         "catches",
         "eager",
@@ -80,7 +85,14 @@ class Guarded:
         "tree",
     )
 
-    def __init__(self, fun: Callable[..., Any], avals: Sequence[ShapedArray], name: str, backend: Any = None) -> None:
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        avals: Sequence[ShapedArray],
+        name: str,
+        backend: Any = None,
+        native: str | None = None,
+    ) -> None:
         self.fun, self.name, self.tree, self.backend = fun, name, Tree(avals), backend
         self.runs: list[int] = []
         self.records: list[int] = []
@@ -88,6 +100,9 @@ class Guarded:
         self.effects = self.catches = False
         self.lock = allocate_lock()
         self._compiled: Executable | None = None
+        self._native = native
+        self._tier: Tier | None = None
+        self._pieces: dict[int, Any] = {}  # of native code
         self._paths = 0  # how many are compiled
         self._cost = self._spent = 0.0  # seconds: of the last compilation, and of recordings since then
         self.misses = 0
@@ -175,7 +190,11 @@ class Guarded:
 
     def _compile(self) -> Executable:
         start = perf_counter()
-        self._compiled = compile_tree(self.tree, self.runs, _MISSED, self.lock, self.backend)
+        compiled = compile_tree(self.tree, self.runs, _MISSED, self.lock, self.backend)
+        if self.backend is None:
+            task = TreeTask(self.tree, self.runs, _MISSED, self.lock, self._pieces)
+            self._tier = Tier(compiled, task, self._native).attach()
+        self._compiled = compiled
         self._cost, self._spent = perf_counter() - start, 0.0
         self._paths, self.misses = len(self.tree.leaves), 0
         return self._compiled
@@ -287,6 +306,8 @@ class Guarded:
             kinds = ", ".join(str(aval_of(v)) for v in self.tree.inputs)
             head = f"{self.name}({kinds}): " + (f"run without jit: it {self.eager}" if self.eager else "")
             text = head + describe_tree(self.tree, [a + b for a, b in zip(self.runs, self.records, strict=True)])
+            if self._tier is not None and not self.eager:
+                text += f"\n  {self._tier.explain()}"
             ready = [n.ready[1] for n in self.tree.walk() if n.ready[1] is not None]
         backend = self.backend
         if backend is None:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from funcgrad._array import Device
-from funcgrad.config import config
+from funcgrad.config import NATIVE_MODES, config
 from funcgrad.core import current_trace
 from funcgrad.device_array import DeviceArray
-from funcgrad.executor.compiled import branching, check_purity, chosen, donation, reports, runner
+from funcgrad.executor.compiled import branching, check_purity, chosen, donation, reports, runner, tiers
 from funcgrad.executor.lowered import Lowered
 from funcgrad.ir import Program
 from funcgrad.transforms.boundary import boundary_of, check_callable, leaving, parameter_name
@@ -55,6 +55,7 @@ def jit(
     guards: bool = True,
     backend: str | Backend | None = "numpy",
     offload: str | Backend | None = None,
+    native: str | None = None,
     **others: Any,
 ) -> Jitted[P, R]: ...
 @overload
@@ -71,6 +72,7 @@ def jit(
     guards: bool = True,
     backend: str | Backend | None = "numpy",
     offload: str | Backend | None = None,
+    native: str | None = None,
     **others: Any,
 ) -> Callable[[Callable[P, R]], Jitted[P, R]]: ...
 
@@ -88,6 +90,7 @@ def jit(
     guards: bool = True,
     backend: str | Backend | None = "numpy",
     offload: str | Backend | None = None,
+    native: str | None = None,
     **others: Any,
 ) -> Any:
     """A function that is recorded once for each structure, shapes and dtypes of its arguments, and run as a program.
@@ -113,6 +116,8 @@ def jit(
             accelerator; without one everything is on the host), "matmul" (the same, for products of matrices and
             convolutions only), a device or its name, or a `funcgrad.offload.Offload`. The first three calls are timed.
             On a device nothing warns of floating-point errors; under `np.errstate(all="raise")` calls run on the host.
+        native: when there is to be machine code, by the extra `native`: "auto", "now" or "off", as `config.native`,
+            which holds for functions that say nothing. In another function under `jit` that one's setting holds.
         **others: `compiler_options` is accepted; `in_shardings`, `out_shardings` and `abstracted_axes` raise unless
             they are None.
 
@@ -131,8 +136,9 @@ def jit(
 
     The result pickles as the function and these options, if the function does, and by its name where it is a decorator.
 
-    `jit(f).explain()` shows the paths through a function that branches on values. `jit(f).lower(*args)`
-    shows what becomes of the function: `.ir()`, `.optimized_ir()`, `.source()`, `.cost()`.
+    `jit(f).explain()` shows what runs the function's programs, and the paths through one that branches on values.
+    `jit(f).lower(*args)` shows what becomes of the function: `.ir()`, `.optimized_ir()`, `.source()`,
+    `.native_source()`, `.cost()`.
 
     >>> import numpy as np
     >>> f = jit(lambda x, n: x**n, static_argnums=1)
@@ -140,7 +146,8 @@ def jit(
     array([1., 8.])
     """
     backend = backend if device is None else place_named(device, backend)
-    options = _options(static_argnums, static_argnames, donate_argnums, donate_argnames, guards, backend, offload)
+    named = static_argnums, static_argnames, donate_argnums, donate_argnames, guards, backend
+    options = _options(*named) | {"offload": offload, "native": _mode(native)}
     _check_others(others)
     if fun is None:
         return lambda f: jit(f, **options)
@@ -149,7 +156,7 @@ def jit(
     place = chosen(options["backend"], offload)
     name = getattr(fun, "__name__", type(fun).__name__)
     static = Static(fun, options["static_argnums"], options["static_argnames"])
-    recorded = Recorded(fun, static, runner(donate, place), branching(name, place), guards)
+    recorded = Recorded(fun, static, runner(donate, place, native), branching(name, place, native), guards)
     params: dict[str, Any] = {"name": name} if place is None else {"name": name, "backend": place}
 
     @boundary_of(None)
@@ -181,7 +188,7 @@ def jit(
                         raise new from None
         return call(*args, **kwargs)
 
-    _attach(jit_fun, name, recorded, donate, place, call)
+    _attach(jit_fun, name, recorded, donate, (place, native), call)
     return jit_fun
 
 
@@ -197,13 +204,19 @@ def place_named(device: Any, backend: Any) -> Any:
     return given
 
 
+def _mode(native: str | None) -> str | None:
+    if native is not None and native not in NATIVE_MODES:
+        raise ValueError(f'jit: native is "auto", "now", "off" or None, got {native!r}')
+    return native
+
+
 def _options(*given: Any) -> dict[str, Any]:
     """What a call of `jit` has said, by name; None stands for the default."""
     names = ("static_argnums", "static_argnames", "donate_argnums", "donate_argnames", "guards", "backend")
-    options = {name: () if value is None else value for name, value in zip(names, given, strict=False)}
+    options = {name: () if value is None else value for name, value in zip(names, given, strict=True)}
     if options["backend"] in ((), "cpu"):
         options["backend"] = "numpy"
-    return {**options, "offload": given[-1]}
+    return options
 
 
 def _check_others(others: dict[str, Any]) -> None:
@@ -228,8 +241,20 @@ def _donated(fun: Any, nums: Any, names: Any) -> tuple[int, ...]:
     return (*as_tuple(nums), *(found.index(n) for n in wanted if n in found))
 
 
+def _explained(name: str, program: Any) -> list[str]:
+    if not isinstance(program, Program):
+        return [program.explain()]
+    kinds = ", ".join(map(str, program.in_avals))
+    return [f"{name}({kinds}): no branch on values; {found.explain()}" for found in tiers(program)]
+
+
 def _attach(
-    jit_fun: Any, name: str, recorded: Recorded, donate: Sequence[int], device: Backend | None, call: Callable[..., Any]
+    jit_fun: Any,
+    name: str,
+    recorded: Recorded,
+    donate: Sequence[int],
+    place: tuple[Backend | None, str | None],
+    call: Callable[..., Any],
 ) -> None:
     """Give a function under `jit` its methods. None of them refers to it: that would be a cycle."""
 
@@ -241,15 +266,16 @@ def _attach(
         if not isinstance(program, Program):
             program = program.program(leaves)
         found = next((x.backend for x in (*leaves, *program.consts) if type(x) is DeviceArray), None)
-        return Lowered(program, donation(donate, recorded.spans(in_tree)), call, device or found)
+        return Lowered(program, donation(donate, recorded.spans(in_tree)), call, place[0] or found, place[1])
 
     def explain() -> str:
-        """The paths that calls took through a function that branches on values: lines, values, how often, what cost;
-        with `offload` also what runs where, and why."""
+        """What runs the function, for each kind of arguments: NumPy or native code, why, and what compiling cost; the
+        paths that calls took through one that branches on values: lines, values, how often, what they cost; with
+        `offload` also what runs where, and why."""
         kept = [k.program for k in tuple(recorded.programs.values())]
-        found = [p.explain() for p in kept if not isinstance(p, Program)] or [f"{name}: no branch on values"]
-        if device is not None:
-            found += [text for p in kept if isinstance(p, Program) for text in reports(p, device)]
+        found = [text for p in kept for text in _explained(name, p)] or [f"{name}: no branch on values"]
+        if place[0] is not None:
+            found += [text for p in kept if isinstance(p, Program) for text in reports(p, place[0])]
         return "\n\n".join(found)
 
     jit_fun.lower, jit_fun.explain = lower, explain

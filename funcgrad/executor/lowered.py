@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from funcgrad.control.scan import SCAN
-from funcgrad.executor.compiled import executable, report
+from funcgrad.executor.compiled import executable, report, tier
 from funcgrad.executor.cost import flops
 from funcgrad.ir import Program
 from funcgrad.types import ShapedArray
@@ -25,11 +26,15 @@ class Cost(NamedTuple):
         flops: arithmetic operations; an elementwise function counts as one per element.
         bytes: read and written by all operations together, in bytes.
         peak_memory: the most memory in use at once besides the arguments, in bytes: scratch memory and results.
+        tier: "native" where machine code runs the program, "numpy" where NumPy does.
+        compile_seconds: what making the machine code took, if there is any.
     """
 
     flops: int
     bytes: int
     peak_memory: int
+    tier: str = "numpy"
+    compile_seconds: float = 0.0
 
 
 class Lowered:
@@ -44,15 +49,21 @@ class Lowered:
         c:f64[3] = add b 1.0
       in (c,) }
     >>> lowered.cost()
-    Cost(flops=6, bytes=104, peak_memory=24)
+    Cost(flops=6, bytes=104, peak_memory=24, tier='numpy', compile_seconds=0.0)
     """
 
-    __slots__ = ("_backend", "_call", "_executable", "_program")
+    __slots__ = ("_backend", "_call", "_executable", "_program", "_tier")
 
     def __init__(
-        self, program: Program, donated: tuple[bool, ...], call: Callable[..., Any], backend: Backend | None = None
+        self,
+        program: Program,
+        donated: tuple[bool, ...],
+        call: Callable[..., Any],
+        backend: Backend | None = None,
+        native: str | None = None,
     ) -> None:
-        self._program, self._executable, self._call = program, executable(program, donated, backend), call
+        self._program, self._executable, self._call = program, executable(program, donated, backend, native), call
+        self._tier = tier(program, donated, native) if backend is None else None
         self._backend = backend
 
     def ir(self, lines: bool = False) -> str:
@@ -75,7 +86,24 @@ class Lowered:
         """Operations, bytes moved and peak memory of one call, as a `Cost`; with `offload` an `OffloadCost`, which says
         how much of it is on the device, and what goes there and back."""
         cost = getattr(self._executable, "cost", None)
-        return program_cost(self._executable) if cost is None else cost()
+        return self._cost() if cost is None else cost()
+
+    def _cost(self) -> Cost:
+        """Which code runs it, too, and what compiling that took."""
+        cost = program_cost(self._executable)
+        if self._tier is None or self._tier.native is None:
+            return cost
+        report = self._tier.native.report
+        if self._tier.state != "native":
+            return cost._replace(compile_seconds=report.seconds)
+        memory = report.workspace + _bytes(self._program.out_avals)
+        return cost._replace(tier="native", compile_seconds=report.seconds, peak_memory=memory)
+
+    def native_source(self) -> str:
+        """The text of the native code, in LLVM's language, whether or not it is what runs."""
+        if self._tier is None:
+            raise ValueError("there is no native code for programs of a backend")
+        return import_module("funcgrad.native.build").text_of(self._program)
 
     def explain(self) -> str:
         """Where the function runs; with `offload`, which equations run on the device and which on the host, and why."""

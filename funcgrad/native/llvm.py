@@ -17,7 +17,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-__all__ = ["Library", "Options", "available", "loaded", "lock", "target", "to_assembly", "to_object"]
+__all__ = ["Library", "Options", "available", "guard_process", "loaded", "lock", "target", "to_assembly", "to_object"]
 
 lock = RLock()
 """Held by whoever uses LLVM. (It can be taken twice by a thread: a signal's handler may fork.)"""
@@ -58,6 +58,7 @@ def available() -> bool:
 @cache
 def _binding() -> Any:
     """llvmlite's binding, made ready."""
+    guard_process()
     with lock:
         _load_library()
         import llvmlite.binding as binding
@@ -65,10 +66,15 @@ def _binding() -> Any:
         binding.initialize_native_target()
         binding.initialize_native_asmparser()
         binding.initialize_native_asmprinter()
-        atexit.register(_leave)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
     return binding
+
+
+@cache
+def guard_process() -> None:
+    """Let no process be forked, and none end, in the midst of LLVM."""
+    atexit.register(_leave)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
 
 def _load_library() -> None:

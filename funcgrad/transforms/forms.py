@@ -47,7 +47,7 @@ class Kept:
         backend: of arguments that are on a device; None if they are not.
     """
 
-    __slots__ = ("backend", "of_arrays", "program", "put", "run", "stamp")
+    __slots__ = ("__weakref__", "backend", "of_arrays", "program", "put", "run", "stamp")
 
     def __init__(self, program: Any, backend: Any = None) -> None:
         self.program, self.backend = program, backend

@@ -145,7 +145,7 @@ class Recorded:
         static: which of its arguments are passed on as they are.
         runner: makes of a program, of the numbers of leaves of the arguments, and of the backend of those that are on
             a device (or None) what runs it on flat inputs where nothing is traced, and gives results that nothing else
-            shares; without one, the primitive is bound.
+            shares; it may replace that as `run` of the fourth argument. Without one, the primitive is bound.
         branching: makes of a function of flat arguments that branches on values, of their avals, and of such a backend
             what runs it on such values and gives its result; None where such a function is simply called. With
             `guards=False` it is an error.
@@ -163,7 +163,7 @@ class Recorded:
         self,
         fun: Callable[..., Any],
         static: Static,
-        runner: Callable[[Program, Any, Any], Callable[..., Any]] | None = None,
+        runner: Callable[[Program, Any, Any, Any], Callable[..., Any]] | None = None,
         branching: Callable[[Callable[..., Any], Sequence[ShapedArray], Any], Any] | None = None,
         guards: bool = True,
     ) -> None:
@@ -207,9 +207,9 @@ class Recorded:
             small = program.out_tree.num_leaves <= NODE_LIMIT
             put = compile_put(program.out_tree) if small else program.out_tree.unflatten
             if catches(program) and kept.backend is None:  # what is given must still be there for another run
-                run, put = _or_as_it_is(self.runner(program, (), None), put, self.flat(fixed, in_tree)), _whole
+                run, put = _or_as_it_is(self.runner(program, (), None, None), put, self.flat(fixed, in_tree)), _whole
             else:
-                run = self.runner(program, self.spans(in_tree), kept.backend)
+                run = self.runner(program, self.spans(in_tree), kept.backend, kept)
         if not in_tree.num_leaves and self.runner is not None:  # nothing says whose arrays are wanted
             plain = put
             put = lambda results: wrapped(plain(results))  # noqa: E731

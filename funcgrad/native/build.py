@@ -1,0 +1,145 @@
+"""From a program to a native function: text, object code (from disk where it is there already), entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any, NamedTuple, Protocol
+
+from funcgrad.config import config
+from funcgrad.executor.denormals import flushes
+from funcgrad.ir import Program
+from funcgrad.native import cache
+from funcgrad.native.code import NativeCode
+from funcgrad.native.entry import Entry
+from funcgrad.native.entry_state import supported, trampoline
+from funcgrad.native.llvm import DEFAULT, Library, Options, target, to_object
+from funcgrad.native.lower import lower, prepare
+from funcgrad.native.refused import Refused
+
+__all__ = ["Function", "Native", "Report", "build", "joined", "library", "text_of"]
+
+
+class Report(NamedTuple):
+    """What compiling cost, and gave.
+
+    Attributes:
+        equations: how many there were, those of loops included.
+        emission, compilation: seconds, for the text and for the machine code.
+        cached: whether the machine code was on disk.
+        size: bytes of machine code, with what belongs to it.
+        workspace: bytes that a call works in.
+        host_steps: the operations that NumPy does, each with the reason.
+    """
+
+    equations: int
+    emission: float
+    compilation: float
+    cached: bool
+    size: int
+    workspace: int
+    host_steps: tuple[tuple[str, str], ...]
+
+    @property
+    def seconds(self) -> float:
+        return self.emission + self.compilation
+
+
+class Function(Protocol):
+    """What a program in machine code is called by.
+
+    Attributes:
+        call: the function.
+    """
+
+    call: Callable[..., Any]
+
+    @property
+    def reruns(self) -> int:
+        """How often NumPy ran a call again."""
+        ...
+
+    def release_lock(self) -> None:
+        """Let other threads of Python run during calls from now on."""
+        ...
+
+
+class Native(NamedTuple):
+    """A program in machine code: `entry.call` is the function."""
+
+    entry: Function
+    report: Report
+
+
+class _Joined:
+    """A function made of several programs."""
+
+    __slots__ = ("_parts", "call")
+
+    def __init__(self, call: Callable[..., Any], parts: Sequence[Function]) -> None:
+        self.call, self._parts = call, parts
+
+    @property
+    def reruns(self) -> int:
+        return sum(part.reruns for part in self._parts)
+
+    def release_lock(self) -> None:
+        for part in self._parts:
+            part.release_lock()
+
+
+def joined(call: Callable[..., Any], parts: Sequence[Native]) -> Native:
+    """A function that calls these programs, as one."""
+    reports = [part.report for part in parts]
+    sums = {name: sum(getattr(r, name) for r in reports) for name in Report._fields[:3] + Report._fields[4:6]}
+    steps = tuple(step for r in reports for step in r.host_steps)
+    report = Report(cached=all(r.cached for r in reports), host_steps=steps, **sums)
+    return Native(_Joined(call, [part.entry for part in parts]), report)
+
+
+def _code(program: Program) -> NativeCode:
+    code = lower(prepare(program), config.native_contract)
+    return code._replace(inputs=tuple(program.in_avals), outputs=tuple(program.out_avals))
+
+
+def text_of(program: Program) -> str:
+    """The text of a program's module."""
+    code = _code(program)
+    return f"{code.text}\n{trampoline(code.pointers)}"
+
+
+def library(text: str, options: Options, symbols: Sequence[str]) -> Library:
+    """The code of a module in memory."""
+    return _library(text, options, symbols)[0]
+
+
+def _library(text: str, options: Options, symbols: Sequence[str]) -> tuple[Library, bool]:
+    name = cache.digest(text, options, target())
+    code = cache.find(name)
+    if code is not None:
+        try:
+            return Library(code, list(symbols)), True
+        except RuntimeError:  # no object code, whatever its digest says
+            pass
+    code = to_object(text, options)
+    cache.store(name, code)
+    return Library(code, list(symbols)), False
+
+
+def build(program: Program, numpy: Callable[..., Any]) -> Native:
+    """Compile a program; `numpy` runs it by NumPy, where native code cannot.
+
+    Raises Refused on processors whose floating-point flags cannot be read.
+    """
+    if not supported():
+        raise Refused("the floating-point flags of this processor are not read")
+    begun = perf_counter()
+    code = _code(program)
+    text = f"{code.text}\n{trampoline(code.pointers)}"
+    emitted = perf_counter()
+    options = DEFAULT._replace(verify=config.check_ir)
+    loaded, cached = _library(text, options, ["table"])
+    entry = Entry(code, loaded, numpy, flushes(program), library)
+    times = emitted - begun, perf_counter() - emitted
+    report = Report(code.equations, *times, cached, loaded.size, sum(code.workspace), code.reasons)
+    return Native(entry, report)

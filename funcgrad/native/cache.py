@@ -1,0 +1,107 @@
+"""Object code on disk, so that the next process need not compile the same text again.
+
+A file is named by the digest of all that its code depends on: the text, how it is optimised, the processor, the
+versions of llvmlite and LLVM. It holds a digest of the code, so that a damaged one is taken for none, and it appears as
+a whole. Those that were used last stay, up to `LIMIT` bytes. Nobody else may write to the folder: its code is run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from contextlib import suppress
+from hashlib import sha256
+from itertools import count
+
+from funcgrad.config import config
+
+__all__ = ["LIMIT", "digest", "find", "folder", "store"]
+
+LIMIT = 128 << 20
+"""Bytes of all files."""
+
+_HEAD = b"funcgrad 1\n"
+_SUFFIX = ".o"
+_stored = count()
+_OFTEN = 64  # after so many files the folder is looked through
+
+
+def digest(*parts: object) -> str:
+    """The name of the code that these determine."""
+    return sha256("\0".join(map(str, parts)).encode()).hexdigest()
+
+
+def folder() -> str | None:
+    """Where the files are, made if need be; None where there is to be no cache, or is no safe place for it."""
+    chosen = config.native_cache
+    if chosen == "off":
+        return None
+    path = os.path.join(_user_cache(), "funcgrad", "native") if chosen == "auto" else os.path.expanduser(chosen)
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        if os.name == "posix":
+            about = os.stat(path)
+            if about.st_uid != os.geteuid() or about.st_mode & 0o022:
+                return None
+    except OSError:
+        return None
+    return path
+
+
+def _user_cache() -> str:
+    if os.name == "nt":
+        return os.environ.get("LOCALAPPDATA") or os.path.expanduser(r"~\AppData\Local")
+    home = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
+    return os.environ.get("XDG_CACHE_HOME") or os.path.expanduser(home)
+
+
+def find(name: str) -> bytes | None:
+    """The code of this name; None where there is none, or it is damaged."""
+    place = folder()
+    if place is None:
+        return None
+    path = os.path.join(place, name + _SUFFIX)
+    try:
+        with open(path, "rb") as file:
+            text = file.read()
+        os.utime(path)
+    except OSError:
+        return None
+    head, code = text[: len(_HEAD) + 32], text[len(_HEAD) + 32 :]
+    return code if head == _HEAD + sha256(code).digest() else None
+
+
+def store(name: str, code: bytes) -> None:
+    """Keep code by this name, if there is a place for it."""
+    place = folder()
+    if place is None:
+        return
+    with suppress(OSError):
+        handle, path = tempfile.mkstemp(dir=place, suffix=".new")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(_HEAD + sha256(code).digest() + code)
+            os.replace(path, os.path.join(place, name + _SUFFIX))
+        except BaseException:
+            os.unlink(path)
+            raise
+        if next(_stored) % _OFTEN == 0:
+            _make_room(place)
+
+
+def _make_room(place: str) -> None:
+    """Remove what was not used for the longest time, if all files together are too large."""
+    found: list[tuple[float, int, str]] = []
+    for entry in os.scandir(place):
+        if entry.name.endswith((_SUFFIX, ".new")):
+            with suppress(OSError):  # another process may have removed it
+                about = entry.stat()
+                found.append((about.st_mtime, about.st_size, entry.path))
+    total = sum(size for _, size, _ in found)
+    for _, size, path in sorted(found) if total > LIMIT else ():
+        with suppress(OSError):
+            os.unlink(path)
+        total -= size
+        if total <= LIMIT * 3 // 4:
+            break
