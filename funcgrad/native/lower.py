@@ -103,7 +103,8 @@ def _parameters(parts: Sequence[Sequence[object]], externals: Sequence[str], ste
     names = [f"ptr noalias readonly align 8 %a{k}" for k in range(inputs)]
     names += [f"ptr noalias align 8 %o{k}" for k in range(outputs)]
     names += [f"ptr noalias readonly %k{k}" for k in range(constants)]
-    names += [f"ptr noalias align 64 %w{k}" for k in range(slots)]
+    alone = "" if steps else "noalias "  # host steps read and write the workspace
+    names += [f"ptr {alone}align 64 %w{k}" for k in range(slots)]
     names += [f"ptr %ext.{symbol}" for symbol in externals]
     return ", ".join([*names, *(f"ptr %host{k}" for k in range(steps))])
 
