@@ -16,6 +16,7 @@ import pytest
 
 pytest.importorskip("llvmlite")
 
+from funcgrad.config import config
 from funcgrad.core import Primitive
 from funcgrad.native import entry, layout, llvm
 from funcgrad.native.code import HostStep, NativeCode, Place
@@ -209,7 +210,12 @@ def test_denormals_are_flushed_where_that_is_wanted(way: str) -> None:
     tiny = sys.float_info.min
     with np.errstate(under="ignore"):
         assert entry_of(DIVIDE, [1.0, 1.0], [1.0]).call(tiny, 4.0) == (tiny / 4,)
-        assert entry_of(DIVIDE, [1.0, 1.0], [1.0], flush=True).call(tiny, 4.0) == (0.0,)
+        config.flush_denormals = True
+        program = entry_of(DIVIDE, [1.0, 1.0], [1.0], flush=True)
+        assert program.call(tiny, 4.0) == (0.0,)
+        config.flush_denormals = False
+        program.look_at_settings()
+        assert program.call(tiny, 4.0) == (tiny / 4,)
     assert np.float64(tiny) / 4 > 0.0
 
 

@@ -67,7 +67,9 @@ class Task:
         self.made += 1
         if self.error is not None:
             raise self.error
-        entry = SimpleNamespace(call=self.call, reruns=0, release_lock=lambda: None)
+        tell = lambda told: setattr(self, "told", told)  # noqa: E731
+        entry = SimpleNamespace(call=self.call, reruns=0, calls=99, release_lock=lambda: None, tell=tell)
+        entry.look_at_settings = lambda: None
         return SimpleNamespace(entry=entry, report=REPORT)
 
     def size(self) -> int:
@@ -113,6 +115,22 @@ def test_a_hot_program_becomes_native(auto: None) -> None:
     assert found.state == "native" and task.made == 1
     assert plain() == "native" and user.run is task.call
     assert "3 equations in 100 bytes" in found.explain() and "sort: by NumPy, it has no emitter" in found.explain()
+
+
+def test_native_code_whose_calls_numpy_runs_again_is_given_up(auto: None) -> None:
+    task = Task()
+    plain, found = made(task)
+    plain.numpy = lambda: time.sleep(1e-3) or "numpy"  # type: ignore[method-assign]
+    plain()
+    until(lambda: found.state == "trying")
+    user = Holder()
+    found.used_by(user)
+    for _ in range(6):
+        plain()
+    task.told(49)  # type: ignore[attr-defined]
+    assert plain() == "native" and user.run is task.call
+    task.told(64)  # type: ignore[attr-defined]
+    assert plain() == user.run() == "numpy" and "runs most calls again" in found.explain()
 
 
 class Holder:

@@ -59,8 +59,21 @@ class Function(Protocol):
         """How often NumPy ran a call again."""
         ...
 
+    @property
+    def calls(self) -> int:
+        """How many calls there were."""
+        ...
+
     def release_lock(self) -> None:
         """Let other threads of Python run during calls from now on."""
+        ...
+
+    def look_at_settings(self) -> None:
+        """Do as the settings say now."""
+        ...
+
+    def tell(self, told: Callable[[int], object]) -> None:
+        """Tell of calls that NumPy has run again, now and then: how many there were."""
         ...
 
 
@@ -83,9 +96,21 @@ class _Joined:
     def reruns(self) -> int:
         return sum(part.reruns for part in self._parts)
 
+    @property
+    def calls(self) -> int:
+        return max((part.calls for part in self._parts), default=0)
+
     def release_lock(self) -> None:
         for part in self._parts:
             part.release_lock()
+
+    def look_at_settings(self) -> None:
+        for part in self._parts:
+            part.look_at_settings()
+
+    def tell(self, told: Callable[[int], object]) -> None:
+        for part in self._parts:
+            part.tell(lambda count: told(self.reruns))
 
 
 def joined(call: Callable[..., Any], parts: Sequence[Native]) -> Native:

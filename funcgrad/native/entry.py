@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.config import config
 from funcgrad.debug import Effects, current_effects, put_effects
 from funcgrad.float_errors import current, noting, put
 from funcgrad.native.code import NativeCode
@@ -51,17 +52,19 @@ class Entry:
         code: the program.
         library: the program in memory, with the symbol `table`.
         numpy: the same program by NumPy.
-        flush: whether subnormal numbers are flushed to zero.
+        flush: whether subnormal numbers are flushed to zero where `config.flush_denormals` says so.
         compile: what compiles text.
     """
 
-    __slots__ = ("_frame", "_reruns", "call", "code")
+    __slots__ = ("_flushes", "_frame", "_make", "_reruns", "call", "code")
 
     def __init__(self, code: NativeCode, library: Library, numpy: Run, flush: bool, compile: Compile) -> None:
         self.code = code
         self._reruns = reruns = _Reruns(numpy)
         at = layout()
-        make = Maker(code, library, _machine(at, compile), FLUSH if flush else 0)
+        self._flushes = flush
+        self._make = make = Maker(code, library, _machine(at, compile), 0)
+        self.look_at_settings()
         plain, again = (_again, _again) if code.host_steps else (numpy, reruns)
         if at is None:
             self._frame = None
@@ -81,22 +84,37 @@ class Entry:
         """How many calls the builtin function had."""
         return 0 if self._frame is None else int(self._frame.words[FRAME["calls"]])
 
+    def look_at_settings(self) -> None:
+        """Flush subnormal numbers, or not, as `config.flush_denormals` says now."""
+        self._make.set_flush(FLUSH if self._flushes and config.flush_denormals else 0)
+
+    def tell(self, told: Callable[[int], object]) -> None:
+        """Tell of calls that NumPy has run again, now and then: how many there were."""
+        self._reruns.told = told
+
     def release_lock(self) -> None:
         """Let other threads of Python run during calls from now on."""
         if self._frame is not None and not self.code.host_steps:
             self._frame.words[FRAME["release"]] = 1
 
 
+_TELL = 64
+"""After so many calls that NumPy has run again somebody is told."""
+
+
 class _Reruns:
     """Runs a call by NumPy, and counts."""
 
-    __slots__ = ("count", "numpy")
+    __slots__ = ("count", "numpy", "told")
 
     def __init__(self, numpy: Run) -> None:
         self.numpy, self.count = numpy, 0
+        self.told: Callable[[int], object] | None = None
 
     def __call__(self, *args: Any) -> Any:
         self.count += 1
+        if self.told is not None and self.count % _TELL == 0:
+            self.told(self.count)
         return self.numpy(*args)
 
 

@@ -58,10 +58,17 @@ class Maker:
         flush: the bits that flush subnormal numbers, or 0.
     """
 
-    __slots__ = ("code", "flush", "library", "shared")
+    __slots__ = ("_blocks", "code", "flush", "library", "shared")
 
     def __init__(self, code: NativeCode, library: Library, shared: Library, flush: int) -> None:
         self.code, self.library, self.shared, self.flush = code, library, shared, flush
+        self._blocks: list[np.ndarray] = []
+
+    def set_flush(self, flush: int) -> None:
+        """Let all frames flush subnormal numbers by these bits."""
+        self.flush = flush
+        for block in self._blocks:
+            block[FRAME["flush"]] = flush
 
     def frame(self) -> Frame:
         code, n = self.code, len(self.code.inputs)
@@ -96,6 +103,7 @@ class Maker:
             words[name] = part.ctypes.data
         for name, value in words.items():
             block[FRAME[name]] = value
+        self._blocks.append(block)
         return Frame(block, at["table"], memory, steps)
 
     def _specs(self, specs: np.ndarray, dims: np.ndarray, values: list[int]) -> None:

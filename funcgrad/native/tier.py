@@ -235,6 +235,7 @@ class Tier:
                 self._stay(f"native code could not be made: {type(error).__name__}: {error}")
                 self.warning, self.executable.ticks = self.problem, iter(())
             else:
+                self.native.entry.tell(_Told(self))
                 self._learn()
                 if (self.mode or config.native) == "now":
                     self._become_native()
@@ -250,6 +251,12 @@ class Tier:
         if not report.cached:
             each = report.seconds / max(1, self.task.size())
             _Costs.equation = 0.8 * _Costs.equation + 0.2 * min(each, 10e-3)
+
+    def reruns(self, count: int) -> None:
+        """Stay with NumPy if it has run most calls again, as many as `count`: they are done twice."""
+        if (self.mode or config.native) != "now" and self.state == NATIVE and 2 * count > self.native.entry.calls:
+            self._hand_out(self.executable.__call__)
+            self._stay("it runs most calls again, for their floating-point errors or as the program says")
 
     def _stay(self, problem: str) -> None:
         """Run by NumPy from now on."""
@@ -308,6 +315,20 @@ _YIELD = 1e-4
 _TRIALS = 6
 _RELEASE = 3e-5
 """Seconds of a call, above which other threads may run meanwhile."""
+
+
+class _Told:
+    """Tells a tier of calls that NumPy has run again, without keeping it."""
+
+    __slots__ = ("_tier",)
+
+    def __init__(self, tier: Tier) -> None:
+        self._tier = ref(tier)
+
+    def __call__(self, count: int) -> None:
+        tier = self._tier()
+        if tier is not None:
+            tier.reruns(count)
 
 
 class _Weakly:
@@ -417,4 +438,10 @@ def _forget_all() -> None:
             tier.forget()
 
 
-after["native"], after["native_contract"] = _reset_all, _forget_all
+def _flush_all() -> None:
+    for tier in tuple(_tiers):
+        if tier.native is not None:
+            tier.native.entry.look_at_settings()
+
+
+after["native"], after["native_contract"], after["flush_denormals"] = _reset_all, _forget_all, _flush_all
