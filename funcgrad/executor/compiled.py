@@ -19,7 +19,18 @@ if TYPE_CHECKING:
     from funcgrad.native.tier import Tier
     from funcgrad.transforms.recorded import Recorded
 
-__all__ = ["branching", "check_purity", "chosen", "donation", "executable", "report", "reports", "runner", "tier", "tiers"]
+__all__ = [
+    "branching",
+    "check_purity",
+    "chosen",
+    "donation",
+    "executable",
+    "report",
+    "reports",
+    "runner",
+    "tier",
+    "tiers",
+]
 
 
 @cache

@@ -153,8 +153,7 @@ def jit(
         return lambda f: jit(f, **options)
     check_callable(fun, "jit")
     donate = _donated(fun, options["donate_argnums"], options["donate_argnames"])
-    place = chosen(options["backend"], offload)
-    name = getattr(fun, "__name__", type(fun).__name__)
+    place, name = chosen(options["backend"], offload), getattr(fun, "__name__", type(fun).__name__)
     static = Static(fun, options["static_argnums"], options["static_argnames"])
     recorded = Recorded(fun, static, runner(donate, place, native), branching(name, place, native), guards)
     params: dict[str, Any] = {"name": name} if place is None else {"name": name, "backend": place}

@@ -1,0 +1,105 @@
+"""What the native tier costs: `python -m tools.native_tier`.
+
+Prints the time of a call of native code beyond making its results, what counting costs NumPy's calls, how soon a
+program is native once it is hot, the longest pause of the program meanwhile, and how long code from the cache takes to
+load. The machine should be quiet.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from itertools import repeat
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+import funcgrad as fg
+from funcgrad.executor.compiled import executable, tier
+
+X, Y = np.ones(4), np.ones(4)
+
+
+def fastest(f: Callable[[], Any], number: int = 1000, rounds: int = 400) -> float:
+    """Nanoseconds of a call, in the fastest of some rounds; of an empty function's are taken off."""
+    best = float("inf")
+    for _ in range(rounds):
+        begun = perf_counter()
+        for _ in repeat(None, number):
+            f()
+        best = min(best, perf_counter() - begun)
+    return 1e9 * best / number
+
+
+def calls() -> None:
+    """The builtin function beyond making its result, and what ticks cost."""
+    program = fg.make_ir(lambda x, y: x + y)(X, Y)
+    run = executable(program)
+    found = tier(program, (), None)
+    fg.config.native = "off"
+    run(X, Y)
+    with_ticks = fastest(lambda: run(X, Y))
+    without = fastest(lambda: run.numpy(X, Y))
+    fg.config.native = "now"
+    run(X, Y)
+    native, new, empty = found.native.entry.call, np.empty, fastest(lambda: None)
+    made = fastest(lambda: new(4)) - empty
+    print(f"native call of two arrays {fastest(lambda: native(X, Y)) - empty:.0f} ns; np.empty(4) {made:.0f} ns")
+    print(f"NumPy's code with ticks {with_ticks:.0f} ns (by the method without them {without:.0f} ns)")
+
+
+CHILD = """
+import numpy as np, sys
+from time import perf_counter
+import funcgrad as fg
+from funcgrad.executor.compiled import executable, tier
+n = int(sys.argv[1])
+def f(x):
+    for i in range(n // 4):
+        x = np.tanh(x * 1.5) - x * x
+    return x
+x = np.linspace(0.1, 0.9, int(sys.argv[2]))
+program = fg.make_ir(f)(x)
+run, found = executable(program), tier(program)
+run(x)
+times, hot = [], None
+while found.state in ("counting", "waiting", "trying"):
+    begun = perf_counter()
+    run(x)
+    end = perf_counter()
+    if found.state == "waiting":
+        hot = begun if hot is None else hot
+        times.append(end - begun)
+report = found.native.report
+plain = sorted(times)[len(times) // 2]
+print(f"{n} equations on {x.size} elements: native {1e3 * (end - hot):.0f} ms after it was hot (compiled in "
+      f"{1e3 * report.seconds:.0f} ms, of which text {1e3 * report.emission:.1f}, "
+      f"{'from the cache' if report.cached else 'not cached'}), calls meanwhile {1e6 * plain:.0f} us in the median, "
+      f"{1e3 * max(times):.2f} ms at worst; then {found.state}")
+begun = perf_counter()
+again = fg.make_ir(f)(x + 0)
+made = tier(again)
+made.compile()
+print(f"  the same from the cache in a process that has llvmlite: text {1e3 * made.native.report.emission:.1f} ms, "
+      f"code {1e3 * made.native.report.compilation:.2f} ms")
+"""
+
+
+def hot(place: str) -> None:
+    """How soon a program is native, in new processes: without and with the code on disk."""
+    for size in (100, 20000):
+        for equations in (8, 100):
+            for _ in range(2):
+                env = {**os.environ, "FUNCGRAD_NATIVE_CACHE": place, "FUNCGRAD_NATIVE": "auto"}
+                subprocess.run([sys.executable, "-c", CHILD, str(equations), str(size)], env=env, check=True)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        fg.config.native_cache = folder
+        calls()
+        hot(folder)
