@@ -158,6 +158,35 @@ def test_an_index_out_of_range_is_numpys_error(index: list[int]) -> None:
             compiled(x, bad)
 
 
+WINDOWS: dict[str, Callable[..., Any]] = {
+    "rectangle": lambda x, v, k: lax.dynamic_slice(x, (k, k), (20, 33)),
+    "line": lambda x, v, k: lax.dynamic_slice(v, (k,), (101,)) * 2,
+    "update": lambda x, v, k: lax.dynamic_update_slice(x, x[:20, :33] * 2, (k, k)),
+    "update of a line": lambda x, v, k: lax.dynamic_update_slice(v, v[:101] * 2, (k,)),
+    "counted": lambda x, v, k: [v[k % 400 + np.arange(90)], jnp.asarray(v).at[k % 400 + np.arange(50)].add(1.5)],
+    "diagonal": lambda x, v, k: x[k % 9 + np.arange(50), np.arange(50)],
+    "rows and a range": lambda x, v, k: x[np.array([3, 9, -1])[:, None], np.arange(7, 50)],
+    "steps": lambda x, v, k: lax.scan(lambda c, i: (c + lax.dynamic_slice(v, (i,), (40,)), None), v[:40], np.arange(9))[
+        0
+    ],
+}
+
+
+@pytest.mark.parametrize(("width", "start"), [(16, 3), (32, -60), (32, 1000), (64, 17)])
+def test_windows(width: int, start: int) -> None:
+    x, v = RNG.standard_normal((60, 70)), RNG.standard_normal(500)
+    compare(lambda *a: [f(*a) for f in WINDOWS.values()], x, v, np.array(start), width=width)
+
+
+def test_windows_across_an_end_are_numpys() -> None:
+    v = RNG.standard_normal(100)
+    compiled = Compiled(trace_to_program(lambda v, k: v[k + np.arange(50)], (v, np.array(0))))
+    np.testing.assert_array_equal(compiled(v, np.array(-60))[0], v[40:90])
+    for k in (-3, 60, -101):
+        with pytest.raises(FloatingPointError, match="by NumPy"):
+            compiled(v, np.array(k))
+
+
 def test_nothing_to_index() -> None:
     x, none = array("f8", 11, 4), np.zeros((0,), int)
     compare(lambda x, i: [x[i], jnp.asarray(x).at[i].set(x[i]), x[:0][:, i]], x, none)
