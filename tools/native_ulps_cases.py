@@ -144,6 +144,12 @@ def _log_hypot(x: Any, y: Any) -> Any:
     return mp.log(x * x + y * y) / 2 if x or y else mp.ninf
 
 
+def _numpy_log_hypot(x: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        size = np.hypot(x.astype(np.longdouble), y)
+    return np.log(size).astype(x.dtype)
+
+
 def _cbrt(x: Any) -> Any:
     return mp.sign(x) * mp.cbrt(abs(x))
 
@@ -161,7 +167,11 @@ _LOGARITHMS = _around(1, 2, 0.5, 0.7071067811865476, 1.4142135623730951, 0.41421
 
 def _summands(x: Any, y: Any) -> Any:
     """The larger one of the two numbers whose sum a logarithm of a sum is."""
-    return np.maximum(abs(np.maximum(x, y)), np.log1p(np.exp(-abs(x - y))) / _LN2)
+    return np.maximum(abs(np.maximum(x, y)), np.log1p(np.exp(-abs(x - y))))
+
+
+def _summands2(x: Any, y: Any) -> Any:
+    return np.maximum(abs(np.maximum(x, y)), np.log2(1 + np.exp2(-abs(x - y))))
 
 
 def _logaddexp(x: Any, y: Any) -> Any:
@@ -228,9 +238,9 @@ CASES: dict[str, Case] = {
     "pow": Case(_pow, np.power, _POWERS, np.power),
     "cbrt": Case(_cbrt, np.cbrt, _in((-5, 5), (1, 8), (0, 1e6)), np.cbrt, _around(1, 2, 4, 8)),
     "hypot": Case(mp.hypot, np.hypot, _CIRCLE, np.hypot),
-    "log_hypot": Case(_log_hypot, None, [*_CIRCLE, ((0.6, 0.6000001), (0.8, 0.8000001))]),
+    "log_hypot": Case(_log_hypot, None, [*_CIRCLE, ((0.6, 0.6000001), (0.8, 0.8000001))], _numpy_log_hypot),
     "logaddexp": Case(_logaddexp, np.logaddexp, _SUMS, np.logaddexp, scale=_summands),
-    "logaddexp2": Case(_logaddexp2, np.logaddexp2, _SUMS, np.logaddexp2, scale=_summands),
+    "logaddexp2": Case(_logaddexp2, np.logaddexp2, _SUMS, np.logaddexp2, scale=_summands2),
     "erf": Case(mp.erf, None, _in((-3, 3), (-1, 1), (-7, 7), (-0.1, 0.1)), _scipy("erf"), _around(1, 6, 4)),
     "erfc": Case(_erfc, None, _in((-3, 3), (-1, 1), (-7, 28), (9, 10.5)), _scipy("erfc"), _around(1, 27, 10)),
     "ndtr": Case(_ndtr, None, _in((-3, 3), (-1, 1), (-38, 9), (-14, 0)), _scipy("ndtr"), numpy_bound=8),

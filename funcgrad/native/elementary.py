@@ -1,10 +1,11 @@
 """Elementary functions as LLVM text, for float32 and float64, scalars and vectors of any width.
 
 `text(name, dtype, width)` is the definition of a function and of what it calls, to be put into a module once. Every
-function is within the bound of `BOUNDS`, in units in the last place, at every argument, keeps the sign of zeros, gives
-NumPy's results at infinities and NaN, and raises the floating-point flags for overflow, division by zero and invalid
-arguments where NumPy warns, and nowhere else (an underflow may be flagged where the result has none). `python -m
-tools.native_ulps` measures all of this.
+function is wrong by at most two units in the last place, at every argument (`logaddexp` and `logaddexp2`: units of the
+larger of the two numbers that they add). It keeps the sign of zeros, gives NumPy's results at infinities and NaN, and
+raises the floating-point flags for overflow, division by zero and invalid arguments where NumPy warns, and nowhere else
+(an underflow may be flagged where the result has none). The text for scalars and that for vectors of any width give the
+same bits. `python -m tools.native_ulps` measures the errors, `tests/test_native_elementary.py` the rest as well.
 
 Functions of vectors are called, not put in place of each call: with eight uses of exp that takes a quarter of the time
 to compile and runs as fast. For scalars, where a call costs a fifth of the time, LLVM decides.

@@ -94,7 +94,8 @@ def _asin(f: Body, x: Value) -> Value:
     large, root, z = _argument(f, x)
     rest = _asin_rest(f, root, z)
     high, low = _half_pi(f)
-    far = f.add(f.mad(root, -2.0, high), f.mad(rest, -2.0, low))
+    far, error = f.fast_two_sum(high, f.mul(root, -2.0))
+    far = f.add(far, f.add(error, f.mad(rest, -2.0, low)))
     return f.copysign(f.select(large, far, f.add(root, rest)), x)
 
 

@@ -16,6 +16,7 @@ from funcgrad.native.elementary_body import Body, Value
 from funcgrad.native.elementary_tables import EXP, EXP2
 
 __all__ = [
+    "EXP_RANGE",
     "LN2",
     "LN2_SUM",
     "PER_LN2",
@@ -38,7 +39,7 @@ LN2 = (
 LN2_SUM = (float.fromhex("0x1.62e42fefa39efp-1"), float.fromhex("0x1.abc9e3b39803fp-56"))
 """ln 2 as a sum of two doubles."""
 PER_LN2 = float.fromhex("0x1.71547652b82fep+0")
-_EXP_RANGE = (
+EXP_RANGE = (
     (-746.0, float.fromhex("0x1.62e42fefa39efp+9")),
     (-104.5, float.fromhex("0x1.62e42ep+6")),
 )
@@ -99,7 +100,7 @@ def _power_of_two(f: Body, y: Value, n: str, x: Value, high: float, any_special:
 
 
 def exp(f: Body, x: Value) -> Value:
-    low, high = _EXP_RANGE[f.limits.table]
+    low, high = EXP_RANGE[f.limits.table]
     any_special = f.any(f.beyond(x, _NORMAL[f.limits.table]))
     (inside,) = f.rare(any_special, [(f.type, x)], lambda: (_kept(f, x, low, high),))
     part = reduced(f, inside)
@@ -134,7 +135,7 @@ def _less_one(f: Body, part: Reduced) -> tuple[str, str]:
 
 def expm1(f: Body, x: Value) -> Value:
     normal = _NORMAL[f.limits.table]
-    high = _EXP_RANGE[f.limits.table][1]
+    high = EXP_RANGE[f.limits.table][1]
     any_special = f.any(f.beyond(x, normal))
     (inside,) = f.rare(any_special, [(f.type, x)], lambda: (_kept(f, x, -normal, high),))
     part = reduced(f, inside, exact=True)
@@ -164,7 +165,7 @@ def tanh(f: Body, x: Value) -> Value:
 
 def logistic(f: Body, x: Value) -> Value:
     """1/(1 + exp(-x)), by exp(-|x|), so that a small result is as accurate as a large one."""
-    part = reduced(f, f.neg(at_most(f, f.abs(x), -_EXP_RANGE[f.limits.table][0])))
+    part = reduced(f, f.neg(at_most(f, f.abs(x), -EXP_RANGE[f.limits.table][0])))
     first, second = f.powers(part.n)
     q = f.add(part.t, part.r)
     s = f.mul(first, second)

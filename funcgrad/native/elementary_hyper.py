@@ -46,11 +46,12 @@ def _both_ways(f: Body, x: Value, odd: bool) -> Value:
     rest = f.mad(f.mul(r, z), f.polynomial(f.table(SINH), z), missing)
     even = f.mul(z, f.polynomial(f.table(COSH), z))
     up, down = f.power(bits, -1), f.inverse_power(bits, -1)
-    a, b = f.add(up, down), f.sub(up, down)
+    a, a_low = f.fast_two_sum(up, down)
+    b, b_low = f.fast_two_sum(up, f.neg(down))
     if odd:
-        y = f.add(f.mad(a, r, b), f.mad(a, rest, f.mul(b, even)))
+        y = f.add(f.mad(a, r, b), f.mad(a, rest, f.mad(b, even, f.mad(a_low, r, b_low))))
     else:
-        y = f.add(a, f.mad(b, f.add(r, rest), f.mul(a, even)))
+        y = f.add(a, f.mad(b, f.add(r, rest), f.mad(a, even, a_low)))
     (y,) = f.rare(any_large, [(f.type, y)], lambda: (_enlarged(f, x, y, large),))
     return f.copysign(y, x) if odd else y
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from funcgrad.native.elementary_body import Body, Value
-from funcgrad.native.elementary_exp import LN2_SUM, at_most, power_of_part, reduced
+from funcgrad.native.elementary_exp import EXP_RANGE, LN2_SUM, at_most, power_of_part, reduced
 from funcgrad.native.elementary_log import log_of_sum
 from funcgrad.native.elementary_pow import log2_sum
 from funcgrad.native.elementary_tables import ERF, ERF_SHORT, ERFC, ERFC_SHORT
@@ -42,10 +42,17 @@ def _ordered(f: Body, x: Value, y: Value) -> tuple[str, str, str]:
 
 
 def logaddexp(f: Body, x: Value, y: Value) -> Value:
-    """max + log(1 + exp(-|x - y|)), with what the difference lacks through rounding."""
+    """max + log(1 + exp(-|x - y|)), with what the difference and the exponential lack through rounding."""
     larger, gap, low = _ordered(f, x, y)
-    e = f.call("exp", gap)
-    return f.add(larger, f.call("log1p", f.mad(e, low, e)))
+    least = EXP_RANGE[f.limits.table][0]
+    far = f.beyond(gap, -least)
+    part = reduced(f, f.replaced(far, least, gap), low=f.replaced(far, 0.0, low))
+    first, second = f.powers(part.n)
+    q, q_low = f.fast_two_sum(part.r, part.t)
+    e, rest = f.fast_two_sum(1.0, q)
+    e, rest = (f.mul(f.mul(v, first), second) for v in (e, f.add(rest, q_low)))
+    u, u_low = f.fast_two_sum(1.0, e)
+    return f.select(f.is_nan(gap), gap, f.add(larger, log_of_sum(f, u, f.add(u_low, rest))))
 
 
 def _with_overflow(f: Body, x: Value, y: Value) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -42,9 +43,13 @@ def prepare(program: Program) -> Program:
     return strict(optimise(expand_all(optimise(program))))
 
 
+def _features() -> dict[str, bool]:
+    return cast("dict[str, bool]", vars(_umath).get("__cpu_features__", {}))
+
+
 def vector_bytes() -> int:
     """The size of a vector register of this machine."""
-    features = cast("dict[str, bool]", vars(_umath).get("__cpu_features__", {}))
+    features = _features()
     if features.get("AVX512F") and features.get("AVX512_SKX"):
         return 64
     return 32 if features.get("AVX2") else 16
@@ -74,7 +79,7 @@ def lower(program: Program, contract: bool = False, width: int | None = None) ->
     # The entry's alloca of the status has to come first.
     w.entry.insert(0, "  %status = alloca i32, align 4\n  store i32 0, ptr %status")
     return NativeCode(
-        w.module(header, elementary.text),
+        w.module(header, partial(elementary.text, fma=_features().get("FMA3", True))),
         inputs,
         outputs,
         tuple(em.constants),
