@@ -248,6 +248,16 @@ def test_comparisons_that_are_not_quiet_raise_nothing_but_invalid_for_nan() -> N
     assert {c.primitive for c in cases} >= {UFUNCS[np.less], UFUNCS[np.equal]} and f.itemsize == 8
 
 
+@pytest.mark.parametrize("width", [0, 4])
+def test_what_passes_over_nan_raises_no_flag(width: int) -> None:
+    cases = [c for c in of_dtypes("fde") if c.primitive in PAST_NAN]
+    code, nan, one = Compiled(cases, width), np.full(4, math.nan), np.full(4, 1.0)
+    for case in cases:
+        for xs in ((nan, one), (one, nan)):
+            got, flags = code(case, *xs)
+            assert flags == 0 and got.tolist() == [1.0] * 4
+
+
 # ------------------------------------------------------------------------------------------------ the checks themselves
 
 

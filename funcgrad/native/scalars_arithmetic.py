@@ -129,40 +129,46 @@ def _smaller(w: Writer, call: Call, x: str, y: str) -> str:
 
 
 _OF_HALVES = {
-    UFUNCS[np.maximum]: ("ge", 0),
-    UFUNCS[np.minimum]: ("le", 0),
-    UFUNCS[np.fmax]: ("ge", 1),
-    UFUNCS[np.fmin]: ("le", 1),
+    UFUNCS[np.maximum]: "ge",
+    UFUNCS[np.minimum]: "le",
+    UFUNCS[np.fmax]: "ge",
+    UFUNCS[np.fmin]: "le",
 }
-"""In which relation the first operand is taken, and the operand that must be NaN for it to be taken too."""
+"""In which relation the first operand is taken."""
 
 
-@emits(*_OF_HALVES, kinds="h")
+@emits(UFUNCS[np.maximum], UFUNCS[np.minimum], kinds="h")
 def _extreme_half(w: Writer, call: Call, x: str, y: str) -> str:
     """Of float16 NumPy takes the first one if they are equal."""
-    f, (relation, judged) = Numbers(w, F32), _OF_HALVES[call.primitive]
+    f = Numbers(w, F32)
     wide = [widened(w, v, call.out) for v in (x, y)]
-    first = logic(w, "or", f.compare(relation, *wide), f.is_nan(wide[judged]))
+    first = logic(w, "or", f.compare(_OF_HALVES[call.primitive], *wide), f.is_nan(wide[0]))
     return Numbers(w, call.out).select(first, x, y)
 
 
-def _past_nan(w: Writer, call: Call, x: str, y: str, relation: str) -> str:
-    """The larger number, or the one that is one.
+@emits(UFUNCS[np.fmax], UFUNCS[np.fmin], kinds="h", widens=False)
+def _past_nan_half(w: Writer, call: Call, x: str, y: str) -> str:
+    x, y = (widened(w, v, call.out) for v in (x, y))
+    return Numbers(w, F32).cast("fptrunc", _past_nan(Numbers(w, F32), x, y, _OF_HALVES[call.primitive]), call.out)
+
+
+def _past_nan(f: Numbers, x: str, y: str, relation: str) -> str:
+    """The larger number, or the one that is one: NaN gives way to the other, before they are compared.
 
     Of zeros the second one, as in NumPy's vector loops; the loops behind these, for what is left, take the first.
     """
-    f = Numbers(w, call.out)
-    return f.select(logic(w, "or", f.compare(relation, x, y), f.is_nan(y)), x, y)
+    one, other = f.select(f.is_nan(x), y, x), f.select(f.is_nan(y), x, y)
+    return f.select(f.compare(relation, one, other), one, other)
 
 
 @emits(UFUNCS[np.fmax], kinds="f")
 def _fmax(w: Writer, call: Call, x: str, y: str) -> str:
-    return _past_nan(w, call, x, y, "gt")
+    return _past_nan(Numbers(w, call.out), x, y, "gt")
 
 
 @emits(UFUNCS[np.fmin], kinds="f")
 def _fmin(w: Writer, call: Call, x: str, y: str) -> str:
-    return _past_nan(w, call, x, y, "lt")
+    return _past_nan(Numbers(w, call.out), x, y, "lt")
 
 
 @emits(RELU, kinds="iuf", widens=False)
