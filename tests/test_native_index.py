@@ -218,6 +218,7 @@ def test_order(dtype: str, width: int) -> None:
 
 def test_long_rows_are_sorted_by_numpy() -> None:
     compare(lambda x: [np.sort(x, 1), np.argsort(x[:, :3], 1)], array("f8", 5, 37), host=("sort", "argsort"))
+    compare(lambda x: [np.sort(x[:, :15], 1), np.sort(x[:4, :15], 1)], array("f4", 9, 37), host=("sort",), width=32)
 
 
 @pytest.mark.parametrize("dtype", ["f8", "i4", "f2"])

@@ -7,6 +7,7 @@ elements is then that of NumPy's algorithm.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ from funcgrad.ir import Equation
 from funcgrad.native.emission import Emission
 from funcgrad.native.emit_loops import carried, rows, together
 from funcgrad.native.index import Ix, constant, unit
-from funcgrad.native.registry import block_emitter
+from funcgrad.native.registry import Unsupported, block_emitter
 from funcgrad.native.scalars_base import DType, Numbers, kind_of, logic, widened
 from funcgrad.native.values import Buf
 from funcgrad.ops.sort import ARGMAX, SORT
@@ -30,6 +31,10 @@ Place = Callable[[Ix], list[Ix]]
 
 SHORT = 16
 """How many elements a row has at most that is sorted by compare and exchange."""
+_ONE_BY_ONE = 4
+"""How many rows are sorted without vectors at most, where each branch is a guess."""
+_TILE = 64
+"""How many elements of rows that lie one behind the other are brought into vectors across them at most."""
 
 _INDEX, _F32, _HALF = np.dtype(np.int64), np.dtype(np.float32), np.dtype(np.float16)
 
@@ -273,14 +278,17 @@ def _short(eqn: Equation) -> bool:
 
 @block_emitter("sort", "argsort", when=_short)
 def sort(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
-    """Of equal elements the one that stood first stays first, which only `argsort` shows."""
+    """A lane of a vector sorts a row. Of equal elements the one that stood first stays first, which `argsort` shows."""
     (out,), axis = outs, eqn.params["axis"]
     b = em.buffer(eqn.inputs[0])
     if 0 in out.shape:
         return
     n, numbered = b.shape[axis], eqn.primitive is not SORT
     others = [*b.shape[:axis], *b.shape[axis + 1 :]]
-    inner = axis < len(b.shape) - 1
+    lane = max(8 if numbered else 4, b.dtype.itemsize)
+    across = axis < len(b.shape) - 1 or n * em.vector_bytes <= _TILE * lane
+    if not across and math.prod(others) > _ONE_BY_ONE:
+        raise Unsupported("NumPy sorts such rows faster")
 
     def row(rest: list[Ix]) -> None:
         order, i, w = _Order(em, b.dtype), Numbers(em.w, _INDEX), em.w
@@ -297,4 +305,4 @@ def sort(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
         for idx, key, number in zip(at, keys, places, strict=True):
             em.store(out, idx, number if numbered else order.narrowed(key))
 
-    rows(em, others, row, max(8 if numbered else 0, b.dtype.itemsize) if inner else 0)
+    rows(em, others, row, lane if across else 0)
