@@ -41,10 +41,12 @@ class Function(NamedTuple):
     Attributes:
         write: writes the lines, gives the result.
         arguments: how many there are.
+        inline: whether it is but a call of another one, to be put in place of each call.
     """
 
-    write: Callable[..., Value]
+    write: Callable[..., Value | tuple[Value, Value]]
     arguments: int = 1
+    inline: bool = False
 
 
 _FUNCTIONS = {
@@ -57,8 +59,8 @@ _FUNCTIONS = {
     "log1p": Function(log.log1p),
     "log2": Function(power.log2),
     "log10": Function(power.log10),
-    "sin": Function(trig.sin),
-    "cos": Function(trig.cos),
+    "sin": Function(trig.sin, inline=True),
+    "cos": Function(trig.cos, inline=True),
     "tan": Function(trig.tan),
     "asin": Function(arc.asin),
     "acos": Function(arc.acos),
@@ -80,6 +82,8 @@ _FUNCTIONS = {
     "ndtr": Function(special.ndtr),
     "logit": Function(special.logit),
 }
+_PARTS = {"sincos": Function(trig.sincos)}
+"""Functions that only others call."""
 _ELEMENTS = {"f": "float", "d": "double"}
 _ARGUMENTS = ("%x", "%y")
 
@@ -123,12 +127,12 @@ def definitions(name: str, dtype: np.dtype[Any], width: int = 0, fma: bool = Tru
 
 
 def _collect(parts: dict[str, str], name: str, element: str, width: int, fma: bool) -> None:
-    function = _FUNCTIONS[name]
+    function = _PARTS.get(name) or _FUNCTIONS[name]
     body = Body(element, width, fma)
     result = function.write(body, *_ARGUMENTS[: function.arguments])
     parts.update(body.parts)
     full = f"@fg.{name}.{body.suffix}"
-    parts[full] = body.definition(name, _ARGUMENTS[: function.arguments], result)
+    parts[full] = body.definition(name, _ARGUMENTS[: function.arguments], result, function.inline)
     for other, its_element in sorted(body.needs):
         if f"@fg.{other}.{body.suffix_of(its_element)}" not in parts:
             _collect(parts, other, its_element, width, fma)

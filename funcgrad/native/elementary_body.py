@@ -158,6 +158,14 @@ class Body:
         arguments = ", ".join(f"{self.type} {self.number(x)}" for x in operands)
         return self.op(f"call {self.type} @fg.{name}.{self.suffix}({arguments})")
 
+    def call_pair(self, name: str, *operands: Value) -> tuple[str, str]:
+        """The values of one that has two."""
+        self.needs.add((name, self.element))
+        arguments = ", ".join(f"{self.type} {self.number(x)}" for x in operands)
+        pair = f"{{ {self.type}, {self.type} }}"
+        both = self.op(f"call {pair} @fg.{name}.{self.suffix}({arguments})")
+        return self.op(f"extractvalue {pair} {both}, 0"), self.op(f"extractvalue {pair} {both}, 1")
+
     # ------------------------------------------------------------------ arithmetic
 
     def _two(self, op: str, a: Value, b: Value) -> str:
@@ -428,9 +436,13 @@ class Body:
 
     # ------------------------------------------------------------------ the whole
 
-    def definition(self, name: str, arguments: Sequence[str], result: Value) -> str:
-        """The whole function."""
+    def definition(self, name: str, arguments: Sequence[str], result: Value | tuple[Value, Value], inline: bool) -> str:
+        """The whole function; of two results, it reads and writes no memory, and is the same for the same operands."""
         listed = ", ".join(f"{self.type} {a}" for a in arguments)
-        head = f"define internal {self.type} @fg.{name}.{self.suffix}({listed}) nounwind"
-        ending = [f"  ret {self.type} {self.number(result)}", "}"]
-        return "\n".join([f"{head}{' noinline' if self.width else ''} {{", "entry:", *self.lines, *ending]) + "\n"
+        kind, attributes = self.type, "alwaysinline" if inline else "noinline" if self.width else ""
+        if isinstance(result, tuple):
+            kind, attributes = f"{{ {self.type}, {self.type} }}", f"{attributes} willreturn memory(none)"
+            first = self.op(f"insertvalue {kind} poison, {self.type} {self.number(result[0])}, 0")
+            result = self.op(f"insertvalue {kind} {first}, {self.type} {self.number(result[1])}, 1")
+        head = f"define internal {kind} @fg.{name}.{self.suffix}({listed}) nounwind {attributes} {{"
+        return "\n".join([head, "entry:", *self.lines, f"  ret {kind} {self.number(result)}", "}"]) + "\n"

@@ -12,7 +12,7 @@ from funcgrad.native.elementary_body import Body, Value
 from funcgrad.native.elementary_reduce import remainder_text
 from funcgrad.native.elementary_tables import COS, SIN
 
-__all__ = ["cos", "quarter", "sin", "tan"]
+__all__ = ["cos", "quarter", "sin", "sincos", "tan"]
 
 _PER_HALF_PI = float.fromhex("0x1.45f306dc9c883p-1")
 _HALF_PI = tuple(map(float.fromhex, ("0x1.921fb54440000p+0", "0x1.68c234c4c0000p-39", "0x1.98a2e03707345p-77")))
@@ -91,17 +91,21 @@ def _odd(f: Body, n: str) -> str:
     return f.compare_bits("ne", f.integers("and", n, 1), 0)
 
 
-def sin(f: Body, x: Value) -> Value:
+def sincos(f: Body, x: Value) -> tuple[Value, Value]:
+    """Both, which share nearly all of their text: LLVM makes one call of two where a program wants both."""
     r, low, n = quarter(f, x)
     s, c = f.add(*sin_terms(f, r, low)), f.add(*cos_terms(f, r, low))
-    y = _signed(f, f.select(_odd(f, n), c, s), n, 0)
-    return f.select(f.compare("oeq", x, 0.0), x, y)
+    odd = _odd(f, n)
+    sine = f.select(f.compare("oeq", x, 0.0), x, _signed(f, f.select(odd, c, s), n, 0))
+    return sine, _signed(f, f.select(odd, s, c), n, 1)
+
+
+def sin(f: Body, x: Value) -> Value:
+    return f.call_pair("sincos", x)[0]
 
 
 def cos(f: Body, x: Value) -> Value:
-    r, low, n = quarter(f, x)
-    s, c = f.add(*sin_terms(f, r, low)), f.add(*cos_terms(f, r, low))
-    return _signed(f, f.select(_odd(f, n), s, c), n, 1)
+    return f.call_pair("sincos", x)[1]
 
 
 def tan(f: Body, x: Value) -> Value:
