@@ -17,6 +17,7 @@ pytest.importorskip("llvmlite")
 pytest.importorskip("mpmath")
 
 from funcgrad.native import elementary
+from funcgrad.native.llvm import to_assembly
 from tools.native_ulps import Functions, Loop, arguments, flags_of, measure, ulps, ulps_exact
 from tools.native_ulps_cases import CASES
 
@@ -98,6 +99,33 @@ def test_scalars_and_vectors_have_the_same_bits(compiled: Functions) -> None:
         xs = arguments(CASES[name], dtype, 2000, np.random.default_rng(2))
         both = [compiled(name, dtype, w)(*xs) for w in (0, width)]
         assert np.array_equal(*both, equal_nan=True), name
+
+
+@pytest.mark.parametrize("dtype", [SINGLE, DOUBLE], ids=str)
+def test_what_has_an_exact_result_is_exact(compiled: Functions, dtype: np.dtype[Any]) -> None:
+    k = np.arange(-120, 121)
+    tens, small = np.arange(0, 11 if dtype == SINGLE else 23), np.arange(0, 11)
+    exact = {
+        "exp2": ([k], 2.0**k),
+        "log2": ([2.0**k], k),
+        "log10": ([10.0**tens], tens),
+        "cbrt": ([small**3.0], small),
+        "hypot": ([3.0 * 2.0**k, 4.0 * 2.0**k], 5.0 * 2.0**k),
+        "pow": ([-3.0 + 0.0 * small, small], (-3.0) ** small),
+    }
+    for name, (xs, wanted) in exact.items():
+        got = compiled(name, dtype, WIDTHS[dtype])(*(np.asarray(x, dtype) for x in xs))
+        assert np.array_equal(got, np.asarray(wanted, dtype)), name
+
+
+@pytest.mark.parametrize("width", [0, 8])
+def test_sine_and_cosine_of_one_number_are_one_call(width: int) -> None:
+    t = f"<{width} x double>" if width else "double"
+    parts = {s: text for n in ("sin", "cos") for s, text in elementary.definitions(n, DOUBLE, width).items()}
+    calls = "".join(f"  %{n} = call {t} {elementary.symbol(n, DOUBLE, width)}({t} %x)\n" for n in ("sin", "cos"))
+    main = f"define {t} @both({t} %x) {{\n{calls}  %y = fadd {t} %sin, %cos\n  ret {t} %y\n}}\n"
+    code = to_assembly("".join(parts.values()) + main)
+    assert code[code.index("both") :].count(elementary.symbol("sincos", DOUBLE, width)[1:]) <= 1
 
 
 @pytest.mark.parametrize(("names", "width"), [(NAMES, 2), (["exp", "log", "sin"], 16)])
