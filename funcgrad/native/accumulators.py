@@ -187,7 +187,7 @@ class Accumulators:
     def _new(self) -> str:
         """The lanes that were not accumulated before."""
         w = self.em.w
-        if isinstance(self.again, int):
+        if not isinstance(self.again, str):
             return "<" + ", ".join(f"i1 {'false' if k < self.again else 'true'}" for k in range(w.width)) + ">"
         t = f"i{8 * component(self.r.dtype).itemsize}"
         again = self.again if t == "i64" else w.op(f"trunc i64 {self.again} to {t}")
