@@ -34,6 +34,8 @@ LARGE_BY_VECTOR = 1 << 17
 """`LARGE` for a matrix with a vector, where it is the reading of memory that counts."""
 _FEW = 64
 """Up to how many multiplications a matrix and a vector are a reduction like others."""
+_LONG = 128
+"""From how many terms on an element of a narrow result is a product of two vectors."""
 _ROWS = 4
 """From how many rows on it pays to copy the other operand so that its rows are vectors."""
 
@@ -165,11 +167,14 @@ def product(em: Emission, a: Matrix, b: Matrix, c: Matrix) -> None:
     large = LARGE_BY_VECTOR if min(m, n) == 1 else LARGE_AND_NARROW if min(m, n) <= NARROW else LARGE
     if m * n * k >= large and _by_blas(em, a, b, c):
         return
-    if n > 1 and b.across == 1 and c.across == 1:
+    along = a.across == 1 and b.down == 1
+    if along and min(m, n) < em.vector_bytes // c.dtype.itemsize and k >= _LONG:
+        dots(em, a, b, c)
+    elif n > 1 and b.across == 1 and c.across == 1:
         tiles(em, a, b, c)
     elif m > 1 and a.down == 1 and c.down == 1:
         tiles(em, b.turned, a.turned, c.turned)
-    elif min(m, n) == 1 or (m < _ROWS and a.across == 1 and b.down == 1):
+    elif min(m, n) == 1 or (m < _ROWS and along):
         _by_dots(em, a, b, c)
     else:
         tiles(em, a, b.packed(em), c)

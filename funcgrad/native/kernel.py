@@ -235,13 +235,13 @@ class Kernel:
 
     def _unrolled(self) -> int:
         """How often the text for a vector is written in a loop: so that sums have several accumulators."""
-        few = len(self.reductions) == 1
-        if not self.reductions:
+        sums = sum(len(a.keys) for a in self.reductions if a.first < a.loops)
+        if not sums:
             return 2 if self.cost <= _CHEAP else 1
-        return 4 if few and self.cost <= _CHEAP else 2 if self.cost <= _DEAR else 1
+        return 4 if sums == 1 and self.cost <= _CHEAP else 2 if sums <= 2 and self.cost <= _DEAR else 1
 
     def _cost(self) -> float:
-        """What a place costs, in additions."""
+        """What a place of the loops costs, in additions; a last axis that has no loop is part of it."""
         seen: set[Any] = set()
         todo: list[Any] = [x for x, _ in self.stores]
         for r in self.reductions:
@@ -253,7 +253,9 @@ class Kernel:
                 seen.add(x)
                 total += cost(self.em.defs[x])
                 todo += self.em.defs[x].inputs
-        return total
+        shapes = [x.aval.shape for x, _ in self.stores] + [a.r.domain for a in self.reductions]
+        places = max([math.prod(shape) for shape in shapes], default=1)
+        return total * max(1, places // max(1, math.prod(self.sizes)))
 
     # ------------------------------------------------------------------ one place
 

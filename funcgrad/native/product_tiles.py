@@ -25,8 +25,8 @@ _STRAIGHT = 32
 _TERMS = 8
 _BUSY = 8
 """How many sums are to be under way at a time: an addition takes some four cycles, and two begin in each."""
-_VECTORS = 4
-"""How many rows are done at a time where each is multiplied with one vector."""
+_VECTORS, _BESIDE = 4, 2
+"""How many rows of A, and columns of B, are multiplied at a time where both are vectors."""
 
 
 class Matrix(NamedTuple):
@@ -257,62 +257,64 @@ def _tile(
 
 
 def dots(em: Emission, a: Matrix, b: Matrix, c: Matrix) -> None:
-    """C = A B, an element at a time: a row of A with a column of B."""
+    """C = A B, each element by a row of A and a column of B, a few of both at a time."""
     if b.columns > 1 and a.rows == 1:
         a, b, c = b.turned, a.turned, c.turned
     if a.across != 1 and a.columns > 1:
         a = a.packed(em)
     if b.down != 1 and b.rows > 1:
         b = b.turned.packed(em).turned
-    m = a.rows
-    whole = m // _VECTORS
 
-    def column(j: str) -> None:
-        if whole > 1:
-            em.w.loop(0, whole * _VECTORS, lambda i: _dots(em, (a, b, c), range(_VECTORS), i, j), step=_VECTORS)
-        elif whole:
-            _dots(em, (a, b, c), range(_VECTORS), "", j)
-        if m % _VECTORS:
-            _dots(em, (a, b, c), range(whole * _VECTORS, m), "", j)
+    def columns(j: str, beside: range) -> None:
+        _by_parts(em, a.rows, _VECTORS, lambda i, rows: _dots(em, (a, b, c), rows, beside, i, j))
 
-    if b.columns == 1:
-        column("")
-    else:
-        em.w.loop(0, b.columns, column)
+    _by_parts(em, b.columns, _BESIDE, columns)
 
 
-def _dots(em: Emission, abc: tuple[Matrix, Matrix, Matrix], rows: range, down: str, across: str) -> None:
-    """A few elements of a column of C."""
+def _by_parts(em: Emission, n: int, size: int, part: Callable[[str, range], None]) -> None:
+    """All of n rows or columns, `size` at a time: `part(i, range)` does those `i` behind the ones of a range."""
+    whole = n // size
+    if whole > 1:
+        em.w.loop(0, whole * size, lambda i: part(i, range(size)), step=size)
+    elif whole:
+        part("", range(size))
+    if n % size:
+        part("", range(whole * size, n))
+
+
+def _dots(
+    em: Emission, abc: tuple[Matrix, Matrix, Matrix], rows: range, columns: range, down: str, across: str
+) -> None:
+    """A few elements of C."""
     a, b, c = abc
     w, dtype, k = em.w, c.dtype, a.columns
     width = min(em.vector_bytes // dtype.itemsize, 1 << (k.bit_length() - 1))
     t, scalar = _vector_type(dtype, width), memory_type(dtype)
+    cells = [(r, s) for r in rows for s in columns]
     with w.scope():
-        totals = ["" for _ in rows]
         whole = k // width
-        sums = _Sum(em, [t for _ in rows])
-        turns = 2 if whole >= 4 else 1
+        sums = _Sum(em, [t for _ in cells])
 
         def add(i: str, at: int, turn: int, old: list[str]) -> list[str]:
-            return products(at * width, width, f"{i}" and _times(em, i, width), old)
+            return products(at * width, width, i and _times(em, i, width), old)
 
         def products(at: int, width: int, i: str, old: list[str]) -> list[str]:
             t = _vector_type(dtype, width)
-            y = w.load(t, b.pointer(em, at, 0, i, across), dtype.itemsize)
-            new: list[str] = []
-            for r, total in zip(rows, old, strict=True):
-                x = w.load(t, a.pointer(em, r, at, down, i), dtype.itemsize)
-                new.append(_multiply_add(em, dtype, width, x, y, total))
-            return new
+            xs = {r: w.load(t, a.pointer(em, r, at, down, i), dtype.itemsize) for r in rows}
+            ys = {s: w.load(t, b.pointer(em, at, s, i, across), dtype.itemsize) for s in columns}
+            pairs = zip(cells, old, strict=True)
+            return [_multiply_add(em, dtype, width, xs[r], ys[s], total) for (r, s), total in pairs]
 
-        found = sums.total(sums.run(whole, turns, add))
-        for n, value in enumerate(found):
-            totals[n] = _across(em, dtype, width, value)
+        turns = 2 if whole >= 4 and len(cells) < _BUSY else 1
+        totals = [_across(em, dtype, width, value) for value in sums.total(sums.run(whole, turns, add))]
         for at, rest in _pieces(k % width, width):
-            for n, value in enumerate(products(whole * width + at, rest, "", ["" for _ in rows])):
-                totals[n] = w.op(f"fadd {scalar} {totals[n]}, {_across(em, dtype, rest, value)}")
-        for r, value in zip(rows, totals, strict=True):
-            w.store(scalar, value, c.pointer(em, r, 0, down, across), dtype.itemsize)
+            more = products(whole * width + at, rest, "", ["" for _ in cells])
+            totals = [
+                w.op(f"fadd {scalar} {total}, {_across(em, dtype, rest, value)}")
+                for total, value in zip(totals, more, strict=True)
+            ]
+        for (r, s), value in zip(cells, totals, strict=True):
+            w.store(scalar, value, c.pointer(em, r, s, down, across), dtype.itemsize)
 
 
 def _times(em: Emission, i: str, n: int) -> str:

@@ -44,6 +44,9 @@ Library = Callable[[str, "np.dtype[Any]", int], str]
 DType = np.dtype[Any]
 Mark = tuple[int, str, dict[Any, Any]]
 
+_COPIES = 4
+"""How often a function for scalars is called at most if LLVM may copy it to where it is called (some 50 lines)."""
+
 _FLOATS = {"e": "half", "f": "float", "d": "double"}
 _SUFFIX = {"half": "f16", "float": "f32", "double": "f64"}
 _COMPONENT = {"F": np.dtype(np.float32), "D": np.dtype(np.float64)}
@@ -340,10 +343,12 @@ class Writer:
             after: more text, behind the function.
         """
         body = [f"{header} {{", "entry:", *self.entry, "  br label %start", "start:", *_flattened(self.lines), "}"]
+        written = "\n".join(body)
         parts = [library(*self.functions[f]) for f in self.functions] if library is not None else []
-        text = _unique([*parts, *self.declarations.values()])
+        often = [f for f in self.functions if written.count(f"{f}(") > _COPIES]
+        text = _unique([*(_once(part, often) for part in parts), *self.declarations.values()])
         nodes = [f"!{i} = {node}" for i, node in enumerate(self.metadata)]
-        return "\n".join([*text, *body, *after, *nodes])
+        return "\n".join([*text, written, *after, *nodes])
 
 
 def _flattened(lines: Sequence[Any]) -> Iterator[str]:
@@ -352,6 +357,15 @@ def _flattened(lines: Sequence[Any]) -> Iterator[str]:
             yield from _flattened(line)
         else:
             yield line
+
+
+def _once(text: str, names: Sequence[str]) -> str:
+    """Definitions of functions, of which some are not to be copied to where they are called."""
+    lines = text.splitlines()
+    for k, line in enumerate(lines):
+        if line.startswith("define") and " noinline" not in line and any(f"{name}(" in line for name in names):
+            lines[k] = line.replace(") nounwind", ") nounwind noinline", 1)
+    return "\n".join(lines)
 
 
 _HEAD = re.compile(r"@[\w.$]+")
