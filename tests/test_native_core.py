@@ -21,6 +21,7 @@ import funcgrad as fg
 from funcgrad import tree
 from funcgrad.ir import Program
 from funcgrad.native.lower import lower, prepare
+from funcgrad.native.registry import BLOCKS, Emitter, Unsupported
 from funcgrad.transforms.make_ir import trace_to_program
 
 COUNT = int(os.environ.get("FUNCGRAD_RANDOM_PROGRAMS", "24"))
@@ -125,6 +126,18 @@ def test_keys_and_long_doubles_are_moved() -> None:
     got, want = Compiled(program)(*tree.leaves([key, g])), program(*tree.leaves([key, g]))
     for a, b in zip(got, want, strict=True):
         assert a.tobytes()[:10] == np.asarray(b).tobytes()[:10] and a.shape == b.shape
+
+
+def test_an_emitter_that_gives_up_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(em: Any, eqn: Any, outs: Any) -> None:
+        for b in (em.buffer(eqn.inputs[0]), em.temp((99,), np.dtype(float))):
+            em.fill(b, "0.0")
+        raise Unsupported("after all")
+
+    monkeypatch.setitem(BLOCKS, "sort", [Emitter(late, None)])
+    x = np.random.default_rng(0).standard_normal((9, 20))
+    compiled = compare(lambda x: (np.sort((x * 2).T[::2]) + (x * 2).T[::2], np.sort(x[0] + 1)), [x], True)
+    assert compiled.code.reasons == (("sort", "after all"),) * 2
 
 
 def test_errors_of_host_steps_are_raised() -> None:

@@ -100,14 +100,12 @@ class _Block:
         emitter = found(BLOCKS, eqn)
         reason = "there is no native code for it"
         if emitter is not None:
-            mark = em.w.mark()
-            known = len(em.host_steps), len(em.constants)
+            state = em.state()
             try:
                 values = self._written(eqn, emitter)
             except Unsupported as error:
                 reason = str(error)
-                em.w.rewind(mark)
-                del em.host_steps[known[0] :], em.constants[known[1] :]
+                em.restore(state)
             else:
                 em.forget()
                 em.env.update(zip(eqn.outputs, values, strict=True))

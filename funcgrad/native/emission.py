@@ -233,9 +233,24 @@ class Emission(Memory):
         """Give back the slots of an owner."""
         self.slots.free += self.owned.pop(owner, ())
 
+    def state(self) -> tuple[Any, ...]:
+        """What `restore` goes back to."""
+        known = dict(self.env), self.block, self.w.width, list(self.breaks), self._prelude
+        slots = len(self.slots.sizes), list(self.slots.free), {k: list(v) for k, v in self.owned.items()}
+        return self.w.mark(), known, slots, len(self.host_steps), len(self.constants), self.equations
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        """Forget what was emitted since `state`, and what it made known."""
+        mark, known, (count, free, self.owned), steps, constants, self.equations = state
+        self.env, self.block, self.w.width, self.breaks, self._prelude = known
+        self.slots.free = [*free, *range(count, len(self.slots.sizes))]
+        self.w.rewind(mark)
+        del self.host_steps[steps:], self.constants[constants:]
+
     def constant(self, array: np.ndarray) -> Buf:
         """An array that the program holds, in memory."""
-        array = np.ascontiguousarray(array).reshape(array.shape)
+        if not array.flags.c_contiguous:
+            array = np.ascontiguousarray(array)
         for k, have in enumerate(self.constants):
             if have is array:
                 return Buf(f"%k{k}", array.shape, array.dtype, None, 0, array)

@@ -105,8 +105,8 @@ def _bind(em: Emission, program: Program) -> None:
 
 def _parameters(parts: Sequence[Sequence[object]], externals: Sequence[str], steps: int) -> str:
     inputs, outputs, constants, slots = map(len, parts)
-    names = [f"ptr noalias readonly align 8 %a{k}" for k in range(inputs)]
-    names += [f"ptr noalias align 8 %o{k}" for k in range(outputs)]
+    names = [f"ptr noalias readonly %a{k}" for k in range(inputs)]
+    names += [f"ptr noalias %o{k}" for k in range(outputs)]
     names += [f"ptr noalias readonly %k{k}" for k in range(constants)]
     alone = "" if steps else "noalias "  # host steps read and write the workspace
     names += [f"ptr {alone}align 64 %w{k}" for k in range(slots)]
