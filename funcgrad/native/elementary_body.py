@@ -439,7 +439,7 @@ class Body:
     def definition(self, name: str, arguments: Sequence[str], result: Value | tuple[Value, Value], inline: bool) -> str:
         """The whole function; of two results, it reads and writes no memory, and is the same for the same operands."""
         listed = ", ".join(f"{self.type} {a}" for a in arguments)
-        kind, attributes = self.type, "alwaysinline" if inline else "noinline" if self.width else ""
+        kind, attributes = self.type, "alwaysinline" if inline else ""
         if isinstance(result, tuple):
             kind, attributes = f"{{ {self.type}, {self.type} }}", f"{attributes} willreturn memory(none)"
             first = self.op(f"insertvalue {kind} poison, {self.type} {self.number(result[0])}, 0")
