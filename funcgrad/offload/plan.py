@@ -139,6 +139,8 @@ def _reasons(program: Program, backend: Backend, products_only: bool) -> list[st
             found.append("has an effect")
         elif _bound_to_host(eqn):
             found.append("belongs to the host")
+        elif eqn.outputs and all(v.aval.weak for v in eqn.outputs):
+            found.append("is arithmetic of Python's")
         else:
             found.append("" if all(_supported(p, backend.supports) for p in parts) else lacks)
     return found
