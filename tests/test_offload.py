@@ -12,7 +12,7 @@ from offload_machines import EAGER, TWO_CORES, device, wrong
 from programs import PROGRAMS
 
 import funcgrad as fg
-from funcgrad import lax, tree
+from funcgrad import lax, random, tree
 from funcgrad.backends import RecordingBackend
 from funcgrad.errors import FuncgradWarning
 from funcgrad.offload import Machine, Offload, OffloadCost, SimulatedMachine
@@ -436,3 +436,17 @@ def test_the_clock_of_a_simulated_device() -> None:
     assert backend.clock.now() == sent
     backend.synchronize()
     assert backend.clock.now() == pytest.approx(sent + 8e-6 + max(120000 / 4e12, 2e6 / 50e12))
+
+
+def test_random_keys_go_over() -> None:
+    def f(key: Any, scale: Any) -> Any:
+        a, b = random.split(key)
+        return a, random.bits(b, (3,)), random.split(b, 2), scale * 2.0
+
+    key = random.key(3)
+    g = fg.jit(f, offload=device(EAGER))
+    for _ in range(4):
+        for found, want in zip(g(key, np.ones(2)), f(key, np.ones(2)), strict=True):
+            assert found.dtype == want.dtype and found.shape == want.shape
+            as_numbers = [random.key_data(x) if x.dtype.names else x for x in (found, want)]
+            np.testing.assert_array_equal(*as_numbers)

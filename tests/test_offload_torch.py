@@ -11,7 +11,7 @@ from offload_machines import EAGER
 from programs import PROGRAMS
 
 import funcgrad as fg
-from funcgrad import tree
+from funcgrad import random, tree
 from funcgrad.backends import get_backend
 from funcgrad.offload import calibrate
 from funcgrad.offload.program import OffloadedProgram
@@ -98,3 +98,26 @@ def test_by_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for _ in range(4):
         _same(f(x), np.tanh(x))
     assert "equations on torch:cpu" in f.explain()
+
+
+def test_random_keys_go_over() -> None:
+    def f(key: Any) -> Any:
+        a, b = random.split(key)
+        return a, random.bits(b, (3,)), random.split(b, 2)
+
+    key = random.key(3)
+    made = _offloaded(f, key)
+    assert made.variant is not None and made.plan.leaves_host
+    for found, want in zip(made.variant(key), f(key), strict=True):
+        assert found.dtype == want.dtype and found.shape == want.shape
+        as_numbers = [random.key_data(x) if x.dtype.names else x for x in (found, want)]
+        np.testing.assert_array_equal(*as_numbers)
+
+
+def test_keys_are_results_of_branches() -> None:
+    g = fg.jit(lambda key, n: random.split(key) if n > 0 else random.split(key, 3), backend="torch:cpu")
+    key = random.key(1)
+    for n in (1, 1, -1, -1, 1):
+        found, want = g(key, n), random.split(key, 2 if n > 0 else 3)
+        assert found.dtype == want.dtype
+        np.testing.assert_array_equal(random.key_data(found), random.key_data(want))

@@ -115,6 +115,8 @@ def on_device(x: Any, aval: ShapedArray, backend: Backend) -> Any:
 def host_value(backend: Backend, x: Any, aval: ShapedArray) -> Any:
     """An array of the device as a value of NumPy's or Python's."""
     value = backend.to_numpy(x)
+    if aval.dtype.names is not None:  # random keys
+        value = value.view(aval.dtype)
     return value.item() if aval.weak else value if aval.shape else value[()]
 
 

@@ -124,7 +124,7 @@ class _Call:
                 there[i] = step.run(np.asarray(here[i], a.dtype))
         elif step.kind == "down":
             for i, a in zip(step.operands, step.avals, strict=True):
-                here[i] = _value(step.run(there[i]), a)
+                here[i] = _value(step.run(there[i]), a, self.backend)
             self.check()
         elif step.kind == "host":
             for i, x in zip(step.results, step.run(*[here[i] for i in step.operands]), strict=True):
@@ -156,8 +156,14 @@ class _Call:
         return tuple([self.here[i].copy() if again else self.here[i] for i, again in results])
 
 
-def _value(x: np.ndarray, aval: ShapedArray) -> Any:
+def _value(x: np.ndarray, aval: ShapedArray, backend: Backend) -> Any:
     """What came from the device, as the host has values of this type."""
+    stored = getattr(backend, "stored", None)  # a device may keep float64 as float32
+    if aval.dtype.names is not None:  # random keys
+        x = x.view(aval.dtype)
+    elif stored is not None and x.dtype != aval.dtype and x.dtype == stored(aval).dtype:
+        x = x.astype(aval.dtype)
     if x.shape != aval.shape or x.dtype != aval.dtype:
-        raise TypeError(f"the device gave a value of type {ShapedArray(x.shape, x.dtype)} in place of {aval}")
+        found = ShapedArray(x.shape, x.dtype)
+        raise TypeError(f"the device {str(backend.device)!r} gave a value of type {found} in place of {aval}")
     return x.item() if aval.weak else x if aval.shape else x[()]
