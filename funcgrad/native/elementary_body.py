@@ -242,9 +242,9 @@ class Body:
         q, inverse, rest = self._divided(a, b, a_low, b_low)
         return self.mad(rest, inverse, q)
 
-    def quotient_sum(self, a: Value, b: Value, b_low: Value) -> tuple[str, str]:
+    def quotient_sum(self, a: Value, b: Value, b_low: Value, a_low: Value | None = None) -> tuple[str, str]:
         """The same as a sum of two numbers."""
-        q, inverse, rest = self._divided(a, b, None, b_low)
+        q, inverse, rest = self._divided(a, b, a_low, b_low)
         return q, self.mul(rest, inverse)
 
     def _divided(self, a: Value, b: Value, a_low: Value | None, b_low: Value | None) -> tuple[str, str, str]:

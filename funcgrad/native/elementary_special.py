@@ -133,9 +133,12 @@ def _erfc_of(f: Body, size: Value, square: tuple[Value, Value], table: Coefficie
     t = f.div(f.sub(size, _PLACE), f.add(size, _PLACE))
     p, p_low = f.fast_two_sum(1.0, f.polynomial(table, t))
     below, below_low = f.two_sum(f.add(size, size), 1.0)
-    q = f.quotient(p, below, p_low, f.mad(low, 2.0, below_low) if type(low) is str else below_low)
+    below_low = f.mad(low, 2.0, below_low) if type(low) is str else below_low
+    q, q_low = f.quotient_sum(p, below, below_low, p_low)
     first, second = f.powers(part.n)
-    return f.mul(f.mul(f.add(q, f.mul(q, f.add(part.t, part.r))), first), second)
+    grown = f.add(part.t, part.r)
+    y = f.add(q, f.mad(q, grown, f.mad(q_low, grown, q_low)))
+    return f.mul(f.mul(y, first), second)
 
 
 def _size(f: Body, x: Value, far: float) -> str:
