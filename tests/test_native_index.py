@@ -77,7 +77,7 @@ EXTREMES: dict[str, Callable[..., Any]] = {
 }
 
 
-@pytest.mark.parametrize(("dtype", "width"), [("f8", 16), ("f4", 32), ("i8", 64), ("c16", 32), ("f2", 32), ("?", 64)])
+@pytest.mark.parametrize(("dtype", "width"), [("f8", 16), ("c16", 32), ("f2", 32), ("?", 64)])
 def test_indexing(dtype: str, width: int) -> None:
     x = array(dtype, 11, 40)
     rules = {**READS, **WRITES, **(EXTREMES if x.dtype.kind != "c" else {})}
@@ -172,7 +172,7 @@ WINDOWS: dict[str, Callable[..., Any]] = {
 }
 
 
-@pytest.mark.parametrize(("width", "start"), [(16, 3), (32, -60), (32, 1000), (64, 17)])
+@pytest.mark.parametrize(("width", "start"), [(16, 3), (32, -60), (64, 1000)])
 def test_windows(width: int, start: int) -> None:
     x, v = RNG.standard_normal((60, 70)), RNG.standard_normal(500)
     compare(lambda *a: [f(*a) for f in WINDOWS.values()], x, v, np.array(start), width=width)
@@ -211,7 +211,7 @@ EXTREME: list[Callable[..., Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("dtype", "width"), [("f8", 32), ("f2", 16), ("i4", 32), ("u1", 16)])
+@pytest.mark.parametrize(("dtype", "width"), [("f8", 32), ("f2", 16), ("i4", 32)])
 def test_order(dtype: str, width: int) -> None:
     compare(lambda x: [f(x) for f in (*EXTREME, *SORTS)], array(dtype, 9, 37), width=width)
 
@@ -221,10 +221,10 @@ def test_long_rows_are_sorted_by_numpy() -> None:
     compare(lambda x: [np.sort(x[:, :15], 1), np.sort(x[:4, :15], 1)], array("f4", 9, 37), host=("sort",), width=32)
 
 
-@pytest.mark.parametrize("dtype", ["f8", "i4", "f2"])
+@pytest.mark.parametrize("dtype", ["f8", "i4"])
 def test_searches(dtype: str) -> None:
     x = array(dtype, 9, 37)
-    for n in (1, 2, 7, 64):
+    for n in (1, 7, 64):
         a = np.sort(x.reshape(-1))[-n:]
         compare(lambda a, v: [np.searchsorted(a, v), np.searchsorted(a, v, side="right")], a, x)
 
@@ -242,7 +242,7 @@ def test_networks_sort(n: int) -> None:
 # ------------------------------------------------------------------------------------------------ running sums
 
 
-@pytest.mark.parametrize(("dtype", "width"), [("f8", 64), ("f4", 16), ("f2", 32), ("?", 32), ("c16", 32)])
+@pytest.mark.parametrize(("dtype", "width"), [("f8", 64), ("f2", 32), ("?", 32), ("c16", 32)])
 def test_running_sums(dtype: str, width: int) -> None:
     x = array(dtype, 7, 11)
     extreme = [lambda x: lax.cummax(x, 0), lambda x: lax.cummin(x, 1, reverse=True)] if x.dtype.kind != "c" else []
@@ -275,9 +275,8 @@ DRAWS: dict[str, Callable[..., Any]] = {
 }
 
 
-@pytest.mark.parametrize("width", [16, 64])
-def test_random_bits(width: int) -> None:
-    compare(lambda *a: [f(*a) for f in DRAWS.values()], KEY, KEYS, width=width)
+def test_random_bits() -> None:
+    compare(lambda *a: [f(*a) for f in DRAWS.values()], KEY, KEYS, width=64)
 
 
 def test_seeds_and_keys_in_loops() -> None:

@@ -169,7 +169,7 @@ def of_dtypes(chars: str) -> list[Case]:
     return [c for c in CASES if c.primitive is not CONVERT and set(c.ins) <= {np.dtype(k) for k in chars}]
 
 
-@pytest.mark.parametrize(("width", "dtypes"), [(0, "?qQd"), (0, "beD"), (4, "?hHid"), (4, "efFB"), (8, "Ifq")])
+@pytest.mark.parametrize(("width", "dtypes"), [(0, "?Qd"), (0, "beF"), (4, "hHi"), (4, "?efDB"), (8, "Ifq")])
 def test_results(width: int, dtypes: str) -> None:
     """Of every operation on these dtypes, by scalars or by vectors of that width."""
     cases = of_dtypes(dtypes)
@@ -179,10 +179,10 @@ def test_results(width: int, dtypes: str) -> None:
 
 @pytest.mark.parametrize("width", [0, 4])
 def test_conversions(width: int) -> None:
-    """Between all dtypes; vectors of 4 for every second pair."""
+    """Between all dtypes: scalars for every second pair, vectors for the others."""
     cases = [c for c in CASES if c.primitive is CONVERT]
     assert len(cases) == 14 * 14 - 2 * 11
-    assert check(cases[:: 1 + (width > 0)], width) == []
+    assert check(cases[width // 4 :: 2], width) == []
 
 
 # ------------------------------------------------------------------------------------------------ flags
@@ -204,7 +204,7 @@ def numpy_flags(case: Case, operands: list[np.ndarray]) -> int:
     return seen
 
 
-def wrong_flags(cases: list[Case], width: int, quiet: bool, most: int = 60, **options: Any) -> list[str]:
+def wrong_flags(cases: list[Case], width: int, quiet: bool, most: int = 24, **options: Any) -> list[str]:
     """Cases that raise a flag of which NumPy does not warn, or not one of which it does, for some operands."""
     code, wrong = Compiled(cases, width, quiet, **options), []
     for case in cases:
@@ -222,7 +222,7 @@ CLEARED = ("abs", "abs_again")
 """Of complex numbers NumPy clears the flags, so that a call with an overflow is run again in vain."""
 
 
-@pytest.mark.parametrize(("width", "dtypes"), [(4, "bQf"), (0, "qdF")])
+@pytest.mark.parametrize(("width", "dtypes"), [(4, "bQf"), (0, "dF")])
 def test_flags(width: int, dtypes: str) -> None:
     """The flags are those that NumPy warns of, where comparisons are to be quiet.
 
