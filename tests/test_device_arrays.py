@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
+from funcgrad.backends import RecordingBackend
 from funcgrad.device_array import DeviceArray
 from funcgrad.errors import DeviceError
 
@@ -58,6 +59,18 @@ def test_shape_and_dtype_cannot_be_set(name: str) -> None:
     x = _array()
     with pytest.raises(AttributeError):
         setattr(x, name, getattr(x, name))
+
+
+@pytest.mark.parametrize("backend", [DEVICE, "strict:device1", "strict:CPU_DEVICE", RecordingBackend()], ids=str)
+def test_what_is_put_on_a_device_is_a_copy(backend: Any) -> None:
+    if "strict" in str(backend):
+        pytest.importorskip("array_api_strict")
+    given = np.arange(4.0)
+    x = fg.device_put(given, backend)
+    given[:] = -1.0
+    for back in (np.array(x, copy=True), fg.device_get(x)):
+        back[:] = 7.0
+    np.testing.assert_array_equal(fg.device_get(x), np.arange(4.0))
 
 
 KINDS: dict[str, Callable[[Any], Any]] = {

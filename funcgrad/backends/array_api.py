@@ -94,7 +94,7 @@ class ArrayAPIBackend(Backend):
                 f"the backend {self.name!r} has no arrays of dtype {x.dtype}; convert {ShapedArray(x.shape, x.dtype)} "
                 "with .astype, or use backend='numpy'"
             )
-        return self.xp.asarray(x)
+        return self.xp.asarray(x, copy=True)  # the caller may write to theirs
 
     def to_numpy(self, x: Any) -> np.ndarray:
         return np.array(x)

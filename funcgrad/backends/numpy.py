@@ -55,7 +55,7 @@ class NumpyBackend(Backend):
         return "NumpyBackend()"
 
     def asarray(self, x: np.ndarray) -> np.ndarray:
-        return x
+        return np.array(x)
 
     def to_numpy(self, x: Any) -> np.ndarray:
         return np.array(x)
