@@ -6,6 +6,7 @@
 #   make test [ARGS="-k tree"]                   all tests, in parallel
 #   make tiny                                    the tests of the core only: a second or two
 #   make campaign                                the random tests at length: hours
+#   make native [ARGS="-k scan"]                 all tests, with native code from the first call
 #   make lint                                    style and types
 #   make docs                                    the documentation, in build/docs
 #   make bench [ARGS="mlp"]                      speed, next to other libraries
@@ -25,7 +26,7 @@ KEEP := XDG_CACHE_HOME="$(CURDIR)/.cache" MPLCONFIGDIR="$(CURDIR)/.cache/matplot
 # cores too; among the tests, those are the other workers.
 ONE_THREAD := OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1}
 
-.PHONY: help demo seeds test campaign tiny lint docs bench clean
+.PHONY: help demo seeds test campaign native tiny lint docs bench clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -51,6 +52,13 @@ CAMPAIGN_TESTS := guards_random writes_random branches_random hostile interrupts
 campaign: $(VENV)/.test
 	$(KEEP) $(ONE_THREAD) $(CAMPAIGN) $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal \
 	  $(CAMPAIGN_TESTS:%=tests/test_%.py) $(ARGS)
+	$(MAKE) native
+
+# Machine code is kept from run to run: programs that have not changed are not compiled again.
+NATIVE := FUNCGRAD_NATIVE=now FUNCGRAD_NATIVE_CACHE="$(CURDIR)/.cache/native"
+
+native: $(VENV)/.test
+	$(KEEP) $(ONE_THREAD) $(NATIVE) $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
 tiny: $(VENV)/.test
 	$(KEEP) $(BIN)/python -m pytest tests/test_tiny.py $(ARGS)
