@@ -48,6 +48,19 @@ def test_code_is_taken_out_of_memory() -> None:
     assert called(other, 1.0) == 3.0
 
 
+def test_linkers_are_exchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = llvm.to_object(ADD)
+    monkeypatch.setattr(llvm, "_LINKS", 3)
+    kept = [llvm.Library(code, ["f"]) for _ in range(10)]
+    linkers = {id(library._linker) for library in kept}
+    assert len(linkers) >= 3
+    assert [called(library, 1.0) for library in kept] == [3.0] * 10
+    gone = weakref.ref(kept[0]._linker)
+    del kept
+    llvm.Library(code, ["f"])
+    assert gone() is None
+
+
 def test_text_that_is_no_module() -> None:
     with pytest.raises(RuntimeError, match="expected"):
         llvm.to_object("define i32 @f() { ret }")

@@ -144,7 +144,12 @@ def _optimised(text: str, options: Options) -> Any:
         tuning.loop_vectorization = tuning.loop_interleaving = options.loops
         tuning.slp_vectorization, tuning.loop_unrolling = options.straight, options.unroll
         builder = binding.create_pass_builder(machine, tuning)
-        builder.getModulePassManager().run(module, builder)
+        passes = builder.getModulePassManager()
+        try:
+            passes.run(module, builder)
+        finally:  # llvmlite takes the class's other base for what is to dispose of it
+            binding.ffi.lib.LLVMPY_DisposeNewModulePassManger(passes)
+            passes.detach()
     if options.verify:
         module.verify()
     return module
@@ -158,24 +163,35 @@ def to_object(text: str, options: Options = DEFAULT) -> bytes:
     1
     """
     module = _optimised(text, options)
-    with lock:
+    with lock, module:
         return _machine(options.code).emit_object(module)
 
 
 def to_assembly(text: str, options: Options = DEFAULT) -> str:
     """The assembly code of a module."""
     module = _optimised(text, options)
-    with lock:
+    with lock, module:
         return _machine(options.code).emit_assembly(module)
 
 
-@cache
-def _linker() -> Any:
-    with lock:
-        return _binding().create_lljit_compiler(_machine(2))
+class _Linker:
+    """Puts object code into memory. LLVM keeps 9 KB for each library that was ever linked, until the linker goes, so
+    after some of them there is a new one, and the old one stays as long as its libraries."""
+
+    current: Any = None
+    links = 0
+
+    @classmethod
+    def get(cls) -> Any:
+        if cls.current is None or cls.links >= _LINKS:
+            cls.current, cls.links = _binding().create_lljit_compiler(_machine(2)), 0
+        cls.links += 1
+        return cls.current
 
 
-_unused: deque[Any] = deque()
+_LINKS = 200
+
+_unused: deque[tuple[Any, Any]] = deque()
 """What keeps code in memory that nobody calls any more. LLVM takes it out when it is used next: it may be busy now."""
 
 _names = iter(range(1 << 62))
@@ -189,17 +205,18 @@ class Library:
         symbols: whose addresses are wanted.
     """
 
-    __slots__ = ("_addresses", "_tracker", "size")
+    __slots__ = ("_addresses", "_linker", "_tracker", "size")
 
     def __init__(self, code: bytes, symbols: list[str]) -> None:
-        binding, linker = _binding(), _linker()
+        binding = _binding()
         with lock:
             while _unused:
-                _unused.popleft().close()
+                _unused.popleft()[0].close()
+            self._linker = _Linker.get()
             builder = binding.JITLibraryBuilder().add_object_img(code).add_current_process()
             for symbol in symbols:
                 builder.export_symbol(symbol)
-            self._tracker = builder.link(linker, f"funcgrad{next(_names)}")
+            self._tracker = builder.link(self._linker, f"funcgrad{next(_names)}")
         self._addresses = {symbol: self._tracker[symbol] for symbol in symbols}
         self.size = len(code)
 
@@ -209,4 +226,4 @@ class Library:
     def __del__(self, keep: Any = _unused.append) -> None:
         tracker = getattr(self, "_tracker", None)
         if tracker is not None:
-            keep(tracker)
+            keep((tracker, self._linker))
