@@ -128,7 +128,8 @@ class Record(Trace):
             tracer where Python asks for it, and takes note.
         equations: what has been recorded; their atoms are tracers of this record and plain values.
         captures: the arrays locked or copied on the record's behalf.
-        watch: tells when what was opened with the record is gone, as long as the record is not closed.
+        watch: has `gone` called when what was opened with the record is gone, until the record is closed. (A `__del__`
+            would be run in every case, and an interrupt in the midst of one is lost.)
         layouts: what is known of the strides of values of which only the shape is known, by id: those of the results
             of the first `laid` equations; `assumed` has the inputs that were taken to be contiguous for it, which is
             done where that is looked at when the program is used (`ordered`).
@@ -326,9 +327,9 @@ class Record(Trace):
         """End the recording: unlock what was locked, and hand the equations over."""
         equations, self.equations = self.equations, []  # a tracer that escapes keeps nothing alive
         self.captures.release()
+        self.watch = None
         if self.parent is None and is_locking():
             free_forgotten()
-        self.watch = None
         return equations
 
     def abandon(self) -> None:
@@ -339,12 +340,9 @@ class Record(Trace):
             captures.abandon()
         self.watch = None
 
-    def closes_with(self, opened: Opened) -> None:
-        """Be closed where this goes; it is done before anything is locked.
-
-        (A `__del__` would be run in every case, and an interrupt in the midst of one is lost.)
-        """
-        self.watch = ref(opened, lambda _: self.abandon())
+    def gone(self, _: Any) -> None:
+        """What the record was opened with is gone, and the record is not closed."""
+        self.abandon()
 
     def program(
         self,
@@ -365,8 +363,8 @@ class Record(Trace):
 class Opened:
     """What records as its `with` begins (`__enter__`), and closes the record as it ends.
 
-    An interrupt may keep any `with` from ending. So the record is closed as well where this goes (`closes_with`), which
-    it does with the traceback of the interrupt: a record itself is part of a cycle, and is collected at some time.
+    An interrupt may keep any `with` from ending. So the record is closed as well where this goes (`Record.watch`),
+    which it does with the traceback of the interrupt: a record is part of a cycle, and is collected at some time.
     """
 
     __slots__ = ("__weakref__", "record")

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -114,7 +115,7 @@ class Path(Opened):
     def __enter__(self) -> Path:
         record: _Recorder
         record = self.record = _Recorder(None)
-        record.closes_with(self)
+        record.watch = ref(self, record.gone)
         record.ask = _Questions(record)
         record.border = "error"
         start = perf_counter()

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from functools import partial
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class Recording(Opened):
 
     def __init__(self, record: Record, *function: Any) -> None:
         self.record = record
-        self._function: tuple[Any, ...] | None = function
+        self._function: Any = function
         self.inputs: list[RecordTracer] = []
         self.equations: list[Equation] = record.equations
         self.outputs: list[Any] = []
@@ -67,10 +68,10 @@ class Recording(Opened):
 
     def __enter__(self) -> Recording:
         """Record the function. Nothing is locked before: from then on, `__exit__` is called."""
-        assert self._function is not None
-        (fun, leaves, in_tree, has_aux), self._function = self._function, None
+        fun, leaves, in_tree, has_aux = self._function
+        self._function = ()
         record = self.record
-        record.closes_with(self)
+        record.watch = ref(self, record.gone)  # before anything is locked
         try:
             self.inputs = [record.input(x) for x in leaves]
             with under(record):
