@@ -119,7 +119,9 @@ def check(name: str, want: list[np.ndarray], state: Any) -> None:
     assert not threads.is_sharing()
     found = flat(CALLS[name]())
     for a, b in zip(found, want, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5 if b.dtype == np.float32 else 1e-9, err_msg=name)
+        # Whether it is native code that runs may have changed: it rounds the terms of a sum otherwise.
+        rounding = 4 * np.finfo(b.dtype).eps * np.abs(b).max()
+        np.testing.assert_allclose(a, b, 1e-5 if b.dtype == np.float32 else 1e-9, rounding, err_msg=name)
 
 
 def main(count: int, seed: int) -> None:
