@@ -375,7 +375,7 @@ def test_programs_go_with_their_code(now: None) -> None:
     try:
         g = jit(lambda x: np.exp(x) + 1)
         g(X)
-        (found,) = [t for t in tier._tiers if t.state == "native"][-1:]
+        (found,) = [t for t in tier._living() if t.state == "native"][-1:]
         entry = found.native.entry
         refs = [weakref.ref(found), weakref.ref(found.executable)]
         del found
@@ -414,7 +414,7 @@ BACKGROUND = """
 tier._Costs.equation = tier._Costs.first = tier._Costs.least = 0.0
 g = jit(long)
 g(x); g(x)
-found = next(t for t in tier._tiers)
+found = next(t for t in tier._living())
 assert found.state == "waiting", found.state
 """
 
@@ -461,7 +461,7 @@ for _ in range(5):
     np.testing.assert_allclose(g(x), want, rtol=1e-13)
 assert "llvmlite is not installed" in g.explain()
 assert "define" in g.lower(x).native_source()
-print(next(iter(tier._tiers)).state)
+print(next(iter(tier._living())).state)
 """
     assert run(code, "off") == "numpy\n"
 

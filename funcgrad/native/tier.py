@@ -21,7 +21,7 @@ from importlib import import_module
 from itertools import repeat
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any, Protocol
-from weakref import WeakSet, ref
+from weakref import ref
 
 from funcgrad.config import after, config
 from funcgrad.errors import NativeWarning
@@ -130,7 +130,7 @@ class Tier:
         self._trial: list[float] = []
         self._since = self._worked = 0.0
         self._lock = allocate_lock()
-        _tiers.add(self)
+        _note(self)
 
     def attach(self) -> Tier:
         """Let the executable ask this tier."""
@@ -366,7 +366,10 @@ _current: list[Tier] = []
 _working = False
 _clock = 0
 _guard = allocate_lock()
-_tiers: WeakSet[Tier] = WeakSet()
+_tiers: dict[int, ref[Tier]] = {}
+"""Every tier, by id. (A WeakSet removes what is gone in Python code, in the midst of which an interrupt is lost.)"""
+_many = 1024
+"""With so many of them, those that are gone are removed."""
 
 
 @cache
@@ -427,19 +430,33 @@ def _after_fork() -> None:
         tier.forget()
 
 
+def _note(tier: Tier) -> None:
+    global _many
+    if len(_tiers) >= _many:
+        for key, found in tuple(_tiers.items()):
+            if found() is None:
+                _tiers.pop(key, None)
+        _many = max(1024, 2 * len(_tiers))
+    _tiers[id(tier)] = ref(tier)
+
+
+def _living() -> list[Tier]:
+    return [tier for found in tuple(_tiers.values()) if (tier := found()) is not None]
+
+
 def _reset_all() -> None:
-    for tier in tuple(_tiers):
+    for tier in _living():
         tier.reset()
 
 
 def _forget_all() -> None:
-    for tier in tuple(_tiers):
+    for tier in _living():
         if tier.state in (TRYING, NATIVE, NUMPY):
             tier.forget()
 
 
 def _flush_all() -> None:
-    for tier in tuple(_tiers):
+    for tier in _living():
         if tier.native is not None:
             tier.native.entry.look_at_settings()
 
