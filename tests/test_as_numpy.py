@@ -82,3 +82,30 @@ def test_add_at_places_without_values(dtype: Any, value: Any) -> None:
         return y
 
     check(at, np.arange(1, 4).astype(dtype), np.array([0, 0, 2]))
+
+
+# ------------------------------------------------------------------------------- the precision of what is computed
+
+
+@pytest.mark.parametrize("of_a", ["f4", "f8", "i8", "c8"])
+@pytest.mark.parametrize("of_b", ["f4", "f8", "i8", "c16"])
+def test_least_squares_of_two_dtypes(of_a: str, of_b: str) -> None:
+    a, b = np.array([[4, 1, 0], [1, 5, 2], [0, 2, 6], [1, 1, 1]], of_a), np.array([1, 2, 0, 4], of_b)
+    want = np.linalg.lstsq(a, b)
+    for found, known in zip(jit(lambda a, b: np.linalg.lstsq(a, b))(a, b), want, strict=True):
+        found, known = np.asarray(found), np.asarray(known)
+        assert found.dtype == known.dtype
+        rtol = 30 * np.finfo(known.dtype).eps if known.dtype.kind in "fc" else 0.0
+        np.testing.assert_allclose(found, known, rtol)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "c8", "i4", "?"])
+@pytest.mark.parametrize("norm", [None, "ortho", "forward"])
+def test_dtypes_of_transforms(dtype: str, norm: Any) -> None:
+    x = np.array([1, 0, 2, -1, 3, 1]).astype(dtype)
+    for f in (np.fft.fft, np.fft.rfft, np.fft.irfft, np.fft.hfft, np.fft.ihfft):
+        if dtype != "c8" or f not in (np.fft.rfft, np.fft.ihfft):
+            found, want = jit(lambda x, f=f: f(x, norm=norm))(x), f(x, norm=norm)
+            assert found.dtype == want.dtype, f.__name__
+            eps = np.finfo(np.float16 if dtype == "f2" else want.dtype).eps  # NumPy rounds 1/n to half precision
+            np.testing.assert_allclose(found, want, atol=20 * eps)

@@ -212,6 +212,9 @@ def _lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Any, Any, Any, A
     if a.ndim != 2 or columns.ndim != 2 or a.shape[0] != columns.shape[0]:
         raise LinAlgError(f"lstsq: shapes {a.shape} and {b.shape} do not fit; (M, N) and (M,) or (M, K) do")
     m, n = a.shape
+    kinds = [x.dtype if x.dtype.kind in "fc" else np.dtype(np.float64) for x in (a, columns)]
+    if a.dtype != (kind := np.result_type(*kinds)):  # singular values are found in the precision of the result
+        a = a.astype(kind)
     if rcond is None:
         rcond = _precision(a)
     elif not 0 < rcond < 1:  # as LAPACK does

@@ -8,6 +8,7 @@ and other norms are made of these (`numpy/fft.py`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,13 @@ def _irfft_aval(x: ShapedArray, axis: int, n: int) -> ShapedArray:
         raise ShapeError(f"Invalid number of FFT data points ({n})")
     if x.shape[axis] != n // 2 + 1:
         raise ShapeError(f"irfft to {n} elements takes {n // 2 + 1} along axis {axis}, got {x.shape}")
-    return _along(x, axis, n, np.finfo(_complex(x.dtype)).dtype)
+    return _along(x, axis, n, _real(x.dtype))
+
+
+@cache
+def _real(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of an inverse transform to real numbers, which NumPy says: it keeps half precision there."""
+    return np.fft.irfft(np.zeros(1, dtype), 1).dtype
 
 
 def _irfft_transpose(ct: Any, ins: Sequence[Any], wanted: Sequence[bool], axis: int, n: int) -> list[Any]:
