@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from types import CodeType, FunctionType
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -22,8 +21,10 @@ __all__ = ["associative_scan", "is_of_scan"]
 
 Leaves = list[Any]
 
-_places: WeakKeyDictionary[CodeType, set[int | None]] = WeakKeyDictionary()
+_places: dict[CodeType, set[int | None]] = {}
 """Lines from which it was called, by their functions; None for all of a function by which elements are combined."""
+_MOST = 256
+"""So many functions are remembered, those that came last."""
 
 
 def is_of_scan(code: CodeType, line: int) -> bool:
@@ -71,6 +72,8 @@ def _note(fn: Callable[..., Any]) -> None:
     frame = user_frame()
     if frame is not None:
         _places.setdefault(frame.f_code, set()).add(frame.f_lineno)
+    for code in tuple(_places)[:-_MOST]:
+        _places.pop(code, None)
 
 
 def _part(xs: Leaves, axes: Sequence[int], start: int, size: int, step: int) -> Leaves:
