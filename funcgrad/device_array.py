@@ -42,6 +42,7 @@ __all__ = [
     "device_arrays",
     "in_use",
     "install",
+    "of_library",
 ]
 
 NOT_WRITABLE = "an array on a device cannot be written to: x = x.at[index].set(value) makes a new one"
@@ -337,6 +338,19 @@ def _again(x: np.ndarray, device: Device, weak: bool) -> DeviceArray:
     """An array that was pickled, on its device again."""
     backend = import_module("funcgrad.backends").get_backend(device)
     return DeviceArray(backend.asarray(x), ShapedArray(x.shape, x.dtype, weak), backend)
+
+
+def of_library(x: Any) -> DeviceArray | None:
+    """An array of a library for devices (a `torch.Tensor`, a `cupy.ndarray`) as one of ours, where it is; None for
+    anything else."""
+    library = type(x).__module__.partition(".")[0]
+    if library == "torch":
+        name = f"torch:{x.device}"
+    elif library == "cupy":
+        name = f"cupy:{x.device.id}"
+    else:
+        return None
+    return import_module("funcgrad._devices").device_put(x, name)
 
 
 def device_arrays(x: Any) -> Iterator[DeviceArray]:

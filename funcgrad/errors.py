@@ -19,6 +19,7 @@ from funcgrad.types import aval_of
 
 __all__ = [
     "CapturedArrayWriteError",
+    "CompileFallbackWarning",
     "ConcretizationTypeError",
     "DTypeError",
     "DTypePromotionError",
@@ -152,6 +153,10 @@ class ImpureFunctionWarning(FuncgradWarning):
 
 class NativeWarning(FuncgradWarning):
     """Native code of a program could not be made; NumPy runs it."""
+
+
+class CompileFallbackWarning(FuncgradWarning):
+    """The compiler of a backend has failed, and a program is run without it."""
 
 
 class SlowCompileWarning(FuncgradWarning):

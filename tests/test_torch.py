@@ -18,7 +18,10 @@ from programs import PROGRAMS  # noqa: E402
 import funcgrad as fg  # noqa: E402
 from funcgrad import DeviceArray, device_put, errors, lax, random, tree  # noqa: E402
 from funcgrad.backends import RecordingBackend, UnsupportedOperationError, get_backend  # noqa: E402
+from funcgrad.backends.torch_backend import TorchBackend  # noqa: E402
 from tools.backend_table import TRANSFORMS, operations, outcome  # noqa: E402
+from tools.fake_devices import FakeBackend  # noqa: E402
+from tools.fake_devices import outcome as fake_outcome  # noqa: E402
 
 DEVICE = "torch:cpu"
 CPU = get_backend(DEVICE)
@@ -238,6 +241,90 @@ def test_a_training_step_moves_nothing() -> None:
         w = step(w, x)
     assert device.transfers == [] and len(device.launches) > 3
     same(w, np.asarray(w))
+
+
+def test_tensors_closed_over_are_constants_on_their_device() -> None:
+    t = torch.arange(3.0, dtype=torch.float64)
+    f = lambda x: np.sum(x * t) + np.sum(t * x) + np.sum(np.multiply(x, t))  # noqa: E731
+    assert fg.jit(f)(np.ones(3)) == 9.0 and "# on torch:cpu" in fg.jit(f).lower(np.ones(3)).source()
+    same(fg.jit(f)(put(np.ones(3))), 9.0)
+    same(fg.grad(f)(put(np.ones(3))), 3.0 * t.numpy())
+    assert type(fg.grad(f)(np.ones(3))) is np.ndarray
+    with pytest.raises(errors.DeviceError, match=r"closes over an array on torch:cpu, f64\[3\]"):
+        fg.jit(f, device="simulated:0")(np.ones(3))
+    with pytest.raises(TypeError, match=r"funcgrad.device_put\(x, device\) takes it without a copy"):
+        fg.jit(f)(t)
+
+
+# ------------------------------------------------------------------------------------------------------------ options
+
+
+def _some(x: Any) -> Any:
+    y = lax.fori_loop(0, 3, lambda i, c: np.sin(c) * 2.0 + i, x)
+    return np.sum(np.tanh(x @ x.T)), y, x[np.array([0, 2])], fg.at(x)[np.array([0, 0])].add(1.0)
+
+
+@pytest.mark.parametrize("options", [{"graph": True}, {"deterministic": True}, {"matmul_precision": "high"}], ids=str)
+def test_options_change_no_result(options: Any) -> None:
+    backend = TorchBackend(DEVICE, **options)
+    x = np.linspace(0.0, 1.0, 12).reshape(3, 4)
+    f = fg.jit(_some, backend=backend)
+    for scale in (1.0, 0.5, 1.0):
+        same(f(put(x * scale)), _some(x * scale))
+        for a, b in zip(f(x * scale), _some(x * scale), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12)
+    assert str(options).strip("{}").partition(":")[0].strip("'") in repr(backend)
+
+
+def test_a_graph_keeps_its_results_apart() -> None:
+    f = fg.jit(lambda x: x * 2.0, backend=TorchBackend(DEVICE, graph=True))
+    first = f(put(np.ones(3)))
+    second = f(put(np.zeros(3)))
+    same(first, np.full(3, 2.0))
+    same(second, np.zeros(3))
+    branches = fg.jit(lambda x: lax.cond(x[0] > 0, np.sin, np.cos, x), backend=TorchBackend(DEVICE, graph=True))
+    same(branches(put(np.ones(2))), np.sin(np.ones(2)))
+    assert "run without a graph" in branches.lower(np.ones(2)).source()
+    with pytest.raises(IndexError, match="out of bounds"):
+        fg.jit(lambda x, i: x[i], backend=TorchBackend(DEVICE, graph=True))(np.ones(2), np.array([3]))
+
+
+def test_float64_in_float32() -> None:
+    backend = TorchBackend(DEVICE, float64="float32")
+    x = np.linspace(0.0, 1.0, 12).reshape(3, 4)
+    y = device_put(x, backend)
+    assert y.dtype == np.float32
+    f = fg.jit(_some, backend=backend)
+    for a, b, want in zip(f(x), f(y), _some(x), strict=True):
+        assert a.dtype == np.float64 and b.dtype == np.float32
+        np.testing.assert_allclose(a, want, rtol=1e-5)
+        np.testing.assert_allclose(np.asarray(b), want, rtol=1e-5)
+    assert "float64" not in f.lower(x).source()
+    for wrong in ({"float64": "float16"}, {"matmul_precision": "low"}):
+        with pytest.raises(ValueError, match="TorchBackend: float64 is None or 'float32'"):
+            TorchBackend(DEVICE, **wrong)  # type: ignore[arg-type]
+
+
+# ------------------------------------------------------------------------------------------------- other devices, faked
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps", "xpu"])
+def test_programs_stay_on_other_devices(kind: str) -> None:
+    """Results on the device, with the shapes and dtypes of the program, and no value is asked for on the way."""
+    backend = FakeBackend(kind)
+    rows = list(operations(names=set(NAMES[:: 30 if kind == "cuda" else 90])))
+    assert len(rows) > 20
+    for name, how, program, _ in rows:
+        result, why = fake_outcome(backend, program)
+        assert result in ("right", "refused"), (name, how, why)
+    found = {"right": 0, "asks": 0}
+    for name in sorted(PROGRAMS)[:: 4 if kind == "cuda" else 9]:
+        f, v = PROGRAMS[name].vector()
+        for how in ("value", "grad", "vmap of grad"):
+            result, why = fake_outcome(backend, fg.make_ir(TRANSFORMS[how](f))(v))
+            assert result in found, (name, how, why)
+            found[result] += 1
+    assert found["right"] > found["asks"]
 
 
 def test_out_of_memory_is_one_error() -> None:

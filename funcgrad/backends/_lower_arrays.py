@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any
 
-from funcgrad.backends._lowerings import Table, accumulated, is_kind, scalar
+from funcgrad.backends._lowerings import Table, accumulated, is_kind, scalar, sliced, written
 
 __all__ = ["ARRAYS"]
 
@@ -60,7 +60,7 @@ def _place_of(start: Sequence[int], size: Sequence[int], step: Sequence[int]) ->
 @_lowers("slice")
 def _slice(xp: Any, x: Any, start: Axes, size: Axes, step: Axes) -> Any:
     slices, flipped = _place_of(start, size, step)
-    out = x[slices] if slices else x
+    out = sliced(xp, x, slices) if slices else x
     return xp.flip(out, axis=flipped) if flipped else out
 
 
@@ -71,7 +71,7 @@ def _place(xp: Any, x: Any, start: Axes, step: Axes, shape: Axes) -> Any:
         return x
     out = xp.zeros(shape, dtype=x.dtype)
     if 0 not in x.shape:
-        out[slices] = xp.flip(x, axis=flipped) if flipped else x
+        out = written(xp, out, slices, xp.flip(x, axis=flipped) if flipped else x)
     return out
 
 
@@ -84,7 +84,7 @@ def _concatenate(xp: Any, *xs: Any, axis: int) -> Any:
 def _split(xp: Any, x: Any, sizes: Sequence[int], axis: int) -> tuple[Any, ...]:
     lead = (slice(None),) * axis
     rest = (slice(None),) * (len(x.shape) - axis - 1)
-    return tuple(x[(*lead, slice(b - n, b), *rest)] for n, b in zip(sizes, accumulate(sizes), strict=True))
+    return tuple(sliced(xp, x, (*lead, slice(b - n, b), *rest)) for n, b in zip(sizes, accumulate(sizes), strict=True))
 
 
 @_lowers("stack")
@@ -95,7 +95,7 @@ def _stack(xp: Any, *xs: Any) -> Any:
 @_lowers("unstack")
 def _unstack(xp: Any, x: Any) -> tuple[Any, ...]:
     rest = (slice(None),) * (len(x.shape) - 1)
-    return tuple(x[(i, *rest)] for i in range(x.shape[0]))
+    return tuple(xp.reshape(sliced(xp, x, (slice(i, i + 1), *rest)), x.shape[1:]) for i in range(x.shape[0]))
 
 
 @_lowers("convert")
@@ -152,9 +152,9 @@ _cumulative("cumsum", "cumulative_sum")
 _cumulative("cumprod", "cumulative_prod")
 
 
-def _along(x: Any, axis: int, start: int, stop: int) -> Any:
+def _along(xp: Any, x: Any, axis: int, start: int, stop: int) -> Any:
     rest = (slice(None),) * (len(x.shape) - axis - 1)
-    return x[(*(slice(None),) * axis, slice(start, stop), *rest)]
+    return sliced(xp, x, (*(slice(None),) * axis, slice(start, stop), *rest))
 
 
 def _running(name: str, function: str) -> None:
@@ -164,8 +164,8 @@ def _running(name: str, function: str) -> None:
         best = getattr(xp, function)
         n, seen = x.shape[axis], 1
         while seen < n:
-            early, late = _along(x, axis, 0, n - seen), _along(x, axis, seen, n)
-            edge = _along(x, axis, n - seen, n) if reverse else _along(x, axis, 0, seen)
+            early, late = _along(xp, x, axis, 0, n - seen), _along(xp, x, axis, seen, n)
+            edge = _along(xp, x, axis, n - seen, n) if reverse else _along(xp, x, axis, 0, seen)
             both = best(early, late)
             x = xp.concat([both, edge] if reverse else [edge, both], axis=axis)
             seen *= 2
@@ -186,7 +186,7 @@ def _linear_recurrence(xp: Any, a: Any, b: Any, axis: int, reverse: bool = False
     out: list[Any] = [None] * n
     total: Any = None
     for i in order:
-        factor, term = _along(a, axis, i, i + 1), _along(b, axis, i, i + 1)
+        factor, term = _along(xp, a, axis, i, i + 1), _along(xp, b, axis, i, i + 1)
         total = out[i] = term if total is None else factor * total + term
     return xp.concat(out, axis=axis) if n else b
 
@@ -294,9 +294,9 @@ def _joined(xp: Any, op: Callable[[Any, Any], Any], values: Any, places: Any) ->
     n, seen = places.shape[0], 1
     column = (-1, *(1,) * (len(values.shape) - 1))
     while seen < n:  # the last 1, 2, 4, … updates of the same place
-        same = xp.reshape(places[seen:] == places[: n - seen], column)
-        early, late = _along(values, 0, 0, n - seen), _along(values, 0, seen, n)
-        values = xp.concat([_along(values, 0, 0, seen), xp.where(same, op(early, late), late)], axis=0)
+        same = xp.reshape(_along(xp, places, 0, seen, n) == _along(xp, places, 0, 0, n - seen), column)
+        early, late = _along(xp, values, 0, 0, n - seen), _along(xp, values, 0, seen, n)
+        values = xp.concat([_along(xp, values, 0, 0, seen), xp.where(same, op(early, late), late)], axis=0)
         seen *= 2
     return values
 

@@ -340,7 +340,7 @@ def _gelu(xp: Any, x: Any) -> Any:
 
 def _times(xp: Any, x: Any, function: Any, y: Any) -> Any:
     """x·function(y), and 0 where x is 0 and y a number."""
-    zero = (x == scalar(xp, 0, x)) & ~xp.isnan(y)
+    zero = (x == scalar(xp, 0, x)) & xp.logical_not(xp.isnan(y))
     return xp.where(zero, scalar(xp, 0, x), x * function(xp.where(zero, scalar(xp, 1, y), y)))
 
 

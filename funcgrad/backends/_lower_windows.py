@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
 
-from funcgrad.backends._lowerings import Table, is_kind, scalar
+from funcgrad.backends._lowerings import Table, is_kind, scalar, sliced, written
 from funcgrad.ops.conv_kernels import output_sizes
 
 __all__ = ["WINDOWS"]
@@ -35,11 +35,11 @@ def _spread(xp: Any, x: Any, padding: Sequence[Ints], base: Ints, fill: Any) -> 
         out = xp.full(shape, fill, dtype=x.dtype)
         if 0 not in x.shape:
             inner = zip(whole, around, base, strict=True)
-            out[tuple(slice(low, low + n, b) for n, (low, _), b in inner)] = x
+            out = written(xp, out, tuple(slice(low, low + n, b) for n, (low, _), b in inner), x)
     cut = [(max(-low, 0), max(-high, 0)) for low, high in padding]
     if any(map(any, cut)):
         ends = zip(shape, cut, strict=True)
-        out = out[tuple(slice(min(low, n), max(n - high, min(low, n))) for n, (low, high) in ends)]
+        out = sliced(xp, out, tuple(slice(min(low, n), max(n - high, min(low, n))) for n, (low, high) in ends))
     return out
 
 
@@ -68,7 +68,7 @@ def _conv(
     for at in product(*map(range, kernel)):
         steps = zip(at, rhs_dilation, window_strides, sizes, strict=True)
         part = tuple(slice(k * d, k * d + (m - 1) * s + 1, s) for k, d, s, m in steps)
-        windows.append(x[(slice(None), slice(None), *part)])
+        windows.append(sliced(xp, x, (slice(None), slice(None), *part)))
     places = math.prod(sizes)
     columns = xp.reshape(
         xp.stack(windows, axis=2), (batch_group_count, n_out, feature_group_count, each * count, places)
@@ -112,7 +112,8 @@ def _window_reduction(name: str, function: str, largest: bool | None) -> None:
         combine = getattr(xp, function)
         out: Any = None
         for place in _places(seen, axis, width, stride, dilation, count):
-            out = seen[place] if out is None else combine(out, seen[place])
+            here = sliced(xp, seen, place)
+            out = here if out is None else combine(out, here)
         return out
 
     _lowers(name, "iufc" if largest is None else "iuf", (function,))(run)
@@ -138,8 +139,12 @@ def _hits(
     seen = _padded(xp, x, axis, padding, 1, 0)
     inside = _padded(xp, xp.ones(x.shape, dtype=xp.bool), axis, padding, 1, False)
     for place in _places(seen, axis, width, stride, dilation, out.shape[axis]):
-        worse = seen[place] < out if largest else seen[place] > out
-        yield place, inside[place] & ~worse  # any element is the extreme one where that is NaN
+        here = sliced(xp, seen, place)
+        worse = here < out if largest else here > out
+        yield (
+            place,
+            sliced(xp, inside, place) & xp.logical_not(worse),
+        )  # any element is the extreme one where that is NaN
 
 
 @_lowers("select_and_gather", "iuf")
@@ -147,7 +152,7 @@ def _select_and_gather(xp: Any, t: Any, x: Any, out: Any, axis: int, padding: Pa
     given = _padded(xp, t, axis, padding, 1, 0)
     result = xp.zeros(out.shape, dtype=t.dtype)
     for place, hit in reversed(list(_hits(xp, x, out, axis, padding=padding, **window))):
-        result = xp.where(hit, given[place], result)  # the first one has the last word
+        result = xp.where(hit, sliced(xp, given, place), result)  # the first one has the last word
     return result
 
 
@@ -156,7 +161,8 @@ def _select_and_scatter(xp: Any, ct: Any, x: Any, out: Any, axis: int, padding: 
     result = _padded(xp, xp.zeros(x.shape, dtype=ct.dtype), axis, padding, 1, 0)
     rest, zero = ct, scalar(xp, 0, ct)  # of the windows that have selected no element yet
     for place, hit in _hits(xp, x, out, axis, padding=padding, **window):
-        result[place] = result[place] + xp.where(hit, rest, zero)
+        value = sliced(xp, result, place) + xp.where(hit, rest, zero)
+        result = written(xp, result, place, value)
         rest = xp.where(hit, zero, rest)
     low, high = padding
     return _padded(xp, result, axis, (-low, -high), 1, 0)

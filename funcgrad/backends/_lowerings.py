@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from funcgrad.ir import Equation
 
-__all__ = ["Lowering", "Table", "accumulated", "is_kind", "same_dtypes", "scalar"]
+__all__ = ["Lowering", "Table", "accumulated", "is_kind", "same_dtypes", "scalar", "sliced", "written"]
 
 Function = Callable[..., Any]
 
@@ -68,6 +68,22 @@ def is_kind(xp: Any, x: Any, kind: str) -> bool:
 def scalar(xp: Any, value: Any, like: Any) -> Any:
     """A number as an array, of the dtype of another one."""
     return xp.asarray(value, dtype=like.dtype)
+
+
+def sliced(xp: Any, x: Any, where: tuple[slice, ...]) -> Any:
+    """The part of an array at slices with positive steps; by the namespace's own function `sliced`, if it has one."""
+    own = getattr(xp, "sliced", None)
+    return x[where] if own is None else own(x, where)
+
+
+def written(xp: Any, x: Any, where: tuple[slice, ...], value: Any) -> Any:
+    """A fresh array `x`, which may be written to, with this value at slices with positive steps; by the namespace's
+    own function `written`, if it has one."""
+    own = getattr(xp, "written", None)
+    if own is not None:
+        return own(x, where, value)
+    x[where] = value
+    return x
 
 
 def accumulated(xp: Any, x: Any) -> Any:

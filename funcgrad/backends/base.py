@@ -17,6 +17,7 @@ from funcgrad._array import Device
 from funcgrad.errors import operands_text
 from funcgrad.ir import Equation
 from funcgrad.source import describe
+from funcgrad.types import ShapedArray
 
 __all__ = ["Backend", "Implementation", "UnsupportedOperationError", "unsupported"]
 
@@ -77,6 +78,10 @@ class Backend(Protocol):
 
     def synchronize(self) -> None:
         """Wait until everything that was launched is done."""
+
+    def stored(self, aval: ShapedArray) -> ShapedArray:
+        """The shape and dtype of an array on the device that stands for one of these; mostly the same."""
+        return aval
 
     def donate(self, x: Any) -> None:
         """An array that nobody will read any more; it shares memory with no result."""

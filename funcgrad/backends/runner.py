@@ -377,6 +377,8 @@ class DeviceProgram:
     def _checked(self, x: np.ndarray, aval: ShapedArray) -> Any:
         if aval.dtype.names is not None:  # random keys
             x = x.view(aval.dtype)
+        elif x.dtype != aval.dtype and x.dtype == self.backend.stored(aval).dtype:
+            x = x.astype(aval.dtype)
         if x.shape != aval.shape or x.dtype != aval.dtype:
             found = ShapedArray(x.shape, x.dtype)
             raise TypeError(f"the backend {self.backend.name!r} gave a result of type {found} in place of {aval}")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from importlib import import_module
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,8 +18,9 @@ from funcgrad._array import Device
 from funcgrad.backends._lowerings import Lowering
 from funcgrad.backends._optional import optional
 from funcgrad.backends.array_api import ArrayAPIBackend, has
-from funcgrad.backends.base import Implementation, UnsupportedOperationError
-from funcgrad.backends.torch_lower_arrays import ARRAYS
+from funcgrad.backends.base import Backend, Implementation, UnsupportedOperationError
+from funcgrad.backends.narrow import narrow_aval, narrow_dtype
+from funcgrad.backends.torch_lower_arrays import ARRAYS, sliced, written
 from funcgrad.backends.torch_lower_elementwise import ELEMENTWISE
 from funcgrad.backends.torch_lower_random import RANDOM
 from funcgrad.backends.torch_program import TorchProgram
@@ -74,21 +76,63 @@ def _found(torch: Any, device: Device) -> Any:
     return torch.device(device.kind, device.id) if device.kind in ("cuda", "xpu") else torch.device(device.kind)
 
 
+class Options(NamedTuple):
+    """What a `TorchBackend` was told; see there."""
+
+    compile: bool
+    graph: bool
+    float64: str | None
+    matmul_precision: str
+    deterministic: bool
+
+
+_PRECISIONS = ("highest", "high", "medium")
+
+
 class TorchBackend(ArrayAPIBackend):
-    """Programs over PyTorch's tensors, on one of its devices.
+    """Programs over PyTorch's tensors, on one of its devices: `jit(f, backend=TorchBackend("torch:cuda", graph=True))`.
 
     Args:
         device: "torch:cpu", "torch:cuda:1", "torch:mps", "torch:xpu:0".
+        compile: hand straight pieces of a program to Inductor, PyTorch's compiler: some ten seconds for the first call,
+            and a few in another process, as PyTorch keeps the result on disk. Where it fails, a CompileFallbackWarning
+            says why, and the piece is run as it is.
+        graph: replay the program as a CUDA graph, over buffers that it keeps; a program that asks for values on its way
+            (`cond`, `while_loop`, callbacks) is run as it is. On other devices the buffers are the same.
+        float64: "float32" to compute in float32 what is float64 (and complex64 for complex128), on a device that has
+            not got it, such as "torch:mps"; without, a program with float64 is refused there.
+        matmul_precision: "highest" for products of float32 in float32; "high" or "medium" allow TensorFloat-32 on CUDA.
+        deterministic: sums at places that repeat in an order that is always the same, at a price on CUDA.
 
-    Raises ImportError without PyTorch (`pip install 'funcgrad[torch]'`), RuntimeError where there is no such device.
+    Arrays on the device are of the same device, whatever the options. What is computed from results afterwards, outside
+    of a function with this backend, is computed without options.
+
+    Raises ImportError without PyTorch (`pip install 'funcgrad[torch]'`), RuntimeError where there is no such device,
+    ValueError for an option that is not among these.
     """
 
-    def __init__(self, device: str = "torch:cpu") -> None:
+    def __init__(
+        self,
+        device: str = "torch:cpu",
+        *,
+        compile: bool = False,
+        graph: bool = False,
+        float64: str | None = None,
+        matmul_precision: str = "highest",
+        deterministic: bool = False,
+    ) -> None:
+        if float64 not in (None, "float32") or matmul_precision not in _PRECISIONS:
+            raise ValueError(
+                f"TorchBackend: float64 is None or 'float32', got {float64!r}; matmul_precision is one of "
+                f"{_PRECISIONS}, got {matmul_precision!r}"
+            )
+        self.options = Options(compile, graph, float64, matmul_precision, deterministic)
         place = Device(device if device.startswith("torch") else f"torch:{device}")
         what = f"the device {str(place)!r}"
         self.torch = torch = _torch(what)
         self.torch_device = _found(torch, place)
         super().__init__(optional("array_api_compat.torch", what, "torch"), str(place), self.torch_device, place)
+        vars(self.xp).update(sliced=partial(sliced, torch), written=partial(written, torch))
         self._standard = self.lowerings
         self._own = {
             name: partial(entry.function, torch)
@@ -101,17 +145,27 @@ class TorchBackend(ArrayAPIBackend):
             getattr(torch, d.name): d for d in map(np.dtype, "?bhilBHILefdFD") if hasattr(torch, d.name)
         }
 
+    @property
+    def home(self) -> Backend:
+        return import_module("funcgrad.backends").get_backend(self.device)
+
+    def stored(self, aval: ShapedArray) -> ShapedArray:
+        return narrow_aval(aval) if self.options.float64 else aval
+
     def __repr__(self) -> str:
-        return f"TorchBackend({str(self.device)!r})"
+        plain = Options(False, False, None, "highest", False)
+        told = [f", {n}={v!r}" for n, v, w in zip(plain._fields, self.options, plain, strict=True) if v != w]
+        return f"TorchBackend({str(self.device)!r}{''.join(told)})"
 
     def asarray(self, x: np.ndarray) -> Any:
         torch = self.torch
-        if not self.has_dtype(x.dtype):
+        if not self.has_dtype(self.stored(ShapedArray((), x.dtype)).dtype):
             raise UnsupportedOperationError(
                 f"the device {str(self.device)!r} has no arrays of dtype {x.dtype}; convert "
                 f"{ShapedArray(x.shape, x.dtype)} with .astype"
+                + (", or use TorchBackend(float64='float32')" if x.dtype.name in ("float64", "complex128") else "")
             )
-        given = np.array(x)  # in the order of the machine, and nobody else's
+        given = np.array(x, narrow_dtype(x.dtype) if self.options.float64 else x.dtype)  # nobody else's
         if given.dtype == THREEFRY:
             given = given.view(np.int64)
         return torch.from_numpy(given).to(self.torch_device)
@@ -138,6 +192,8 @@ class TorchBackend(ArrayAPIBackend):
         if not all(self.has_dtype(a.aval.dtype) for a in (*eqn.inputs, *eqn.outputs)):
             return None
         entry = NATIVE.get(name)
+        if self.options.deterministic and name == "scatter_add":  # by sorting, as there is nothing else
+            entry = None
         takes = entry is not None and all(a.aval.dtype.kind in entry.kinds for a in eqn.inputs)
         if takes and name in self._own and (entry.when is None or entry.when(eqn)):  # type: ignore[union-attr]
             if self._runs(eqn, self._own[name]):

@@ -42,6 +42,7 @@ def _results(e: Emitter, eqn: Equation, names: Sequence[str]) -> None:
 def _call(e: Emitter, eqn: Equation) -> None:
     other = eqn.params.get("backend")
     if other is not None:
+        e.synchronises = True
         run = e.bind(elsewhere(e.backend, eqn.params["program"], other), "elsewhere")
         e.put_all(eqn, f"{run}({', '.join(_names(e, eqn.inputs))})")
         return
@@ -55,6 +56,7 @@ def _cond(e: Emitter, eqn: Equation) -> None:
     index, *args = _names(e, eqn.inputs)
     names = [e.fresh() for _ in eqn.outputs]
     chosen = e.fresh()
+    e.synchronises = True
     e.write(f"{chosen} = int({index})")
     for i, program in enumerate(eqn.params["branches"]):
         last = i == len(eqn.params["branches"]) - 1
@@ -105,6 +107,7 @@ def _scan(e: Emitter, eqn: Equation) -> None:
 
 def _test(e: Emitter, program: Program, given: Sequence[str]) -> None:
     """Leave the loop unless its condition holds."""
+    e.synchronises = True
     (out,) = _inline(e, program, given)
     e.write(f"if not bool({out}):")
     e.depth += 1

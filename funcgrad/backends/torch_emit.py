@@ -18,9 +18,12 @@ import numpy as np
 from funcgrad.backends.base import unsupported
 from funcgrad.backends.runner import constant
 from funcgrad.backends.torch_control import CONTROL
+from funcgrad.backends.torch_inductor import Piece
 from funcgrad.backends.torch_lower_arrays import CHECKED
 from funcgrad.backends.torch_text import TEXTS
+from funcgrad.core import Primitive
 from funcgrad.ir import Atom, Equation, Literal, Program, Var
+from funcgrad.passes.rewrite import remade
 from funcgrad.types import ShapedArray
 
 __all__ = ["Emitter", "Site"]
@@ -105,10 +108,15 @@ class Emitter:
         lines, equations: the code, and for each line the equation that it is of.
         sites: where something may go wrong, by number.
         peak: the most bytes that values take up at once.
+        synchronises: whether values come to the host on the way.
+        pieces: what is compiled by itself, by name, with its source.
     """
 
-    def __init__(self, backend: Any) -> None:
-        self.backend = backend
+    def __init__(self, backend: Any, compiling: bool = False, in_place: bool = True) -> None:
+        self.backend, self.compiling = backend, compiling
+        self.in_place = in_place
+        self.synchronises = False
+        self.pieces: dict[str, tuple[Piece, str]] = {}
         self.given: dict[str, Any] = {"torch": backend.torch, "nan": math.nan, "inf": math.inf}
         self.lines: list[str] = []
         self.equations: list[Equation | None] = []
@@ -201,7 +209,7 @@ class Emitter:
         """Whether the result of an equation may be written over an operand: that is read by nothing afterwards, also
         by another name, and is of the same kind."""
         block, out = self._block, eqn.outputs[0].aval
-        if atom not in block.owned or block.last.get(atom) != block.at or atom in block.kept:
+        if not self.in_place or atom not in block.owned or block.last.get(atom) != block.at or atom in block.kept:
             return False
         if atom.aval.shape != out.shape or atom.aval.dtype != out.dtype or not out.shape:
             return False
@@ -223,6 +231,8 @@ class Emitter:
     def block(self, program: Program, inner: Sequence[Var] = ()) -> None:
         """Write the equations of a program whose inputs have names; those of `inner` are given up after their last
         use."""
+        if self.compiling:
+            program = self._in_pieces(program)
         outer, self._block = self._block, _Block(program, {*program.outputs, *program.constvars})
         block = self._block
         given_up = set(inner)
@@ -254,6 +264,8 @@ class Emitter:
     def equation(self, eqn: Equation) -> None:
         """Write an equation; raises UnsupportedOperationError where the backend lacks something."""
         name = eqn.primitive.name
+        if eqn.primitive is PIECE:
+            return self._piece(eqn)
         control = CONTROL.get(name)
         if control is not None:
             return control(self, eqn)
@@ -292,11 +304,83 @@ class Emitter:
             self.sites.append(Site(eqn, error))
         self._made(var, False, eqn.inputs)
 
+    # ------------------------------------------------------------------------------------------ pieces for a compiler
+
+    def _in_pieces(self, program: Program) -> Program:
+        """The program with what stands between loops, branches and callbacks as one equation each."""
+        new: list[Equation] = []
+        run: list[Equation] = []
+
+        def close(later: Sequence[Equation]) -> None:
+            if len(run) < _FEW:
+                new.extend(run)
+            else:
+                new.append(_as_piece(run, [*later], program.outputs))
+            run.clear()
+
+        for at, eqn in enumerate(program.equations):
+            if eqn.primitive.name in CONTROL or eqn.primitive.effect:
+                close(program.equations[at:])
+                new.append(eqn)
+            else:
+                run.append(eqn)
+        close(())
+        return remade(program, new, program.outputs)
+
+    def _piece(self, eqn: Equation) -> None:
+        """Write a piece: a call of a function of its own."""
+        inner = Emitter(self.backend, in_place=False)
+        inner.sites = self.sites
+        program: Program = eqn.params["program"]
+        names = [inner.fresh() for _ in program.inputs]
+        inner.env.update(zip(program.inputs, names, strict=True))
+        inner.block(program)
+        outputs = [inner.tensor(a) for a in program.outputs]
+        tensors = {n: v for n, v in inner.given.items() if isinstance(v, self.backend.torch.Tensor)}
+        fine = [f"bad[{i}][1]" for i in range(sum(".append((" in line for line in inner.lines))]
+        name = f"piece_{len(self.pieces)}"
+        head = f"def {name}({', '.join([*names, *tensors])}):\n    bad = []\n"
+        tail = f"    return ({''.join(f'{x}, ' for x in [*outputs, *fine])})\n"
+        source = head + "".join(f"{line}\n" for line in inner.lines) + tail
+        given = {n: v for n, v in inner.given.items() if n not in tensors}
+        exec(compile(source, f"<funcgrad torch {name}>", "exec"), given)
+        piece = Piece(given.pop(name), self.backend.torch, list(tensors.values()), name)
+        self.pieces[name], self.given[name] = (piece, source), piece
+        first = len(self.sites) - len(fine)
+        results, flags = [self.fresh() for _ in outputs], [self.fresh() for _ in fine]
+        self.env.update(zip(eqn.outputs, results, strict=True))
+        self.write(f"{', '.join([*results, *flags])}, = {name}({', '.join(map(self.tensor, eqn.inputs))})")
+        for i, flag in enumerate(flags):
+            self.write(f"bad.append(({first + i}, {flag}))")
+        for v in eqn.outputs:
+            self._made(v, False, eqn.inputs)
+
     def _on_the_host(self, eqn: Equation) -> None:
         """An operation that has no results: its operands come to the host."""
         impl, to_numpy = partial(eqn.primitive.impl, **eqn.params), self.backend.to_numpy
+        self.synchronises = True
         run = self.bind(lambda *args: impl(*(to_numpy(x)[()] for x in args)), eqn.primitive.name)
         self.write(f"{run}({', '.join(map(self.tensor, eqn.inputs))})")
+
+
+_FEW = 3
+"""So many operations at least are worth a compiler."""
+
+PIECE = Primitive(
+    "piece", lambda *args, program: program(*args), lambda *avals, program: program.out_avals, multiple=True
+)
+"""A straight piece of a program, which is compiled by itself."""
+
+
+def _as_piece(run: Sequence[Equation], later: Sequence[Equation], outputs: Sequence[Atom]) -> Equation:
+    """Equations as one, whose results are what is read afterwards."""
+    read: set[Any] = set(outputs).union(*(e.inputs for e in later))
+    made = [v for e in run for v in e.outputs]
+    own = set(made)
+    inputs = list(dict.fromkeys(a for e in run for a in e.inputs if isinstance(a, Var) and a not in own))
+    results = [v for v in made if v in read]
+    program = Program((), (), inputs, list(run), results)
+    return Equation(PIECE, inputs, results, {"program": program}, run[0].source)
 
 
 def never_outside(eqn: Equation) -> bool:

@@ -51,6 +51,41 @@ def _checked(name: str, kinds: str, error: Exception, when: Any = None) -> Calla
 # ----------------------------------------------------------------------------------------------- moving, converting
 
 
+def sliced(torch: Any, x: Any, where: Sequence[slice]) -> Any:
+    """The part of a tensor at slices with positive steps: a view."""
+    for axis, s in enumerate(where):
+        if s != slice(None):
+            x = torch.ops.aten.slice.Tensor(x, axis, s.start, s.stop, 1 if s.step is None else s.step)
+    return x
+
+
+def written(torch: Any, x: Any, where: Sequence[slice], value: Any) -> Any:
+    """A tensor with this value at slices with positive steps."""
+    for axis, s in enumerate(where):
+        if s != slice(None) and (s.start, s.stop, s.step) != (0, x.shape[axis], 1):
+            here = (slice(None),) * axis + (s,)
+            if all(t == slice(None) for t in where[axis + 1 :]):
+                inner = value.expand(sliced(torch, x, here).shape)
+            else:
+                rest = (*(slice(None),) * (axis + 1), *where[axis + 1 :])
+                inner = written(torch, sliced(torch, x, here), rest, value)
+            return torch.slice_scatter(x, inner, axis, s.start, s.stop, 1 if s.step is None else s.step)
+    return value.expand(x.shape)
+
+
+@_lowers("place", "biufcV", when=lambda eqn: all(s > 0 for s in eqn.params["step"]))
+def _place(torch: Any, x: Any, start: Axes, step: Axes, shape: Axes) -> Any:
+    ends = [a + (n - 1) * s + 1 for a, n, s in zip(start, x.shape, step, strict=True)]
+    if 0 in x.shape or any(s != 1 for s in step):
+        out = torch.zeros(shape, dtype=x.dtype, device=x.device)
+        where = tuple(slice(a, b, s) for a, b, s in zip(start, ends, step, strict=True))
+        return out if 0 in x.shape else written(torch, out, where, x)
+    around = [m for a, b, n in zip(start[::-1], ends[::-1], shape[::-1], strict=True) for m in (a, n - b)]
+    if is_wide_unsigned(torch, x):
+        return torch.constant_pad_nd(signed(torch, x), around, 0).view(x.dtype)
+    return torch.constant_pad_nd(x, around, 0)
+
+
 @_lowers("convert")
 def _convert(torch: Any, x: Any, dtype: np.dtype[Any]) -> Any:
     wanted = getattr(torch, dtype.name)

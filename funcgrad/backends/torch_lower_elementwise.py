@@ -63,7 +63,7 @@ _modular("square", lambda torch, x: x * x, "iufc")
 _modular("and", lambda torch, x, y: x & y, "biu")
 _modular("or", lambda torch, x, y: x | y, "biu")
 _modular("xor", lambda torch, x, y: x ^ y, "biu")
-_modular("not", lambda torch, x: ~x, "biu")
+_modular("not", lambda torch, x: torch.bitwise_not(x), "biu")
 
 
 def _flipped(torch: Any, x: Any) -> Any:
@@ -124,7 +124,7 @@ def _shift_right(torch: Any, x: Any, n: Any) -> Any:
     bits, s, by = bits_of(torch, x), signed(torch, x), signed(torch, n)
     inside = (by > 0) & (by < bits)
     by = torch.where(inside, by, torch.ones_like(by))
-    kept = ~(torch.iinfo(s.dtype).min >> (by - 1))  # the bits that are not copies of the sign
+    kept = torch.bitwise_not(torch.iinfo(s.dtype).min >> (by - 1))  # the bits that are not copies of the sign
     out = torch.where(inside, (s >> by) & kept, torch.where(signed(torch, n) == 0, s, torch.zeros_like(s)))
     return out.view(x.dtype)
 

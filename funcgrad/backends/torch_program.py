@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, NoReturn
 
+from funcgrad.backends.narrow import narrowed
 from funcgrad.backends.runner import DeviceProgram, at_home, raise_if_out_of_memory
 from funcgrad.backends.strict import strict
 from funcgrad.backends.torch_emit import Emitter, Site
+from funcgrad.backends.torch_graph import Replayed
 from funcgrad.errors import explain
 from funcgrad.ir import Program
 from funcgrad.passes.pipeline import optimise
@@ -24,12 +26,14 @@ class TorchProgram(DeviceProgram):
     Raises UnsupportedOperationError, when it is made, for what PyTorch has no operator for.
     """
 
-    __slots__ = ("_equations", "_function", "_sites", "_source", "filename")
+    __slots__ = ("_equations", "_function", "_note", "_pieces", "_sites", "_source", "filename")
 
     def __init__(self, program: Program, backend: Any) -> None:
         self.backend, self.program = backend, strict(optimise(at_home(program, backend)))
+        if backend.options.float64:
+            self.program = narrowed(self.program)
         self._in_avals, self._out_avals = program.in_avals, program.out_avals
-        emitter = Emitter(backend)
+        emitter = Emitter(backend, compiling=backend.options.compile)
         emitter.constants(self.program)
         names = [emitter.fresh() for _ in self.program.inputs]
         emitter.env.update(zip(self.program.inputs, names, strict=True))
@@ -47,19 +51,42 @@ class TorchProgram(DeviceProgram):
         self.filename = f"<funcgrad torch {next(_numbers)}>"
         exec(compile(self._source, self.filename, "exec"), emitter.given)
         self._function: Callable[[list[Any]], tuple[list[Any], list[Any]]] = emitter.given.pop("run")
+        self._pieces = emitter.pieces
+        self.kernels.update((name, text) for name, (_, text) in emitter.pieces.items())
+        self._note = ""
+        if backend.options.graph and emitter.synchronises:
+            self._note = "# run without a graph, since values come to the host on the way\n"
+        elif backend.options.graph:
+            self._function = Replayed(self._function, backend.torch, backend.device.kind == "cuda")
 
     @property
     def source(self) -> str:
         """The generated code."""
-        return f"# on {self.backend.name}\n{self._source}"
+        notes = [f"# {name}: {piece.note}\n" for name, (piece, _) in self._pieces.items() if piece.note]
+        return f"# on {self.backend.name}\n{self._note}{''.join(notes)}{self._source}"
 
     def run(self, values: list[Any]) -> tuple[list[Any], Callable[[], None] | None]:
         try:
-            results, bad = self._function(values)
+            results, bad = (
+                self._with_precision(values) if self.backend.device.kind == "cuda" else self._function(values)
+            )
         except Exception as error:
             raise_if_out_of_memory(self.backend, error, self.program, self.scratch_bytes)
             self._explain(error)
         return results, (lambda: self._check(bad)) if bad else None
+
+    def _with_precision(self, values: list[Any]) -> tuple[list[Any], list[Any]]:
+        """Run with TensorFloat-32 only if it was asked for: CUDA's switches are PyTorch's own, and global."""
+        backend: Any = self.backend
+        switches = backend.torch.backends.cuda.matmul, backend.torch.backends.cudnn
+        before = [s.allow_tf32 for s in switches]
+        try:
+            for s in switches:
+                s.allow_tf32 = backend.options.matmul_precision != "highest"
+            return self._function(values)
+        finally:
+            for s, value in zip(switches, before, strict=True):
+                s.allow_tf32 = value
 
     def _check(self, bad: Sequence[tuple[int, Any]]) -> None:
         """Raise for the first thing that has gone wrong on the device."""

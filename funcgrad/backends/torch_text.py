@@ -50,6 +50,12 @@ def _binary(name: str, sign: str, kinds: str, method: str = "", commutes: bool =
             e.put(eqn, f"{e.operand(x)}.{method}({e.operand(y)})", owned=True)
         elif method and commutes and e.reusable(y, eqn):
             e.put(eqn, f"{e.operand(y)}.{method}({e.operand(x)})", owned=True)
+        elif name == "sub" and x.is_literal:  # Python's own operators for a number on the left are slow
+            e.put(eqn, f"torch.rsub({e.operand(y)}, {e.operand(x)})", owned=True)
+        elif name == "div" and x.is_literal:
+            e.put(eqn, f"torch.div({e.tensor(x)}, {e.operand(y)})", owned=True)
+        elif method and e.reusable(y, eqn):
+            e.put(eqn, f"torch.{method[:-1]}({e.operand(x)}, {e.operand(y)}, out={e.operand(y)})", owned=True)
         else:
             e.put(eqn, f"{e.operand(x, sign)} {sign} {e.operand(y, sign)}", owned=True)
         return True
@@ -300,6 +306,9 @@ def _dot_general(e: Emitter, eqn: Equation) -> bool:
     if len(ba) + len(ca) == a.aval.ndim and len(bb) + len(cb) == b.aval.ndim and ba and len(ca) == 1:
         order_a, order_b = (*ba, *ca), (*bb, *cb)  # a sum for each example
         e.put(eqn, f"({_permuted(left, order_a)} * {_permuted(right, order_b)}).sum(-1)", owned=True)
+        return True
+    if not ba and ca == cb == tuple(range(a.aval.ndim)) == tuple(range(b.aval.ndim)):
+        e.put(eqn, f"torch.dot({left}.reshape(-1), {right}.reshape(-1))", owned=True)
         return True
     parts = product_parts(eqn, left, right)
     if parts is None:

@@ -217,7 +217,9 @@ class GuardedOnDevice(Guarded):
         return DeviceArray(self.backend.asarray(np.array(x)), aval_of(x), self.backend.home)
 
     def _given(self, x: Any, aval: ShapedArray, pending: tuple[Pending, ...] = ()) -> Any:
-        return host_value(self.backend, x, aval) if self.to_host else DeviceArray(x, aval, self.backend.home, pending)
+        if self.to_host:
+            return host_value(self.backend, x, aval)
+        return DeviceArray(x, self.backend.stored(aval), self.backend.home, pending)
 
     # -------------------------------------------------------------------------------------------- ways that are known
 

@@ -52,7 +52,7 @@ class Resident:
         self.compiled: Any = executable(program, tuple(donated), backend)
         self.backend, self.device, self.to_host = backend, backend.device, to_host
         self.home: Backend = backend.home
-        self._avals = program.in_avals, program.out_avals
+        self._avals = program.in_avals, list(map(backend.stored, program.out_avals))
         self._donated = [i for i, d in enumerate(donated) if d]
 
     def __call__(self, *leaves: Any) -> tuple[Any, ...]:

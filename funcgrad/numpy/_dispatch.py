@@ -18,6 +18,7 @@ from funcgrad._array import Array
 from funcgrad.aliasing import settle
 from funcgrad.conversions import write_error
 from funcgrad.core import Primitive, Tracer
+from funcgrad.device_array import of_library
 from funcgrad.errors import UnsupportedFunctionError
 from funcgrad.numpy._out import into
 from funcgrad.numpy._refused import REFUSED
@@ -130,6 +131,10 @@ def operand(x: Any) -> Any:
         return x
     if is_a(x, (np.ndarray, np.generic)):
         return plain_array(x) if type(x) is Array and x.dtype in NUMBERS else as_numbers(x, "an operand")
+    if hasattr(type(x), "__dlpack__"):
+        there = of_library(x)
+        if there is not None:
+            return there
     if isinstance(x, (list, tuple)) and any(isinstance(leaf, Tracer) for leaf in _flat(x)):
         return np.stack([array_operand(item) for item in x])
     return as_numbers(np.asarray(x), f"an operand (a {type(x).__name__})")

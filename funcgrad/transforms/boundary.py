@@ -202,6 +202,8 @@ def differentiable_leaf(x: Any, name: str | Callable[[], str], transform: str) -
 def _remedy(x: Any, name: str, transform: str) -> str:
     """What to do with a leaf of the arguments, or of the output, that holds no numbers."""
     kind = type(x).__name__
+    if hasattr(x, "__dlpack__"):
+        return "; funcgrad.device_put(x, device) takes it without a copy, numpy.asarray makes it NumPy's"
     if hasattr(x, "__array__"):
         return "; convert it with numpy.asarray first"
     if hasattr(x, "__dataclass_fields__"):
