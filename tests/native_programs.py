@@ -13,6 +13,14 @@ from funcgrad import lax
 
 Function = Callable[..., Any]
 
+
+def _rolled(m: Any, n: int) -> Any:
+    """Rolled over and over, and a little more each time."""
+    for i in range(n):
+        m = np.roll(m, i + 1, i % 2)
+    return m
+
+
 # ------------------------------------------------------------------------------------------------------- views
 
 EXACT: dict[str, Function] = {
@@ -41,6 +49,8 @@ EXACT: dict[str, Function] = {
     "empty": lambda m, v, x: m[:, :0] * 2,
     "sum of nothing": lambda m, v, x: np.sum(m[:, :0], axis=1),
     "many parts": lambda m, v, x: np.concatenate([v[i : i + 1] * i for i in range(9)] * 3).reshape(3, 9) + 1,
+    "many rows": lambda m, v, x: np.stack([v * i for i in range(30)]).T[1:] - 1,
+    "rolls of rolls": lambda m, v, x: _rolled(m, 24),
     "copies": lambda m, v, x: (m, m, v, 1.5),
     "complex": lambda m, v, x: (m * 1j).T[::2] * (1 + 2j) - m.T[::2],
     "complex reversed": lambda m, v, x: (v * 2j)[::-1] + 1,

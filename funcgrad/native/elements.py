@@ -16,11 +16,14 @@ from funcgrad.ir import Equation
 from funcgrad.native import scalars
 from funcgrad.native.emission import Emission
 from funcgrad.native.index import ZERO, Ix, constant, contiguous
-from funcgrad.native.registry import EVERY, element_emitter
-from funcgrad.native.values import squeezed
+from funcgrad.native.registry import EVERY, block_emitter, element_emitter
+from funcgrad.native.values import Buf, small, squeezed
 from funcgrad.native.writer import Operand
 
 __all__ = ["pointwise", "reindexed", "selected"]
+
+_PARTS = 12
+"""How many parts of a concatenation are read within one loop."""
 
 
 def _computes(eqn: Equation) -> bool:
@@ -218,6 +221,19 @@ def selected(em: Emission, condition: str, value: Operand, dtype: np.dtype[Any])
     parts = value if isinstance(value, tuple) else (value,)
     made = [w.op(f"select i1 {condition}, {t} {v}, {t} {zero}") for v in parts]
     return (made[0], made[1]) if isinstance(value, tuple) else made[0]
+
+
+def _many(eqn: Equation) -> bool:
+    return len(eqn.inputs) > _PARTS and not small(eqn.outputs[0].aval.shape)
+
+
+@block_emitter("concatenate", when=_many)
+def parts(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
+    """Many parts are copied one after the other: a loop over all of them would be cut too often."""
+    (b,), axis, at = outs, eqn.params["axis"], 0
+    for x in eqn.inputs:
+        em.copy(x, Buf(b.ptr, x.aval.shape, b.dtype, b.strides, b.off + at * b.strides[axis]))
+        at += x.aval.shape[axis]
 
 
 @element_emitter("concatenate")

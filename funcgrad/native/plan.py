@@ -31,6 +31,8 @@ WRITTEN = 64
 _SHARED = 2.0
 """From which cost on (in additions) a value that several read is stored."""
 
+_PARTS = 3
+"""How many concatenations (and the like) of one another are evaluated together."""
 _ALWAYS = 1 << 60
 
 
@@ -135,12 +137,29 @@ class Plan:
             own = cost(e) if id(e) not in self.reductions else float(self.reductions[id(e)].terms)
             for v in e.outputs:
                 costs[v] = own + inner
+        deep = self._deep()
         for e in reversed(self.equations):
             if self.kinds[id(e)] != LAZY:
                 continue
             for v in e.outputs:
-                if self._stored(e, v, costs[v]):
+                if v in deep or self._stored(e, v, costs[v]):
                     self.roots.add(v)
+
+    def _deep(self) -> set[Var]:
+        """Values that are put together of parts which are put together in turn, and so on: each `_PARTS` levels one is
+        stored, since loops over the last of them are cut for all levels."""
+        levels: dict[Any, int] = {}
+        found: set[Var] = set()
+        for e in self.equations:
+            if self.kinds[id(e)] != LAZY:
+                continue
+            joins = e.primitive.moves == "copy" and e.primitive.total
+            level = max([levels.get(x, 0) for x in e.inputs], default=0) + joins
+            for v in e.outputs:
+                if level > _PARTS:
+                    found.add(v)
+                levels[v] = level if level <= _PARTS else 0
+        return found
 
     def _inside(self, x: Any) -> bool:
         """Whether a value is computed where its one reader is."""
