@@ -64,23 +64,22 @@ class Kernel:
         with em.prelude(), w.scope():
             w.memo = {}
             mark = w.mark()
-            for _ in range(_ROUNDS):
+            for again in range(_ROUNDS):
                 em.breaks = [set() for _ in self.sizes] if self.cuts_allowed else []
                 self._emit_boxes()
-                if not self._cut():
+                if not self._cut(again == _ROUNDS - 2):
                     break
                 w.rewind(mark)
-            else:
-                raise AssertionError("a loop that was cut asks to be cut again")
         em.breaks = before
 
-    def _cut(self) -> bool:
-        """Cut the loops where that was asked for."""
+    def _cut(self, last: bool) -> bool:
+        """Cut the loops where that was asked for; false if it was not. In too many parts, or after the `last` try, they
+        are left whole."""
         asked = self.em.breaks
         if not any(asked):
             return False
         self.cuts = [c | {v for v in b if 0 < v < n} for c, b, n in zip(self.cuts, asked, self.sizes, strict=True)]
-        if math.prod(len(c) - 1 for c in self.cuts) > _BOXES:  # then by choices, in loops that are whole
+        if last or math.prod(len(c) - 1 for c in self.cuts) > _BOXES:  # then parts are chosen element by element
             self.cuts = [{0, n} for n in self.sizes]
             self.cuts_allowed = False
         return True
