@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.executor.denormals import unflushed
 from funcgrad.float_errors import OUTER, current, enter, put
 from funcgrad.native.code import DIVIDE, INVALID, OVERFLOW, UNDERFLOW, HostStep, NativeCode, Place
 from funcgrad.native.entry_words import FLAGS, FRAME, KINDS, RESULT, SLOT
@@ -163,7 +164,7 @@ def _closure(step: HostStep, memory: Sequence[np.ndarray]) -> Run:
         for to, x in zip(results, found if multiple else (found,), strict=True):
             to[...] = x
 
-    return _outside(run) if step.primitive.effect else run
+    return unflushed(_outside(run)) if step.primitive.effect else run
 
 
 def _outside(run: Run) -> Run:
