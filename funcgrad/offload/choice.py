@@ -14,7 +14,7 @@ from funcgrad.backends.numpy import NumpyBackend
 from funcgrad.backends.runner import at_home
 from funcgrad.device_array import DeviceArray
 from funcgrad.errors import DeviceError
-from funcgrad.executor.build import build
+from funcgrad.executor.compiled import executable
 from funcgrad.executor.executable import Executable
 from funcgrad.ir import Program
 from funcgrad.offload.calibrate import machine_of
@@ -80,7 +80,7 @@ class Offload(NumpyBackend):
                     "device_get(x) makes a copy on the host; with backend= the whole function runs there"
                 )
         if backend is None or isinstance(backend, NumpyBackend):
-            return build(program, donated)
+            return executable(program, tuple(donated))
         clock = getattr(backend, "clock", WALL)
         return OffloadedProgram(program, backend, machine_of(backend), clock, self.only == "matmul", donated)
 

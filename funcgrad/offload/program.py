@@ -18,7 +18,7 @@ import numpy as np
 
 from funcgrad.backends.base import Backend
 from funcgrad.errors import FuncgradWarning
-from funcgrad.executor.build import build
+from funcgrad.executor.compiled import executable
 from funcgrad.executor.executable import Executable
 from funcgrad.float_errors import current
 from funcgrad.ir import Program, has_effect
@@ -91,7 +91,7 @@ class OffloadedProgram:
     def host(self) -> Executable:
         """The program on the host alone, compiled when it is first needed."""
         if self._host is None:
-            self._host = build(self._recorded, self._donated)
+            self._host = executable(self._recorded, self._donated)
         return self._host
 
     @property

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from funcgrad.backends import compile_for
 from funcgrad.backends.base import Backend, UnsupportedOperationError
 from funcgrad.executor.build import build
+from funcgrad.executor.compiled import executable
 from funcgrad.ir import Atom, Program, Var
 from funcgrad.offload.parts import Part
 from funcgrad.types import ShapedArray
@@ -125,7 +126,7 @@ class Layout:
             except UnsupportedOperationError as error:
                 raise Lacking(part) from error
         else:
-            run = build(part.program, [v in free and self._ends[v] == at for v in part.reads])
+            run = executable(part.program, tuple([v in free and self._ends[v] == at for v in part.reads]))
         avals = tuple(v.aval for v in part.gives)
         return Step(kind, run, operands, tuple(map(self.slot, part.gives)), avals, dead, part.program)
 
