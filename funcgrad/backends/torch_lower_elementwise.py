@@ -221,6 +221,14 @@ _direct("f", atan2="atan2", hypot="hypot", logaddexp="logaddexp", logaddexp2="lo
 _direct("iu", gcd="gcd", lcm="lcm")
 
 
+@_lowers("sign", "fc")
+def _sign(torch: Any, x: Any) -> Any:
+    return torch.where(torch.isnan(x), x, torch.sgn(x))
+
+
+ELEMENTWISE["abs_slope"] = ELEMENTWISE["sign"]
+
+
 @_lowers("complex", "f", when=same_dtypes)
 def _complex(torch: Any, re: Any, im: Any) -> Any:
     return torch.complex(*torch.broadcast_tensors(re, im))

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 
@@ -132,7 +133,7 @@ class _PathOnDevice(Path):
     def __enter__(self) -> _PathOnDevice:
         record: Any
         record = self.record = _Recorder(self._backend, self._leaves)
-        record.closes_with(self)
+        record.watch = ref(self, record.gone)
         record.border = "error"
         self.inputs = record.inputs
         start = perf_counter()
