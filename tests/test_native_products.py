@@ -115,3 +115,12 @@ def test_what_a_loop_does_not_change_is_laid_out_before_it() -> None:
     program = trace_to_program(f, (w, rows, h, x))
     for got, want in zip(Compiled(program)(w, rows, h, x), program(w, rows, h, x), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
+
+
+def test_long_and_narrow_products_are_products_of_vectors() -> None:
+    rng = np.random.default_rng(0)
+    args = [rng.standard_normal(s) for s in ((5, 301), (3, 301), (16, 640), (7, 640))]
+    program = trace_to_program(lambda a, b, c, d: [a @ b.T, b @ a.T, c @ d.T, d @ c.T], args)
+    a, b, c, d = args
+    for got, want in zip(Compiled(program, width=64)(*args), (a @ b.T, b @ a.T, c @ d.T, d @ c.T), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
