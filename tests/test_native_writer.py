@@ -72,3 +72,15 @@ def test_going_back_leaves_no_trace() -> None:
 def test_pointers_are_counted() -> None:
     code = NativeCode("", (), (), (np.zeros(1),), (8, 8), ("f",), (), 0)
     assert code.pointers == 4 and code.reasons == ()
+
+
+def test_functions_that_are_called_often_are_not_copied() -> None:
+    """Also those whose definitions ask for it: the two attributes do not go together."""
+    w = Writer()
+    one = np.dtype(float)
+    for _ in range(20):
+        w.op(f"call double {w.function('f', one)}(double %x)")
+    w.write("ret void")
+    text = "define internal double @fg.f.f64(double %x) nounwind alwaysinline {\n  ret double %x\n}\n"
+    module = w.module("define void @g(double %x)", lambda name, dtype, width: text)
+    assert "nounwind noinline {" in module and "alwaysinline" not in module

@@ -364,7 +364,7 @@ def _once(text: str, names: Sequence[str]) -> str:
     lines = text.splitlines()
     for k, line in enumerate(lines):
         if line.startswith("define") and " noinline" not in line and any(f"{name}(" in line for name in names):
-            lines[k] = line.replace(") nounwind", ") nounwind noinline", 1)
+            lines[k] = line.replace(" alwaysinline", "").replace(") nounwind", ") nounwind noinline", 1)
     return "\n".join(lines)
 
 
