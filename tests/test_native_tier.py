@@ -355,6 +355,13 @@ def test_donated_arguments(now: None) -> None:
     assert not np.shares_memory(p, d)
 
 
+def test_integers_of_more_than_64_bits_are_numpys(now: None) -> None:
+    g = jit(lambda x: np.logical_and(x, 1 << 63))
+    with pytest.raises(OverflowError):
+        g(np.arange(3, dtype=np.int32))
+    np.testing.assert_array_equal(jit(lambda x: x + (1 << 63))(np.zeros(2, np.uint64)), np.full(2, 1 << 63, np.uint64))
+
+
 def test_functions_in_functions(now: None) -> None:
     inner = jit(f, native="off")
     g = jit(lambda x: inner(x, 1.0)["a"] + 1)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from funcgrad.config import config
 from funcgrad.executor.denormals import flushes
-from funcgrad.ir import Program
+from funcgrad.ir import Program, held
 from funcgrad.native import cache
 from funcgrad.native.code import NativeCode
 from funcgrad.native.entry import Entry
@@ -151,13 +151,24 @@ def _library(text: str, options: Options, symbols: Sequence[str]) -> tuple[Libra
     return Library(code, list(symbols)), False
 
 
+def _has_long_integers(program: Program) -> bool:
+    for eqn in program.equations:
+        for x in eqn.inputs:
+            if x.is_literal and type(x.value) is int and not -(1 << 63) <= x.value < 1 << 63:
+                return True
+    return any(_has_long_integers(p) for eqn in program.equations for p in held(eqn))
+
+
 def build(program: Program, numpy: Callable[..., Any]) -> Native:
     """Compile a program; `numpy` runs it by NumPy, where native code cannot.
 
-    Raises Refused on processors whose floating-point flags cannot be read.
+    Raises Refused on processors whose floating-point flags cannot be read, and for integers of more than 64 bits, of
+    which NumPy raises, or computes with Python's.
     """
     if not supported():
         raise Refused("the floating-point flags of this processor are not read")
+    if _has_long_integers(program):
+        raise Refused("it has an integer that does not fit into 64 bits")
     begun = perf_counter()
     code = _code(program)
     text = f"{code.text}\n{trampoline(code.pointers)}"
