@@ -269,10 +269,11 @@ def workloads(small: bool) -> dict[str, Workload]:
 
 
 def _ways(check: Check) -> dict[str, Any]:
-    """How programs are run: one operation after the other, as a graph, by PyTorch's compiler."""
+    """How programs are run: one operation after the other, as a graph, by PyTorch's compiler. (That takes half a minute
+    for each program when it is cold, and is left out where sizes are those of a test.)"""
     ways: dict[str, Any] = {"eager": check.backend}
     taken = inspect.signature(type(check.backend).__init__).parameters
-    for option in ("graph", "compile"):
+    for option in ("graph",) if check.small else ("graph", "compile"):
         if option in taken:
             ways[option] = type(check.backend)(check.device, **{option: True})
     return ways
