@@ -240,9 +240,11 @@ def _donated(fun: Any, nums: Any, names: Any) -> tuple[int, ...]:
     return (*as_tuple(nums), *(found.index(n) for n in wanted if n in found))
 
 
-def _explained(name: str, program: Any) -> list[str]:
+def _explained(name: str, program: Any, backend: Backend | None) -> list[str]:
     if not isinstance(program, Program):
         return [program.explain()]
+    if backend is not None:
+        return []
     kinds = ", ".join(map(str, program.in_avals))
     return [f"{name}({kinds}): no branch on values; {found.explain()}" for found in tiers(program)]
 
@@ -272,7 +274,7 @@ def _attach(
         paths that calls took through one that branches on values: lines, values, how often, what they cost; with
         `offload` also what runs where, and why."""
         kept = [k.program for k in tuple(recorded.programs.values())]
-        found = [text for p in kept for text in _explained(name, p)] or [f"{name}: no branch on values"]
+        found = [text for p in kept for text in _explained(name, p, place[0])] or [f"{name}: no branch on values"]
         if place[0] is not None:
             found += [text for p in kept if isinstance(p, Program) for text in reports(p, place[0])]
         return "\n\n".join(found)
