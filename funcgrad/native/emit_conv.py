@@ -71,6 +71,8 @@ def _is_plain(eqn: Equation) -> bool:
 @block_emitter("conv_general_dilated", when=_is_plain)
 def convolution(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
     axes, out = _axes(eqn), outs[0]
+    if not axes:
+        raise Unsupported("without spatial dimensions it is a product, which NumPy does")
     groups = eqn.params["feature_group_count"]
     x, kernel = em.buffer(eqn.inputs[0]), em.dense(eqn.inputs[1])
     each, features = kernel.shape[1], kernel.shape[0] // groups
