@@ -152,8 +152,9 @@ class Config:
             hooks[name](value)
         if name in _SAME or name in self._jax or name == "jax_traceback_filtering":
             return self.update(name, value)
+        same = getattr(self, name, None) == value
         object.__setattr__(self, name, value)
-        if name in after:
+        if name in after and not same:
             after[name]()
         if name in _WATCHED:
             object.__setattr__(self, "watching", any(getattr(self, n, False) for n in _WATCHED))

@@ -24,6 +24,12 @@ settings.register_profile("funcgrad", deadline=None, derandomize=True)
 settings.load_profile("funcgrad")
 
 
+# Once for all: each change of these goes through all programs that there are.
+funcgrad.config.flush_denormals = False
+funcgrad.config.native = os.environ.get("FUNCGRAD_NATIVE", "off")  # not by the time that tests take
+funcgrad.config.native_cache = os.environ.get("FUNCGRAD_NATIVE_CACHE", "off")
+
+
 @pytest.fixture(autouse=True)
 def _same_settings() -> Iterator[None]:
     """Every program that is built is checked; floating-point faults warn (and a warning is an error here).
@@ -31,10 +37,8 @@ def _same_settings() -> Iterator[None]:
     Subnormal numbers are kept, so that compiled programs and NumPy agree about them.
     """
     before = {name: getattr(funcgrad.config, name) for name in funcgrad.config.__slots__}
-    funcgrad.config.check_ir, funcgrad.config.flush_denormals = True, False
+    funcgrad.config.check_ir = True
     funcgrad.config.slow_compile = float("inf")  # a slow machine is no fault
-    funcgrad.config.native = os.environ.get("FUNCGRAD_NATIVE", "off")  # not by the time that tests take
-    funcgrad.config.native_cache = os.environ.get("FUNCGRAD_NATIVE_CACHE", "off")
     with np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
         yield
     for name, value in before.items():
