@@ -408,6 +408,8 @@ def _work() -> None:
     global _working, _clock
     if _clock_of is not None:
         _clock = _clock_of(get_ident())
+    with _extra().lock:  # a process that is forked in the midst of an import never gets the module's lock
+        import_module("funcgrad.native.build")
     while True:
         with _guard:
             if not _queue:
