@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from funcgrad._array import Device, SingleDeviceSharding, elsewhere
-from funcgrad.core import Primitive, Trace, Tracer, current_trace
+from funcgrad.core import AbstractTracer, Primitive, Trace, Tracer, current_trace
 from funcgrad.errors import DeletedArrayError
 from funcgrad.source import Source
 from funcgrad.strides import Strides, contiguous
@@ -109,7 +109,7 @@ class Pending:
             raise self._error
 
 
-class DeviceArray(Tracer):
+class DeviceArray(AbstractTracer):
     """An array on a device, which cannot be written to. `device_put` makes one.
 
     It has NumPy's operators, methods and attributes, `.at[…]`, and the protocol DLPack (`torch.from_dlpack(x)` shares
@@ -131,7 +131,7 @@ class DeviceArray(Tracer):
     array([0., 2., 4.])
     """
 
-    __slots__ = ("_aval", "_data", "_pending", "backend")
+    __slots__ = ("_data", "_pending", "backend")
     __class__ = property(lambda self: type(self))
 
     def __init__(self, data: Any, aval: ShapedArray, backend: Backend, pending: tuple[Pending, ...] = ()) -> None:
@@ -142,18 +142,6 @@ class DeviceArray(Tracer):
             elsewhere.append(_public)
 
     # ------------------------------------------------------------------------------------------------ what it is
-
-    @property
-    def aval(self) -> ShapedArray:
-        return self._aval
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._aval.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self._aval.dtype
 
     @property
     def weak(self) -> bool:
@@ -441,7 +429,7 @@ def _refuse_writes(self: DeviceArray, *args: Any, **kwargs: Any) -> NoReturn:
 
 def install() -> None:
     """Give arrays of devices what traced values have: their operators, methods and attributes."""
-    own = {name for name in vars(DeviceArray) if name != "__hash__"}
+    own = {name for cls in (DeviceArray, AbstractTracer) for name in vars(cls) if name != "__hash__"}
     for name in _WRITES:
         setattr(DeviceArray, name, _refuse_writes)
     for name, value in list(vars(Tracer).items()):

@@ -191,6 +191,30 @@ def explain(name: str, args: Sequence[Any], error: Exception, source: Source) ->
     return new
 
 
+def explain_generated(
+    error: Exception, filename: str, equations: Sequence[Any], silent: Sequence[Any] = ()
+) -> NoReturn:
+    """Raise the error of generated code at the user's line.
+
+    Args:
+        filename: the name of the code.
+        equations: for each of its lines the equation that it runs, or None.
+        silent: the primitives whose programs inside have said it already.
+    """
+    line, tb = None, error.__traceback__
+    while tb is not None:
+        if tb.tb_frame.f_code.co_filename == filename:
+            line = tb.tb_lineno
+        tb = tb.tb_next
+    eqn = equations[line - 1] if line is not None and line <= len(equations) else None
+    if eqn is None or eqn.primitive in silent:
+        raise error
+    new = explain(eqn.primitive.name, [x.aval for x in eqn.inputs], error, eqn.source)
+    if new is error:
+        raise error
+    raise new from None
+
+
 class _Told(NamedTuple):
     """What `explain` has said of an error: the operation, the words, the error it met, and the place."""
 

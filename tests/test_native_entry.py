@@ -269,7 +269,7 @@ def test_what_a_host_step_raises_numpy_raises_again(way: str) -> None:
 
     with pytest.raises(ZeroDivisionError, match="by NumPy") as caught:
         hosted(impl, numpy).call(1.0)
-    assert not isinstance(caught.value.__context__, ValueError)
+    assert caught.value.__context__ is None
 
 
 def test_interrupts_pass(way: str) -> None:

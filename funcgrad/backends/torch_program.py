@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Any, NoReturn
+from typing import Any
 
 from funcgrad.backends.narrow import narrowed
 from funcgrad.backends.runner import DeviceProgram, at_home, raise_if_out_of_memory
 from funcgrad.backends.strict import strict
 from funcgrad.backends.torch_emit import Emitter, Site
 from funcgrad.backends.torch_graph import Replayed
-from funcgrad.errors import explain
+from funcgrad.errors import explain, explain_generated
 from funcgrad.ir import Program
 from funcgrad.passes.pipeline import optimise
 
@@ -72,7 +72,7 @@ class TorchProgram(DeviceProgram):
             )
         except Exception as error:
             raise_if_out_of_memory(self.backend, error, self.program, self.scratch_bytes)
-            self._explain(error)
+            explain_generated(error, self.filename, self._equations)
         return results, (lambda: self._check(bad)) if bad else None
 
     def _with_precision(self, values: list[Any]) -> tuple[list[Any], list[Any]]:
@@ -98,18 +98,3 @@ class TorchProgram(DeviceProgram):
         eqn = site.equation
         error = type(site.error)(*site.error.args)
         raise explain(eqn.primitive.name, [a.aval for a in eqn.inputs], error, eqn.source) from None
-
-    def _explain(self, error: Exception) -> NoReturn:
-        """Raise with the user's line for the generated one."""
-        line, tb = None, error.__traceback__
-        while tb is not None:
-            if tb.tb_frame.f_code.co_filename == self.filename:
-                line = tb.tb_lineno
-            tb = tb.tb_next
-        eqn = self._equations[line - 1] if line is not None and line <= len(self._equations) else None
-        if eqn is None:
-            raise error
-        new = explain(eqn.primitive.name, [a.aval for a in eqn.inputs], error, eqn.source)
-        if new is error:
-            raise error
-        raise new from None

@@ -167,24 +167,15 @@ def _convert(e: Emitter, eqn: Equation) -> bool:
 # ----------------------------------------------------------------------------------------------------------- views
 
 
-@_text("reshape")
-def _reshape(e: Emitter, eqn: Equation) -> bool:
+_VIEWS = {"reshape": ("reshape", "shape"), "broadcast_to": ("expand", "shape"), "transpose": ("permute", "axes")}
+"""The tensor's method, and the parameter that it takes."""
+
+
+@_text(*_VIEWS)
+def _view(e: Emitter, eqn: Equation) -> bool:
     x = eqn.inputs[0]
-    e.put(eqn, f"{e.tensor(x)}.reshape({tuple(eqn.params['shape'])})", of=[x])
-    return True
-
-
-@_text("broadcast_to")
-def _broadcast_to(e: Emitter, eqn: Equation) -> bool:
-    x = eqn.inputs[0]
-    e.put(eqn, f"{e.tensor(x)}.expand({tuple(eqn.params['shape'])})", of=[x])
-    return True
-
-
-@_text("transpose")
-def _transpose(e: Emitter, eqn: Equation) -> bool:
-    x = eqn.inputs[0]
-    e.put(eqn, f"{e.tensor(x)}.permute({tuple(eqn.params['axes'])})", of=[x])
+    method, parameter = _VIEWS[eqn.primitive.name]
+    e.put(eqn, f"{e.tensor(x)}.{method}({tuple(eqn.params[parameter])})", of=[x])
     return True
 
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from funcgrad.errors import explain
+from funcgrad.errors import explain_generated
 from funcgrad.executor.denormals import flushed
 from funcgrad.executor.emit import Emitter
 from funcgrad.executor.plan import Plan, make_plan
@@ -132,18 +132,7 @@ class Executable:
 
     def explain(self, error: Exception) -> NoReturn:
         """Raise with the user's line for the generated one."""
-        line, tb = None, error.__traceback__
-        while tb is not None:
-            if tb.tb_frame.f_code.co_filename == self.filename:
-                line = tb.tb_lineno
-            tb = tb.tb_next
-        eqn = self._equations[line - 1] if line is not None and line <= len(self._equations) else None
-        if eqn is None or eqn.primitive in (SHARDED, UNROLLED):  # the program inside has said it already
-            raise error
-        new = explain(eqn.primitive.name, [x.aval for x in eqn.inputs], error, eqn.source)
-        if new is error:
-            raise error
-        raise new from None
+        explain_generated(error, self.filename, self._equations, (SHARDED, UNROLLED))
 
     @property
     def scratch_sets(self) -> int:

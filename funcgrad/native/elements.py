@@ -17,7 +17,7 @@ from funcgrad.native import scalars
 from funcgrad.native.emission import Emission
 from funcgrad.native.index import ZERO, Ix, constant, contiguous
 from funcgrad.native.registry import EVERY, block_emitter, element_emitter
-from funcgrad.native.values import Buf, small, squeezed
+from funcgrad.native.values import Buf, regrouped, small, squeezed
 from funcgrad.native.writer import Operand
 
 __all__ = ["pointwise", "reindexed", "selected"]
@@ -101,17 +101,8 @@ def reindexed(em: Emission, new: Sequence[int], old: Sequence[int], idx: Sequenc
     given = [(n, i) for n, i in zip(new, idx, strict=True) if n != 1]
     sizes = squeezed(old)
     found: list[Ix] = []
-    i = j = 0
-    while i < len(given):
-        a, b = i, j  # given[a:i] and sizes[b:j] have as many elements
-        have, want = given[i][0], sizes[j]
-        i, j = i + 1, j + 1
-        while have != want:
-            if have < want:
-                have, i = have * given[i][0], i + 1
-            else:
-                want, j = want * sizes[j], j + 1
-        made = _regrouped(em, given[a:i], sizes[b:j])
+    for before, after in regrouped([n for n, _ in given], sizes):
+        made = _joined_and_split(em, given[before], sizes[after])
         if made is None:
             return None
         found += made
@@ -119,7 +110,7 @@ def reindexed(em: Emission, new: Sequence[int], old: Sequence[int], idx: Sequenc
     return [ZERO if n == 1 else next(rest) for n in old]
 
 
-def _regrouped(em: Emission, given: Sequence[tuple[int, Ix]], old: Sequence[int]) -> list[Ix] | None:
+def _joined_and_split(em: Emission, given: Sequence[tuple[int, Ix]], old: Sequence[int]) -> list[Ix] | None:
     """Axes with their sizes and indices as axes of sizes `old` with as many elements, none of size 1."""
     if len(given) == len(old) == 1:
         return [given[0][1]]

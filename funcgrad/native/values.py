@@ -9,8 +9,8 @@ elements makes of one, where that is a view.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import product
+from collections.abc import Iterator, Sequence
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from funcgrad.ir import Equation
 from funcgrad.native.index import Ix, constant, contiguous
 from funcgrad.native.writer import Operand
 
-__all__ = ["SMALL", "Buf", "Small", "places", "reshaped", "small", "squeezed", "viewed"]
+__all__ = ["SMALL", "Buf", "Small", "places", "regrouped", "reshaped", "small", "squeezed", "viewed"]
 
 SMALL = 8
 """How many elements are kept in registers at most."""
@@ -86,6 +86,25 @@ def squeezed(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(n for n in shape if n != 1)
 
 
+def regrouped(old: Sequence[int], new: Sequence[int]) -> Iterator[tuple[slice, slice]]:
+    """The smallest groups of axes that a reshape keeps apart: `old[a]` and `new[b]` have as many elements.
+
+    Args:
+        old, new: sizes of axes, none of them 0 or 1.
+    """
+    i = j = 0
+    while i < len(old):
+        first, second = i, j
+        have, want = old[i], new[j]
+        i, j = i + 1, j + 1
+        while have != want:
+            if have < want:
+                have, i = have * old[i], i + 1
+            else:
+                want, j = want * new[j], j + 1
+        yield slice(first, i), slice(second, j)
+
+
 def reshaped(b: Buf, shape: Sequence[int]) -> Buf | None:
     """A view in another shape, if there is one."""
     if b.contiguous:
@@ -95,19 +114,11 @@ def reshaped(b: Buf, shape: Sequence[int]) -> Buf | None:
     old = [(n, s) for n, s in zip(b.shape, b.strides, strict=True) if n != 1]
     new = [n for n in shape if n != 1]
     strides: list[int] = []
-    i = j = 0
-    while i < len(old):
-        a, c = i, j  # old[a:i] and new[c:j] have as many elements
-        have, want = old[i][0], new[j]
-        i, j = i + 1, j + 1
-        while have != want:
-            if have < want:
-                have, i = have * old[i][0], i + 1
-            else:
-                want, j = want * new[j], j + 1
-        if any(old[k][1] != old[k + 1][0] * old[k + 1][1] for k in range(a, i - 1)):
+    for before, after in regrouped([n for n, _ in old], new):
+        axes = old[before]
+        if any(outer != n * stride for (_, outer), (n, stride) in pairwise(axes)):
             return None
-        strides += [s * old[i - 1][1] for s in contiguous(new[c:j])]
+        strides += [s * axes[-1][1] for s in contiguous(new[after])]
     rest = iter(strides)
     return Buf(b.ptr, shape, b.dtype, [next(rest) if n != 1 else 0 for n in shape], b.off)
 
