@@ -1,8 +1,8 @@
 """Functions on a device that branch on values: what Python asks for comes to the host, and nothing else does.
 
 A function is recorded abstractly. Where Python asks for a value (`if x > 0`), what the value depends on is computed on
-the device then, and the one value is read. The ways are kept as a tree (`guard_tree.py`); each node is a program on the
-device, and a call reads what its guards ask for, one value each.
+the device then, and the one value is read. The paths are kept as a tree (`guard_tree.py`); each node is a program on
+the device, and a call reads what its guards ask for, one value each.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class _PathOnDevice(Path):
 
 
 class GuardedOnDevice(Guarded):
-    """A function of flat arguments of one kind that runs on a device, with the ways through it.
+    """A function of flat arguments of one kind that runs on a device, with the paths through it.
 
     Attributes:
         fetched: how many values have come to the host because Python asked for them.
@@ -222,10 +222,10 @@ class GuardedOnDevice(Guarded):
             return host_value(self.backend, x, aval)
         return DeviceArray(x, self.backend.stored(aval), self.backend.home, pending)
 
-    # -------------------------------------------------------------------------------------------- ways that are known
+    # -------------------------------------------------------------------------------------------- paths that are known
 
     def _along(self, leaves: Sequence[Any]) -> tuple[Any] | None:
-        """The result along the ways that are known, alone in a tuple; None where a value was never seen."""
+        """The result along the paths that are known, alone in a tuple; None where a value was never seen."""
         with self.lock:
             if not self.tree.leaves:
                 return None
@@ -288,7 +288,7 @@ class GuardedOnDevice(Guarded):
         return "\n\n".join(executable(nodes.program(n)[0], (), self.backend).source for n in self.tree.walk())
 
     def program(self, leaves: Sequence[Any]) -> Program:
-        """The way of these values as a program of its own, with its guards; raises ValueError without values."""
+        """The path of these values as a program of its own, with its guards; raises ValueError without values."""
         if any(isinstance(x, ShapedArray) for x in leaves):
             raise ValueError(f"lower: {self.name} branches on values, so it takes arrays, not ShapeDtypeStructs")
         with _PathOnDevice(self.fun, leaves, self.backend) as path:

@@ -79,7 +79,9 @@ def convolution(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
     rows, columns = each * math.prod(a.k for a in axes), math.prod(a.out for a in axes)
     if eqn.params["batch_group_count"] != 1:
         raise Unsupported("groups of the batch are NumPy's")
-    if not out.contiguous or rows * columns * groups * out.dtype.itemsize > _LARGEST:
+    if not out.contiguous:
+        raise Unsupported("the result does not lie row by row")
+    if rows * columns * groups * out.dtype.itemsize > _LARGEST:
         raise Unsupported("the windows of one example take more than 32 MB: NumPy works in blocks")
     if any(a.base > 1 for a in axes) and math.prod(a.base for a in axes) > 2:
         raise Unsupported("most places of the dilated input are zeros, which NumPy leaves out")
@@ -93,10 +95,10 @@ def convolution(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
         size = features * columns * groups
 
         def group(j: str) -> None:
-            b = matrix.at(j, each * math.prod(a.k for a in axes) * matrix.down) if j else matrix
-            b = b._replace(rows=rows)
-            a, c = (left.at(j, features * rows), target.at(j, features * columns)) if j else (left, target)
-            product(em, a, b, c.at(i, size))
+            a, b, c = left, matrix._replace(rows=rows), target.at(i, size)
+            if j:
+                a, b, c = a.at(j, features * rows), b.at(j, rows * b.down), c.at(j, features * columns)
+            product(em, a, b, c)
 
         if groups == 1:
             group("")
@@ -126,7 +128,7 @@ class _Windows:
 
     def seen(self, x: Buf, i: str, padded: Buf | None) -> Buf:
         """The windows of example `i`: its channels, places of the kernel, and places of the output, as a view."""
-        em, axes, n = self.em, self.axes, len(self.axes)
+        em, axes = self.em, self.axes
         ptr = em.pointer(x.dtype, x.ptr, {i: x.strides[0]}, x.off)
         one = Buf(ptr, x.shape[1:], x.dtype, x.strides[1:])
         off, strides = 0, one.strides
@@ -137,7 +139,6 @@ class _Windows:
             ptr, strides = padded.ptr, padded.strides
         inner = [s * a.dilation for a, s in zip(axes, strides[1:], strict=True)]
         outer = [s * a.stride for a, s in zip(axes, strides[1:], strict=True)]
-        assert len(inner) == n
         return Buf(ptr, (self.channels, *self.kernel, *self.out), x.dtype, (strides[0], *inner, *outer), off)
 
     def _write(self, one: Buf, padded: Buf) -> None:

@@ -1,4 +1,4 @@
-"""How fast the host, a device and the way between them are: measured once for each machine, and kept.
+"""How fast the host, a device and the link between them are: measured once for each machine, and kept.
 
 The figures are kept in the user's cache directory (`$XDG_CACHE_HOME`, or what the system has for that), in a file for
 each device, versions of libraries, and number of threads. Where nothing can be written there, they are measured anew by

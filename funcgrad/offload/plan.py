@@ -79,7 +79,7 @@ class Planner:
         """The cheapest assignment on a machine with these rates."""
         host, device, values = self._costs(machine)
         if sum([h - d for h, d in zip(host, device, strict=True) if d < h]) <= machine.down.latency:
-            on_device = (False,) * len(host)  # nothing can gain more than the way back of one result
+            on_device = (False,) * len(host)  # nothing can gain more than sending one result back
         else:
             on_device = tuple(assign(host, device, values))
         return Plan(on_device, _spent(on_device, host, device, values), sum(host))
