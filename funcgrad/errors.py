@@ -7,7 +7,7 @@ and what to do.
 from __future__ import annotations
 
 import os.path
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, NoReturn
 
@@ -192,14 +192,14 @@ def explain(name: str, args: Sequence[Any], error: Exception, source: Source) ->
 
 
 def explain_generated(
-    error: Exception, filename: str, equations: Sequence[Any], silent: Sequence[Any] = ()
+    error: Exception, filename: str, equations: Sequence[Any], told: Callable[[Any], bool] | None = None
 ) -> NoReturn:
     """Raise the error of generated code at the user's line.
 
     Args:
         filename: the name of the code.
         equations: for each of its lines the equation that it runs, or None.
-        silent: the primitives whose programs inside have said it already.
+        told: `told(eqn)`, whether a program inside of it has said it already.
     """
     line, tb = None, error.__traceback__
     while tb is not None:
@@ -207,7 +207,7 @@ def explain_generated(
             line = tb.tb_lineno
         tb = tb.tb_next
     eqn = equations[line - 1] if line is not None and line <= len(equations) else None
-    if eqn is None or eqn.primitive in silent:
+    if eqn is None or (told is not None and told(eqn)):
         raise error
     new = explain(eqn.primitive.name, [x.aval for x in eqn.inputs], error, eqn.source)
     if new is error:

@@ -132,7 +132,7 @@ class Executable:
 
     def explain(self, error: Exception) -> NoReturn:
         """Raise with the user's line for the generated one."""
-        explain_generated(error, self.filename, self._equations, (SHARDED, UNROLLED))
+        explain_generated(error, self.filename, self._equations, _explained_inside)
 
     @property
     def scratch_sets(self) -> int:
@@ -142,6 +142,11 @@ class Executable:
     def release(self) -> None:
         """Give the scratch memory back; the next call makes it anew."""
         self._pool.clear()
+
+
+def _explained_inside(eqn: Any) -> bool:
+    """Whether an equation runs a program that explains its errors itself."""
+    return eqn.primitive is SHARDED or eqn.primitive is UNROLLED
 
 
 def compile_program(program: Program, donated: Sequence[bool] = (), into: bool = False) -> Executable:
