@@ -24,10 +24,10 @@ from funcgrad.backends import (
     get_backend,
     run_program,
 )
-from funcgrad.backends.strict import strict
 from funcgrad.executor.compiled import executable
 from funcgrad.ir_check import check_program
 from funcgrad.passes.pipeline import optimise
+from funcgrad.passes.strict import strict
 
 pytest.importorskip("array_api_strict")
 STRICT = get_backend("array_api_strict")

@@ -44,6 +44,7 @@ BY_RIGHT = {
     "executor/lower_": (ALL, "lowerings: to calls of NumPy, to tiles, to Python's numbers"),
     "backends/": (ALL, "lowerings to other libraries"),
     "native/": (ALL, "lowerings to LLVM text"),
+    "passes/strict": (ALL, "NumPy's promotion of operands, which all lowerings share"),
     "passes/algebra": (ALL, "rewriting rules: the key is the root of a pattern"),
     "executor/step.py": (ALL, "looks up lowerings to NumPy's calls"),
     "passes/dce.py": (ALL, "control flow: how each kind gives values to its programs and takes them"),

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad.backends.base import Backend, unsupported
-from funcgrad.backends.strict import strict
 from funcgrad.core import Primitive
 from funcgrad.device_array import DeviceArray
 from funcgrad.errors import DeviceError, OutOfDeviceMemoryError, explain
 from funcgrad.ir import Equation, Program, Var
 from funcgrad.passes.pipeline import optimise
 from funcgrad.passes.rewrite import remade, with_programs
+from funcgrad.passes.strict import strict
 from funcgrad.transforms.call import CALL, reverse_programs
 from funcgrad.types import ShapedArray, is_inexact
 

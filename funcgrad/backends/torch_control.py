@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad.backends.runner import elsewhere
-from funcgrad.backends.strict import strict
 from funcgrad.ir import Atom, Equation, Program
 from funcgrad.passes.pipeline import optimise
+from funcgrad.passes.strict import strict
 from funcgrad.transforms.call import reverse_programs
 from funcgrad.types import ShapedArray, is_inexact
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from funcgrad.backends.narrow import narrowed
 from funcgrad.backends.runner import DeviceProgram, at_home, raise_if_out_of_memory
-from funcgrad.backends.strict import strict
 from funcgrad.backends.torch_emit import Emitter, Site
 from funcgrad.backends.torch_graph import Replayed
 from funcgrad.errors import explain, explain_generated
 from funcgrad.ir import Program
 from funcgrad.passes.pipeline import optimise
+from funcgrad.passes.strict import strict
 
 __all__ = ["TorchProgram"]
 

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from contextlib import suppress
-from hashlib import sha256
 from itertools import count
 
 from funcgrad.config import config
+
+try:  # which hashlib takes it from, after milliseconds of loading OpenSSL
+    from _blake2 import blake2b
+except ImportError:
+    from hashlib import blake2b
 
 __all__ = ["LIMIT", "digest", "find", "folder", "store"]
 
 LIMIT = 128 << 20
 """Bytes of all files."""
 
-_HEAD = b"funcgrad 1\n"
+_HEAD = b"funcgrad 2\n"
+_SIZE = 32  # of a digest, in bytes
 _SUFFIX = ".o"
 _stored = count()
 _OFTEN = 64  # after so many files the folder is looked through
@@ -29,7 +33,11 @@ _OFTEN = 64  # after so many files the folder is looked through
 
 def digest(*parts: object) -> str:
     """The name of the code that these determine."""
-    return sha256("\0".join(map(str, parts)).encode()).hexdigest()
+    return _digest("\0".join(map(str, parts)).encode()).hex()
+
+
+def _digest(code: bytes) -> bytes:
+    return blake2b(code, digest_size=_SIZE).digest()
 
 
 def folder() -> str | None:
@@ -68,8 +76,9 @@ def find(name: str) -> bytes | None:
         os.utime(path)
     except OSError:
         return None
-    head, code = text[: len(_HEAD) + 32], text[len(_HEAD) + 32 :]
-    return code if head == _HEAD + sha256(code).digest() else None
+    start = len(_HEAD) + _SIZE
+    head, code = text[:start], text[start:]
+    return code if head == _HEAD + _digest(code) else None
 
 
 def store(name: str, code: bytes) -> None:
@@ -78,10 +87,11 @@ def store(name: str, code: bytes) -> None:
     if place is None:
         return
     with suppress(OSError):
-        handle, path = tempfile.mkstemp(dir=place, suffix=".new")
+        path = os.path.join(place, f"{os.getpid()}.{os.urandom(8).hex()}.new")
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(_HEAD + sha256(code).digest() + code)
+                file.write(_HEAD + _digest(code) + code)
             os.replace(path, os.path.join(place, name + _SUFFIX))
         except BaseException:
             os.unlink(path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
-import sysconfig
+import sys
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -98,7 +98,7 @@ def _array_api() -> Any:
 
 def free_threads() -> bool:
     """Whether this is a Python without a global lock."""
-    return bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+    return "t" in sys.abiflags if hasattr(sys, "abiflags") else "free-threading" in sys.version
 
 
 _FUNCTIONS = {

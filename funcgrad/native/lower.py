@@ -9,7 +9,6 @@ from typing import cast
 import numpy as np
 import numpy._core._multiarray_umath as _umath
 
-from funcgrad.backends.strict import strict
 from funcgrad.ir import Program
 from funcgrad.native import (
     control,
@@ -32,6 +31,7 @@ from funcgrad.native.values import Buf, Small, small
 from funcgrad.native.writer import Writer
 from funcgrad.passes.expand import expand_all
 from funcgrad.passes.pipeline import optimise
+from funcgrad.passes.strict import strict
 from funcgrad.types import ShapedArray
 
 __all__ = ["lower", "prepare", "vector_bytes"]

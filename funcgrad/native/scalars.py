@@ -104,7 +104,7 @@ def apply(
         w: where to; its `width` says how many lanes the operands have.
         primitive, params: the operation, which is pointwise.
         operands: registers or literals; pairs of complex dtypes.
-        in_dtypes, out_dtype: of the operands and of the result, as in a strict program (`backends.strict`).
+        in_dtypes, out_dtype: of the operands and of the result, as in a strict program (`passes.strict`).
 
     Returns:
         The result; None where there is no text for these dtypes.

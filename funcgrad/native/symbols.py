@@ -9,7 +9,6 @@ there are none: such operations are NumPy's then.
 from __future__ import annotations
 
 import ctypes
-import glob
 import os
 from collections.abc import Iterator
 from functools import cache
@@ -98,4 +97,5 @@ def _candidates() -> Iterator[str]:
         spec = find_spec(package)
         for root in (spec.submodule_search_locations or ()) if spec is not None else ():
             for folder in (f"{root}.libs", os.path.join(root, ".dylibs")):
-                yield from sorted(glob.glob(os.path.join(glob.escape(folder), "*openblas*")))
+                names = os.listdir(folder) if os.path.isdir(folder) else []
+                yield from (os.path.join(folder, name) for name in sorted(names) if "openblas" in name)

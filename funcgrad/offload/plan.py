@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad.backends.base import Backend
-from funcgrad.backends.strict import strict_equations
 from funcgrad.executor.cost import is_product
 from funcgrad.ir import Equation, Program, Var, has_effect, held
 from funcgrad.offload.costs import Machine, Rates, Spent, nbytes, works_of
 from funcgrad.offload.cut import INFINITE, Value, assign, comes_down, goes_up
 from funcgrad.ops.attempt import Handled
+from funcgrad.passes.strict import strict_equations
 from funcgrad.transforms.call import CALL
 
 __all__ = ["Plan", "Planner"]
