@@ -21,12 +21,13 @@ import numpy as np
 from funcgrad.config import config
 from funcgrad.debug import Effects, current_effects, put_effects
 from funcgrad.float_errors import current, noting, put
+from funcgrad.native import recycled
 from funcgrad.native.code import NativeCode
 from funcgrad.native.entry_code import SYMBOLS, entry_text
 from funcgrad.native.entry_state import FLUSH
 from funcgrad.native.entry_words import FRAME
 from funcgrad.native.frames import Frame, Maker, converted, mask
-from funcgrad.native.layout import Layout, free_threads, layout
+from funcgrad.native.layout import Layout, free_threads, keep_for_good, keep_memory, layout
 from funcgrad.native.llvm import Library, Options
 from funcgrad.native.portable import Portable
 
@@ -121,8 +122,12 @@ class _Reruns:
 @cache
 def _machine(at: Layout | None, compile: Compile) -> Library:
     """The code that all programs share."""
-    at = at or Layout(object.__basicsize__, 8)
-    return compile(entry_text(at.head, at.kind, free_threads()), ENTRY_OPTIONS, SYMBOLS)
+    to = at or Layout(object.__basicsize__, 8)
+    shared = compile(entry_text(to.head, to.kind, free_threads()), ENTRY_OPTIONS, SYMBOLS)
+    if at is not None:
+        keep_for_good(shared)
+        keep_memory({name: shared[name] for name in recycled.SYMBOLS})
+    return shared
 
 
 class _MethodDef(ctypes.Structure):

@@ -11,13 +11,15 @@ has the frame, go to `odd`; calls that NumPy is to run again go to `again`: both
 
 from __future__ import annotations
 
+from funcgrad.native import recycled
 from funcgrad.native.code import AGAIN, RAISED
 from funcgrad.native.entry_state import state_text
 from funcgrad.native.entry_words import ARGUMENT, CONTIGUOUS_ALIGNED, FLAGS, FRAME, GLOBALS, KINDS, RESULT, SLOT
+from funcgrad.native.recycled import recycled_text
 
 __all__ = ["SYMBOLS", "entry_text"]
 
-SYMBOLS = ["call", "step", "guarded", "flags"]
+SYMBOLS = ["call", "step", "guarded", "flags", *recycled.SYMBOLS]
 """What the module defines."""
 
 
@@ -97,7 +99,7 @@ def entry_text(head: int, kind: int, free_threads: bool) -> str:
     _good(t)
     _other_ends(t)
     call = "\n".join(["define ptr @call(ptr %self, ptr %args, i64 %n) {", *t.lines, "}", ""])
-    return state_text(head) + call
+    return state_text(head) + recycled_text(GLOBALS) + call
 
 
 def _begin(t: _Text, head: int, free_threads: bool) -> None:
@@ -215,7 +217,15 @@ def _results(t: _Text, head: int) -> None:
     t.do(f"call void {hold}(ptr {dtype})")
     ndim = t.op(f"trunc i64 {t.load('%rspec', RESULT['ndim'], 'i64')} to i32")
     rest = "ptr null, ptr null, i32 0, ptr null"
-    array = t.op(f"call ptr {new}(ptr %array, ptr {dtype}, i32 {ndim}, ptr {shape}, {rest})")
+    t.same(t.load("%rspec", RESULT["large"], "i64"), "0", "m.small", "m.large", "i64")
+    t.label("m.small")
+    small = t.op(f"call ptr {new}(ptr %array, ptr {dtype}, i32 {ndim}, ptr {shape}, {rest})")
+    t.goto("m.new")
+    t.label("m.large")
+    large = t.op(f"call ptr @large(ptr %globals, ptr {dtype}, i32 {ndim}, ptr {shape})")
+    t.goto("m.new")
+    t.label("m.new")
+    array = t.op(f"phi ptr [ {small}, %m.small ], [ {large}, %m.large ]")
     t.store(array, "%made", i)
     t.same(array, "null", "fail", "m.made")
     t.label("m.made")

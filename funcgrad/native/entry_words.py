@@ -32,13 +32,14 @@ FRAME = _words(
 
 GLOBALS = _words(
     "array float int complex true false new_array new_scalar new_float new_int new_bool new_complex as_int"
-    " failed clear tuple set_item call hold drop context errors save restore"
+    " failed clear tuple set_item call hold drop context errors save restore handler default_handler set_handler"
 )
 """Addresses: of classes and objects, and of functions of NumPy's and Python's."""
 
-ARGUMENT = _words("kind dtype scalar ndim shape")
+ARGUMENT = _words("kind dtype scalar ndim shape large")
 RESULT = ARGUMENT
-"""Words of an argument and of a result: `kind` is one of `KINDS`, `shape` the address of the dimensions."""
+"""Words of an argument and of a result: `kind` is one of `KINDS`, `shape` the address of the dimensions; `large` says
+whether a result's memory is kept."""
 
 KINDS = _words("array scalar float int bool complex")
 """An array; an array or NumPy's scalar; Python's numbers."""

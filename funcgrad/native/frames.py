@@ -6,6 +6,7 @@ functions of the program's host steps, which read and write that workspace.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from funcgrad.native.code import DIVIDE, INVALID, OVERFLOW, UNDERFLOW, HostStep,
 from funcgrad.native.entry_words import FLAGS, FRAME, KINDS, RESULT, SLOT
 from funcgrad.native.layout import INSIDE, globals_address, layout
 from funcgrad.native.llvm import Library
+from funcgrad.native.recycled import LARGE
 from funcgrad.native.symbols import address
 from funcgrad.scratch import aligned
 from funcgrad.source import Source
@@ -114,7 +116,8 @@ class Maker:
         for spec, aval in zip(specs, (*self.code.inputs, *self.code.outputs), strict=True):
             shape, dtype = dims.ctypes.data + 8 * start, aval.dtype
             scalar = id(dtype.type) if dtype.char in INSIDE else 0
-            spec[:] = KINDS[_kind(aval)], id(dtype), scalar, len(aval.shape), shape
+            large = math.prod(aval.shape) * dtype.itemsize >= LARGE
+            spec[:] = KINDS[_kind(aval)], id(dtype), scalar, len(aval.shape), shape, large
             start += len(aval.shape)
 
 

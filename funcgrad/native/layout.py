@@ -18,12 +18,13 @@ import numpy as np
 
 from funcgrad.float_errors import STATE
 from funcgrad.native.entry_words import GLOBALS
+from funcgrad.native.recycled import handler
 
 _umath: Any = None
 with suppress(ImportError):
     _umath = import_module("numpy._core._multiarray_umath")
 
-__all__ = ["INSIDE", "Layout", "free_threads", "globals_address", "layout"]
+__all__ = ["INSIDE", "Layout", "free_threads", "globals_address", "keep_for_good", "keep_memory", "layout"]
 
 
 INSIDE = "?bhilqBHILQefdFD"
@@ -76,9 +77,9 @@ def layout() -> Layout | None:
 _ABI = 0x02000000
 """Of NumPy 2."""
 
-_VERSION, _CLASS, _SCALAR, _NEW = 0, 2, 60, 94
-"""Places in NumPy's table of its C interface: the version of its ABI, `ndarray`, PyArray_Scalar, PyArray_NewFromDescr.
-(They stay: compiled extensions have them.)"""
+_VERSION, _CLASS, _SCALAR, _NEW, _SET_HANDLER, _HANDLER = 0, 2, 60, 94, 304, 306
+"""Places in NumPy's table of its C interface: the version of its ABI, `ndarray`, PyArray_Scalar, PyArray_NewFromDescr,
+PyDataMem_SetHandler, PyDataMem_DefaultHandler. (They stay: compiled extensions have them.)"""
 
 
 @cache
@@ -90,7 +91,7 @@ def _array_api() -> Any:
     get = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
         ("PyCapsule_GetPointer", ctypes.pythonapi)
     )
-    table = (ctypes.c_void_p * (_NEW + 1)).from_address(get(capsule, None))
+    table = (ctypes.c_void_p * (_HANDLER + 1)).from_address(get(capsule, None))
     if table[_CLASS] != id(np.ndarray) or ctypes.CFUNCTYPE(ctypes.c_uint)(table[_VERSION])() != _ABI:
         return None
     return table
@@ -137,6 +138,21 @@ def _globals() -> np.ndarray:
     else:
         words[GLOBALS["errors"]] = id(STATE)
     return words
+
+
+def keep_memory(addresses: dict[str, int]) -> None:
+    """Let large results get the memory of earlier ones: by the functions `recycled.SYMBOLS`, which must stay."""
+    words, table = _globals(), _array_api()
+    default = ctypes.py_object.from_address(table[_HANDLER]).value
+    ours, block = handler(default, addresses)
+    keep_for_good((ours, block))
+    words[GLOBALS["default_handler"]], words[GLOBALS["set_handler"]] = id(default), table[_SET_HANDLER]
+    words[GLOBALS["handler"]] = id(ours)
+
+
+def keep_for_good(x: Any) -> None:
+    """Let an object outlive the interpreter, at whose end arrays are freed that need it."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(x))
 
 
 def globals_address() -> int:
