@@ -12,6 +12,8 @@ import sys
 from contextlib import suppress
 from itertools import count
 
+import numpy as np
+
 from funcgrad.config import config
 
 try:  # which hashlib takes it from, after milliseconds of loading OpenSSL
@@ -71,8 +73,7 @@ def find(name: str) -> bytes | None:
         return None
     path = os.path.join(place, name + _SUFFIX)
     try:
-        with open(path, "rb") as file:
-            text = file.read()
+        text = np.fromfile(path, np.uint8).tobytes()  # opens and closes it: no interrupt comes between
         os.utime(path)
     except OSError:
         return None
@@ -90,8 +91,8 @@ def store(name: str, code: bytes) -> None:
         path = os.path.join(place, f"{os.getpid()}.{os.urandom(8).hex()}.new")
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(_HEAD + _digest(code) + code)
+            os.close(handle)
+            np.frombuffer(_HEAD + _digest(code) + code, np.uint8).tofile(path)
             os.replace(path, os.path.join(place, name + _SUFFIX))
         except BaseException:
             os.unlink(path)

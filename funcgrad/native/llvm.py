@@ -16,6 +16,7 @@ from collections import deque
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, NamedTuple
+from weakref import ref
 
 __all__ = ["Library", "Options", "available", "guard_process", "loaded", "lock", "target", "to_assembly", "to_object"]
 
@@ -191,8 +192,27 @@ class _Linker:
 
 _LINKS = 200
 
-_unused: deque[tuple[Any, Any]] = deque()
-"""What keeps code in memory that nobody calls any more. LLVM takes it out when it is used next: it may be busy now."""
+
+class _Held(ref["Library"]):
+    """What keeps a library's code in memory, and is told when nobody calls it any more. (In a `__del__` of Python's an
+    interrupt would be lost.)"""
+
+    __slots__ = ("linker", "tracker")
+    linker: Any
+    tracker: Any
+
+
+_held: dict[int, _Held] = {}
+_unused: deque[_Held] = deque()
+"""Those that nobody calls any more. LLVM takes them out when it is used next: it may be busy now."""
+
+
+def _take_out() -> None:
+    while _unused:
+        gone = _unused.popleft()
+        del _held[id(gone)]
+        gone.tracker.close()
+
 
 _names = iter(range(1 << 62))
 
@@ -205,25 +225,22 @@ class Library:
         symbols: whose addresses are wanted.
     """
 
-    __slots__ = ("_addresses", "_linker", "_tracker", "size")
+    __slots__ = ("__weakref__", "_addresses", "_linker", "_tracker", "size")
 
     def __init__(self, code: bytes, symbols: list[str]) -> None:
         binding = _binding()
         with lock:
-            while _unused:
-                _unused.popleft()[0].close()
+            _take_out()
             self._linker = _Linker.get()
             builder = binding.JITLibraryBuilder().add_object_img(code).add_current_process()
             for symbol in symbols:
                 builder.export_symbol(symbol)
             self._tracker = builder.link(self._linker, f"funcgrad{next(_names)}")
+        held = _Held(self, _unused.append)
+        held.tracker, held.linker = self._tracker, self._linker
+        _held[id(held)] = held
         self._addresses = {symbol: self._tracker[symbol] for symbol in symbols}
         self.size = len(code)
 
     def __getitem__(self, symbol: str) -> int:
         return self._addresses[symbol]
-
-    def __del__(self, keep: Any = _unused.append) -> None:
-        tracker = getattr(self, "_tracker", None)
-        if tracker is not None:
-            keep((tracker, self._linker))
