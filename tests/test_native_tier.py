@@ -137,6 +137,25 @@ class Holder:
     run: Any = None
 
 
+@pytest.mark.parametrize("chosen", [None, 3e-3])
+def test_turns_are_short_while_a_thread_compiles(auto: None, chosen: float | None) -> None:
+    before = sys.getswitchinterval()
+    task = Task()
+    task.gate.clear()
+    try:
+        plain, _kept = made(task)
+        plain()
+        until(lambda: sys.getswitchinterval() == pytest.approx(1e-3))
+        if chosen is not None:
+            sys.setswitchinterval(chosen)
+        task.gate.set()
+        until(lambda: not tier._working)
+        assert sys.getswitchinterval() == pytest.approx(chosen or before)
+    finally:
+        task.gate.set()
+        sys.setswitchinterval(before)
+
+
 def test_one_that_is_not_hot_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     config.native = "auto"
     task = Task()

@@ -26,6 +26,7 @@ from weakref import ref
 from funcgrad.config import after, config
 from funcgrad.errors import NativeWarning
 from funcgrad.ir import Program
+from funcgrad.native import turns
 from funcgrad.native.refused import Refused
 from funcgrad.source import Source, describe, line_of
 
@@ -408,11 +409,13 @@ def _work() -> None:
     global _working, _clock
     if _clock_of is not None:
         _clock = _clock_of(get_ident())
+    turns.shorten()
     with _extra().lock:  # a process that is forked in the midst of an import never gets the module's lock
         import_module("funcgrad.native.build")
     while True:
         with _guard:
             if not _queue:
+                turns.as_before()
                 _working = False
                 return
             tier = _queue[0]
@@ -428,6 +431,7 @@ def _after_fork() -> None:
     _queue.clear()
     _current.clear()
     _working = False
+    turns.as_before()
     for tier in waiting:
         tier.forget()
 
