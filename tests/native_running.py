@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ir import Program
+from funcgrad.native.build import library
 from funcgrad.native.code import HostStep, NativeCode, Place
 from funcgrad.native.llvm import Library, Options, to_object
 from funcgrad.native.lower import lower, prepare
+from funcgrad.native.parts import SHARE
+from funcgrad.native.pool import share_address
 from funcgrad.native.symbols import address
 
 
@@ -56,7 +59,7 @@ class Compiled:
     def _address(self, symbol: str) -> int:
         if symbol == "PyObject_CallNoArgs":
             return ctypes.cast(ctypes.pythonapi.PyObject_CallNoArgs, ctypes.c_void_p).value or 0
-        found = address(symbol)
+        found = share_address(library) if symbol == SHARE else address(symbol)
         assert found is not None, symbol
         return found
 

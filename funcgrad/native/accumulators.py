@@ -6,12 +6,14 @@ memory of the result. Of a long sum of floats, rows or blocks of them are set as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import product
 from typing import Any
 
 from funcgrad.native.emission import Emission
-from funcgrad.native.index import ZERO, Flat, Ix, constant
+from funcgrad.native.index import ZERO, Flat, Ix, constant, contiguous, unit
 from funcgrad.native.reductions import Reduction, Total, combine, converted, horizontal, identity
 from funcgrad.native.values import Buf
 from funcgrad.native.writer import Operand, component
@@ -19,6 +21,9 @@ from funcgrad.native.writer import Operand, component
 __all__ = ["Accumulators"]
 
 Key = tuple[int, ...]
+
+_LINE = 16
+"""How many elements fill a line of the cache, or more."""
 
 
 class Accumulators:
@@ -54,13 +59,76 @@ class Accumulators:
         self.again: int | str = 0
         self.here: dict[Any, tuple[list[Ix], Operand]] = {}
 
+    # ------------------------------------------------------------------ parts
+
+    def reduces(self, k: int) -> bool:
+        """Whether loop `k` runs over elements that are combined."""
+        return self.flat or self.axes[k] in self.r.axes
+
+    @property
+    def size(self) -> int:
+        """How many elements the result has."""
+        return math.prod(self.b.shape)
+
+    def of_parts(self, count: int) -> Buf:
+        """Memory for what the parts of a loop give: a row each, in lines of the cache of its own."""
+        row = -(-self.size // _LINE) * _LINE
+        whole = self.em.temp((count, row), self.r.dtype, self)
+        return Buf(whole.ptr, (count, *self.b.shape), self.r.dtype, (row, *contiguous(self.b.shape)))
+
+    @contextmanager
+    def in_part(self, rows: Buf | None, number: str) -> Iterator[None]:
+        """Inside, the part of this number is written; what it gives goes to a row of its own, if there are rows."""
+        before = self.b, self.in_memory
+        self.totals.clear()
+        self.registers.clear()
+        if rows is not None:
+            place = self.em.pointer(rows.dtype, rows.ptr, {number: rows.strides[0]}, 0)
+            self.b, self.in_memory = Buf(place, rows.shape[1:], rows.dtype), self.outer
+            if self.outer:
+                self.fill()
+        try:
+            yield
+        finally:
+            self.b, self.in_memory = before
+            self.totals.clear()
+            self.registers.clear()
+
+    def combine_parts(self, rows: Buf) -> None:
+        """Combine the rows that parts have written, in their order."""
+        em, w, r = self.em, self.em.w, self.r
+        exact = Total(em, r, 1) if r.sums_floats else None
+
+        def add(i: str, at: list[Ix]) -> None:
+            new = em.fresh(rows, [unit(i, 0, rows.shape[0] - 1), *at])
+            if exact is not None:
+                exact.add(new)
+            else:
+                em.store(self.b, at, combine(w, r, em.fresh(self.b, at), new))
+
+        def each(at: list[Ix]) -> None:
+            if exact is not None:
+                exact.clear()
+            elif not self.in_memory:
+                em.store(self.b, at, w.literal(identity(r), r.dtype))
+            w.loop(0, rows.shape[0], lambda i: add(i, at))
+            if exact is not None:
+                value = exact.value()
+                if self.in_memory:
+                    value = combine(w, r, converted(w, em.fresh(self.b, at), self.b.dtype, r.dtype), value)
+                em.store(self.b, at, converted(w, value, r.dtype, self.b.dtype))
+
+        with w.lanes(0):
+            em.loops(self.b.shape, each)
+        em.forget(self.b)
+        em.release(self)
+
     # ------------------------------------------------------------------ the whole
 
     def fill(self) -> None:
         """Write the result of no elements."""
-        out = self.r.eqn.outputs[0].aval.dtype
         with self.em.w.lanes(0):
-            self.em.fill(self.b, self.em.w.literal(identity(self.r), out))
+            self.em.fill(self.b, self.em.w.literal(identity(self.r), self.b.dtype))
 
     def begin(self, boxes: bool, block: int, last: int) -> None:
         """Before the loops; with several `boxes` their results are combined in memory."""
@@ -213,7 +281,7 @@ class Accumulators:
     def _add_in_place(self, place: Sequence[Ix], value: Operand) -> None:
         """Accumulate an element in the memory of the result; where all its terms belong to this place, without."""
         em, w, r = self.em, self.em.w, self.r
-        out = r.eqn.outputs[0].aval.dtype
+        out = self.b.dtype
         at = r.place(place)
         if not self.outer:
             key = tuple(i.key for i in at)
@@ -227,12 +295,12 @@ class Accumulators:
         """After the elements of a place of the loops."""
         r = self.r
         for at, value in self.here.values():
-            self.em.store(self.b, at, converted(self.em.w, value, r.dtype, r.eqn.outputs[0].aval.dtype))
+            self.em.store(self.b, at, converted(self.em.w, value, r.dtype, self.b.dtype))
         self.here.clear()
 
     def _write(self, key: Key, idx: list[Ix], value: Operand) -> None:
         em, w, r = self.em, self.em.w, self.r
-        out = r.eqn.outputs[0].aval.dtype
+        out = self.b.dtype
         if self.flat:
             at: list[Ix] = [ZERO] * len(self.b.shape)
         else:

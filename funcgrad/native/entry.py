@@ -29,6 +29,8 @@ from funcgrad.native.entry_words import FRAME
 from funcgrad.native.frames import Frame, Maker, converted, mask
 from funcgrad.native.layout import Layout, free_threads, keep_for_good, keep_memory, layout
 from funcgrad.native.llvm import Library, Options
+from funcgrad.native.parts import SHARE
+from funcgrad.native.pool import share_address
 from funcgrad.native.portable import Portable
 
 __all__ = ["Compile", "Entry"]
@@ -64,7 +66,10 @@ class Entry:
         self._reruns = reruns = _Reruns(numpy)
         at = layout()
         self._flushes = flush
-        self._make = make = Maker(code, library, _machine(at, compile), 0)
+        share = share_address(compile) if SHARE in code.externals else None
+        self._make = make = Maker(code, library, _machine(at, compile), share)
+        if share is not None:
+            make.release_lock()
         self.look_at_settings()
         plain, again = (_again, _again) if code.host_steps else (numpy, reruns)
         if at is None:
@@ -95,8 +100,7 @@ class Entry:
 
     def release_lock(self) -> None:
         """Let other threads of Python run during calls from now on."""
-        if self._frame is not None and not self.code.host_steps:
-            self._frame.words[FRAME["release"]] = 1
+        self._make.release_lock()
 
 
 _TELL = 64

@@ -6,7 +6,7 @@ import platform
 
 from funcgrad.native.entry_words import FLAGS, FRAME, GLOBALS
 
-__all__ = ["FLUSH", "state_text", "supported", "trampoline"]
+__all__ = ["FLUSH", "floating_state", "state_text", "supported", "trampoline"]
 
 _MACHINE = {"x86_64": "x86", "amd64": "x86", "aarch64": "arm", "arm64": "arm"}.get(platform.machine().lower())
 
@@ -135,11 +135,16 @@ entry:
 """
 
 
+def floating_state() -> str:
+    """The text of functions that read and write the floating-point state."""
+    assert _MACHINE is not None
+    return _STATE[_MACHINE]
+
+
 def state_text(head: int) -> str:
     """The text; `head` is where in an array the address of its data is."""
-    assert _MACHINE is not None
     step = _STEP.format(data=head, call=GLOBALS["call"], flags=FRAME["flags"], FLAGS=FLAGS)
-    return _STATE[_MACHINE] + _GUARDED + step
+    return floating_state() + _GUARDED + step
 
 
 def trampoline(pointers: int) -> str:

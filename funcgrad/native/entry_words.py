@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from funcgrad.native.code import DIVIDE, INVALID, OVERFLOW, UNDERFLOW
 
-__all__ = ["ARGUMENT", "CONTIGUOUS_ALIGNED", "FLAGS", "FRAME", "GLOBALS", "KINDS", "RESULT", "SLOT"]
+__all__ = ["ARGUMENT", "CONTIGUOUS_ALIGNED", "FLAGS", "FRAME", "GLOBALS", "KINDS", "RESULT", "SLOT", "words"]
 
 FLAGS = INVALID | DIVIDE | OVERFLOW | UNDERFLOW
 
 
-def _words(names: str) -> dict[str, int]:
+def words(names: str) -> dict[str, int]:
+    """The numbers of the words of a block, by name."""
     return {name: i for i, name in enumerate(names.split())}
 
 
-FRAME = _words(
+FRAME = words(
     "globals code n_args n_results arguments results pointers slots made"
     " busy release flush flags state mask calls odd again learn"
 )
@@ -30,18 +31,18 @@ FRAME = _words(
     odd, again, learn: functions of Python's; `learn()` sets `state` and `mask`.
 """
 
-GLOBALS = _words(
+GLOBALS = words(
     "array float int complex true false new_array new_scalar new_float new_int new_bool new_complex as_int"
     " failed clear tuple set_item call hold drop context errors save restore handler default_handler set_handler"
 )
 """Addresses: of classes and objects, and of functions of NumPy's and Python's."""
 
-ARGUMENT = _words("kind dtype scalar ndim shape large")
+ARGUMENT = words("kind dtype scalar ndim shape large")
 RESULT = ARGUMENT
 """Words of an argument and of a result: `kind` is one of `KINDS`, `shape` the address of the dimensions; `large` says
 whether a result's memory is kept."""
 
-KINDS = _words("array scalar float int bool complex")
+KINDS = words("array scalar float int bool complex")
 """An array; an array or NumPy's scalar; Python's numbers."""
 
 SLOT = 32

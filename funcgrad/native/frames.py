@@ -18,6 +18,7 @@ from funcgrad.native.code import DIVIDE, INVALID, OVERFLOW, UNDERFLOW, HostStep,
 from funcgrad.native.entry_words import FLAGS, FRAME, KINDS, RESULT, SLOT
 from funcgrad.native.layout import INSIDE, globals_address, layout
 from funcgrad.native.llvm import Library
+from funcgrad.native.parts import SHARE
 from funcgrad.native.recycled import LARGE
 from funcgrad.native.symbols import address
 from funcgrad.scratch import aligned
@@ -58,13 +59,16 @@ class Maker:
         code: the program.
         library: its machine code.
         shared: the machine code that all programs share.
+        share: the address of `pool`'s function, where the program needs it.
         flush: the bits that flush subnormal numbers, or 0.
+        release: whether other threads of Python run during calls.
     """
 
-    __slots__ = ("_blocks", "code", "flush", "library", "shared")
+    __slots__ = ("_blocks", "code", "flush", "library", "release", "share", "shared")
 
-    def __init__(self, code: NativeCode, library: Library, shared: Library, flush: int) -> None:
-        self.code, self.library, self.shared, self.flush = code, library, shared, flush
+    def __init__(self, code: NativeCode, library: Library, shared: Library, share: int | None) -> None:
+        self.code, self.library, self.shared, self.share = code, library, shared, share
+        self.flush, self.release = 0, False
         self._blocks: list[np.ndarray] = []
 
     def set_flush(self, flush: int) -> None:
@@ -72,6 +76,12 @@ class Maker:
         self.flush = flush
         for block in self._blocks:
             block[FRAME["flush"]] = flush
+
+    def release_lock(self) -> None:
+        """Let other threads of Python run during calls; those of host steps need Python's lock."""
+        self.release = not self.code.host_steps
+        for block in self._blocks:
+            block[FRAME["release"]] = int(self.release)
 
     def frame(self) -> Frame:
         code, n = self.code, len(self.code.inputs)
@@ -96,10 +106,11 @@ class Maker:
         memory = [aligned(size) for size in code.workspace]
         steps = [_closure(step, memory) for step in code.host_steps]
         pointers = [*(a.ctypes.data for a in code.constants), *(m.ctypes.data for m in memory)]
-        pointers += [address(symbol) or _missing(symbol) for symbol in code.externals]
+        pointers += [self._address(symbol) for symbol in code.externals]
         at["table"][len(avals) : len(avals) + len(pointers)] = pointers
         results = at["specs"][len(RESULT) * n :]
         words = {"globals": globals_address() if layout() else 0, "code": self.library["table"], "flush": self.flush}
+        words |= {"release": int(self.release)}
         words |= {"n_args": n, "n_results": len(code.outputs), "state": 0, "mask": FLAGS}
         addresses = {"arguments": at["specs"], "results": results, "pointers": at["table"], "made": at["made"]}
         for name, part in (addresses | {"slots": slots}).items():
@@ -108,6 +119,12 @@ class Maker:
             block[FRAME[name]] = value
         self._blocks.append(block)
         return Frame(block, at["table"], memory, steps)
+
+    def _address(self, symbol: str) -> int:
+        found = self.share if symbol == SHARE else address(symbol)
+        if found is None:
+            raise LookupError(f"there is no function {symbol!r} to be called by native code")
+        return found
 
     def _specs(self, specs: np.ndarray, dims: np.ndarray, values: list[int]) -> None:
         """Say what the arguments and the results are."""
@@ -119,10 +136,6 @@ class Maker:
             large = math.prod(aval.shape) * dtype.itemsize >= LARGE
             spec[:] = KINDS[_kind(aval)], id(dtype), scalar, len(aval.shape), shape, large
             start += len(aval.shape)
-
-
-def _missing(symbol: str) -> int:
-    raise LookupError(f"there is no function {symbol!r} to be called by native code")
 
 
 _BITS = {"divide": DIVIDE, "over": OVERFLOW, "under": UNDERFLOW, "invalid": INVALID}

@@ -8,7 +8,8 @@ of it in smaller ones. Where all arrays are contiguous and of one shape there is
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import product
 from typing import Any
 
@@ -16,6 +17,7 @@ from funcgrad.ir import Atom, Var
 from funcgrad.native.accumulators import Accumulators
 from funcgrad.native.emission import Emission
 from funcgrad.native.index import ZERO, Flat, Ix, constant, unit
+from funcgrad.native.parts import Part, Split, shared, split
 from funcgrad.native.plan import core, cost
 from funcgrad.native.reductions import TERMS, Reduction
 from funcgrad.native.values import Buf, Small, squeezed
@@ -30,6 +32,9 @@ _CHEAP, _DEAR = 4.0, 16.0
 """Costs (in additions) up to which the text for a place is written several times in a loop."""
 _STRAIGHT, _FEW = 32.0, 4
 """Up to which cost, and up to how many vectors, a row is written without a loop."""
+
+_ADDITION, _BYTE = 0.05, 0.15
+"""Nanoseconds that an addition in eight lanes takes, and that writing a byte of a large array does."""
 
 Store = tuple[Atom, Buf | None]
 """A value, and where it is written; None for one that is only computed."""
@@ -51,6 +56,7 @@ class Kernel:
         self.cuts = [{0, n} for n in self.sizes]
         self.cuts_allowed = True
         self.box: list[tuple[int, int]] = []
+        self.part: tuple[Part, int] | None = None
 
     # ------------------------------------------------------------------ the whole
 
@@ -93,7 +99,63 @@ class Kernel:
         for box in boxes:
             self.box = list(box)
             with self.w.scope():
+                how = self._split()
+                if how is None or not self._divided(how):
+                    self._nest(0, [])
+
+    def _split(self) -> Split | None:
+        """How this box is divided among threads, if it is."""
+        sizes = [hi - lo for lo, hi in self.box]
+        units = [1] * len(sizes)
+        if units:
+            units[-1] = self.width * self.unroll * TERMS
+        extra = [sum(a.size for a in self.reductions if a.reduces(k)) for k in range(len(sizes))]
+        return split(sizes, units, math.prod(sizes) * self._time(), extra)
+
+    def _time(self) -> float:
+        """What a place of the loops takes, in nanoseconds: estimated."""
+        stored = sum(x.aval.dtype.itemsize for x, b in self.stores if b is not None)
+        return self.cost * _ADDITION * 8 / self.width + stored * _BYTE
+
+    def _divided(self, how: Split) -> bool:
+        """Have the loops of the box done in parts; false if that cannot be."""
+        places = [a.of_parts(how.parts) if a.reduces(how.loop) else None for a in self.reductions]
+        known = [b for b in (*(b for _, b in self.stores), *(a.b for a in self.reductions), *places) if b is not None]
+
+        def body(part: Part) -> None:
+            self.part = part, how.loop
+            with ExitStack() as inside:
+                for a, b in zip(self.reductions, places, strict=True):
+                    inside.enter_context(a.in_part(b, part.number))
                 self._nest(0, [])
+            self.part = None
+
+        done = shared(self.em, how.parts, known, body)
+        for a, b in zip(self.reductions, places, strict=True):
+            if done and b is not None:
+                a.combine_parts(b)
+        return done
+
+    def _limits(self, k: int, lo: int, hi: int, step: int = 1) -> tuple[int | str, int | str]:
+        """Where loop `k` begins and ends: here, or in this part."""
+        if self.part is None or self.part[1] != k:
+            return lo, hi
+        return self.part[0].limits(lo, hi, step)
+
+    @contextmanager
+    def _at_end(self) -> Iterator[None]:
+        """What comes after the last loop: in the part that has its end."""
+        if self.part is None or self.part[1] != len(self.sizes) - 1:
+            yield
+            return
+        w = self.w
+        last, after = w.new_label("last"), w.new_label("after")
+        w.write(f"br i1 {self.part[0].is_last()}, label %{last}, label %{after}")
+        w.label(last)
+        with w.scope():
+            yield
+        w.branch(after)
+        w.label(after)
 
     # ------------------------------------------------------------------ loops
 
@@ -109,7 +171,8 @@ class Kernel:
         elif hi - lo == 1:
             self._nest(k + 1, [*idx, constant(lo)])
         else:
-            self.w.loop(lo, hi, lambda i: self._nest(k + 1, [*idx, unit(i, lo, hi - 1, k)]))
+            first, end = self._limits(k, lo, hi)
+            self.w.loop(first, end, lambda i: self._nest(k + 1, [*idx, unit(i, lo, hi - 1, k)]))
         for a in self.reductions:
             a.close(k, idx)
 
@@ -125,13 +188,15 @@ class Kernel:
         whole, at_once = hi - n % v, self.cost > _DEAR and n % v != 0
         end = whole + v if at_once else whole
         last = hi - v if at_once else None
-        self.w.loop(lo, end, lambda i: self._block(idx, i, block, (lo, hi), end, last), step=block)
+        first, stop = self._limits(len(self.sizes) - 1, lo, end, block)
+        self.w.loop(first, stop, lambda i: self._block(idx, i, block, (lo, hi), end, last), step=block)
         if n % v and not at_once:
-            for a in self.reductions:
-                a.open_row(self._turns_of(v))
-            self._chunk(idx, hi - v, v, 0, v - n % v)
-            for a in self.reductions:
-                a.close_row()
+            with self._at_end():
+                for a in self.reductions:
+                    a.open_row(self._turns_of(v))
+                self._chunk(idx, hi - v, v, 0, v - n % v)
+                for a in self.reductions:
+                    a.close_row()
 
     def _block(self, idx: list[Ix], i: str, block: int, within: tuple[int, int], end: int, last: int | None) -> None:
         """Vectors from `i` on, up to a block of them, and up to `end`."""
@@ -178,17 +243,22 @@ class Kernel:
             a.open_row(self._turns_of(n))
         at, end, full = start, stop - n % v, n // v
         unroll = min(self.unroll, full)
+        k, block = len(self.sizes) - 1, v * self.unroll * TERMS
         if full > _FEW or (full > 1 and full * self.cost > _STRAIGHT):
             if self.cost > _DEAR and n % v:
-                self._vectors(idx, start, end + v, v, 1, (start, stop), stop - v)
+                first, last = self._limits(k, start, end + v, block)
+                self._vectors(idx, first, last, v, 1, (start, stop), stop - v)
                 at = stop
             else:
                 at = start + full // unroll * unroll * v
-                self._vectors(idx, start, at, v, unroll, (start, at), None)
-        for u, place in enumerate(range(at, end, v)):
-            self._chunk(idx, place, v, u % unroll)
-        if n % v and at < stop:
-            self._chunk(idx, stop - v, v, 0, v - n % v)
+                first, last = self._limits(k, start, at, block)
+                self._vectors(idx, first, last, v, unroll, (start, at), None)
+        if at < stop:
+            with self._at_end():
+                for u, place in enumerate(range(at, end, v)):
+                    self._chunk(idx, place, v, u % unroll)
+                if n % v:
+                    self._chunk(idx, stop - v, v, 0, v - n % v)
         for a in self.reductions:
             a.close_row()
 

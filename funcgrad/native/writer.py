@@ -42,7 +42,7 @@ Library = Callable[[str, "np.dtype[Any]", int], str]
 """`text(name, dtype, width)`: the definition of an elementary function and of what it calls."""
 
 DType = np.dtype[Any]
-Mark = tuple[int, str, dict[Any, Any]]
+Mark = tuple[int, str, dict[Any, Any], int]
 
 _COPIES = 4
 """How often a function for scalars is called at most if LLVM may copy it to where it is called (some 50 lines)."""
@@ -101,6 +101,7 @@ class Writer:
             or a branch is forgotten at its end.
         contract: whether a product and a sum may be contracted to one operation with one rounding.
         quiet: whether comparisons of NaN must not raise the flag for invalid operations, at some cost.
+        parts: functions that are called by this one, whole.
     """
 
     def __init__(self, width: int = 0, contract: bool = False, quiet: bool = False) -> None:
@@ -109,6 +110,7 @@ class Writer:
         self.memo: dict[Any, Any] = {}
         self.lines: list[Any] = []
         self.entry: list[str] = []
+        self.parts: list[str] = []
         self.metadata: list[str] = []
         self.declarations: dict[str, str] = {}
         self.functions: dict[str, tuple[str, DType, int]] = {}
@@ -326,13 +328,17 @@ class Writer:
 
     def mark(self) -> Mark:
         """A place in the text to go back to by `rewind`."""
-        return len(self.lines), self.block, dict(self.memo)
+        return len(self.lines), self.block, dict(self.memo), len(self.parts)
 
     def rewind(self, mark: Mark) -> None:
         """Forget what was written since `mark`, but for memory on the stack."""
-        lines, self.block, memo = mark
-        del self.lines[lines:]
+        lines, self.block, memo, parts = mark
+        del self.lines[lines:], self.parts[parts:]
         self.memo = dict(memo)
+
+    def body(self) -> str:
+        """The text of the function's body, whose last block has ended."""
+        return "\n".join(["entry:", *self.entry, "  br label %start", "start:", *_flattened(self.lines)])
 
     def module(self, header: str, library: Library | None = None, after: Sequence[str] = ()) -> str:
         """The text of a module with the function written, whose last block has ended.
@@ -342,8 +348,7 @@ class Writer:
             library: where elementary functions come from.
             after: more text, behind the function.
         """
-        body = [f"{header} {{", "entry:", *self.entry, "  br label %start", "start:", *_flattened(self.lines), "}"]
-        written = "\n".join(body)
+        written = "\n".join([*self.parts, f"{header} {{", self.body(), "}"])
         parts = [library(*self.functions[f]) for f in self.functions] if library is not None else []
         often = [f for f in self.functions if written.count(f"{f}(") > _COPIES]
         text = _unique([*(_once(part, often) for part in parts), *self.declarations.values()])
