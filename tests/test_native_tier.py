@@ -12,6 +12,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +26,7 @@ from funcgrad import config, debug, jit
 from funcgrad.errors import NativeWarning
 from funcgrad.native import tier
 from funcgrad.native.build import Report
+from funcgrad.native.once import once
 from funcgrad.native.refused import Refused
 from funcgrad.native.tier import Tier
 
@@ -501,3 +503,17 @@ print(*(late & set(sys.modules)))
     plain = [sys.executable, "-c", "import numpy, sys; print(*sys.modules)"]
     numpy = subprocess.run(plain, capture_output=True, text=True, check=True)
     assert not {*run(code, place).split()} - {*numpy.stdout.split()}
+
+
+def test_what_is_made_once_is_made_once_by_many_threads() -> None:
+    made: list[str] = []
+
+    @once
+    def make(name: str) -> object:
+        made.append(name)
+        time.sleep(0.01)  # the others ask meanwhile
+        return object()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(make, ["a", "b"] * 8))) == 2
+    assert sorted(made) == ["a", "b"]

@@ -13,7 +13,6 @@ from __future__ import annotations
 import ctypes
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from funcgrad.native.entry_words import FRAME
 from funcgrad.native.frames import Frame, Maker, converted, mask
 from funcgrad.native.layout import Layout, free_threads, keep_for_good, keep_memory, layout
 from funcgrad.native.llvm import Library, Options
+from funcgrad.native.once import once
 from funcgrad.native.parts import SHARE
 from funcgrad.native.pool import share_address
 from funcgrad.native.portable import Portable
@@ -123,7 +123,7 @@ class _Reruns:
         return self.numpy(*args)
 
 
-@cache
+@once
 def _machine(at: Layout | None, compile: Compile) -> Library:
     """The code that all programs share."""
     to = at or Layout(object.__basicsize__, 8)

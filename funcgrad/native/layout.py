@@ -18,6 +18,7 @@ import numpy as np
 
 from funcgrad.float_errors import STATE
 from funcgrad.native.entry_words import GLOBALS
+from funcgrad.native.once import once
 from funcgrad.native.recycled import handler
 
 _umath: Any = None
@@ -124,7 +125,7 @@ _OBJECTS: dict[str, Any] = {"array": np.ndarray, "float": float, "int": int, "co
 _OBJECTS["false"] = False
 
 
-@cache
+@once
 def _globals() -> np.ndarray:
     words = np.zeros(len(GLOBALS), np.int64)
     for name, symbol in _FUNCTIONS.items():

@@ -11,17 +11,15 @@ from __future__ import annotations
 import atexit
 import ctypes
 import os
-from _thread import RLock
 from collections import deque
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 from weakref import ref
 
-__all__ = ["Library", "Options", "available", "guard_process", "loaded", "lock", "target", "to_assembly", "to_object"]
+from funcgrad.native.once import lock, once
 
-lock = RLock()
-"""Held by whoever uses LLVM. (It can be taken twice by a thread: a signal's handler may fork.)"""
+__all__ = ["Library", "Options", "available", "guard_process", "loaded", "lock", "target", "to_assembly", "to_object"]
 
 
 class Options(NamedTuple):
@@ -56,21 +54,25 @@ def available() -> bool:
         return False
 
 
-@cache
+_ready = False
+
+
+@once
 def _binding() -> Any:
     """llvmlite's binding, made ready."""
+    global _ready
     guard_process()
-    with lock:
-        _load_library()
-        import llvmlite.binding as binding
+    _load_library()
+    import llvmlite.binding as binding
 
-        binding.initialize_native_target()
-        binding.initialize_native_asmparser()
-        binding.initialize_native_asmprinter()
+    binding.initialize_native_target()
+    binding.initialize_native_asmparser()
+    binding.initialize_native_asmprinter()
+    _ready = True
     return binding
 
 
-@cache
+@once
 def guard_process() -> None:
     """Let no process be forked, and none end, in the midst of LLVM."""
     atexit.register(_leave)
@@ -98,7 +100,7 @@ def _leave() -> None:
 
 def loaded() -> bool:
     """Whether llvmlite has been imported here."""
-    return _binding.cache_info().currsize > 0
+    return _ready
 
 
 class Target(NamedTuple):
@@ -111,26 +113,22 @@ class Target(NamedTuple):
     llvm: str
 
 
-@cache
+@once
 def target() -> Target:
     """This machine, and the versions of llvmlite and LLVM."""
     binding = _binding()
     import llvmlite
 
-    with lock:
-        features = binding.get_host_cpu_features().flatten()
-        version = ".".join(map(str, binding.llvm_version_info))
-        return Target(
-            binding.get_process_triple(), binding.get_host_cpu_name(), features, llvmlite.__version__, version
-        )
+    features = binding.get_host_cpu_features().flatten()
+    version = ".".join(map(str, binding.llvm_version_info))
+    return Target(binding.get_process_triple(), binding.get_host_cpu_name(), features, llvmlite.__version__, version)
 
 
-@cache
+@once
 def _machine(level: int) -> Any:
     triple, cpu, features, *_ = target()
-    with lock:
-        kind = _binding().Target.from_triple(triple)
-        return kind.create_target_machine(opt=level, cpu=cpu, features=features, reloc="pic", codemodel="small")
+    kind = _binding().Target.from_triple(triple)
+    return kind.create_target_machine(opt=level, cpu=cpu, features=features, reloc="pic", codemodel="small")
 
 
 def _optimised(text: str, options: Options) -> Any:

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.native.once import once
+
 __all__ = ["address", "blas_bits"]
 
 _MANGLED = (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", ""))
@@ -72,7 +74,7 @@ def blas_bits() -> int | None:
     return None if blas is None else blas[3]
 
 
-@cache
+@once
 def _blas() -> tuple[Any, str, str, int] | None:
     """OpenBLAS, what stands before and behind its names, and the bits of its integers."""
     for path in _candidates():
