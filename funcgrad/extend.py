@@ -69,7 +69,7 @@ __all__ = [
 Rule = Callable[..., Any]
 
 _RESERVED = frozenset((*PRIMITIVES, *LOWERINGS))
-_OWNERS: dict[str, str] = {}
+OWNERS: dict[str, str] = {}
 """The module that declared a primitive from outside, by the primitive's name."""
 _SAMPLES = (0.4375, -1.3125, 2.75)
 """Where what is said of an elementwise function is compared with the function itself."""
@@ -103,10 +103,10 @@ def _claim(name: str, depth: int = 2) -> None:
     if not name.isidentifier():
         raise ValueError(f"a primitive's name must be an identifier, got {name!r}")
     module = sys._getframe(depth).f_globals.get("__name__", "?")
-    owner = "funcgrad" if name in _RESERVED or name in special_names() else _OWNERS.get(name, module)
+    owner = "funcgrad" if name in _RESERVED or name in special_names() else OWNERS.get(name, module)
     if owner != module:
         raise ValueError(f"{owner} has a primitive {name!r} already: choose another name")
-    _OWNERS[name] = module
+    OWNERS[name] = module
 
 
 # ---------------------------------------------------------------------------------------------------- elementwise

@@ -59,7 +59,7 @@ def extensions() -> Iterator[None]:
         UFUNCS,
         _dispatch.FUNCTIONS,
         _dispatch.UFUNC_METHODS,
-        extend._OWNERS,
+        extend.OWNERS,
     ]
     before = [dict(table) for table in tables]
     yield

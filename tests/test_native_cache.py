@@ -32,7 +32,7 @@ def test_code_is_kept_and_found(place: Path) -> None:
     assert build._library(TEXT, llvm.DEFAULT, ["f"])[1] is False
     assert len(files(place)) == 1
     assert place.stat().st_mode & 0o077 == 0 or os.name != "posix"
-    loaded, cached = build._library(TEXT, llvm.DEFAULT, ["f"])
+    loaded, cached, _ = build._library(TEXT, llvm.DEFAULT, ["f"])
     assert cached and loaded["f"]
     build._library(TEXT, llvm.DEFAULT._replace(level=3), ["f"])
     assert len(files(place)) == 2
@@ -49,7 +49,7 @@ def test_damaged_files_are_made_again(place: Path, damage: str) -> None:
         changed = bytes([text[len(text) // 2] ^ 1])
         middle = text[: len(text) // 2] + changed + text[len(text) // 2 + 1 :]
         path.write_bytes({"short": text[:-9], "empty": b"", "changed": middle, "longer": text + b"x"}[damage])
-    loaded, cached = build._library(TEXT, llvm.DEFAULT, ["f"])
+    loaded, cached, _ = build._library(TEXT, llvm.DEFAULT, ["f"])
     assert loaded["f"] and not cached
     assert path.read_bytes() == text
     assert files(place) == [path]

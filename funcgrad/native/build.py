@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
 from funcgrad.config import config
 from funcgrad.executor.denormals import flushes
 from funcgrad.ir import Program, held
-from funcgrad.native import cache
+from funcgrad.native import cache, recipes
 from funcgrad.native.code import NativeCode
 from funcgrad.native.entry import Entry
 from funcgrad.native.entry_state import supported, trampoline
-from funcgrad.native.llvm import DEFAULT, Library, Options, target, to_object
-from funcgrad.native.lower import lower, prepare
+from funcgrad.native.fingerprint import fingerprint
+from funcgrad.native.llvm import DEFAULT, Library, Options, lock, target, to_object
 from funcgrad.native.refused import Refused
 
 __all__ = ["Function", "Native", "Report", "build", "joined", "library", "text_of"]
@@ -123,7 +124,9 @@ def joined(call: Callable[..., Any], parts: Sequence[Native]) -> Native:
 
 
 def _code(program: Program) -> NativeCode:
-    code = lower(prepare(program), config.native_contract)
+    with lock:  # no process is forked in the midst of an import; code that is on disk does without these modules
+        lower = import_module("funcgrad.native.lower")
+    code: NativeCode = lower.lower(lower.prepare(program), config.native_contract)
     return code._replace(inputs=tuple(program.in_avals), outputs=tuple(program.out_avals))
 
 
@@ -138,17 +141,18 @@ def library(text: str, options: Options, symbols: Sequence[str]) -> Library:
     return _library(text, options, symbols)[0]
 
 
-def _library(text: str, options: Options, symbols: Sequence[str]) -> tuple[Library, bool]:
+def _library(text: str, options: Options, symbols: Sequence[str]) -> tuple[Library, bool, str]:
+    """The code of a module in memory, whether it was on disk, and by which name it is there."""
     name = cache.digest(text, options, target())
     code = cache.find(name)
     if code is not None:
         try:
-            return Library(code, list(symbols)), True
+            return Library(code, list(symbols)), True, name
         except RuntimeError:  # no object code, whatever its digest says
             pass
     code = to_object(text, options)
     cache.store(name, code)
-    return Library(code, list(symbols)), False
+    return Library(code, list(symbols)), False, name
 
 
 def _has_long_integers(program: Program) -> bool:
@@ -157,6 +161,44 @@ def _has_long_integers(program: Program) -> bool:
             if x.is_literal and type(x.value) is int and not -(1 << 63) <= x.value < 1 << 63:
                 return True
     return any(_has_long_integers(p) for eqn in program.equations for p in held(eqn))
+
+
+class _Made(NamedTuple):
+    """A program's code, in memory too; how long its text took; and whether its machine code was on disk."""
+
+    code: NativeCode
+    library: Library
+    emission: float
+    cached: bool
+
+
+def _from_disk(key: str, program: Program) -> _Made | None:
+    """A program that was compiled before."""
+    begun = perf_counter()
+    found = recipes.find(key, program)
+    if found is None:
+        return None
+    code, data = found
+    read = perf_counter() - begun
+    try:
+        return _Made(code, Library(data, ["table"]), read, True)
+    except RuntimeError:  # no object code, whatever its digest says
+        return None
+
+
+def _made(program: Program) -> _Made:
+    key = None if cache.folder() is None else fingerprint(program)
+    found = None if key is None else _from_disk(key, program)
+    if found is not None:
+        return found
+    begun = perf_counter()
+    code = _code(program)
+    text = f"{code.text}\n{trampoline(code.pointers)}"
+    emitted = perf_counter()
+    loaded, cached, name = _library(text, DEFAULT._replace(verify=config.check_ir), ["table"])
+    if key is not None:
+        recipes.store(key, name, code)
+    return _Made(code, loaded, emitted - begun, cached)
 
 
 def build(program: Program, numpy: Callable[..., Any]) -> Native:
@@ -170,12 +212,9 @@ def build(program: Program, numpy: Callable[..., Any]) -> Native:
     if _has_long_integers(program):
         raise Refused("it has an integer that does not fit into 64 bits")
     begun = perf_counter()
-    code = _code(program)
-    text = f"{code.text}\n{trampoline(code.pointers)}"
-    emitted = perf_counter()
-    options = DEFAULT._replace(verify=config.check_ir)
-    loaded, cached = _library(text, options, ["table"])
-    entry = Entry(code, loaded, numpy, flushes(program), library)
-    times = emitted - begun, perf_counter() - emitted
-    report = Report(code.equations, *times, cached, loaded.size, sum(code.workspace), code.reasons)
+    made = _made(program)
+    code = made.code
+    entry = Entry(code, made.library, numpy, flushes(program), library)
+    times = made.emission, perf_counter() - begun - made.emission
+    report = Report(code.equations, *times, made.cached, made.library.size, sum(code.workspace), code.reasons)
     return Native(entry, report)

@@ -21,7 +21,7 @@ try:  # which hashlib takes it from, after milliseconds of loading OpenSSL
 except ImportError:
     from hashlib import blake2b
 
-__all__ = ["LIMIT", "digest", "find", "folder", "store"]
+__all__ = ["LIMIT", "checksum", "digest", "find", "folder", "store"]
 
 LIMIT = 128 << 20
 """Bytes of all files."""
@@ -34,12 +34,13 @@ _OFTEN = 64  # after so many files the folder is looked through
 
 
 def digest(*parts: object) -> str:
-    """The name of the code that these determine."""
-    return _digest("\0".join(map(str, parts)).encode()).hex()
+    """The name of what these determine, by their text."""
+    return checksum("\0".join(map(str, parts)).encode()).hex()
 
 
-def _digest(code: bytes) -> bytes:
-    return blake2b(code, digest_size=_SIZE).digest()
+def checksum(data: bytes) -> bytes:
+    """A digest of data."""
+    return blake2b(data, digest_size=_SIZE).digest()
 
 
 def folder() -> str | None:
@@ -79,7 +80,7 @@ def find(name: str) -> bytes | None:
         return None
     start = len(_HEAD) + _SIZE
     head, code = text[:start], text[start:]
-    return code if head == _HEAD + _digest(code) else None
+    return code if head == _HEAD + checksum(code) else None
 
 
 def store(name: str, code: bytes) -> None:
@@ -92,7 +93,7 @@ def store(name: str, code: bytes) -> None:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
         try:
             os.close(handle)
-            np.frombuffer(_HEAD + _digest(code) + code, np.uint8).tofile(path)
+            np.frombuffer(_HEAD + checksum(code) + code, np.uint8).tofile(path)
             os.replace(path, os.path.join(place, name + _SUFFIX))
         except BaseException:
             os.unlink(path)

@@ -48,6 +48,7 @@ __all__ = [
     "BLOCKS",
     "ELEMENTS",
     "EVERY",
+    "FOREIGN",
     "BlockRule",
     "ElementRule",
     "Emitter",
@@ -83,6 +84,8 @@ class Emitter(NamedTuple):
 
 ELEMENTS: dict[str, list[Emitter]] = {}
 BLOCKS: dict[str, list[Emitter]] = {}
+FOREIGN: set[str] = set()
+"""The primitives that have emitters of others than this package."""
 
 
 def _register(
@@ -91,6 +94,8 @@ def _register(
     def register(rule: F) -> F:
         for name in names:
             table.setdefault(name, []).append(Emitter(rule, when, own))
+            if not rule.__module__.startswith("funcgrad.native."):
+                FOREIGN.add(name)
         return rule
 
     return register
