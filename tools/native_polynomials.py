@@ -161,6 +161,14 @@ def _erfc_rest(t: Any) -> Any:
     return mp.exp(x * x) * mp.erfc(x) * (1 + 2 * x) - 1 if t > -1 else mp.mpf(0)
 
 
+def _erf_exponent(x: Any) -> Any:
+    return -mp.log(mp.erfc(x)) / x - 1
+
+
+def _erf_weight(x: Any) -> Any:
+    return mp.erfc(x) * x / mp.erf(x)
+
+
 _FAR, _ERF_0 = mp.mpf(97) / 127, 2 / _ROOT(mp.pi) - 1
 _ZERO, _HALF, _SIXTH = mp.mpf(0), mp.mpf("0.50005"), mp.mpf(1) / 6
 FITS = (
@@ -201,6 +209,24 @@ FITS = (
         _at_least(_H**2 / 8),
     ),
     Fit("ERF", "erf(x)/x - 1 of x²", _or(_ERF_0, _erf_rest), _ZERO, mp.mpf(1), (11, None)),
+    Fit(
+        "ERF_EXPONENT",
+        "-log(erfc(x))/x - 1, by its effect on erf(x)",
+        _or(_ERF_0, _erf_exponent),
+        _ZERO,
+        mp.mpf("5.95"),
+        (24, None),
+        _or(_ROOT(mp.pi) / 2, _erf_weight),
+    ),
+    Fit(
+        "ERF_EXPONENT_SHORT",
+        "the same for float32",
+        _or(_ERF_0, _erf_exponent),
+        _ZERO,
+        mp.mpf("3.95"),
+        (None, 8),
+        _or(_ROOT(mp.pi) / 2, _erf_weight),
+    ),
     Fit("ERFC", "e^(x²) erfc(x) (1 + 2x) - 1 of (x - 3.75)/(x + 3.75)", _erfc_rest, -mp.mpf(1), _FAR, (22, None)),
     Fit(
         "ERF_SHORT",

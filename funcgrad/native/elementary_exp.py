@@ -25,6 +25,7 @@ __all__ = [
     "exp",
     "exp2",
     "expm1",
+    "less_one",
     "logistic",
     "power_of_part",
     "reduced",
@@ -126,7 +127,7 @@ def power_of_part(f: Body, r: Value, low: Value | None = None) -> str:
     return f.add(f.mad(r, LN2_SUM[0], f.mad(r, LN2_SUM[1], small)), 1.0)
 
 
-def _less_one(f: Body, part: Reduced) -> tuple[str, str]:
+def less_one(f: Body, part: Reduced) -> tuple[str, str]:
     """((exp(x) - 1)/2ⁿ, 2^(1 - n)); |n| ≤ bias + 1."""
     twice = f.inverse_power(part.n, 1)
     start = f.sub(part.r, f.mad(twice, 0.5, -1.0))
@@ -139,7 +140,7 @@ def expm1(f: Body, x: Value) -> Value:
     any_special = f.any(f.beyond(x, normal))
     (inside,) = f.rare(any_special, [(f.type, x)], lambda: (_kept(f, x, -normal, high),))
     part = reduced(f, inside, exact=True)
-    y, _ = _less_one(f, part)
+    y, _ = less_one(f, part)
     usual = f.mul(y, f.power(part.n))
 
     def special() -> tuple[Value]:
@@ -158,7 +159,7 @@ def at_most(f: Body, size: str, bound: float) -> str:
 def tanh(f: Body, x: Value) -> Value:
     size = at_most(f, f.abs(x), _ONLY_ONE[f.limits.table])
     part = reduced(f, f.add(size, size), exact=True)
-    y, twice = _less_one(f, part)
+    y, twice = less_one(f, part)
     below, low = f.fast_two_sum(twice, y)  # where |x| is large its error does not matter
     return f.select(f.is_nan(x), x, f.copysign(f.quotient(y, below, b_low=low), x))
 

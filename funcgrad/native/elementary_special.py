@@ -1,8 +1,9 @@
 """Special functions as LLVM text: logaddexp, logaddexp2, logit, erf, erfc, the normal distribution.
 
 erfc(x) = exp(-x²)·p(t)/(1 + 2x) for x ≥ 0, with a polynomial p in t = (x - K)/(x + K) (the form is that of Shepherd and
-Laframboise, *Math. Comp.* 36, 1981; the coefficients are our own), and x² as a sum of two numbers; erf is a polynomial
-for |x| ≤ 1 and 1 - erfc beyond.
+Laframboise, *Math. Comp.* 36, 1981; the coefficients are our own), and x² as a sum of two numbers; near 0 it is 1 - erf,
+a polynomial. erf alone is 1 - exp(-x·q(x)) for all x ≥ 0, with a polynomial q that has to be the less exact the larger
+x is.
 """
 
 from __future__ import annotations
@@ -11,16 +12,25 @@ import math
 from collections.abc import Callable, Sequence
 
 from funcgrad.native.elementary_body import Body, Value
-from funcgrad.native.elementary_exp import EXP_RANGE, LN2_SUM, at_most, power_of_part, reduced
+from funcgrad.native.elementary_exp import EXP_RANGE, LN2_SUM, at_most, less_one, power_of_part, reduced
 from funcgrad.native.elementary_log import log_of_sum
 from funcgrad.native.elementary_pow import log2_sum
-from funcgrad.native.elementary_tables import ERF, ERF_SHORT, ERFC, ERFC_SHORT
+from funcgrad.native.elementary_tables import (
+    ERF,
+    ERF_EXPONENT,
+    ERF_EXPONENT_SHORT,
+    ERF_SHORT,
+    ERFC,
+    ERFC_SHORT,
+)
 
 __all__ = ["erf", "erfc", "logaddexp", "logaddexp2", "logit", "ndtr"]
 
 _PLACE = 3.75
 _FAR, _FAR_SINGLE = 28.0, 10.75
 """From here on erfc is 0, as a double and as a float."""
+_ONLY_ONE = (5.95, 3.95)
+"""From here on erf is 1."""
 
 
 def _ordered(f: Body, x: Value, y: Value) -> tuple[str, str, str]:
@@ -154,11 +164,13 @@ def _near(f: Body, size: Value, bound: float, table: Coefficients) -> tuple[str,
     return large, f.mad(inside, f.polynomial(table, f.mul(inside, inside)), inside)
 
 
-def _erf(f: Body, x: Value, near: Coefficients, table: Coefficients, far: float) -> Value:
-    size = _size(f, x, far)
-    beyond = f.sub(1.0, _erfc_of(f, size, f.two_product(size, size), table))
-    large, y = _near(f, size, 1.0, near)
-    return f.select(f.is_nan(x), x, f.copysign(f.select(large, beyond, y), x))
+def erf(f: Body, x: Value) -> Value:
+    size = at_most(f, f.abs(x), _ONLY_ONE[f.limits.table])
+    exponent = f.mad(size, f.polynomial(f.table((ERF_EXPONENT[0], ERF_EXPONENT_SHORT[1])), size), size)
+    part = reduced(f, f.neg(exponent), exact=True)
+    y, _ = less_one(f, part)
+    y = f.mul(y, f.power(part.n))
+    return f.select(f.is_nan(x), x, f.copysign(y, x))
 
 
 def _complement(f: Body, x: Value, size: Value, far: Value, near: Coefficients) -> str:
@@ -185,4 +197,4 @@ def _ndtr(f: Body, x: Value, near: Coefficients, table: Coefficients, far: float
     return f.select(f.is_nan(x), x, f.mul(_complement(f, f.neg(x), scaled, y, near), 0.5))
 
 
-erf, erfc, ndtr = _by_doubles(_erf), _by_doubles(_erfc), _by_doubles(_ndtr)
+erfc, ndtr = _by_doubles(_erfc), _by_doubles(_ndtr)

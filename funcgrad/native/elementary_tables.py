@@ -15,6 +15,8 @@ __all__ = [
     "ERF",
     "ERFC",
     "ERFC_SHORT",
+    "ERF_EXPONENT",
+    "ERF_EXPONENT_SHORT",
     "ERF_SHORT",
     "EXP",
     "EXP2",
@@ -158,6 +160,32 @@ ERF = _table(
     """,
     """
     
+    """,
+)
+
+# -log(erfc(x))/x - 1, by its effect on erf(x), 0 to 5.95; 2^-56.0, -
+ERF_EXPONENT = _table(
+    """
+    0x1.06eba8214db68p-3 0x1.45f306dc9c897p-1 0x1.a4f4e2a1b207bp-4 -0x1.39668593d7c56p-6 -0x1.b6b68beea5655p-13
+    0x1.bca67bd149d76p-10 -0x1.35654f9df1cffp-11 0x1.b22bc4251bd10p-16 0x1.0e7f9a804e5c2p-14 -0x1.f2afc49c245a0p-16
+    0x1.c9504898187d6p-19 0x1.7c873dd9358b1p-19 -0x1.d37f55bda586cp-20 0x1.692ebd71a8cc8p-22 0x1.26940830d9384p-23
+    -0x1.306bfaff6cfedp-23 0x1.1a509b6530cd5p-24 -0x1.681fd0d6310a4p-26 0x1.576d71cdca1c0p-28
+    -0x1.f347e4bea49bfp-31 0x1.12841671eb5b5p-33 -0x1.bbb02b170ab30p-37 0x1.f1ef4cd9a1ba4p-41
+    -0x1.5acdf6a63cf5ap-45 0x1.c3951a00c1198p-51
+    """,
+    """
+    
+    """,
+)
+
+# the same for float32, 0 to 3.95; -, 2^-26.9
+ERF_EXPONENT_SHORT = _table(
+    """
+    
+    """,
+    """
+    0x1.06eba80000000p-3 0x1.45f2fa0000000p-1 0x1.a4fa5e0000000p-4 -0x1.39cdc20000000p-6 -0x1.5060b00000000p-13
+    0x1.b500000000000p-10 -0x1.4bc9220000000p-11 0x1.ed699c0000000p-14 -0x1.3693620000000p-17
     """,
 )
 
