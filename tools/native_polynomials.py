@@ -19,7 +19,7 @@ import numpy as np
 
 __all__ = ["FITS", "Fit", "main", "remez", "rounded"]
 
-mp.mp.prec = 200
+mp.mp.prec = 200  # pyright: ignore[reportAttributeAccessIssue]
 GRID = 24
 """Points of the grid for each coefficient."""
 

@@ -1,9 +1,9 @@
 """Special functions as LLVM text: logaddexp, logaddexp2, logit, erf, erfc, the normal distribution.
 
 erfc(x) = exp(-x²)·p(t)/(1 + 2x) for x ≥ 0, with a polynomial p in t = (x - K)/(x + K) (the form is that of Shepherd and
-Laframboise, *Math. Comp.* 36, 1981; the coefficients are our own), and x² as a sum of two numbers; near 0 it is 1 - erf,
-a polynomial. erf alone is 1 - exp(-x·q(x)) for all x ≥ 0, with a polynomial q that has to be the less exact the larger
-x is.
+Laframboise, *Math. Comp.* 36, 1981; the coefficients are our own), and x² as a sum of two numbers; near 0 it is
+1 - erf, a polynomial. erf alone is 1 - exp(-x·q(x)) for all x ≥ 0, with a polynomial q that has to be the less exact
+the larger x is.
 """
 
 from __future__ import annotations

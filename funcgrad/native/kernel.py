@@ -30,6 +30,9 @@ _BOXES = 64
 _ROUNDS = 16
 _CHEAP, _DEAR = 4.0, 16.0
 """Costs (in additions) up to which the text for a place is written several times in a loop."""
+_LONG = 16.0
+"""From which cost on two registers are taken for a vector: the operations of one place are more than a processor looks
+ahead, and those of a vector depend on one another."""
 _STRAIGHT, _FEW = 32.0, 4
 """Up to which cost, and up to how many vectors, a row is written without a loop."""
 
@@ -52,6 +55,8 @@ class Kernel:
         self.width = em.vector_bytes // _widest(stores, [r for r, _ in done])
         self.reductions = [Accumulators(em, r, b, len(self.sizes), self.flat) for r, b in done]
         self.cost = self._cost()
+        if self.cost > _LONG and len(done) <= 1 and self.sizes and self.sizes[-1] >= 2 * self.width:
+            self.width *= 2
         self.unroll = self._unrolled()
         self.cuts = [{0, n} for n in self.sizes]
         self.cuts_allowed = True
