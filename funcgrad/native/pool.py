@@ -43,7 +43,9 @@ _POOL = words("threads acquire release start getcpu getaffinity setaffinity work
 _WORKER = words("job started wake done thread avoided")
 """Words of a thread: what it works for, whether it was started, two locks, its name, the processor it does not run on.
 
-It belongs to whoever puts a job there in place of null. `wake` opens when there is one, `done` when it is done.
+It belongs to whoever puts a job there in place of null. `wake` opens when there is one, `done` when it is done. A
+thread that begins puts its own block in the job's place; until then the job can be taken back, so that nobody waits for
+a thread that comes too late. (It may then find none, or the next one.)
 """
 
 _JOB = words("function context parts next status flags state")
@@ -94,8 +96,14 @@ entry:
 wait:
   %got = call i32 %acquire(ptr %wake, i32 1)
   %job = load atomic ptr, ptr %worker.job acquire, align 8
-  %nothing = icmp eq ptr %job, null
-  br i1 %nothing, label %wait, label %begin
+  %none = icmp eq ptr %job, null
+  %last = icmp eq ptr %job, %worker
+  %nothing = or i1 %none, %last
+  br i1 %nothing, label %wait, label %take
+take:
+  %pair = cmpxchg ptr %worker.job, ptr %job, ptr %worker acq_rel monotonic
+  %ours = extractvalue { ptr, i1 } %pair, 1
+  br i1 %ours, label %begin, label %wait
 begin:
   [job: state flags]
   %state = load i32, ptr %job.state
@@ -244,17 +252,23 @@ run:
   %acquire = load ptr, ptr %pool.acquire
   br label %end
 end:
-  %left = phi i64 [ %mine, %run ], [ %left.1, %wait ]
+  %left = phi i64 [ %mine, %run ], [ %left.1, %ended ]
   %free = icmp eq i64 %left, 0
   br i1 %free, label %flags, label %wait
 wait:
   %number = call i64 @llvm.cttz.i64(i64 %left, i1 true)
   %theirs = mul i64 %number, $WORKER
   %who = getelementptr i64, ptr %pool.workers, i64 %theirs
+  %pair = cmpxchg ptr %who, ptr %job, ptr null acq_rel monotonic
+  %late = extractvalue { ptr, i1 } %pair, 1
+  br i1 %late, label %ended, label %working
+working:
   %done.at = getelementptr i64, ptr %who, i64 $DONE
   %done = load ptr, ptr %done.at
   %got = call i32 %acquire(ptr %done, i32 1)
   store atomic ptr null, ptr %who release, align 8
+  br label %ended
+ended:
   %below = sub i64 %left, 1
   %left.1 = and i64 %left, %below
   br label %end
