@@ -24,6 +24,8 @@ Word = tuple[str, ...]
 LETTERS = ("grad", "jvp", "vjp", "vmap", "jit", "linearize", "jacfwd", "jacrev", "checkpoint")
 REVERSE = {"grad", "vjp", "jacrev"}
 FORWARD = {"jvp", "linearize", "jacfwd"}
+KINDS = {"vmap": "batch"} | dict.fromkeys(REVERSE, "pull") | dict.fromkeys(FORWARD, "push")
+"""What letters do to values; the others do nothing."""
 BATCH = 2
 
 
@@ -93,12 +95,36 @@ def _slope(f: Vector, v: np.ndarray, t: np.ndarray) -> np.ndarray:
     return sum(c * (f(v + k * STEP * t) - f(v - k * STEP * t)) for k, c in weights.items()) / STEP
 
 
-def _expected(letter: str, f: Vector) -> Vector:
-    if letter in ("jit", "checkpoint"):
-        return f
-    if letter == "vmap":
+class Wanted:
+    """What each word makes of one program. Words share what they ask for: a function is computed at a point once."""
+
+    def __init__(self, f: Vector) -> None:
+        self.known: dict[Word, Vector] = {(): _remembered(f)}
+
+    def __getitem__(self, word: Word) -> Vector:
+        kinds = tuple(KINDS[x] for x in word if x in KINDS)
+        for i in reversed(range(len(kinds))):
+            if kinds[i:] not in self.known:
+                self.known[kinds[i:]] = _remembered(_expected(kinds[i], self.known[kinds[i + 1 :]]))
+        return self.known[kinds]
+
+
+def _remembered(f: Vector) -> Vector:
+    found: dict[bytes, np.ndarray] = {}
+
+    def call(v: np.ndarray) -> np.ndarray:
+        point = v.tobytes()
+        if point not in found:
+            found[point] = f(v)
+        return found[point]
+
+    return call
+
+
+def _expected(kind: str, f: Vector) -> Vector:
+    if kind == "batch":
         return lambda v: np.concatenate([f(x) for x in _examples(v)])
-    if letter in FORWARD:
+    if kind == "push":
         return lambda v: _slope(f, v, _direction(len(v), 2))
 
     def pulled(v: np.ndarray) -> np.ndarray:
@@ -145,15 +171,13 @@ def _defined(program: Program, word: Word) -> bool:
     return True
 
 
-def _check(program: Program, word: Word) -> None:
-    f, v = program.vector()
-    have, want = f, f
-    for letter in reversed(word):
-        have = TRANSFORM[letter](have, len(want(v)))
-        want = _expected(letter, want)
+def _check(word: Word, f: Vector, v: np.ndarray, wanted: Wanted) -> None:
+    have = f
+    for i in reversed(range(len(word))):
+        have = TRANSFORM[word[i]](have, len(wanted[word[i + 1 :]](v)))
     order = sum(x in REVERSE | FORWARD for x in word)
     found = have(v)
-    expected = want(v)
+    expected = wanted[word](v)
     assert isinstance(found, np.ndarray), f"a {type(found).__name__}"
     assert found.shape == expected.shape and found.dtype == np.float64, f"{found.dtype}{found.shape}"
     tol = (1e-12, 1e-9, 1e-8, 1e-5)[order]
@@ -164,6 +188,8 @@ def _check(program: Program, word: Word) -> None:
 def test_words(name: str) -> None:
     place = list(PROGRAMS).index(name)
     program = PROGRAMS[name]
+    f, v = program.vector()
+    wanted = Wanted(f)
     failures: list[str] = []
     tried = 0
     for word in _words_for(place):
@@ -171,7 +197,7 @@ def test_words(name: str) -> None:
             continue
         tried += 1
         try:
-            _check(program, word)
+            _check(word, f, v, wanted)
         except Exception as error:
             failures.append(f"{' of '.join(word)} of {name!r}: {type(error).__name__}: {str(error)[:300]}")
     assert not failures, f"{len(failures)} of {tried} words:\n" + "\n".join(failures)
