@@ -496,8 +496,8 @@ def test_few_numbers_amid_others_that_are_written_out_stay_there(rng: np.random.
 
 # -------------------------------------------------------------------------------------------------------------- random
 
-EACH = [*UNARY_OPERATORS, *UFUNCS]
-EACH_TWO = [n for n in (*OPERATORS, *BINARY_UFUNCS) if n != "@"]
+EACH = (*UNARY_OPERATORS, *UFUNCS)
+EACH_TWO = tuple(n for n in (*OPERATORS, *BINARY_UFUNCS) if n != "@")
 
 
 @settings(max_examples=150)

@@ -6,9 +6,11 @@ and class of plain NumPy, or fails where plain NumPy fails.
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -147,6 +149,10 @@ def checked(name: str, *xs: Any) -> Any:
     return (ONE if len(xs) == 1 else TWO)[name](*xs)
 
 
+# Strategies are made once: Hypothesis takes longer to look over a new one than to draw from it.
+
+
+@cache
 def operands() -> st.SearchStrategy[Any]:
     def array(dtype: Any, shape: Any, as_scalar: bool, seed: int) -> Any:
         values = np.random.default_rng(seed).integers(-3, 5, shape)
@@ -159,7 +165,19 @@ def operands() -> st.SearchStrategy[Any]:
     return st.one_of(arrays, st.sampled_from(SCALARS))
 
 
-def expressions(leaves: int, names_of_one: list[str], names_of_two: list[str]) -> st.SearchStrategy[Any]:
+@cache
+def operands_of_a_program() -> st.SearchStrategy[list[Any]]:
+    return st.lists(operands(), min_size=1, max_size=3)
+
+
+@cache
+def traced_or_not(n: int) -> st.SearchStrategy[tuple[bool, ...]]:
+    """Which of n operands are traced: one at least."""
+    return st.sampled_from([which for which in itertools.product([False, True], repeat=n) if any(which)])
+
+
+@cache
+def expressions(leaves: int, names_of_one: tuple[str, ...], names_of_two: tuple[str, ...]) -> st.SearchStrategy[Any]:
     def extend(inner: Any) -> Any:
         return st.one_of(
             st.tuples(st.sampled_from(names_of_one), inner), st.tuples(st.sampled_from(names_of_two), inner, inner)
@@ -213,7 +231,7 @@ def compiled(f: Callable[..., Any], xs: list[Any], gain: float) -> Any:
         unrolling.gain, unrolling.operation = before
 
 
-def compare(expression: Any, xs: list[Any], traced: list[bool]) -> None:
+def compare(expression: Any, xs: list[Any], traced: Sequence[bool]) -> None:
     try:
         want, failure = run(expression, xs, checked), None
     except Quirk:
@@ -253,9 +271,9 @@ def compare(expression: Any, xs: list[Any], traced: list[bool]) -> None:
 @settings(max_examples=700)
 @given(st.data())
 def test_programs_of_operators_and_ufuncs(data: st.DataObject) -> None:
-    xs = data.draw(st.lists(operands(), min_size=1, max_size=3))
-    traced = data.draw(st.lists(st.booleans(), min_size=len(xs), max_size=len(xs)).filter(any))
-    names = [*UNARY_OPERATORS, *UFUNCS], [*OPERATORS, *BINARY_UFUNCS]
+    xs = data.draw(operands_of_a_program())
+    traced = data.draw(traced_or_not(len(xs)))
+    names = (*UNARY_OPERATORS, *UFUNCS), (*OPERATORS, *BINARY_UFUNCS)
     expression = data.draw(expressions(len(xs), *names))
     with np.errstate(all="ignore"):
         compare(expression, xs, traced)
@@ -264,9 +282,9 @@ def test_programs_of_operators_and_ufuncs(data: st.DataObject) -> None:
 @settings(max_examples=500)
 @given(st.data())
 def test_programs_of_everything(data: st.DataObject) -> None:
-    xs = data.draw(st.lists(operands(), min_size=1, max_size=3))
-    traced = data.draw(st.lists(st.booleans(), min_size=len(xs), max_size=len(xs)).filter(any))
-    expression = data.draw(expressions(len(xs), list(ONE), list(TWO)))
+    xs = data.draw(operands_of_a_program())
+    traced = data.draw(traced_or_not(len(xs)))
+    expression = data.draw(expressions(len(xs), tuple(ONE), tuple(TWO)))
     with np.errstate(all="ignore"):
         compare(expression, xs, traced)
 
@@ -277,17 +295,20 @@ def test_programs_of_python_scalars(data: st.DataObject) -> None:
     """Python numbers stay Python numbers under Python's operators, and weak beside arrays."""
     xs = [data.draw(st.sampled_from(SCALARS)), data.draw(st.sampled_from(SCALARS))]
     xs.append(data.draw(operands()))
-    traced = data.draw(st.lists(st.booleans(), min_size=3, max_size=3).filter(any))
-    expression = data.draw(expressions(3, list(UNARY_OPERATORS), list(OPERATORS)))
+    traced = data.draw(traced_or_not(3))
+    expression = data.draw(expressions(3, tuple(UNARY_OPERATORS), tuple(OPERATORS)))
     with np.errstate(all="ignore"):
         compare(expression, xs, traced)
 
 
-SMOOTH_ONE = ["neg", "**2", "2.0*", "-1", "sin", "cos", "tanh", "arctan", "exp", "square", "sum", "sum 0", "sum keep",
+SMOOTH_ONE = ("neg", "**2", "2.0*", "-1", "sin", "cos", "tanh", "arctan", "exp", "square", "sum", "sum 0", "sum keep",
               "mean", "var", "cumsum", "ravel", "T", "first", "reversed", "reshape", "stack", "sort", "squeeze",
-              "repeat", "arcsinh", "expm1", "max", "prod", "diff"]  # fmt: skip
-SMOOTH_TWO = ["+", "-", "*", "hypot", "arctan2", "logaddexp", "where", "dot", "outer", "concatenate", "tensordot",
-              "maximum", "minimum", "fmax"]  # fmt: skip
+              "repeat", "arcsinh", "expm1", "max", "prod", "diff")  # fmt: skip
+SMOOTH_TWO = ("+", "-", "*", "hypot", "arctan2", "logaddexp", "where", "dot", "outer", "concatenate", "tensordot",
+              "maximum", "minimum", "fmax")  # fmt: skip
+
+
+SHAPES_OF_ARGUMENTS = st.lists(st.sampled_from([(), (3,), (2, 3), (2, 1)]), min_size=1, max_size=2)
 
 
 @settings(max_examples=400)
@@ -295,7 +316,7 @@ SMOOTH_TWO = ["+", "-", "*", "hypot", "arctan2", "logaddexp", "where", "dot", "o
 def test_derivatives_of_random_programs(data: st.DataObject) -> None:
     """Forward and reverse mode agree with each other and with a central difference, to second order."""
     rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
-    shapes = data.draw(st.lists(st.sampled_from([(), (3,), (2, 3), (2, 1)]), min_size=1, max_size=2))
+    shapes = data.draw(SHAPES_OF_ARGUMENTS)
     expression = data.draw(expressions(len(shapes), SMOOTH_ONE, SMOOTH_TWO))
     xs = [np.asarray(rng.uniform(-1, 1, s)) for s in shapes]
     ts = [np.asarray(rng.standard_normal(s)) for s in shapes]
