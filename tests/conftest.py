@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -28,6 +29,12 @@ settings.load_profile("funcgrad")
 funcgrad.config.flush_denormals = False
 funcgrad.config.native = os.environ.get("FUNCGRAD_NATIVE", "off")  # not by the time that tests take
 funcgrad.config.native_cache = os.environ.get("FUNCGRAD_NATIVE_CACHE", "off")
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test stays: Python's collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

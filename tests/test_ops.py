@@ -21,17 +21,18 @@ from funcgrad.test_util import check_grads
 from funcgrad.types import PYTHON_SCALARS, ShapedArray, dtype_of, is_inexact, shape_of
 
 
-def rows(differentiable: bool) -> list[Any]:
-    """A parameter for each row and dtype."""
+def rows(differentiable: bool, recorded: bool = False) -> list[Any]:
+    """A parameter for each row that has such cases; `recorded`: of those that programs are made of."""
     return [
-        pytest.param(spec, code, id=f"{spec.name}-{np.dtype(code).name}")
-        for spec in SPECS.values()
-        for code in (spec.dtypes if differentiable else spec.dtypes + spec.values)
+        pytest.param(spec, id=name)
+        for name, spec in SPECS.items()
+        if list(cases(spec, differentiable)) and not (recorded and spec.concrete)
     ]
 
 
-def cases(spec: OpSpec, code: str) -> list[Case]:
-    return [c for c in spec.cases(True) + spec.cases(False) if c.code == code]
+def cases(spec: OpSpec, differentiable: bool) -> list[Case]:
+    """Those with derivatives, or all."""
+    return spec.cases(True) + ([] if differentiable else spec.cases(False))
 
 
 @contextmanager
@@ -78,10 +79,10 @@ def same(have: Any, want: Any, ulps: float = 0) -> None:
 # ------------------------------------------------------------------------------------------------------- values
 
 
-@pytest.mark.parametrize(("spec", "code"), rows(False))
-def test_values_are_those_of_numpy(spec: OpSpec, code: str) -> None:
+@pytest.mark.parametrize("spec", rows(False))
+def test_values_are_those_of_numpy(spec: OpSpec) -> None:
     """While it is recorded or carries tangents along, a function gives NumPy's values, dtypes and shapes."""
-    for case in cases(spec, code):
+    for case in cases(spec, False):
         with noted(case):
             args = case.args()
             want = spec(*args)
@@ -96,19 +97,19 @@ def test_values_are_those_of_numpy(spec: OpSpec, code: str) -> None:
 # ---------------------------------------------------------------------------------------------------- shape rules
 
 
-@pytest.mark.parametrize(("spec", "code"), [p for p in rows(False) if not p.values[0].concrete])
-def test_programs_have_the_types_and_values_of_the_function(spec: OpSpec, code: str) -> None:
+@pytest.mark.parametrize("spec", rows(False, recorded=True))
+def test_programs_have_the_types_and_values_of_the_function(spec: OpSpec) -> None:
     """The shape rules tell the truth, and the program that is recorded with them gives the same values."""
-    for case in cases(spec, code):
+    for case in cases(spec, False):
         with noted(case):
             args = case.args()
             agrees_with_program(spec, args, spec.ulps)
 
 
-@pytest.mark.parametrize(("spec", "code"), [p for p in rows(True) if not p.values[0].concrete])
-def test_pullbacks_are_programs_too(spec: OpSpec, code: str) -> None:
+@pytest.mark.parametrize("spec", rows(True, recorded=True))
+def test_pullbacks_are_programs_too(spec: OpSpec) -> None:
     """The derivative can be recorded from shapes and dtypes alone."""
-    for case in cases(spec, code):
+    for case in cases(spec, True):
         with noted(case):
             f, args = case.differentiable()
             out = f(*args)
@@ -138,18 +139,18 @@ def agrees_with_program(fun: Callable[..., Any], args: Sequence[Any], ulps: floa
 # ----------------------------------------------------------------------------------------------------- derivatives
 
 
-@pytest.mark.parametrize(("spec", "code"), rows(True))
-def test_derivatives_are_those_of_differences(spec: OpSpec, code: str) -> None:
+@pytest.mark.parametrize("spec", rows(True))
+def test_derivatives_are_those_of_differences(spec: OpSpec) -> None:
     """Forward, reverse and their compositions agree with central differences."""
-    for case in cases(spec, code):
+    for case in cases(spec, True):
         with noted(case):
             check_grads(*case.differentiable(), order=spec.order, eps=spec.eps)
 
 
-@pytest.mark.parametrize(("spec", "code"), rows(True))
-def test_forward_and_reverse_are_transposes(spec: OpSpec, code: str) -> None:
+@pytest.mark.parametrize("spec", rows(True))
+def test_forward_and_reverse_are_transposes(spec: OpSpec) -> None:
     """⟨v̄, J v⟩ = ⟨Jᵀ v̄, v⟩ to rounding; cotangents have the shapes and dtypes of the arguments."""
-    for case in cases(spec, code):
+    for case in cases(spec, True):
         with noted(case):
             f, args = case.differentiable()
             rng = np.random.default_rng(2)
@@ -183,12 +184,10 @@ def close_pairings(left: Sequence[Any], right: Sequence[Any], values: Sequence[A
 # ---------------------------------------------------------------------------------------------------------- batches
 
 
-def batchable(differentiable: bool) -> list[Any]:
-    return [p for p in rows(differentiable) if not p.values[0].concrete and p.values[1] in "dDil?"]
-
-
-def arrays_only(spec: OpSpec, code: str) -> list[Case]:
-    return [c for c in cases(spec, code) if all(isinstance(s, tuple) for s in c.shapes)]
+def batchable(spec: OpSpec, differentiable: bool) -> list[Case]:
+    """The cases of arrays only."""
+    found = [c for c in cases(spec, differentiable) if c.code in "dDil?"]
+    return [c for c in found if all(isinstance(s, tuple) for s in c.shapes)]
 
 
 def two_examples(f: Callable[..., Any], first: Sequence[Any], second: Sequence[Any]) -> None:
@@ -199,16 +198,17 @@ def two_examples(f: Callable[..., Any], first: Sequence[Any], second: Sequence[A
     same([np.asarray(x) for x in tree.leaves(vmap(f)(*batch))], [np.stack(pair) for pair in want], 1024)
 
 
-@pytest.mark.parametrize(("spec", "code"), batchable(False))
-def test_batches_are_stacks(spec: OpSpec, code: str) -> None:
-    for case in arrays_only(spec, code):
+@pytest.mark.parametrize("spec", rows(False, recorded=True))
+def test_batches_are_stacks(spec: OpSpec) -> None:
+    for case in batchable(spec, False):
         with noted(case):
             two_examples(spec, case.args(), case.args(seed=1))
 
 
-@pytest.mark.parametrize(("spec", "code"), batchable(True))
-def test_batches_of_pullbacks_are_stacks(spec: OpSpec, code: str) -> None:
-    for case in arrays_only(spec, code)[:3]:
+@pytest.mark.parametrize("spec", rows(True, recorded=True))
+def test_batches_of_pullbacks_are_stacks(spec: OpSpec) -> None:
+    found = batchable(spec, True)
+    for case in (c for code in spec.dtypes for c in [c for c in found if c.code == code][:3]):
         with noted(case):
             f, args = case.differentiable()
             out = f(*args)
