@@ -92,7 +92,7 @@ STEP = 4e-3
 def _slope(f: Vector, v: np.ndarray, t: np.ndarray) -> np.ndarray:
     """The derivative along t, by a central difference of sixth order."""
     weights = {1: 3 / 4, 2: -3 / 20, 3: 1 / 60}
-    return sum(c * (f(v + k * STEP * t) - f(v - k * STEP * t)) for k, c in weights.items()) / STEP
+    return np.sum([c * (f(v + k * STEP * t) - f(v - k * STEP * t)) for k, c in weights.items()], axis=0) / STEP
 
 
 class Wanted:

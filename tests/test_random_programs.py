@@ -265,7 +265,7 @@ def compare(expression: Any, xs: list[Any], traced: Sequence[bool]) -> None:
             same(way(), want, exact and how not in COMPILED, how)
     if failure is None and len(chosen) == len(xs):
         shape = make_ir(f)(*chosen).out_avals[0]
-        assert (shape.shape, shape.dtype) == (np.shape(want), np.asarray(want).dtype)
+        assert (shape.shape, shape.dtype) == (np.asarray(want).shape, np.asarray(want).dtype)
 
 
 @settings(max_examples=700)
