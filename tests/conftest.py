@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import settings
-from tunings import kept
+from tunings import kept, without_native
 
 import funcgrad
 from funcgrad import extend
@@ -76,16 +76,21 @@ def extensions() -> Iterator[None]:
 
 
 @pytest.fixture
+def by_numpy() -> Iterator[None]:
+    """What is tested is the code that calls NumPy: native code does not take its place."""
+    with without_native():
+        yield
+
+
+@pytest.fixture
 def small_tiles() -> Iterator[None]:
     """Small arrays are cut into many tiles, which threads share."""
-    before = {name: getattr(tuning, name) for name in tuning.__slots__}
-    tuning.tile_bytes = tuning.shared_bytes = 256
-    tuning.call_ns = tuning.share_ns = 1
-    tuning.smallest = 2
-    funcgrad.config.threads = 2
-    yield
-    for name, value in before.items():
-        setattr(tuning, name, value)
+    with kept(tuning):
+        tuning.tile_bytes = tuning.shared_bytes = 256
+        tuning.call_ns = tuning.share_ns = 1
+        tuning.smallest = 2
+        funcgrad.config.threads = 2
+        yield
 
 
 @pytest.fixture
@@ -103,7 +108,7 @@ def packed_when() -> Iterator[Packing]:
 
 
 @pytest.fixture(params=["as chosen", "by NumPy"])
-def small_arrays(request: pytest.FixtureRequest, unrolled_when: Unrolling) -> None:
+def small_arrays(request: pytest.FixtureRequest) -> None:
     """Small programs are written out where that pays, or not at all."""
     if request.param == "by NumPy":
-        unrolled_when.gain = 0
+        request.getfixturevalue("unrolled_when").gain = 0

@@ -10,6 +10,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
+from tunings import kept
 
 import funcgrad
 from funcgrad import jit, jvp, make_ir, nn, value_and_grad, vjp
@@ -29,12 +30,10 @@ EACH: dict[str, Callable[..., Any]] = {"gelu": nn.gelu, "relu": nn.relu}
 
 @pytest.fixture(autouse=True)
 def _small() -> Iterator[None]:
-    before = {name: getattr(tuning, name) for name in tuning.__slots__}
-    tuning.tile_bytes = tuning.shared_bytes = 256
-    tuning.smallest = 2
-    yield
-    for name, value in before.items():
-        setattr(tuning, name, value)
+    with kept(tuning):
+        tuning.tile_bytes = tuning.shared_bytes = 256
+        tuning.smallest = 2
+        yield
 
 
 def names(program: Program) -> list[str]:
@@ -120,8 +119,9 @@ def test_what_is_left_as_it_is() -> None:
 
 def test_products_of_rows() -> None:
     x, y = array((6, 4, 5)), array((6, 4, 5), seed=1)
+    vecdot: Any = np.vecdot
     for axis in (1, 2):
-        f = lambda x, y, axis=axis: np.vecdot(x, y, axis=axis)  # noqa: E731
+        f = partial(vecdot, axis=axis)
         assert "dot_general" not in names(expand(make_ir(f)(x, y)))
         close(jit(f)(x, y), f(x, y))
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from opspecs import SPECS, OpSpec
 from programs import PROGRAMS
+from tunings import kept
 
 import funcgrad as fg
 from funcgrad import lax, nn, tree
@@ -33,19 +35,12 @@ RULED: Counter[str] = Counter()
 
 
 @pytest.fixture
-def always(monkeypatch: pytest.MonkeyPatch) -> Sharding:
+def always() -> Iterator[Sharding]:
     """Whatever can be divided is divided."""
-    for name, value in {
-        "least_ns": 0,
-        "part_ns": 1e-9,
-        "coverage": 0,
-        "unfused": 0,
-        "summing": 1e9,
-        "most": 16,
-        "call_ns": 0,
-    }.items():
-        monkeypatch.setattr(sharding, name, value)
-    return sharding
+    with kept(sharding):
+        sharding.least_ns = sharding.coverage = sharding.unfused = sharding.call_ns = 0
+        sharding.part_ns, sharding.summing, sharding.most = 1e-9, 1e9, 16
+        yield sharding
 
 
 def divisions(program: Program) -> list[Program]:
@@ -207,7 +202,7 @@ def test_results_per_example_are_written_where_they_belong(always: Sharding) -> 
 def test_results_are_the_same_with_any_number_of_threads(always: Sharding) -> None:
     args = data()
     f = fg.jit(fg.value_and_grad(network))
-    found: list[Any] = []
+    found: list[list[Any]] = []
     for threads in (1, 1, 2, 5):
         fg.config.threads = threads
         found.append(tree.leaves(f(*args)))
@@ -221,7 +216,8 @@ def test_what_cannot_be_divided_is_left_whole(batch: int, always: Sharding) -> N
     always.most = 4
     args = data(batch)
     if batch == 0:
-        assert not sharded(fg.grad(lambda p, x, t: np.sum(x @ p["w"])), *args)
+        product: Any = lambda p, x, t: np.sum(x @ p["w"])  # noqa: E731
+        assert not sharded(fg.grad(product), *args)
         return
     assert not any(0 in e.params["ins"] for e in sharded(network, *args))
     np.testing.assert_allclose(fg.jit(network)(*args), network(*args), rtol=1e-13)

@@ -98,6 +98,7 @@ def _unstack(xp: Any, x: Any) -> tuple[Any, ...]:
     return tuple(xp.reshape(sliced(xp, x, (slice(i, i + 1), *rest)), x.shape[1:]) for i in range(x.shape[0]))
 
 
+@_lowers("fit")
 @_lowers("convert")
 def _convert(xp: Any, x: Any, dtype: Any) -> Any:
     if dtype.kind == "b":

@@ -86,6 +86,7 @@ def _place(torch: Any, x: Any, start: Axes, step: Axes, shape: Axes) -> Any:
     return torch.constant_pad_nd(x, around, 0)
 
 
+@_lowers("fit")
 @_lowers("convert")
 def _convert(torch: Any, x: Any, dtype: np.dtype[Any]) -> Any:
     wanted = getattr(torch, dtype.name)

@@ -154,7 +154,7 @@ def _gelu(e: Emitter, eqn: Equation) -> bool:
     return True
 
 
-@_text("convert")
+@_text("convert", "fit")
 def _convert(e: Emitter, eqn: Equation) -> bool:
     (x,), dtype = eqn.inputs, eqn.params["dtype"]
     plain = dtype.kind in "fi" and _kinds(eqn) <= set("fib")

@@ -204,8 +204,8 @@ def _made(program: Program) -> _Made:
 def build(program: Program, numpy: Callable[..., Any]) -> Native:
     """Compile a program; `numpy` runs it by NumPy, where native code cannot.
 
-    Raises Refused on processors whose floating-point flags cannot be read, and for integers of more than 64 bits, of
-    which NumPy raises, or computes with Python's.
+    Raises Refused on processors whose floating-point flags cannot be read, and for integers of more than 64 bits, or
+    more than the dtype of an operation has, of which NumPy raises, or computes with Python's.
     """
     if not supported():
         raise Refused("the floating-point flags of this processor are not read")

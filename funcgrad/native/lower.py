@@ -27,11 +27,12 @@ from funcgrad.native.blocks import block, element_of_reduction
 from funcgrad.native.code import NativeCode
 from funcgrad.native.emission import Emission
 from funcgrad.native.kernel import copy_into
+from funcgrad.native.refused import Refused
 from funcgrad.native.values import Buf, Small, small
 from funcgrad.native.writer import Writer
 from funcgrad.passes.expand import expand_all
 from funcgrad.passes.pipeline import optimise
-from funcgrad.passes.strict import strict
+from funcgrad.passes.strict import DoesNotFit, strict
 from funcgrad.types import ShapedArray
 
 __all__ = ["lower", "prepare", "vector_bytes"]
@@ -39,8 +40,14 @@ __all__ = ["lower", "prepare", "vector_bytes"]
 
 def prepare(program: Program) -> Program:
     """The program as it is compiled: optimised, operations like softmax taken apart, and without implicit conversions.
-    It is made before layout, sharding, packing, unrolling and fusion, which answer to what NumPy's calls cost."""
-    return strict(optimise(expand_all(optimise(program))))
+    It is made before layout, sharding, packing, unrolling and fusion, which answer to what NumPy's calls cost.
+
+    Raises Refused for an integer that the dtype of its operation does not hold, of which NumPy raises.
+    """
+    try:
+        return strict(optimise(expand_all(optimise(program))))
+    except DoesNotFit as error:
+        raise Refused(f"NumPy raises: {error}") from None
 
 
 def _features() -> dict[str, bool]:

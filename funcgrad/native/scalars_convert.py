@@ -11,7 +11,7 @@ from funcgrad.native.writer import Operand, Writer, component
 from funcgrad.ops.math import COMPLEX, IMAG, REAL
 from funcgrad.ops.name import NAME
 from funcgrad.ops.rules import WEAKEN
-from funcgrad.ops.shape import BITCAST, CONVERT, STOP_GRADIENT
+from funcgrad.ops.shape import BITCAST, CONVERT, FIT, STOP_GRADIENT
 
 __all__ = ["convert", "to_integer"]
 
@@ -33,6 +33,17 @@ def _converts(call: Call) -> bool:
 @emits(CONVERT, kinds="biufhc", form=_converts)
 def _convert(w: Writer, call: Call, x: Operand) -> Operand:
     return convert(w, x, call.ins[0], call.out)
+
+
+@emits(FIT, kinds="i", form=_converts)
+def _fit(w: Writer, call: Call, x: str) -> str:
+    """NumPy runs the call again, and raises, if the new dtype does not hold the integer."""
+    (old,), new = call.ins, call.out
+    f, limits = Numbers(w, old), np.iinfo(new)
+    w.fail_if(f.icmp("slt", x, f(limits.min)))
+    if limits.max < np.iinfo(old).max:
+        w.fail_if(f.icmp("sgt", x, f(limits.max)))
+    return _real(w, x, old, new)
 
 
 def convert(w: Writer, x: Operand, old: DType, new: DType) -> Operand:

@@ -23,6 +23,7 @@ __all__ = [
     "BROADCAST_TO",
     "CONCATENATE",
     "CONVERT",
+    "FIT",
     "PLACE",
     "RESHAPE",
     "SLICE",
@@ -291,6 +292,18 @@ CONVERT = linear(
     total=True,
     flops=lambda ins, out, dtype: 0,
 )
+
+
+def _fit_impl(x: Any, dtype: np.dtype[Any]) -> Any:
+    x, limits = np.asarray(x), np.iinfo(dtype)
+    if x.size and (x.min() < limits.min or x.max() > limits.max):
+        raise OverflowError(f"Python integer {x.max() if x.max() > limits.max else x.min()} out of bounds for {dtype}")
+    return x.astype(dtype)[()]
+
+
+FIT = constant("fit", _fit_impl, _convert_aval, pointwise=True)
+"""A Python integer that meets an array of integers: it takes their dtype, and NumPy raises if that does not hold it.
+Only programs without promotion have it (`passes.strict`)."""
 
 STOP_GRADIENT = constant(
     "stop_gradient", lambda x: x, lambda x: x, pointwise=True, moves="alias", generic=True, total=True

@@ -2,33 +2,50 @@
 
 NumPy promotes operands, and Python scalars give way to arrays (NEP 50). Libraries for devices do either differently, or
 not at all. In a *strict* program there are no weak values; the operands of an elementwise primitive have the dtypes of
-the loop that NumPy would run; literals are of the dtype that is wanted, and values are converted where they are not.
+the loop that NumPy would run; literals are of the dtype that is wanted, and values are converted where they are not. A
+comparison with a Python integer is one of 64 bits where the other dtype does not hold all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from funcgrad.config import config
+from funcgrad.core import Primitive
 from funcgrad.ir import Atom, Equation, Literal, Program, Var
 from funcgrad.ir_check import check_program
 from funcgrad.ops.attempt import Handled
 from funcgrad.ops.linalg import linalg_dtype, real_dtype
 from funcgrad.ops.rules import WEAKEN
-from funcgrad.ops.shape import CONVERT
+from funcgrad.ops.shape import BROADCAST_TO, CONVERT, FIT
 from funcgrad.passes.rewrite import with_programs
 from funcgrad.types import ShapedArray, loop_dtypes, result_dtype
 
-__all__ = ["operand_dtypes", "strict", "strict_equations"]
+__all__ = ["DoesNotFit", "operand_dtypes", "strict", "strict_equations"]
 
 DTypes = Sequence["np.dtype[Any] | None"]
 
 
+class DoesNotFit(OverflowError):
+    """An integer that the dtype of its operation does not hold: NumPy raises when it computes."""
+
+
 def _strong(aval: ShapedArray) -> ShapedArray:
     return ShapedArray(aval.shape, aval.dtype) if aval.weak else aval
+
+
+@cache
+def _compares(ufunc: np.ufunc) -> bool:
+    """Whether a ufunc knows what an integer is that the other operand's dtype does not hold: others raise."""
+    try:
+        ufunc(np.int8(0), 300)
+    except (OverflowError, TypeError, ValueError):
+        return False
+    return True
 
 
 def _of_ufunc(ufunc: np.ufunc, avals: Sequence[ShapedArray], out: np.dtype[Any]) -> DTypes:
@@ -97,9 +114,22 @@ def operand_dtypes(eqn: Equation) -> DTypes:
     """The dtypes that the operands of an equation are to have; None for one that stays as it is."""
     primitive, avals = eqn.primitive, [a.aval for a in eqn.inputs]
     if primitive.ufunc is not None:
-        return _of_ufunc(primitive.ufunc, avals, eqn.outputs[0].aval.dtype)
+        dtypes = _of_ufunc(primitive.ufunc, avals, eqn.outputs[0].aval.dtype)
+        if (
+            any(map(_may_not_fit, eqn.inputs, dtypes))
+            and np.dtype(np.uint64) not in dtypes
+            and _compares(primitive.ufunc)
+        ):
+            return (np.dtype(np.int64),) * len(avals)
+        return dtypes
     rule = _RULES.get(primitive.name)
     return (None,) * len(avals) if rule is None else rule(avals, eqn.outputs[0].aval.dtype)
+
+
+def _may_not_fit(atom: Atom, dtype: np.dtype[Any] | None) -> bool:
+    """Whether this is a Python integer, not known yet, to be of a dtype that may not hold it."""
+    known = atom.is_literal or not atom.aval.weak or atom.aval.dtype.kind != "i"
+    return not known and dtype is not None and dtype.kind in "iu" and dtype != atom.aval.dtype
 
 
 class _Strict:
@@ -107,7 +137,7 @@ class _Strict:
 
     def __init__(self) -> None:
         self.env: dict[Atom, Atom] = {}
-        self.converted: dict[tuple[Atom, np.dtype[Any]], Var] = {}
+        self.converted: dict[tuple[Atom, np.dtype[Any], Primitive], Var] = {}
         self.equations: list[Equation] = []
 
     def bound(self, var: Var) -> Var:
@@ -117,18 +147,21 @@ class _Strict:
         new = self.env[var] = Var(_strong(var.aval))
         return new
 
-    def atom(self, atom: Atom, dtype: np.dtype[Any] | None, source: Any) -> Atom:
-        """An operand, with this dtype if one is given."""
+    def atom(self, atom: Atom, dtype: np.dtype[Any] | None, source: Any, ufunc: bool = False) -> Atom:
+        """An operand, with this dtype if one is given; of a ufunc, which raises where a Python integer does not fit."""
+        primitive = FIT if ufunc and _may_not_fit(atom, dtype) else CONVERT
         atom = self.env.get(atom, atom)
         dtype = atom.aval.dtype if dtype is None else dtype
         if isinstance(atom, Literal):
+            if not _fits(atom.value, dtype):
+                raise DoesNotFit(f"{atom.value} does not fit into {dtype}")
             return Literal(dtype.type(atom.value))
         if atom.aval.dtype == dtype:
             return atom
-        found = self.converted.get((atom, dtype))
+        found = self.converted.get((atom, dtype, primitive))
         if found is None:
-            found = self.converted[atom, dtype] = Var(ShapedArray(atom.aval.shape, dtype))
-            self.equations.append(Equation(CONVERT, (atom,), (found,), {"dtype": dtype}, source))
+            found = self.converted[atom, dtype, primitive] = Var(ShapedArray(atom.aval.shape, dtype))
+            self.equations.append(Equation(primitive, (atom,), (found,), {"dtype": dtype}, source))
         return found
 
     def add(self, eqn: Equation) -> None:
@@ -138,10 +171,45 @@ class _Strict:
         if eqn.primitive is WEAKEN or eqn.primitive is CONVERT:
             self.env[eqn.outputs[0]] = self.atom(eqn.inputs[0], eqn.outputs[0].aval.dtype, eqn.source)
             return
-        ins = [self.atom(a, d, eqn.source) for a, d in zip(eqn.inputs, operand_dtypes(eqn), strict=True)]
+        dtypes = operand_dtypes(eqn)
+        known = _compared(eqn, dtypes)
+        if known is not None:
+            self._fill(eqn, known)
+            return
+        ufunc = eqn.primitive.ufunc is not None
+        ins = [self.atom(a, d, eqn.source, ufunc) for a, d in zip(eqn.inputs, dtypes, strict=True)]
         eqn = with_programs(eqn, strict)
         outs = tuple(map(self.bound, eqn.outputs))
         self.equations.append(Equation(eqn.primitive, ins, outs, eqn.params, eqn.source))
+
+    def _fill(self, eqn: Equation, value: np.generic) -> None:
+        """A result whose elements are all this value."""
+        (out,) = eqn.outputs
+        shape = out.aval.shape
+        if shape:
+            fill = Equation(BROADCAST_TO, (Literal(value),), (self.bound(out),), {"shape": shape}, eqn.source)
+            self.equations.append(fill)
+        else:
+            self.env[out] = Literal(value)
+
+
+def _fits(value: Any, dtype: np.dtype[Any] | None) -> bool:
+    """Whether a number is no Python integer, or one that this dtype holds."""
+    if type(value) is not int or dtype is None or dtype.kind not in "iu":
+        return True
+    limits = np.iinfo(dtype)
+    return limits.min <= value <= limits.max
+
+
+def _compared(eqn: Equation, dtypes: DTypes) -> np.generic | None:
+    """What a comparison with an integer beyond the other operand's dtype gives for all values of that; else None."""
+    ufunc = eqn.primitive.ufunc
+    if ufunc is None or eqn.outputs[0].aval.dtype.kind != "b" or not _compares(ufunc):
+        return None
+    values = [a.value if isinstance(a, Literal) else None for a in eqn.inputs]
+    if all(map(_fits, values, dtypes)):
+        return None
+    return ufunc(*(d.type(0) if x is None else x for x, d in zip(values, dtypes, strict=True) if d is not None))
 
 
 def strict(program: Program) -> Program:
