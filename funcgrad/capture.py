@@ -27,7 +27,17 @@ from funcgrad.errors import CapturedArrayWriteError
 from funcgrad.types import NUMBERS, ShapedArray, as_numbers, is_a
 from funcgrad.write_target import possible_targets
 
-__all__ = ["Captures", "free_forgotten", "is_locking", "is_write_error", "own_leaves", "owned", "to_read"]
+__all__ = [
+    "Captures",
+    "are_directions",
+    "as_directions",
+    "free_forgotten",
+    "is_locking",
+    "is_write_error",
+    "own_leaves",
+    "owned",
+    "to_read",
+]
 
 _COPY_LIMIT = 1 << 20
 """Views up to this many bytes are copied (about 0.1 ms for the largest); larger ones are locked with their bases."""
@@ -93,6 +103,23 @@ def owned(array: np.ndarray) -> np.ndarray:
     copy.flags.writeable = False
     _owned.add(copy)
     return copy
+
+
+_directions = _Known()
+"""Those of them that are unit directions, which the derivatives of a Jacobian are taken along."""
+
+
+def as_directions(array: np.ndarray) -> np.ndarray:
+    """Unit directions, a constant of which programs will know where it came from: its zeros are not factors, but say
+    what is left out, and an infinity does not meet them."""
+    array = owned(array)
+    _directions.add(array)
+    return array
+
+
+def are_directions(array: np.ndarray) -> bool:
+    """Whether an array is what `as_directions` has given."""
+    return array in _directions
 
 
 _handed = _Known()

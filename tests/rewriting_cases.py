@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.capture import as_directions
 from funcgrad.ops.contract import DOT_GENERAL
 from funcgrad.ops.math import COMPLEX
 from funcgrad.ops.rules import WEAKEN
@@ -225,8 +226,8 @@ PATTERNS: dict[str, tuple[Pattern, ...]] = {
         lambda x, y: np.sum(np.square(_square(x)), axis=1),
     ),
     "_dot_of_identity": (
-        lambda x, y: _dot(np.eye(3, dtype=x.dtype), _square(x), (1,), (0,)),
-        lambda x, y: _dot(_square(y), np.eye(3, dtype=y.dtype), (1,), (0,)),
+        lambda x, y: _dot(as_directions(np.eye(3, dtype=x.dtype)), _square(x), (1,), (0,)),
+        lambda x, y: _dot(_square(y), as_directions(np.eye(3, dtype=y.dtype)), (1,), (0,)),
     ),
     "_dot_of_transposes": (lambda x, y: _square(x).T @ _square(y), lambda x, y: _square(x) @ _square(y).T),
     "_dot_of_negative": (lambda x, y: -_square(x) @ _square(y), lambda x, y: _square(x) @ -y[:3]),

@@ -319,7 +319,9 @@ def test_a_wrong_shape_rule_is_found() -> None:
 CONVENTIONS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], tuple[Any, ...]]] = {
     "maximum: ties share": (np.maximum, (1.0, 1.0), (0.5, 0.5)),
     "minimum: ties share": (np.minimum, (1.0, 1.0), (0.5, 0.5)),
-    "fmax: ties share": (np.fmax, (1.0, 1.0), (0.5, 0.5)),
+    "fmax: of ties the second": (np.fmax, (1.0, 1.0), (0.0, 1.0)),
+    "fmin: of ties the second": (np.fmin, (1.0, 1.0), (0.0, 1.0)),
+    "fmax: of NaN alone": (np.fmax, (np.nan, np.nan), (1.0, 0.0)),
     "fmax: of NaN": (np.fmax, (np.nan, 1.0), (0.0, 1.0)),
     "fmin: of NaN": (np.fmin, (1.0, np.nan), (1.0, 0.0)),
     "clip: at an end": (lambda x: np.clip(x, -1.0, 1.0), (1.0,), (0.5,)),

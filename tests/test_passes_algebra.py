@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
+from funcgrad.capture import as_directions
 from funcgrad.ir import Program
 from funcgrad.ops.math import COMPLEX
 from funcgrad.passes.pipeline import optimise
@@ -280,12 +281,12 @@ def test_products_take_transposed_operands() -> None:
 
 
 def test_a_product_with_the_identity_is_a_transpose() -> None:
-    eye = np.eye(3)
+    eye = as_directions(np.eye(3))
     assert shown(lambda x: np.tensordot(eye, x, (1, 1)), X) == "transpose"
     assert shown(lambda x: np.tensordot(x, eye, (1, 0)), X) == "transpose"
     assert shown(lambda x: np.swapaxes(x, 1, 2) @ eye, X) == "transpose"
     assert shown(lambda x: eye @ x, X[0]) == shown(lambda x: x @ eye, X[0].T.copy()) == ""
-    for other in (2 * np.eye(3), np.eye(3)[::-1].copy(), np.eye(3) + 1e-9, np.eye(3, dtype=int)):
+    for other in (np.eye(3), 2 * np.eye(3), np.eye(3)[::-1].copy(), np.eye(3) + 1e-9, np.eye(3, dtype=int)):
         assert "dot_general" in shown(lambda x, m=other: m @ x, X)
 
 

@@ -100,14 +100,25 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
         xp, fp = take(xp, order), take(fp, order)
         xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
         fp = np.concatenate([fp[-1:], fp, fp[:1]])
-    i = np.clip(np.searchsorted(xp, x, side="right"), 1, xp.shape[0] - 1)
-    left_x, left_f = take(xp, i - 1), take(fp, i - 1)
-    width = take(xp, i) - left_x
-    slope = (take(fp, i) - left_f) / np.where(width == 0, 1, width)
-    inside = left_f + (x - left_x) * slope if xp.shape[0] > 1 else left_f  # of one sample the same everywhere
+    inside = _between_samples(x, xp, fp) if xp.shape[0] > 1 else take(fp, np.zeros(x.shape, int))
     out = np.where(x > xp[-1], fp[-1] if right is None or period is not None else right, inside)
     out = np.where(x < xp[0], fp[0] if left is None or period is not None else left, out)
     return out if out.ndim else np.positive(out)  # a scalar, as the function's own
+
+
+def _between_samples(x: Any, xp: Any, fp: Any) -> Any:
+    """The line through two samples, which meets those exactly. At samples of one place the value is that of the last,
+    also where they are the end; where a sample is infinite, whatever is not NaN from one of the two sides."""
+    i = np.clip(np.searchsorted(xp, x, side="right"), 1, xp.shape[0] - 1)
+    left_x, left_f, right_x, right_f = take(xp, i - 1), take(fp, i - 1), take(xp, i), take(fp, i)
+    width = right_x - left_x
+    slope = (right_f - left_f) / np.where(width == 0, 1, width)
+    end = x == right_x
+    from_x, from_f = np.where(end, right_x, left_x), np.where(end, right_f, left_f)
+    step = (x - from_x) * slope
+    out = np.where((x == from_x) & np.isnan(step), from_f, from_f + step)
+    out = np.where(np.isnan(out), right_f + (x - right_x) * slope, out)
+    return np.where(np.isnan(out) & (left_f == right_f) & (x == x), left_f, out)
 
 
 @implements(np.polyval)

@@ -17,7 +17,7 @@ from funcgrad.core import Tracer, current_trace
 from funcgrad.numpy import _ufunc_methods
 from funcgrad.numpy._dispatch import OF_EVERY_UFUNC, operand
 from funcgrad.numpy._functional import vectorize
-from funcgrad.numpy._writes import rounds
+from funcgrad.numpy._ufunc_at import rounds
 from funcgrad.types import is_a
 
 __all__ = ["call_method", "frompyfunc", "ufunc"]

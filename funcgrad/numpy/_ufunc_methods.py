@@ -1,4 +1,4 @@
-"""`reduce`, `accumulate` and `reduceat` of every ufunc of two operands, by its elementwise rule.
+"""`reduce`, `accumulate` and `reduceat` (and `at`) of every ufunc of two operands, by its elementwise rule.
 
 Sums, products and extrema have primitives (`_reduce.py`, `_sort.py`). The others are made of the ufunc itself: by
 halves where NumPy says that the order does not matter (`hypot`, `logaddexp`, `gcd`), one element after the other where
@@ -22,6 +22,7 @@ from funcgrad.numpy._index import take
 from funcgrad.numpy._known import known
 from funcgrad.numpy._reduce import given, reduction_axes
 from funcgrad.numpy._shape import astype, axis_index, whole
+from funcgrad.numpy._ufunc_at import at
 from funcgrad.types import dtype_of, is_a
 
 __all__ = ["accumulate", "reduce", "reduceat"]
@@ -219,4 +220,4 @@ def _segment(ufunc: np.ufunc, segments: Any) -> Any:
     return _combined(ufunc, segments, None) if fun is None else fun(segments, axis=0, dtype=segments.dtype)
 
 
-OF_EVERY_UFUNC.update(reduce=reduce, accumulate=accumulate, reduceat=reduceat)
+OF_EVERY_UFUNC.update(reduce=reduce, accumulate=accumulate, reduceat=reduceat, at=at)

@@ -17,20 +17,19 @@ import numpy as np
 from funcgrad.aliasing import alias, as_array, fresh, is_array, operand_of, refusal
 from funcgrad.conversions import write_error
 from funcgrad.core import Tracer
-from funcgrad.errors import ConcretizationTypeError, DTypeError
+from funcgrad.errors import DTypeError
 from funcgrad.numpy._contract import matmul
-from funcgrad.numpy._dispatch import OF_EVERY_UFUNC, array_operand, foreign, implements, operand
+from funcgrad.numpy._dispatch import array_operand, foreign, implements, operand
 from funcgrad.numpy._elementwise import imag, real
 from funcgrad.numpy._index import along, getitem, scatter_into, window_of
 from funcgrad.numpy._out import as_contents, into
 from funcgrad.numpy._selection import Selection, is_condition
 from funcgrad.numpy._shape import broadcast_to, ravel
 from funcgrad.numpy._views import Flat, reshaped
-from funcgrad.source import user_place
 from funcgrad.types import PYTHON_SCALARS, dtype_of, is_a, shape_of
 from funcgrad.writes import detached, is_view_of, store, view_of
 
-__all__ = ["PUBLIC", "in_place", "install", "rounds"]
+__all__ = ["PUBLIC", "in_place", "install", "target"]
 
 
 def in_place(symbol: str, compute: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -121,7 +120,7 @@ def partition(self: Any, kth: Any, axis: int = -1, kind: str = "introselect", or
 # ------------------------------------------------------------------------------------------------------ functions
 
 
-def _target(x: Any, name: str) -> Any:
+def target(x: Any, name: str) -> Any:
     """The array to write to, which must be a traced one if what is written is."""
     if not isinstance(x, Tracer):
         raise write_error(name)
@@ -134,7 +133,7 @@ def _target(x: Any, name: str) -> Any:
 def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
     """Copy values from one array to another, where `where` is true."""
     name = "numpy.copyto"
-    x, value = _target(dst, name), operand(src)
+    x, value = target(dst, name), operand(src)
     if type(value) in PYTHON_SCALARS:
         if casting != "unsafe" and not np.can_cast(np.result_type(x.dtype, value), x.dtype, casting):  # type: ignore[arg-type]
             raise DTypeError(f"{name}: cannot cast {value!r} to {x.dtype} with casting rule {casting!r}")
@@ -150,7 +149,7 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
 @implements(np.put)
 def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
     """`a.flat[ind] = v`, with as many repetitions of `v` as there are indices."""
-    x = _target(a, "numpy.put")
+    x = target(a, "numpy.put")
     i, values = ravel(array_operand(ind)), ravel(_assignable(v, x.dtype))
     if not shape_of(i)[0]:
         return
@@ -173,7 +172,7 @@ def _recycled(values: Any, n: int) -> Any:
 @implements(np.place)
 def place(arr: Any, mask: Any, vals: Any) -> None:
     """Write values, one after the other and over again, where the mask is true."""
-    x = _target(arr, "numpy.place")
+    x = target(arr, "numpy.place")
     values = ravel(_assignable(vals, x.dtype))
     if not shape_of(values)[0]:
         raise ValueError("numpy.place: there are no values to write")
@@ -186,7 +185,7 @@ def place(arr: Any, mask: Any, vals: Any) -> None:
 @implements(np.putmask)
 def putmask(a: Any, mask: Any, values: Any) -> None:
     """Write `values`, repeated to the size of `a`, where the mask is true."""
-    x = _target(a, "numpy.putmask")
+    x = target(a, "numpy.putmask")
     value = _assignable(values, x.dtype)
     if value.shape != x.shape:
         value = reshaped(_recycled(ravel(value), x.size), x.shape)
@@ -196,7 +195,7 @@ def putmask(a: Any, mask: Any, values: Any) -> None:
 @implements(np.put_along_axis)
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
     """Write values at indices along an axis, each position with an index of its own."""
-    x, i = _target(arr, "numpy.put_along_axis"), array_operand(indices)
+    x, i = target(arr, "numpy.put_along_axis"), array_operand(indices)
     base = operand_of(x)
     if axis is None:
         flat = scatter_into(reshaped(base, (x.size,)), i, _assignable(values, x.dtype), False)
@@ -208,67 +207,10 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
 @implements(np.fill_diagonal)
 def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
     """Write into the main diagonal, of an array whose dimensions are equal if there are more than two."""
-    x = _target(a, "numpy.fill_diagonal")
+    x = target(a, "numpy.fill_diagonal")
     probe = np.zeros(x.shape, bool)
     np.fill_diagonal(probe, True, wrap)
     put(x, np.flatnonzero(probe), val)
-
-
-def _ufunc_at(ufunc: np.ufunc, a: Any, indices: Any, *operands: Any) -> None:
-    """`ufunc.at`: an index that occurs twice is operated on twice. As in NumPy, each result is cast to the array's
-    dtype, whatever is lost by that; imaginary parts alone are not dropped."""
-    name = f"numpy.{ufunc.__name__}.at"
-    x = _target(a, name)
-    try:
-        known = np.arange(x.size).reshape(x.shape)[_known(indices)]
-    except ConcretizationTypeError:
-        return _add_at(ufunc, x, indices, *operands)
-    positions = np.ravel(known)
-    others = [ravel(broadcast_to(array_operand(b), np.shape(known))) for b in operands]
-    flat = reshaped(operand_of(x), (x.size,))
-    for chosen in rounds(positions):
-        part = ufunc(getitem(flat, positions[chosen]), *(getitem(b, chosen) for b in others))
-        if part.dtype.kind == "c" != x.dtype.kind:
-            raise DTypeError(f"{name}: casting the result from {part.dtype!r} to {x.dtype!r} drops imaginary parts")
-        flat = scatter_into(flat, positions[chosen], part.astype(x.dtype), False)
-    store(x, reshaped(flat, x.shape), name)
-
-
-def _known(index: Any) -> Any:
-    """An index whose arrays are plain; raises ConcretizationTypeError where one has no value here."""
-    if isinstance(index, tuple):
-        return tuple(map(_known, index))
-    if not isinstance(index, Tracer):
-        return index
-    value = index.concrete("bytes")
-    if value is None:
-        raise ConcretizationTypeError("an index without a value")
-    return np.asarray(value)
-
-
-def rounds(positions: np.ndarray) -> list[np.ndarray]:
-    """Places among positions such that none has one twice; the k-th has the k-th occurrences."""
-    order = np.argsort(positions, kind="stable")
-    ordered = positions[order]
-    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-    occurrence = np.arange(len(ordered)) - np.repeat(starts, np.diff(starts, append=len(ordered)))
-    return [order[occurrence == k] for k in range(occurrence.max(initial=-1) + 1)]
-
-
-def _add_at(ufunc: np.ufunc, x: Any, indices: Any, *operands: Any) -> None:
-    """`np.add.at` and `np.subtract.at` at indices without values."""
-    if ufunc not in (np.add, np.subtract):
-        raise ConcretizationTypeError(
-            f"numpy.{ufunc.__name__}.at needs to know which indices occur twice, and they have no values here\n"
-            f"  at {user_place()}\n  Use np.add.at or np.subtract.at, or pass them as static arguments."
-        )
-    b = array_operand(operands[0])
-    wraps = b.dtype.kind in "biu" and x.dtype.kind in "iu"  # sums are the same before and after a cast
-    if not (wraps or np.can_cast(np.result_type(x.dtype, b.dtype), x.dtype, "same_kind")):
-        raise DTypeError(f"numpy.{ufunc.__name__}.at: cannot cast {b.dtype!r} to {x.dtype!r}")
-    b = b.astype(x.dtype) if wraps else b
-    value = b if ufunc is np.add else np.negative(b)
-    store(x, scatter_into(operand_of(x), indices, value, True), f"numpy.{ufunc.__name__}.at")
 
 
 def _public(plain: Any, traced: Callable[..., None]) -> Callable[..., Any]:
@@ -328,4 +270,3 @@ def install() -> None:
     transpose = refusal("x.T = value", "x.T[...] = value")
     for name, write in {"real": _set_real, "imag": _set_imag, "flat": _set_flat, "T": transpose}.items():
         setattr(cls, name, property(getattr(cls, name).fget, write))
-    OF_EVERY_UFUNC["at"] = _ufunc_at

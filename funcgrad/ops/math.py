@@ -60,8 +60,13 @@ def _wins(g: Any, x: Any, y: Any) -> Any:
     return g * TIE_SHARE.bind(x, y)
 
 
-def _wins_over_nan(g: Any, x: Any, y: Any, nan: Any) -> Any:
-    return g * np.where(np.isnan(nan), 1, TIE_SHARE.bind(x, y))
+def _if_first(g: Any, x: Any, y: Any, wins: Any) -> Any:
+    return np.where(wins(x, y) | np.isnan(y), g, 0)
+
+
+def _if_second(g: Any, x: Any, y: Any, wins: Any) -> Any:
+    """At a tie the second operand has all of the derivative: that is one branch, to all orders."""
+    return np.where(wins(x, y) | np.isnan(y), 0, g)
 
 
 def _power_base(g: Any, out: Any, x: Any, y: Any) -> Any:
@@ -282,8 +287,8 @@ _BINARY = {
     np.fmax: elementwise(
         "fmax",
         np.fmax,
-        lambda g, o, x, y: _wins_over_nan(g, x, y, y),
-        lambda g, o, x, y: _wins_over_nan(g, y, x, x),
+        lambda g, o, x, y: _if_first(g, x, y, np.greater),
+        lambda g, o, x, y: _if_second(g, x, y, np.greater),
         commutative=True,
         idempotent=True,
         total=True,
@@ -291,8 +296,8 @@ _BINARY = {
     np.fmin: elementwise(
         "fmin",
         np.fmin,
-        lambda g, o, x, y: _wins_over_nan(g, y, x, y),
-        lambda g, o, x, y: _wins_over_nan(g, x, y, x),
+        lambda g, o, x, y: _if_first(g, x, y, np.less),
+        lambda g, o, x, y: _if_second(g, x, y, np.less),
         commutative=True,
         idempotent=True,
         total=True,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.capture import are_directions
 from funcgrad.core import Primitive
 from funcgrad.executor.tiles import tuning
 from funcgrad.ir import Atom, Equation
@@ -179,10 +180,8 @@ def _dot_of_kinds(s: Simplifier, eqn: Equation) -> Atom | None:
 
 
 def _dot_of_identity(s: Simplifier, eqn: Equation) -> Atom | None:
-    """I·b = b with its axes in another order, as where a Jacobian is taken of a product
-
-    An infinity in b no longer meets the zeros of I.
-    """
+    """I·b = b with its axes in another order, where a Jacobian is taken of a product: an I of the user's own has zeros
+    that NumPy multiplies with, and infinity times zero is NaN"""
     if eqn.params["batch"] != ((), ()):
         return None
     for k, x in enumerate(eqn.inputs):
@@ -197,10 +196,8 @@ def _dot_of_identity(s: Simplifier, eqn: Equation) -> Atom | None:
 
 
 def _is_identity(x: np.ndarray) -> bool:
-    n = len(x)
-    if x.shape != (n, n) or n < 2 or x[0, 0] != 1 or x[0, 1] != 0:
-        return False
-    return bool((x.diagonal() == 1).all()) and np.count_nonzero(x) == n
+    """Whether these are the unit directions of one vector, all of them."""
+    return are_directions(x) and x.shape == (len(x), len(x))
 
 
 def _dot_of_negative(s: Simplifier, eqn: Equation) -> Atom | None:

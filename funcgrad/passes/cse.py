@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.capture import are_directions
 from funcgrad.ir import Atom, Equation, Literal, Program, has_effect
 from funcgrad.ops.guard import GUARD
 from funcgrad.passes.exact import commutes
@@ -101,7 +102,7 @@ def _equal_constants(program: Program) -> Env:
     first: dict[Any, Any] = {}
     for var, value in zip(program.constvars, program.consts, strict=True):
         small = is_a(value, np.ndarray) and value.nbytes <= _SMALL and value.dtype.kind in "biufc"
-        key = (value.shape, value.dtype, value.tobytes()) if small else id(value)
+        key = (value.shape, value.dtype, value.tobytes(), are_directions(value)) if small else id(value)
         twin = first.setdefault(key, var)
         if twin is not var:
             env[var] = twin

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec
 import numpy as np
 
 import funcgrad.tree as tree
+from funcgrad.capture import as_directions
 from funcgrad.transforms.boundary import arrays_as_given, boundary, check_callable, differentiable_leaf, of_chosen
 from funcgrad.transforms.grad import one_or_all, positions
 from funcgrad.transforms.jvp import jvp
@@ -52,7 +53,7 @@ def _basis(leaves: Sequence[Any]) -> list[np.ndarray]:
     out: list[np.ndarray] = []
     start = 0
     for x, n in zip(leaves, sizes, strict=True):
-        out.append(np.eye(total, n, -start, dtype=dtype_of(x)).reshape(total, *shape_of(x)))
+        out.append(as_directions(np.eye(total, n, -start, dtype=dtype_of(x)).reshape(total, *shape_of(x))))
         start += n
     return out
 

@@ -167,7 +167,7 @@ def vmap(
         trace = BatchTrace(current_trace(), size, axis_name)
         source = user_source()
         inputs = [
-            to_read(x) if axis is None else BatchTracer(trace, operand_of(np.moveaxis(x, axis, 0)), source)
+            to_read(x) if axis is None else BatchTracer(trace, _batch_first(x, axis), source)
             for x, axis in zip(leaves, axes, strict=True)
         ]
         with under(trace):
@@ -196,6 +196,11 @@ def _leaves(fun: Callable[..., Any], paths: Sequence[tuple[Any, Any]], axes: Seq
                 raise ValueError(f"vmap: {name()} is {aval_of(x)}, which has no axis {axis}; give in_axes=None for it?")
         leaves.append(x)
     return leaves
+
+
+def _batch_first(x: Any, axis: int) -> Any:
+    """The batch, along its first axis. A plain array that is so already stays itself: passes know some by identity."""
+    return x if axis == 0 and type(x) is np.ndarray else operand_of(np.moveaxis(x, axis, 0))
 
 
 def _batch_size(fun: Any, paths: Any, leaves: Sequence[Any], axes: Sequence[Any], axis_size: int | None) -> int:

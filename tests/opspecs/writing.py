@@ -56,6 +56,11 @@ def _aug_item(h: Any, v: Any) -> None:
     h[0, ::2] *= 2
 
 
+def _places(v: Any) -> Any:
+    """Indices of which some occur twice, and which have no values where `v` has none."""
+    return np.argsort(v, axis=0, kind="stable") % 2
+
+
 def _all_of_it(h: Any) -> None:
     h[...] = h[::-1]
 
@@ -98,6 +103,11 @@ _row("add.at", lambda h, v: np.add.at(h, [0, 2, 0], v), ((4, 3), (3, 3)))
 _row("subtract.at", lambda h, v: np.subtract.at(h, ([0, 0], [1, 1]), v), ((4, 3), ()))
 _row("multiply.at", lambda h, v: np.multiply.at(h, [0, 2, 0], v), ((4, 3), (3,)))
 _row("maximum.at", lambda h, v: np.maximum.at(h, [0, 2, 0], v), ((4, 3), (3,)))
+_row("multiply.at: places", lambda h, v: np.multiply.at(h, _places(v), v), ((4, 3), (3,)), ((2,), (0,)))
+_row(
+    "add.at: of another kind", lambda h, v: np.add.at(h, _places(v), v * 1.5), ((4, 3), (3,)), dtypes="d", values="?bi"
+)
+_row("maximum.at: places", lambda h, v: np.maximum.at(h, (_places(v), 1), v), ((4, 3), (3,)))
 _row("negative.at", lambda h: np.negative.at(h, [0, 0, 1]))
 _row("nan_to_num: copy=False", lambda h: np.nan_to_num(h, copy=False))
 _row("add(out=)", lambda h, v: np.add(h, v, out=h), ((4, 3), (3,)))
