@@ -202,6 +202,7 @@ SORTS: list[Callable[..., Any]] = [
     lambda x: np.sort(x[:, :7], 1),
     lambda x: np.sort(x[:4], 0),
     lambda x: lax.top_k(x[:, 30:], 3),
+    lambda x: jnp.argsort(x[:, ::3], 1, stable=True),
 ]
 EXTREME: list[Callable[..., Any]] = [
     *(lambda x, f=f, a=a: f(x, axis=a) for f in (np.argmax, np.argmin) for a in (0, 1, None)),
@@ -216,6 +217,16 @@ def test_order(dtype: str, width: int) -> None:
     compare(lambda x: [f(x) for f in (*EXTREME, *SORTS)], array(dtype, 9, 37), width=width)
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f2", "i1", "u4", "?"])
+def test_places_by_small_keys(dtype: str) -> None:
+    special = [0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 0.0, np.nan, 1.0, -1.0, 1e-7]
+    x = np.array([special * 3, RNG.permutation(33) * 1e3, RNG.integers(0, 3, 33), -np.arange(33.0), np.ones(33)])
+    if dtype[0] != "f":
+        x = np.nan_to_num(x, posinf=100, neginf=-100)
+    x = (x * 2**26 if dtype == "u4" else x).astype(np.int64 if dtype[0] != "f" else dtype).astype(dtype)
+    compare(lambda x: [jnp.argsort(x[:, 1:], 1, stable=True), lax.top_k(x[:, 1:], 4)], x, width=32)
+
+
 def test_long_rows_are_sorted_by_numpy() -> None:
     compare(lambda x: [np.sort(x, 1), np.argsort(x[:, :3], 1)], array("f8", 5, 37), host=("sort", "argsort"))
     compare(lambda x: [np.sort(x[:, :15], 1), np.sort(x[:4, :15], 1)], array("f4", 9, 37), host=("sort",), width=32)
@@ -226,7 +237,8 @@ def test_searches(dtype: str) -> None:
     x = array(dtype, 9, 37)
     for n in (1, 7, 64):
         a = np.sort(x.reshape(-1))[-n:]
-        compare(lambda a, v: [np.searchsorted(a, v), np.searchsorted(a, v, side="right")], a, x)
+        for v in (x, x[0, :4]):
+            compare(lambda a, v: [np.searchsorted(a, v), np.searchsorted(a, v, side="right")], a, v)
 
 
 @pytest.mark.parametrize("n", range(1, 11))

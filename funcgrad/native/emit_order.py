@@ -1,14 +1,15 @@
 """Order: the positions of extreme elements, binary search, and the sorting of short rows.
 
-NaN comes last, and is the largest and the smallest element alike, as in NumPy. Rows of more than `SHORT` elements are
-sorted by NumPy, whose vector code is hard to beat; so is `argsort` where it need not be stable, as the order of equal
-elements is then that of NumPy's algorithm.
+NaN comes last, and is the largest and the smallest element alike, as in NumPy. Rows of more than `SHORT` elements
+(`PACKED`) are sorted by NumPy, whose vector code is hard to beat; so is `argsort` where it need not be stable, as the
+order of equal elements is then that of NumPy's algorithm.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from funcgrad.native.index import Ix, constant, unit
 from funcgrad.native.registry import Unsupported, block_emitter
 from funcgrad.native.scalars_base import DType, Numbers, kind_of, logic, widened
 from funcgrad.native.values import Buf
+from funcgrad.native.writer import Writer
 from funcgrad.ops.sort import ARGMAX, SORT
 
 __all__ = ["SHORT", "network"]
@@ -31,6 +33,8 @@ Place = Callable[[Ix], list[Ix]]
 
 SHORT = 16
 """How many elements a row has at most that is sorted by compare and exchange."""
+PACKED = 32
+"""The same where places are sorted by keys that fit into one integer with them."""
 _ONE_BY_ONE = 4
 """How many rows are sorted without vectors at most, where each branch is a guess."""
 _TILE = 64
@@ -75,6 +79,16 @@ class _Order:
         """Whether x is equal to a value, or NaN."""
         found = self.f.compare("eq", x, value)
         return logic(self.w, "or", found, self.f.is_nan(x)) if self.dtype.kind == "f" else found
+
+    def integer(self, x: str) -> str:
+        """A 64-bit integer of 32 bits that is as large as the number (of at most so many), with NaN last."""
+        f, i, bits = self.f, Numbers(self.w, _INDEX), self.f.bits
+        if self.dtype.kind == "f":
+            x = bits().select(f.is_nan(x), bits()(np.iinfo(bits().dtype).max), f.ordered(x))
+            return bits().cast("sext", x, _INDEX)
+        if self.dtype.kind == "i":
+            return f.cast("sext", x, _INDEX)
+        return i.op("sub", f.cast("zext", x, _INDEX), i(1 << 31))
 
     def _nan_alone(self, x: str, y: str) -> str:
         return logic(self.w, "and", self.f.is_nan(x), self.f.fcmp("ord", y, y))
@@ -207,8 +221,8 @@ def _first_equal(em: Emission, b: Buf, at: Place, value: str, full: int, rest: l
     return w.op(f"phi i64 [ {last}, %{next_} ], [ {place}, %{found} ]")
 
 
-def _not(em: Emission, mask: str) -> str:
-    return logic(em.w, "xor", mask, em.w.number(True, np.dtype(bool)))
+def _not(w: Writer, mask: str) -> str:
+    return logic(w, "xor", mask, w.number(True, np.dtype(bool)))
 
 
 # ------------------------------------------------------------------------------------------------ binary search
@@ -223,35 +237,53 @@ def _searches(eqn: Equation) -> bool:
 def searchsorted(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
     """By steps that are powers of two, which are added or not: without branches, which would be mispredicted.
 
-    The first step chooses one of two windows (that overlap) whose size is such a power.
+    The first step chooses one of two windows (that overlap) whose size is such a power. NaN is last. A search for it
+    would take more comparisons in each step of all others: of several searches its result is found once, before.
     """
     (out,), w = outs, em.w
     a, v = (em.buffer(x) for x in eqn.inputs)
     if 0 in out.shape:
         return
     right, n = eqn.params["side"] == "right", a.shape[0]
-    window = 1 << (n.bit_length() - 1)
+    order, i = _Order(em, a.dtype), Numbers(w, _INDEX)
+    known = order.dtype.kind == "f" and math.prod(out.shape) > _TOGETHER
+
+    def passes(x: str, value: str) -> str:
+        """Whether an element comes before the place that is sought."""
+        if known:
+            return order.f.compare("le" if right else "lt", x, value)
+        return _not(w, order.before(value, x)) if right else order.before(x, value)
+
+    nans = i(n)
+    if known and not right:
+        (nans,) = _partition(em, a, [lambda x: order.f.fcmp("ord", x, x)])
 
     def search(every: list[list[Ix]]) -> None:
-        order, i = _Order(em, a.dtype), Numbers(w, _INDEX)
         values = [order.element(em, v, idx) for idx in every]
-
-        def passed(value: str, place: Ix, step: int) -> str:
-            """The step if the element at this place comes before the value, else 0."""
-            x = order.element(em, a, [place])
-            holds = _not(em, order.before(value, x)) if right else order.before(x, value)
-            return i.op("mul", w.op(f"zext i1 {holds} to i64"), i(step))
-
-        lows = [passed(x, constant(window - 1), n - window) if n > window else i(0) for x in values]
-        step = window // 2
-        while step:
-            places = [unit(low, 0, n - step).affine(1, step - 1) for low in lows]
-            lows = [i.op("add", low, passed(x, p, step)) for x, low, p in zip(values, lows, places, strict=True)]
-            step //= 2
-        for x, low, idx in zip(values, lows, every, strict=True):
-            em.store(out, idx, i.op("add", low, passed(x, unit(low, 0, n - 1), 1)))
+        found = _partition(em, a, [partial(passes, value=value) for value in values])
+        for value, place, idx in zip(values, found, every, strict=True):
+            em.store(out, idx, i.select(order.f.is_nan(value), nans, place) if known else place)
 
     together(em, out.shape, search, _TOGETHER)
+
+
+def _partition(em: Emission, a: Buf, passes: Sequence[Callable[[str], str]]) -> list[str]:
+    """How many elements of an array each condition holds for: the first ones."""
+    w, n = em.w, a.shape[0]
+    order, i = _Order(em, a.dtype), Numbers(w, _INDEX)
+    window = 1 << (n.bit_length() - 1)
+
+    def passed(holds: Callable[[str], str], place: Ix, step: int) -> str:
+        """The step if the condition holds for the element at this place, else 0."""
+        return i.op("mul", w.op(f"zext i1 {holds(order.element(em, a, [place]))} to i64"), i(step))
+
+    lows = [passed(holds, constant(window - 1), n - window) if n > window else i(0) for holds in passes]
+    step = window // 2
+    while step:
+        places = [unit(low, 0, n - step).affine(1, step - 1) for low in lows]
+        lows = [i.op("add", low, passed(h, p, step)) for h, low, p in zip(passes, lows, places, strict=True)]
+        step //= 2
+    return [i.op("add", low, passed(h, unit(low, 0, n - 1), 1)) for h, low in zip(passes, lows, strict=True)]
 
 
 # ------------------------------------------------------------------------------------------------ short rows
@@ -271,9 +303,15 @@ def network(n: int) -> Iterator[tuple[int, int]]:
         p *= 2
 
 
+def _packs(eqn: Equation) -> bool:
+    """Whether a key and the number of its place fit into one integer."""
+    return eqn.primitive is not SORT and eqn.inputs[0].aval.dtype.itemsize <= 4
+
+
 def _short(eqn: Equation) -> bool:
     n = eqn.inputs[0].aval.shape[eqn.params["axis"]]
-    return _is_real(eqn) and 0 < n <= SHORT and eqn.params.get("stable", True)
+    most = PACKED if _packs(eqn) else SHORT
+    return _is_real(eqn) and 0 < n <= most and eqn.params.get("stable", True)
 
 
 @block_emitter("sort", "argsort", when=_short)
@@ -283,26 +321,53 @@ def sort(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
     b = em.buffer(eqn.inputs[0])
     if 0 in out.shape:
         return
-    n, numbered = b.shape[axis], eqn.primitive is not SORT
+    n, numbered, packed = b.shape[axis], eqn.primitive is not SORT, _packs(eqn)
     others = [*b.shape[:axis], *b.shape[axis + 1 :]]
     lane = max(8 if numbered else 4, b.dtype.itemsize)
-    across = axis < len(b.shape) - 1 or n * em.vector_bytes <= _TILE * lane
+    across = axis < len(b.shape) - 1 or packed or n * em.vector_bytes <= _TILE * lane
     if not across and math.prod(others) > _ONE_BY_ONE:
         raise Unsupported("NumPy sorts such rows faster")
 
     def row(rest: list[Ix]) -> None:
-        order, i, w = _Order(em, b.dtype), Numbers(em.w, _INDEX), em.w
+        order = _Order(em, b.dtype)
         at = [[*rest[:axis], constant(k), *rest[axis:]] for k in range(n)]
         keys = [order.element(em, b, idx) for idx in at]
-        places = [i(k) for k in range(n)]
-        for p, q in network(n):
-            swap = order.before(keys[q], keys[p])
-            if numbered:
-                later = logic(w, "and", i.icmp("slt", places[q], places[p]), _not(em, order.before(keys[p], keys[q])))
-                swap = logic(w, "or", swap, later)
-                places[p], places[q] = i.select(swap, places[q], places[p]), i.select(swap, places[p], places[q])
-            keys[p], keys[q] = order.f.select(swap, keys[q], keys[p]), order.f.select(swap, keys[p], keys[q])
-        for idx, key, number in zip(at, keys, places, strict=True):
-            em.store(out, idx, number if numbered else order.narrowed(key))
+        if packed:
+            found = _sorted_numbers(order, keys)
+        elif numbered:
+            found = _sorted_places(order, keys)
+        else:
+            found = [order.narrowed(key) for key in _sorted_keys(order, keys)]
+        for idx, x in zip(at, found, strict=True):
+            em.store(out, idx, x)
 
     rows(em, others, row, lane if across else 0)
+
+
+def _sorted_keys(order: _Order, keys: list[str]) -> list[str]:
+    for p, q in network(len(keys)):
+        swap = order.before(keys[q], keys[p])
+        keys[p], keys[q] = order.f.select(swap, keys[q], keys[p]), order.f.select(swap, keys[p], keys[q])
+    return keys
+
+
+def _sorted_places(order: _Order, keys: list[str]) -> list[str]:
+    """The places of the keys in order: keys and places are exchanged together."""
+    w, f, i = order.w, order.f, Numbers(order.w, _INDEX)
+    places = [i(k) for k in range(len(keys))]
+    for p, q in network(len(keys)):
+        later = logic(w, "and", i.icmp("slt", places[q], places[p]), _not(w, order.before(keys[p], keys[q])))
+        swap = logic(w, "or", order.before(keys[q], keys[p]), later)
+        places[p], places[q] = i.select(swap, places[q], places[p]), i.select(swap, places[p], places[q])
+        keys[p], keys[q] = f.select(swap, keys[q], keys[p]), f.select(swap, keys[p], keys[q])
+    return places
+
+
+def _sorted_numbers(order: _Order, keys: list[str]) -> list[str]:
+    """The same by integers, of which the upper half is the key and the lower one the place."""
+    i = Numbers(order.w, _INDEX)
+    whole = [i.op("or", i.op("shl", order.integer(key), i(32)), i(k)) for k, key in enumerate(keys)]
+    for p, q in network(len(keys)):
+        swap = i.icmp("slt", whole[q], whole[p])
+        whole[p], whole[q] = i.select(swap, whole[q], whole[p]), i.select(swap, whole[p], whole[q])
+    return [i.op("and", x, i((1 << 32) - 1)) for x in whole]

@@ -213,10 +213,10 @@ class Numbers:
         if not self.w.quiet:
             return self.fcmp("o" + relation, x, y)
         known = self.fcmp("ord", x, y)
-        less = self.bits().icmp("s" + relation, self._order(x), self._order(y))
+        less = self.bits().icmp("s" + relation, self.ordered(x), self.ordered(y))
         return self.w.op(f"and {self.w.mask()} {known}, {less}")
 
-    def _order(self, x: str) -> str:
+    def ordered(self, x: str) -> str:
         """An integer that is as large as the number: its bits, of which those with the sign are turned round."""
         i = self.bits()
         bits = self.to_bits(x)
