@@ -106,7 +106,7 @@ def compiled(texts: Sequence[str], names: list[str]) -> Library:
             while body[0].startswith("define") and body[-1] != "}":
                 body.append(next(lines))
             parts.setdefault("\n".join(body))
-    return Library(to_object("\n".join(parts), Options(straight=False, unroll=False)), names)
+    return Library(to_object("\n".join(parts), Options()), names)
 
 
 class Compiled:

@@ -27,7 +27,7 @@ def called(library: llvm.Library, x: float) -> float:
     return ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(library["f"])(x)
 
 
-OPTIONS = [llvm.Options(verify=True), llvm.Options(0, 0, verify=True), llvm.Options(3, 3, True)]
+OPTIONS = [llvm.Options(verify=True), llvm.Options(0, 0, verify=True), llvm.Options(3, 3, verify=True)]
 
 
 @pytest.mark.parametrize("options", OPTIONS)

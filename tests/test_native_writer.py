@@ -74,13 +74,26 @@ def test_pointers_are_counted() -> None:
     assert code.pointers == 4 and code.reasons == ()
 
 
-def test_functions_that_are_called_often_are_not_copied() -> None:
-    """Also those whose definitions ask for it: the two attributes do not go together."""
+@pytest.mark.parametrize(("calls", "how"), [(20, "noinline"), (1, "alwaysinline")])
+@pytest.mark.parametrize("asked", ["", "alwaysinline "])
+def test_functions_that_are_called_often_are_not_copied(calls: int, how: str, asked: str) -> None:
+    """Also those whose definitions ask for it: LLVM takes one attribute of the two."""
     w = Writer()
     one = np.dtype(float)
-    for _ in range(20):
+    for _ in range(calls):
         w.op(f"call double {w.function('f', one)}(double %x)")
     w.write("ret void")
-    text = "define internal double @fg.f.f64(double %x) nounwind alwaysinline {\n  ret double %x\n}\n"
+    text = f"define internal double @fg.f.f64(double %x) nounwind {asked}{{\n  ret double %x\n}}\n"
     module = w.module("define void @g(double %x)", lambda name, dtype, width: text)
-    assert "nounwind noinline {" in module and "alwaysinline" not in module
+    assert f"nounwind {how} {{" in module and module.count("inline") == 1
+
+
+def test_memory_is_aligned_as_its_type_wants_it() -> None:
+    w = Writer()
+    for type, n in (("double", 1), ("<8 x double>", 1), ("double", 3)):
+        w.alloca(type, n)
+    assert [line.split(" = ")[1] for line in w.entry] == [
+        "alloca double",
+        "alloca <8 x double>",
+        "alloca double, i64 3, align 64",
+    ]

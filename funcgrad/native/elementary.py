@@ -7,8 +7,8 @@ raises the floating-point flags for overflow, division by zero and invalid argum
 (an underflow may be flagged where the result has none). The text for scalars and that for vectors of any width give the
 same bits. `python -m tools.native_ulps` measures the errors, `tests/test_native_elementary.py` the rest as well.
 
-Functions of vectors are called, not put in place of each call: with eight uses of exp that takes a quarter of the time
-to compile and runs as fast. For scalars, where a call costs a fifth of the time, LLVM decides.
+A function that is used often is called, not put in place of each call (`writer`): with eight uses of exp on vectors
+that takes a quarter of the time to compile and runs as fast.
 
 >>> import numpy as np
 >>> print(text("exp2", np.dtype(float), 0).splitlines()[-2])

@@ -12,6 +12,7 @@ import atexit
 import ctypes
 import os
 from collections import deque
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -28,17 +29,11 @@ class Options(NamedTuple):
     Attributes:
         level: of the passes, 0 to 3.
         code: of the code generator, 0 to 3.
-        loops: vectorise loops. (Hot ones are written with vectors, which compiles in half the time.)
-        straight: vectorise straight-line code. (Small loops came out slower, and it takes a fifth of the time.)
-        unroll: unroll loops. (Hot ones are written with several vectors at a time.)
         verify: check the module before and after.
     """
 
     level: int = 1
     code: int = 2
-    loops: bool = False
-    straight: bool = False
-    unroll: bool = False
     verify: bool = False
 
 
@@ -140,18 +135,35 @@ def _optimised(text: str, options: Options) -> Any:
         module.verify()
     with lock:
         tuning = binding.create_pipeline_tuning_options(options.level)
-        tuning.loop_vectorization = tuning.loop_interleaving = options.loops
-        tuning.slp_vectorization, tuning.loop_unrolling = options.straight, options.unroll
-        builder = binding.create_pass_builder(machine, tuning)
-        passes = builder.getModulePassManager()
-        try:
-            passes.run(module, builder)
-        finally:  # llvmlite takes the class's other base for what is to dispose of it
-            binding.ffi.lib.LLVMPY_DisposeNewModulePassManger(passes)
-            passes.detach()
+        tuning.loop_unrolling = False  # hot loops are written with several vectors at a time
+        _run_passes(module, binding, binding.create_pass_builder(machine, tuning), options.level)
     if options.verify:
         module.verify()
     return module
+
+
+def _run_passes(module: Any, binding: Any, builder: Any, level: int) -> None:
+    """Put functions where they are called that want it, and let LLVM simplify each function.
+
+    Its whole pipeline for modules takes twice the time, and the code is no faster: which functions are copied is said
+    in the text, vectors are in the text, and all else that it does for modules has been done for programs.
+    """
+    manager, dispose = binding.create_new_module_pass_manager(), binding.ffi.lib.LLVMPY_DisposeNewModulePassManger
+    manager.add_always_inliner_pass()
+    _run(manager, [module], builder, dispose)
+    if level:
+        dispose = binding.ffi.lib.LLVMPY_DisposeNewFunctionPassManger
+        functions = [f for f in module.functions if not f.is_declaration]
+        _run(builder.getFunctionPassManager(), functions, builder, dispose)
+
+
+def _run(manager: Any, parts: Sequence[Any], builder: Any, dispose: Any) -> None:
+    try:
+        for part in parts:
+            manager.run(part, builder)
+    finally:  # llvmlite takes the class's other base for what is to dispose of it
+        dispose(manager)
+        manager.detach()
 
 
 def to_object(text: str, options: Options = DEFAULT) -> bytes:

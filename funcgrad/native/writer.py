@@ -27,7 +27,7 @@ from __future__ import annotations
 import re
 import struct
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,7 +45,9 @@ DType = np.dtype[Any]
 Mark = tuple[int, str, dict[Any, Any], int]
 
 _COPIES = 4
-"""How often a function for scalars is called at most if LLVM may copy it to where it is called (some 50 lines)."""
+"""How often an elementary function (of 50 lines and more) is called at most if it is copied to where it is called."""
+
+_HEAD = re.compile(r"@[\w.$]+")
 
 _FLOATS = {"e": "half", "f": "float", "d": "double"}
 _SUFFIX = {"half": "f16", "float": "f32", "double": "f64"}
@@ -199,8 +201,8 @@ class Writer:
     def alloca(self, type: str, n: int = 1) -> str:
         """Memory on the stack for the whole call, for `n` elements: to be small."""
         result = self.name("m")
-        many = f", i64 {n}" if n != 1 else ""
-        self.entry.append(f"  {result} = alloca {type}{many}, align {64 if n != 1 else 16}")
+        many = f", i64 {n}, align 64" if n != 1 else ""  # one is aligned as its type wants it
+        self.entry.append(f"  {result} = alloca {type}{many}")
         return result
 
     def loop(
@@ -350,8 +352,8 @@ class Writer:
         """
         written = "\n".join([*self.parts, f"{header} {{", self.body(), "}"])
         parts = [library(*self.functions[f]) for f in self.functions] if library is not None else []
-        often = [f for f in self.functions if written.count(f"{f}(") > _COPIES]
-        text = _unique([*(_once(part, often) for part in parts), *self.declarations.values()])
+        copied = {f: written.count(f"{f}(") <= _COPIES for f in self.functions}
+        text = _unique([*(_placed(part, copied) for part in parts), *self.declarations.values()])
         nodes = [f"!{i} = {node}" for i, node in enumerate(self.metadata)]
         return "\n".join([*text, written, *after, *nodes])
 
@@ -364,16 +366,15 @@ def _flattened(lines: Sequence[Any]) -> Iterator[str]:
             yield line
 
 
-def _once(text: str, names: Sequence[str]) -> str:
-    """Definitions of functions, of which some are not to be copied to where they are called."""
+def _placed(text: str, copied: Mapping[str, bool]) -> str:
+    """Definitions of functions, each of which is to be copied to where it is called, or not to be."""
     lines = text.splitlines()
     for k, line in enumerate(lines):
-        if line.startswith("define") and " noinline" not in line and any(f"{name}(" in line for name in names):
-            lines[k] = line.replace(" alwaysinline", "").replace(") nounwind", ") nounwind noinline", 1)
+        head = _HEAD.search(line) if line.startswith("define") else None
+        if head is not None and head[0] in copied and " noinline" not in line:
+            how = "alwaysinline" if copied[head[0]] else "noinline"
+            lines[k] = line.replace(" alwaysinline", "").replace(") nounwind", f") nounwind {how}", 1)
     return "\n".join(lines)
-
-
-_HEAD = re.compile(r"@[\w.$]+")
 
 
 def _unique(parts: Sequence[str]) -> list[str]:
