@@ -67,3 +67,38 @@ def test_they_are_native() -> None:
     program = Compiled(trace_to_program(lambda *xs: [f(*xs)], (x, k)))
     assert not program.code.host_steps
     np.testing.assert_allclose(program(x, k)[0], f(x, k), rtol=1e-12, atol=1e-12)
+
+
+LAST: list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], Any, dict[str, Any]]] = [
+    ((2, 30, 5), (3, 5, 17), (1,), "VALID", {}),
+    ((3, 11, 4), (3, 4, 8), (2,), "SAME", {"rhs_dilation": (2,)}),
+    ((2, 9, 8, 3), (3, 2, 3, 16), (1, 1), "SAME", {}),
+    ((2, 9, 8, 4), (3, 3, 2, 10), (2, 1), [(-1, 2), (1, 0)], {"feature_group_count": 2}),
+    ((2, 5, 6, 4), (2, 2, 4, 9), (1, 1), [(0, 1), (0, 0)], {"lhs_dilation": (2, 1)}),
+    ((2, 4, 5, 6, 2), (2, 3, 2, 2, 8), (1, 1, 1), "SAME", {}),
+]
+
+
+def test_channels_that_come_last() -> None:
+    """The results of all cases are one program's, those of the native code also where they are wanted in a place."""
+    xs = [rng.standard_normal(left).astype(np.float32) for left, *_ in LAST]
+    ks = [rng.standard_normal(right).astype(np.float32) for _, right, *_ in LAST]
+
+    def every(xs: Any, ks: Any) -> Any:
+        found = []
+        for x, k, (*_, strides, padding, more) in zip(xs, ks, LAST, strict=True):
+            names = "DHW"[5 - x.ndim :]
+            numbers = (f"N{names}C", f"{names}IO", f"N{names}C")
+            out, pull = fg.vjp(
+                lambda x, k, s=strides, p=padding, n=numbers, m=more: conv_general_dilated(
+                    x, k, s, p, dimension_numbers=n, **m
+                ),
+                x,
+                k,
+            )
+            found += [out, np.swapaxes(out, 1, -1), *pull(np.sin(out))]
+        return found
+
+    program = Compiled(trace_to_program(every, (xs, ks)))
+    for got, want in zip(program(*xs, *ks), every(xs, ks), strict=True):
+        np.testing.assert_allclose(got, want, rtol=2e-4, atol=2e-4 * max(1.0, float(abs(want).max())))

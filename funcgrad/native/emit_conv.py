@@ -1,23 +1,27 @@
-"""Convolution in native code, of any number of spatial dimensions: windows side by side, and one product.
+"""Convolution in native code, of any number of spatial dimensions, as products.
 
-For one example at a time the padded (and dilated) input is written to memory that stays in the cache. Its windows are
-a view of that with more axes; a copy of it is a matrix, with which the kernel is multiplied (`emit_products`). Either
-the places of the outputs or those of the kernel are its last axes, whichever have longer rows to copy. Where the view
-is a matrix already (kernels of one element) nothing is copied.
+The windows of the padded (and dilated) input are a view of it with more axes. Where either channels or the places of a
+row lie in memory one behind the other, the kernel is multiplied with that view itself (`_direct`), and the result lies
+in memory as the input does. Else windows are copied: for one example at a time the padded input is written to memory
+that stays in the cache, and a copy of the view is a matrix, with which the kernel is multiplied (`emit_products`).
+Either the places of the outputs or those of the kernel are its last axes, whichever have longer rows to copy. Where the
+view is a matrix already (kernels of one element) nothing is copied.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from funcgrad.ir import Equation
+import numpy as np
+
+from funcgrad.ir import Equation, Var
 from funcgrad.native.emission import Emission
-from funcgrad.native.emit_products import product
+from funcgrad.native.emit_products import LARGE_AND_NARROW, contraction, product
 from funcgrad.native.product_tiles import Matrix
 from funcgrad.native.registry import Unsupported, block_emitter
-from funcgrad.native.values import Buf, reshaped
+from funcgrad.native.values import Buf, Small, reshaped
 
 __all__ = ["convolution"]
 
@@ -25,6 +29,8 @@ _LARGEST = 1 << 25
 """Up to how many bytes the windows of one example are written to memory: more are NumPy's, in blocks."""
 
 Ints = tuple[int, ...]
+_Dim = tuple[int, int, int]
+"""A size, and strides of two arrays."""
 
 
 class _Axis(NamedTuple):
@@ -68,23 +74,159 @@ def _is_plain(eqn: Equation) -> bool:
     return dtype.char in "fd" and all(x.aval.dtype == dtype and math.prod(x.aval.shape) for x in values)
 
 
-@block_emitter("conv_general_dilated", when=_is_plain)
-def convolution(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
-    axes, out = _axes(eqn), outs[0]
+@block_emitter("conv_general_dilated", when=_is_plain, own=True)
+def convolution(em: Emission, eqn: Equation, outs: Sequence[Buf | None]) -> Sequence[Buf | Small]:
+    axes, v = _axes(eqn), eqn.outputs[0]
     if not axes:
         raise Unsupported("without spatial dimensions it is a product, which NumPy does")
-    groups = eqn.params["feature_group_count"]
-    x, kernel = em.buffer(eqn.inputs[0]), em.dense(eqn.inputs[1])
-    each, features = kernel.shape[1], kernel.shape[0] // groups
-    rows, columns = each * math.prod(a.k for a in axes), math.prod(a.out for a in axes)
     if eqn.params["batch_group_count"] != 1:
         raise Unsupported("groups of the batch are NumPy's")
+    if any(a.base > 1 for a in axes) and math.prod(a.base for a in axes) > 2:
+        raise Unsupported("most places of the dilated input are zeros, which NumPy leaves out")
+    x, kernel = em.buffer(eqn.inputs[0]), em.buffer(eqn.inputs[1])
+    sizes = _Sizes(eqn.params["feature_group_count"], kernel.shape, axes)
+    found = _direct(em, _Operands(x, kernel, v, outs[0]), sizes, axes)
+    if found is None:
+        found = em.temp(v.aval.shape, v.aval.dtype, v) if outs[0] is None else outs[0]
+        _by_windows(em, x, em.dense(eqn.inputs[1]), found, sizes, axes)
+    return [found if outs[0] is not None else em.settled(found)]
+
+
+class _Sizes:
+    """How many groups there are; of each the channels and features; the elements of a window and the places."""
+
+    def __init__(self, groups: int, kernel: Ints, axes: Sequence[_Axis]) -> None:
+        self.groups, self.each, self.features = groups, kernel[1], kernel[0] // groups
+        self.rows, self.columns = kernel[1] * math.prod(a.k for a in axes), math.prod(a.out for a in axes)
+
+    @property
+    def multiplications(self) -> int:
+        """In a product of an example and a group."""
+        return self.features * self.rows * self.columns
+
+
+# ---------------------------------------------------------------------- the windows as they are
+
+
+class _Operands(NamedTuple):
+    """Input and kernel; the variable of the result, and where it is wanted."""
+
+    x: Buf
+    kernel: Buf
+    v: Var
+    wanted: Buf | None
+
+
+def _minor(b: Buf, axis: int) -> bool:
+    """Whether the elements along an axis lie one behind the other."""
+    return b.shape[axis] > 1 and b.strides[axis] == 1
+
+
+def _direct(em: Emission, given: _Operands, sizes: _Sizes, axes: Sequence[_Axis]) -> Buf | None:
+    """By products with the windows as they lie in memory: vectors run over features or over places of a row. None where
+    these are few, or where the input lies otherwise."""
+    x, kernel, last = given.x, given.kernel, axes[-1]
+    width = em.vector_bytes // x.dtype.itemsize
+    by_features = _minor(x, 1) or _minor(x, 0) or (_minor(kernel, 0) and sizes.rows > 1)
+    if by_features and 2 * sizes.features < width:
+        return None
+    if not by_features and (
+        x.strides[-1] != 1 or last.stride != 1 or last.out < width or sizes.multiplications >= LARGE_AND_NARROW
+    ):
+        return None
+    if math.prod(x.shape[:2]) * math.prod(a.span for a in axes) * x.dtype.itemsize > _LARGEST:
+        return None
+    x = _from_first_window(x, axes) if all(a.plain for a in axes) else _padded(em, x, axes)
+    if by_features:
+        kernel = kernel if _minor(kernel, 0) else _features_last(em, kernel)
+        return _over_features(em, given._replace(x=x, kernel=kernel), sizes, axes)
+    out = em.temp(given.v.aval.shape, x.dtype, given.v) if given.wanted is None else given.wanted
+    places, within = _strided(x, out, kernel, axes)
+    (g, f, c), n = (sizes.groups, sizes.features, sizes.each), x.shape[0]
+    rows = [(f, kernel.strides[0], out.strides[1])]
+    summed = [(c, kernel.strides[1], x.strides[1]), *((k, q, p) for k, p, q in within)]
+    loops = [(n, 0, x.strides[0], out.strides[0])]
+    loops += [(g, f * kernel.strides[0], c * x.strides[1], f * out.strides[1])]
+    contraction(em, (kernel, x, out), rows, places, summed, loops)
+    return out
+
+
+def _over_features(em: Emission, given: _Operands, sizes: _Sizes, axes: Sequence[_Axis]) -> Buf:
+    """Vectors of features, which come last in memory; behind the places, unless examples come last in the input."""
+    x, kernel, shape = given.x, given.kernel, given.v.aval.shape
+    spatial = range(2, len(shape))
+    order = [*spatial, 0, 1] if _minor(x, 0) else [0, *spatial, 1]
+    wanted = given.wanted
+    if wanted is not None and _minor(wanted, 1):
+        out = wanted
+    else:
+        out = _ordered(em, shape, x.dtype, order, given.v)
+    places, within = _strided(x, out, kernel, axes)
+    (g, f, c), n = (sizes.groups, sizes.features, sizes.each), (x.shape[0], x.strides[0], out.strides[0])
+    rows = [*places, n] if order[0] else [n, *places]
+    columns, summed = [(f, kernel.strides[0], out.strides[1])], [*within, (c, x.strides[1], kernel.strides[1])]
+    loops = [(g, c * x.strides[1], f * kernel.strides[0], f * out.strides[1])]
+    contraction(em, (x, kernel, out), rows, columns, summed, loops)
+    return out
+
+
+def _strided(x: Buf, out: Buf, kernel: Buf, axes: Sequence[_Axis]) -> tuple[list[_Dim], list[_Dim]]:
+    """Places of the result, in input and result; and those of the kernel, in input and kernel."""
+    steps = list(zip(axes, x.strides[2:], out.strides[2:], kernel.strides[2:], strict=True))
+    return [(a.out, s * a.stride, t) for a, s, t, _ in steps], [(a.k, s * a.dilation, u) for a, s, _, u in steps]
+
+
+def _from_first_window(x: Buf, axes: Sequence[_Axis]) -> Buf:
+    off = sum(-a.low * s for a, s in zip(axes, x.strides[2:], strict=True))
+    return Buf(x.ptr, x.shape, x.dtype, x.strides, x.off + off)
+
+
+def _ordered(em: Emission, shape: Ints, dtype: np.dtype[Any], order: Sequence[int], owner: Var | None = None) -> Buf:
+    """Memory for an array whose axes lie in this order."""
+    b = em.temp([shape[i] for i in order], dtype, owner)
+    return Buf(b.ptr, shape, dtype, [b.strides[order.index(i)] for i in range(len(shape))], b.off)
+
+
+def _features_last(em: Emission, kernel: Buf) -> Buf:
+    """A copy in which features come last, and channels before them."""
+    copy = _ordered(em, kernel.shape, kernel.dtype, [*range(2, len(kernel.shape)), 1, 0])
+    em.copy_buffer(kernel, copy)
+    em.forget()
+    return copy
+
+
+def _padded(em: Emission, x: Buf, axes: Sequence[_Axis]) -> Buf:
+    """The whole input among zeros; axes lie in the order of the input's."""
+    order = sorted(range(len(x.shape)), key=lambda i: -x.strides[i])
+    padded = _ordered(em, (*x.shape[:2], *(a.span for a in axes)), x.dtype, order)
+    em.fill(padded, em.w.number(0.0, x.dtype))
+    _write_inside(em, axes, x, padded)
+    return padded
+
+
+def _write_inside(em: Emission, axes: Sequence[_Axis], x: Buf, padded: Buf) -> None:
+    """Write an array, whose last axes are spatial, to where it lies among the zeros."""
+    inside, n = [a.inside() for a in axes], len(x.shape) - len(axes)
+    if any(first >= last for first, last in inside):
+        return
+    shape = (*x.shape[:n], *(last - first for first, last in inside))
+    pairs = list(zip(axes, inside, x.strides[n:], padded.strides[n:], strict=True))
+    source = Buf(x.ptr, shape, x.dtype, x.strides, x.off + sum(f * s for _, (f, _), s, _ in pairs))
+    strides = (*padded.strides[:n], *(t * a.base for a, _, _, t in pairs))
+    off = padded.off + sum((f * a.base + a.low) * t for a, (f, _), _, t in pairs)
+    em.copy_buffer(source, Buf(padded.ptr, shape, x.dtype, strides, off))
+    em.forget()
+
+
+# ---------------------------------------------------------------------- copies of the windows
+
+
+def _by_windows(em: Emission, x: Buf, kernel: Buf, out: Buf, sizes: _Sizes, axes: Sequence[_Axis]) -> None:
+    (groups, features), (rows, columns) = (sizes.groups, sizes.features), (sizes.rows, sizes.columns)
     if not out.contiguous:
         raise Unsupported("the result does not lie row by row")
     if rows * columns * groups * out.dtype.itemsize > _LARGEST:
         raise Unsupported("the windows of one example take more than 32 MB: NumPy works in blocks")
-    if any(a.base > 1 for a in axes) and math.prod(a.base for a in axes) > 2:
-        raise Unsupported("most places of the dilated input are zeros, which NumPy leaves out")
     padded = None if all(a.plain for a in axes) else _zeros(em, x, axes)
     windows = _Windows(em, axes, x.shape[1])
     left = Matrix(kernel, {}, features, rows, rows, 1)
@@ -135,24 +277,11 @@ class _Windows:
         if padded is None:
             off = sum(-a.low * s for a, s in zip(axes, strides[1:], strict=True))
         else:
-            self._write(one, padded)
+            _write_inside(em, axes, one, padded)
             ptr, strides = padded.ptr, padded.strides
         inner = [s * a.dilation for a, s in zip(axes, strides[1:], strict=True)]
         outer = [s * a.stride for a, s in zip(axes, strides[1:], strict=True)]
         return Buf(ptr, (self.channels, *self.kernel, *self.out), x.dtype, (strides[0], *inner, *outer), off)
-
-    def _write(self, one: Buf, padded: Buf) -> None:
-        """Write an example to where it lies among the zeros."""
-        inside = [a.inside() for a in self.axes]
-        if any(first >= last for first, last in inside):
-            return
-        shape = (self.channels, *(last - first for first, last in inside))
-        pairs = list(zip(self.axes, inside, one.strides[1:], padded.strides[1:], strict=True))
-        source = Buf(one.ptr, shape, one.dtype, one.strides, one.off + sum(f * s for _, (f, _), s, _ in pairs))
-        strides = (padded.strides[0], *(t * a.base for a, _, _, t in pairs))
-        off = padded.off + sum((f * a.base + a.low) * t for a, (f, _), _, t in pairs)
-        self.em.copy_buffer(source, Buf(padded.ptr, shape, one.dtype, strides, off))
-        self.em.forget()
 
     def matrix(self, windows: Buf) -> Matrix:
         view = reshaped(windows, self.shape)

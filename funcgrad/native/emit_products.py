@@ -23,7 +23,7 @@ from funcgrad.native.registry import block_emitter
 from funcgrad.native.symbols import address, blas_bits
 from funcgrad.native.values import Buf, small
 
-__all__ = ["dot_general", "product"]
+__all__ = ["contraction", "dot_general", "merged", "product"]
 
 LARGE = 1 << 17
 """From how many multiplications on BLAS does a product. (Tiles are as fast up to ten times as many, but have to be
@@ -78,16 +78,20 @@ def _pays(eqn: Equation) -> bool:
     return min(m, n) > 1 or m * n * k > _FEW
 
 
-class _Form(NamedTuple):
-    """Loops over products of two matrices: a size, and the strides of A, B and C, for each loop."""
+Loop = tuple[int, int, int, int]
+"""A size, and the strides of A, B and C."""
 
-    loops: list[tuple[int, int, int, int]]
+
+class _Form(NamedTuple):
+    """Loops over products of two matrices."""
+
+    loops: list[Loop]
     a: Matrix
     b: Matrix
     c: Matrix
 
 
-def _merged(dims: Dims) -> Dims:
+def merged(dims: Dims) -> Dims:
     """Axes that lie in both arrays like one are one."""
     merged: Dims = []
     for size, p, q in dims:
@@ -100,7 +104,7 @@ def _merged(dims: Dims) -> Dims:
 
 
 def _dims(x: Buf, axes: Sequence[int], y: Buf, others: Sequence[int]) -> Dims:
-    return _merged([(x.shape[i], x.strides[i], y.strides[j]) for i, j in zip(axes, others, strict=True)])
+    return merged([(x.shape[i], x.strides[i], y.strides[j]) for i, j in zip(axes, others, strict=True)])
 
 
 def _form(eqn: Equation, a: Buf, b: Buf, c: Buf) -> _Form | None:
@@ -159,6 +163,36 @@ def _nest(em: Emission, form: _Form, k: int) -> None:
         _nest(em, _Form(form.loops, a, b, c), k + 1)
 
     em.w.loop(0, size, body)
+
+
+def contraction(
+    em: Emission, abc: tuple[Buf, Buf, Buf], rows: Dims, columns: Dims, summed: Dims, loops: Sequence[Loop] = ()
+) -> None:
+    """C = A B for operands with several axes, of which nothing is copied.
+
+    Args:
+        em: where it is written.
+        abc: where the elements of A, B and C begin.
+        rows, columns, summed: axes of A and C, of B and C, of A and B. The last columns lie in memory one behind the
+            other, in B and in C.
+        loops: axes of all three: the size and the strides.
+    """
+    a, b, c = abc
+    summed = sorted(summed, key=lambda dim: -max(dim[1:]))  # what lies near comes last
+    rows, columns, summed = (merged(dims) or [(1, 0, 0)] for dims in (rows, columns, summed))
+    nest = [*loops, *((n, p, 0, q) for n, p, q in rows[:-1]), *((n, 0, p, q) for n, p, q in columns[:-1])]
+    (m, am, cm), (n, bn, cn), (k, ak, bk) = rows[-1], columns[-1], summed[-1]
+
+    def level(d: int, x: Matrix, y: Matrix, z: Matrix) -> None:
+        if d == len(nest):
+            tiles(em, x, y, z, summed[:-1])
+        elif nest[d][0] > 1:
+            size, p, q, r = nest[d]
+            em.w.loop(0, size, lambda i: level(d + 1, x.at(i, p), y.at(i, q), z.at(i, r)))
+        else:
+            level(d + 1, x, y, z)
+
+    level(0, Matrix(a, {}, m, k, am, ak), Matrix(b, {}, k, n, bk, bn), Matrix(c, {}, m, n, cm, cn))
 
 
 def product(em: Emission, a: Matrix, b: Matrix, c: Matrix) -> None:

@@ -6,22 +6,26 @@ A product of a row and a vector is one operation with one rounding where the pro
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from funcgrad.native.emission import Emission
+from funcgrad.native.emit_loops import carried
 from funcgrad.native.index import unit
 from funcgrad.native.outside import copied_before
 from funcgrad.native.values import Buf
 from funcgrad.native.writer import memory_type
 
-__all__ = ["Matrix", "dots", "tiles"]
+__all__ = ["Matrix", "Outer", "dots", "tiles"]
 
 _DOWN = 6
 """How many rows a tile has at most."""
 _STRAIGHT = 32
 """Up to how many operations a sum of at most `_TERMS` terms, or one of two, is written without a loop."""
+_STRAIGHT_INSIDE = 96
+"""The same within another loop of the sum."""
 _TERMS = 8
 _BUSY = 8
 """How many sums are to be under way at a time: an addition takes some four cycles, and two begin in each."""
@@ -95,6 +99,11 @@ class Matrix(NamedTuple):
         em.w.loop(0, self.rows, lambda i: em.w.loop(0, self.columns, lambda j: element(i, j)))
 
 
+Three = tuple[Matrix, Matrix, Matrix]
+Outer = tuple[int, int, int]
+"""A sum around that of a product: how many terms, and how far A and B of the next one lie."""
+
+
 def _tile_width(em: Emission) -> int:
     """How many vectors a tile is wide at most: with its six rows it leaves some registers (of 32 with vectors of 64
     bytes, else of 16) for the operands."""
@@ -124,12 +133,20 @@ class _Sum:
     def __init__(self, em: Emission, types: Sequence[str]) -> None:
         self.em, self.types = em, list(types)
 
-    def run(self, k: int, turns: int, add: Callable[[str, int, int, list[str]], list[str]]) -> list[list[str]]:
-        """`add(i, at, turn, sums)` gives the sums with the term `i + at`; as many sets of them as `turns` come back."""
+    def run(
+        self, k: int, turns: int, add: Callable[[str, int, int, list[str]], list[str]], begun: Sequence[str] = ()
+    ) -> list[list[str]]:
+        """`add(i, at, turn, sums)` gives the sums with the term `i + at`; as many sets of them as `turns` come back.
+
+        Sums that have `begun` are added to.
+        """
         w = self.em.w
         sets = [["" for _ in self.types] for _ in range(turns)]
+        if begun:
+            sets[0] = list(begun)
         rounds = k // turns
-        if k <= 2 * turns or (k <= _TERMS and k * len(self.types) <= _STRAIGHT):
+        straight = _STRAIGHT_INSIDE if begun else _STRAIGHT
+        if k <= 2 * turns or (k <= _TERMS and k * len(self.types) <= straight):
             for at in range(k):
                 sets[at % turns] = add("", at, at % turns, sets[at % turns])
             return sets[: min(turns, k)]
@@ -148,18 +165,18 @@ class _Sum:
         end, done = w.block, w.new_label("done")
         w.write(f"br i1 {more}, label %{head}, label %{done}")
         phis = [f"  {i} = phi i64 [ 0, %{before} ], [ {after}, %{end} ]"]
-        for old, new in zip(first, sets, strict=True):
-            for t, p, q in zip(self.types, old, new, strict=True):
-                phis.append(
-                    f"  {p} = phi {t} [ zeroinitializer, %{before} ], [ {q}, %{end} ]".replace(
-                        "zeroinitializer", "zeroinitializer" if t.startswith("<") else "0.0"
-                    )
-                )
+        starts = [begun or self.zeros(), *[self.zeros()] * (turns - 1)]
+        for start, old, new in zip(starts, first, sets, strict=True):
+            for t, z, p, q in zip(self.types, start, old, new, strict=True):
+                phis.append(f"  {p} = phi {t} [ {z}, %{before} ], [ {q}, %{end} ]")
         w.lines[place] = "\n".join(phis)
         w.label(done)
         for at in range(rounds * turns, k):
             sets[at % turns] = add("", at, at % turns, sets[at % turns])
         return sets
+
+    def zeros(self) -> list[str]:
+        return ["zeroinitializer" if t.startswith("<") else "0.0" for t in self.types]
 
     def total(self, sets: list[list[str]]) -> list[str]:
         """All sets as one."""
@@ -188,8 +205,9 @@ def _vector_type(dtype: np.dtype, width: int) -> str:
 # ---------------------------------------------------------------------- rows of B are vectors
 
 
-def tiles(em: Emission, a: Matrix, b: Matrix, c: Matrix) -> None:
-    """C = A B, where the elements of a row of B, and of C, lie one behind the other."""
+def tiles(em: Emission, a: Matrix, b: Matrix, c: Matrix, outer: Sequence[Outer] = ()) -> None:
+    """C = A B, where the elements of a row of B, and of C, lie one behind the other; with `outer`, the sum of such
+    products of matrices that lie further on."""
     widest = em.vector_bytes // c.dtype.itemsize
     pieces = _pieces(c.columns, widest)
     n = _tile_width(em)
@@ -199,38 +217,44 @@ def tiles(em: Emission, a: Matrix, b: Matrix, c: Matrix) -> None:
     while alike < len(groups) and groups[alike] == [(alike * span + i * widest, widest) for i in range(n)]:
         alike += 1
     if alike > 1:
-        em.w.loop(0, alike * span, lambda j: _down(em, a, b, c, groups[0], j), step=span)
+        em.w.loop(0, alike * span, lambda j: _down(em, (a, b, c), outer, groups[0], j), step=span)
     for group in groups[alike if alike > 1 else 0 :]:
-        _down(em, a, b, c, group, "")
+        _down(em, (a, b, c), outer, group, "")
 
 
-def _down(em: Emission, a: Matrix, b: Matrix, c: Matrix, group: list[tuple[int, int]], across: str) -> None:
+def _down(em: Emission, abc: Three, outer: Sequence[Outer], group: list[tuple[int, int]], across: str) -> None:
     """All rows of C under a group of vectors."""
-    m = c.rows
+    m = abc[2].rows
     most = min(m, _DOWN * _tile_width(em) // len(group), 2 * _DOWN)
     even = [h for h in range(most, most // 2, -1) if m % h == 0]
     height = even[0] if even else most
     whole = m // height
     if whole > 1:
-        em.w.loop(0, whole * height, lambda i: _tile(em, (a, b, c), range(height), group, i, across), step=height)
+        em.w.loop(0, whole * height, lambda i: _tile(em, abc, outer, range(height), group, i, across), step=height)
     elif whole:
-        _tile(em, (a, b, c), range(height), group, "", across)
+        _tile(em, abc, outer, range(height), group, "", across)
     if m % height:
-        _tile(em, (a, b, c), range(whole * height, m), group, "", across)
+        _tile(em, abc, outer, range(whole * height, m), group, "", across)
 
 
 def _tile(
-    em: Emission, abc: tuple[Matrix, Matrix, Matrix], rows: range, group: list[tuple[int, int]], down: str, across: str
+    em: Emission,
+    abc: Three,
+    outer: Sequence[Outer],
+    rows: range,
+    group: list[tuple[int, int]],
+    down: str,
+    across: str,
 ) -> None:
-    a, b, c = abc
-    w, dtype, k = em.w, c.dtype, a.columns
+    c = abc[2]
+    w, dtype, k = em.w, c.dtype, abc[0].columns
     cells = [(r, at, width) for r in rows for at, width in group]
     sums = _Sum(em, [_vector_type(dtype, width) for _, _, width in cells])
     turns = 1
     while turns * len(cells) < _BUSY and 2 * turns <= k and len(cells) * 2 * turns <= 2 * _BUSY:
         turns *= 2
 
-    def add(i: str, at: int, turn: int, old: list[str]) -> list[str]:
+    def add(a: Matrix, b: Matrix, i: str, at: int, turn: int, old: list[str]) -> list[str]:
         vectors = {}
         for place, width in group:
             p = b.pointer(em, at, place, i, across)
@@ -247,8 +271,18 @@ def _tile(
             new.append(_multiply_add(em, dtype, width, spread, vectors[place], total))
         return new
 
+    def added(a: Matrix, b: Matrix, more: Sequence[Outer], begun: Sequence[str]) -> list[str]:
+        if not more:
+            return sums.total(sums.run(k, turns, partial(add, a, b), begun))
+        (size, p, q), *rest = more
+
+        def body(i: str, old: list[str]) -> list[str]:
+            return added(a.at(i, p), b.at(i, q), rest, old)
+
+        return carried(em, 0, size, sums.types, begun or sums.zeros(), body)
+
     with w.scope():
-        found = sums.total(sums.run(k, turns, add))
+        found = added(abc[0], abc[1], outer, ())
         for (r, place, width), value in zip(cells, found, strict=True):
             w.store(_vector_type(dtype, width), value, c.pointer(em, r, place, down, across), dtype.itemsize)
 
@@ -282,9 +316,7 @@ def _by_parts(em: Emission, n: int, size: int, part: Callable[[str, range], None
         part("", range(whole * size, n))
 
 
-def _dots(
-    em: Emission, abc: tuple[Matrix, Matrix, Matrix], rows: range, columns: range, down: str, across: str
-) -> None:
+def _dots(em: Emission, abc: Three, rows: range, columns: range, down: str, across: str) -> None:
     """A few elements of C."""
     a, b, c = abc
     w, dtype, k = em.w, c.dtype, a.columns
