@@ -247,8 +247,11 @@ def _retold(name: str, args: Sequence[Any], error: Exception, words: str, place:
     if place:
         message += f"\n  at {place}"
     kind = type(error)
-    if isinstance(error, (ShapeError, DTypeError, InconclusiveRuleError)):
-        new: Exception = kind(message)
+    new: Exception | None = None
+    if _from_user(error):  # a function that was handed over, which has its own words and line
+        pass
+    elif isinstance(error, (ShapeError, DTypeError, InconclusiveRuleError)):
+        new = kind(message)
     elif isinstance(error, np.linalg.LinAlgError):
         new = np.linalg.LinAlgError(message)
     elif isinstance(error, IndexError):
@@ -257,7 +260,7 @@ def _retold(name: str, args: Sequence[Any], error: Exception, words: str, place:
         new = ShapeError(message)
     elif isinstance(error, TypeError):
         new = DTypeError(message)
-    else:  # an error of somebody else (FloatingPointError, MemoryError, …) keeps its type and says where
+    if new is None:  # an error of somebody else (FloatingPointError, MemoryError, …) keeps its type and says where
         hint = words.removeprefix(str(error))
         error.add_note(f"funcgrad: in {name} of {operands_text(args)}" + (f" at {place}" if place else "") + hint)
         return error

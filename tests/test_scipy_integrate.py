@@ -27,13 +27,15 @@ def close(got: Any, want: Any, tol: float = 1e-7) -> None:
 def test_samples(name: str, n: int) -> None:
     rng = np.random.default_rng(n)
     y, x = rng.standard_normal((3, n)), np.sort(rng.random(n))
-    ours, scipys = getattr(integrate, name), getattr(si, name)
+    ours: Any = getattr(integrate, name)
+    scipys = getattr(si, name)
     for options in ({}, {"x": x}, {"dx": 0.3}, *([{"x": x, "initial": 0}] if "cumulative" in name else [])):
         close(ours(y, **options), scipys(y, **options), 1e-12)
     close(ours(y.T, x=x, axis=0), scipys(y.T, x=x, axis=0), 1e-12)
     if n == 4:
         check_grads(lambda y, x: ours(y, x=x), (y, x), 2)
-        close(fg.jit(ours)(y), ours(y), 1e-12)
+        compiled: Any = fg.jit(ours)
+        close(compiled(y), ours(y), 1e-12)
 
 
 def test_fixed_rules() -> None:
@@ -123,8 +125,16 @@ def test_odeint_of_complex_numbers_and_kinds() -> None:
     assert odeint(lambda y, t: -y, np.float32(1.0), TIMES).dtype == np.float32
     close(odeint(lambda y, t: -y, [1.0, 2.0], [0.0, 1.0])[-1], np.exp(-1.0) * np.array([1.0, 2.0]))
     assert fg.experimental.ode.odeint(lambda y, t: -y, np.ones(2), TIMES[:1]).shape == (1, 2)
-    close(si.odeint(lambda y, t, k: -k * y, 1.0, TIMES, args=(2.0,))[:, 0],
-          odeint(lambda y, t, k: -k * y, 1.0, TIMES, args=(2.0,)), 1e-6)  # fmt: skip
+    want = si.odeint(lambda y, t, k: -k * y, 1.0, TIMES, args=(2.0,))[:, 0]
+    for got in (
+        odeint(lambda y, t, k: -k * y, 1.0, TIMES, args=(2.0,)),
+        odeint(lambda y, t, k: -k * y, 1.0, TIMES, (2.0,), rtol=None),
+        odeint(lambda y, t, k: -k * y, 1.0, TIMES, 2.0),
+        odeint(lambda t, y, k: -k * y, 1.0, TIMES, (2.0,), tfirst=True),
+    ):
+        close(got, want, 1e-6)
+    with pytest.raises(TypeError, match="args is given twice"):
+        odeint(lambda y, t, k: -k * y, 1.0, TIMES, (2.0,), args=(2.0,))
 
 
 def test_a_stiff_equation() -> None:
@@ -227,8 +237,11 @@ def test_events() -> None:
 
 
 def test_solve_ivp_wants_times() -> None:
+    def end(k: Any) -> Any:
+        return solve_ivp(lambda t, y: -k * y, (0.0, 1.0), np.ones(1)).y[0, -1]
+
     with pytest.raises(ValueError, match="give the times of output as t_eval"):
-        fg.grad(lambda k: solve_ivp(lambda t, y: -k * y, (0.0, 1.0), np.ones(1)).y[0, -1])(1.0)
+        fg.grad(end)(1.0)
 
 
 @pytest.mark.parametrize("method", ["dopri5", "rodas4"])

@@ -8,12 +8,13 @@ from typing import Any
 import mpmath as mp
 import numpy as np
 import pytest
-from scipy import stats
 
 from funcgrad import grad, hessian, jit, vmap
 from funcgrad.errors import ShapeError
 from funcgrad.scipy import stats as ours
 from funcgrad.test_util import check_grads
+
+stats: Any = pytest.importorskip("scipy.stats")
 
 CONTINUOUS: dict[str, tuple[tuple[float, ...], list[float]]] = {
     "norm": ((), [-3.1, -0.4, 1.7]),
@@ -103,7 +104,8 @@ def test_derivatives_and_compiled_code(name: str) -> None:
     check_grads(values, args, order=1 if name == "f" else 2, atol=1e-5, rtol=1e-5)
     order = 1 if name in HEAVY else 2
     check_grads(lambda *p: dist.ppf(*p) + dist.isf(*p), (q, *shapes, LOC, SCALE), order=order, atol=1e-5, rtol=1e-5)
-    np.testing.assert_allclose(jit(values)(*args), values(*args), rtol=1e-11, atol=1e-14)
+    compiled: Any = jit(values)
+    np.testing.assert_allclose(compiled(*args), values(*args), rtol=1e-11, atol=1e-14)
     rows = vmap(dist.logcdf)(*np.broadcast_arrays(*args))
     np.testing.assert_allclose(rows, dist.logcdf(*args), rtol=1e-12)
 
@@ -144,9 +146,10 @@ def test_integers(name: str) -> None:
     assert np.isnan(dist.logpmf(K, *shapes[:-1], -1.0)).all()
     k = np.array([0.0] if name == "bernoulli" else [1.0, 3.0])
     free = 1 if name in ("binom", "betabinom") else 0  # the number of trials stays what it is
-    values = together(name, discrete=True)
+    values: Any = together(name, discrete=True)
     check_grads(lambda *p: values(k, *shapes[:free], *p), shapes[free:], order=2, atol=1e-5, rtol=1e-5)
-    np.testing.assert_allclose(jit(values)(K, *shapes), values(K, *shapes), rtol=1e-12)
+    compiled: Any = jit(values)
+    np.testing.assert_allclose(compiled(K, *shapes), values(K, *shapes), rtol=1e-12)
 
 
 @pytest.mark.parametrize("p", [0.0, 1.0])
@@ -171,9 +174,9 @@ def test_vonmises() -> None:
         if kappa < 50:  # from where on SciPy approximates
             want = stats.vonmises.cdf(x, kappa)
             np.testing.assert_allclose(ours.vonmises.cdf(x, kappa), want, rtol=1e-9, atol=1e-10)
-    tail = mp.quad(lambda u: mp.exp(800 * (mp.cos(u) - 1)), [-0.6, -0.2]) / mp.quad(
-        lambda u: mp.exp(800 * (mp.cos(u) - 1)), [-0.6, 0, 0.6]
-    )
+    density = lambda u: mp.exp(800 * (mp.cos(u) - 1))  # noqa: E731
+    tail: Any = mp.quad(density, [-0.6, -0.2])
+    tail /= mp.quad(density, [-0.6, 0, 0.6])
     assert float(ours.vonmises.cdf(-0.2, 800.0)) == pytest.approx(float(tail), rel=1e-10)
     check_grads(ours.vonmises.cdf, (np.array([0.3, -1.0, 2.0]), 1.4), order=2)
     with pytest.raises(NotImplementedError, match="vonmises"):
@@ -257,19 +260,39 @@ COV = A @ A.T + np.eye(3)
 
 
 def test_multivariate_normal() -> None:
-    f, want = ours.multivariate_normal.logpdf, stats.multivariate_normal.logpdf
+    f: Any = ours.multivariate_normal.logpdf
+    want = stats.multivariate_normal.logpdf
     line = V[:, 0]
     for args in ((V, M, COV), (V[0], M, COV), (V, M, M * M), (V, M), (line,), (line, 1.0, 2.0), (0.3, 1.0, 2.0)):
         np.testing.assert_allclose(f(*args), want(*args), rtol=1e-12)
     np.testing.assert_allclose(f(V, V + 1, np.stack([COV] * 4)), [want(v, v + 1, COV) for v in V], rtol=1e-12)
-    np.testing.assert_allclose(jit(f)(V, M, COV), want(V, M, COV), rtol=1e-12)
+    compiled: Any = jit(f)
+    np.testing.assert_allclose(compiled(V, M, COV), want(V, M, COV), rtol=1e-12)
     np.testing.assert_allclose(vmap(f, (0, None, None))(V, M, COV), want(V, M, COV), rtol=1e-12)
     check_grads(lambda x, m, a: f(x, m, a @ a.T + np.eye(3)), (V, M, A), order=2, atol=1e-5, rtol=1e-5)
     assert f(V.astype(np.float32), M.astype(np.float32), COV.astype(np.float32)).dtype == np.float32
     with pytest.raises(ShapeError, match="do not fit"):
         f(V, M[:2], COV)
-    with pytest.raises(NotImplementedError, match="allow_singular"):
-        f(V, M, COV, allow_singular=True)
+    np.testing.assert_allclose(f(V, M, COV, allow_singular=True), want(V, M, COV), rtol=1e-10)
+
+
+def test_singular_normal() -> None:
+    """On the subspace where it lives, with derivatives by the point and the mean, and by a cov that keeps its rank."""
+    ours_, theirs = ours.multivariate_normal, stats.multivariate_normal
+    cov = A[:, :2] @ A[:, :2].T
+    on, off = M + V[:, :2] @ A[:, :2].T, V
+    for x in (on, on[0], off):
+        want = theirs(M, cov, allow_singular=True).logpdf(x)
+        np.testing.assert_allclose(ours_(M, cov, allow_singular=True).logpdf(x), want, rtol=1e-8)
+        np.testing.assert_allclose(jit(ours_.logpdf, static_argnums=3)(x, M, cov, True), want, rtol=1e-8)
+    given = lambda c, m, a: ours_.logpdf(c @ a.T + m, m, a @ a.T, True)  # noqa: E731
+    check_grads(given, (V[:, :2], M, A[:, :2]), order=1, atol=1e-4, rtol=1e-4)
+    for c in (cov, COV):
+        np.testing.assert_allclose(ours_.entropy(M, c), theirs.entropy(M, c), rtol=1e-10)
+    check_grads(lambda a: ours_(M, a @ a.T + np.eye(3), False).entropy(), (A,), order=2, atol=1e-5, rtol=1e-5)
+    with pytest.raises(ValueError, match="semidefinite"):
+        ours_.logpdf(V, M, -COV, True)
+    assert np.isnan(jit(ours_.entropy)(M, -COV))
 
 
 def test_dirichlet_and_multinomial() -> None:
@@ -278,6 +301,7 @@ def test_dirichlet_and_multinomial() -> None:
     f = ours.dirichlet.logpdf
     want = [stats.dirichlet.logpdf(c, alpha) for c in x.T]
     np.testing.assert_allclose(f(x, alpha), want)
+    np.testing.assert_allclose(ours.dirichlet(alpha).pdf(x), np.exp(want))
     np.testing.assert_allclose(jit(f)(x[:2], alpha), want)
     check_grads(lambda x, a: f(x, a), (x[:2], alpha), order=2)
     assert f(x + 0.1, alpha).tolist() == [-np.inf] * 2
@@ -285,6 +309,7 @@ def test_dirichlet_and_multinomial() -> None:
     g, p = ours.multinomial.logpmf, np.array([0.2, 0.3, 0.5])
     k = np.array([[1, 2, 3], [0, 0, 6], [1, 1, 1]])
     np.testing.assert_allclose(g(k, 6, p), stats.multinomial.logpmf(k, 6, p))
+    np.testing.assert_allclose(ours.multinomial(6, p).logpmf(k), g(k, 6, p))
     np.testing.assert_allclose(jit(g)(k, 6, p), stats.multinomial.logpmf(k, 6, p))
     check_grads(lambda p: g(k[0], 6, p), (p,), order=2)
     assert grad(lambda p: g(k[2], 6, p))(p).tolist() == [0.0] * 3

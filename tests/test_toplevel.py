@@ -96,7 +96,7 @@ def test_disable_jit() -> None:
     @jax.jit
     def f(x: Any) -> Any:
         seen.append(x)
-        return lax.scan(lambda c, v: (c + v, seen.append(c) or c * v), 0.0, x)  # type: ignore[func-returns-value]
+        return lax.scan(lambda c, v: (c + v, seen.append(c) or c * v), 0.0, x)
 
     with jax.disable_jit():
         total, products = f(X)
@@ -117,9 +117,13 @@ def branching(x: Any) -> Any:
     return np.log(-x) if x.sum() > 0 else x
 
 
+def root_of_zero(x: Any) -> Any:
+    return np.sum(np.sqrt(x * 0.0))
+
+
 BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "jit": (lambda: jax.jit(loss)(X), r"NaN in the result of log[\s\S]*f64\[3\][\s\S]*\(loss\)"),
-    "grad": (lambda: jax.grad(lambda x: np.sum(np.sqrt(x * 0.0)))(X), "NaN in the result of mul"),
+    "grad": (lambda: jax.grad(root_of_zero)(X), "NaN in the result of mul"),
     "vmap": (lambda: jax.vmap(loss)(X[:, None]), "NaN in the result of log"),
     "nested": (lambda: jax.jit(lambda x: jax.jit(loss)(x) * 2)(jnp.array(X)), r"log[\s\S]*\(loss\)"),
     "branches": (lambda: jax.jit(branching)(X), r"log[\s\S]*\(branching\)"),
@@ -165,6 +169,21 @@ def test_pure_callback() -> None:
         sort(X, vmap_method="all")
 
 
+@pytest.mark.parametrize("kind", [TypeError, ValueError, IndexError, KeyError, np.linalg.LinAlgError])
+def test_errors_of_callbacks_are_the_users(kind: type[Exception]) -> None:
+    def fails(*args: Any) -> Any:
+        raise kind("mine")
+
+    def call(x: Any) -> Any:
+        return jax.pure_callback(fails, x, x)
+
+    for run in (call, jax.jit(call), jax.grad(lambda x: np.sum(lax.stop_gradient(call(x)) * x))):
+        with pytest.raises(kind) as caught:
+            run(X)
+        assert type(caught.value) is kind and caught.value.args == ("mine",)
+        assert "in pure_callback of f64[3] at test_toplevel.py" in "".join(caught.value.__notes__)
+
+
 def test_io_callback() -> None:
     seen: list[float] = []
 
@@ -201,7 +220,7 @@ def test_options_of_jit() -> None:
         with pytest.raises(NotImplementedError, match="jit: "):
             jax.jit(lambda x: x, **options)  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="unexpected keyword argument 'static'"):
-        jax.jit(lambda x: x, static=1)  # type: ignore[call-overload]
+        jax.jit(lambda x: x, static=1)
     with pytest.raises(ValueError, match="donate_argnames"):
         jax.jit(lambda x: x, donate_argnames="z")
 

@@ -229,7 +229,12 @@ def outer_write_in_scan(x: Any) -> Any:
 
 def outer_write_in_grad(x: Any) -> Any:
     h = x * 1
-    fg.grad(lambda z: (h.__setitem__(0, z[0]), z.sum())[1])(x)
+
+    def inner(z: Any) -> Any:
+        h[0] = z[0]
+        return z.sum()
+
+    fg.grad(inner)(x)
     return h.sum()
 
 
@@ -310,6 +315,20 @@ def test_dtypes_of_the_left_side() -> None:
         assert have.dtype == want.dtype == x.dtype
         np.testing.assert_array_equal(have, want)
         np.testing.assert_array_equal(fg.vmap(f, in_axes=(0, None))(np.stack([x, x]), y), [want, want])
+
+
+def test_products_in_place_have_as_many_columns() -> None:
+    def f(x: Any, y: Any) -> Any:
+        h = x * 1
+        h @= y
+        return h
+
+    x, y = np.ones((2, 1, 3, 3)), np.arange(9.0).reshape(3, 3)
+    np.testing.assert_array_equal(fg.jit(f)(x, y), f(x, y))
+    for run in (f, fg.jit(f), lambda x, y: fg.jvp(f, (x, y), (x, y))):
+        for columns in (y[:, :1], np.ones((2, 3, 3))):
+            with pytest.raises(ValueError, match=r"(?i)columns|mismatch|broadcast"):
+                run(x, columns)
 
 
 def test_scalars_are_rebound_and_arrays_of_no_dimensions_written() -> None:

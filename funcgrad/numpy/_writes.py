@@ -54,6 +54,10 @@ def _matmul(self: Any, other: Any) -> Any:
             "`x @= y`: the first operand needs at least one dimension and the second at least two, got "
             f"{self.shape} and {other.shape}"
         )
+    if other.shape[-1] != self.shape[-1]:  # one column would be repeated where it is stored
+        raise ValueError(
+            f"`x @= y`: a product with {other.shape[-1]} columns does not fit x of shape {self.shape}; write x = x @ y"
+        )
     return matmul(self, other)
 
 

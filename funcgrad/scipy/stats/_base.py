@@ -16,7 +16,8 @@ import numpy as np
 from funcgrad.ops.shape import STOP_GRADIENT
 from funcgrad.scipy._needs import inexacts, scipy_module
 
-__all__ = ["Continuous", "Discrete", "Distribution", "Frozen", "log", "log1mexp", "log1p", "log1p_square", "sc"]
+__all__ = ["Continuous", "Discrete", "Distribution", "Frozen", "always", "log", "log1mexp", "log1p", "log1p_square",
+           "sc"]  # fmt: skip
 
 _LOG_2 = float(np.log(2.0))
 
@@ -50,14 +51,14 @@ def log1p_square(x: Any) -> Any:
     return np.where(large, 2 * np.log(np.where(large, size, np.ones((), x.dtype))), np.log1p(near * near))
 
 
-def _always(condition: Any) -> bool:
+def always(condition: Any) -> bool:
     """Whether a condition is plain and holds everywhere, so that nothing has to be selected."""
     return type(condition) in (bool, np.bool_, np.ndarray) and bool(np.all(condition))
 
 
 def pick(condition: Any, x: Any, other: Any) -> Any:
     """`np.where`, without an operation where the condition is known to hold."""
-    return x if _always(condition) else np.where(condition, x, other)
+    return x if always(condition) else np.where(condition, x, other)
 
 
 def _in_dtype(x: Any, dtype: Any) -> Any:
@@ -68,7 +69,7 @@ def both(condition: Any, other: Any) -> Any:
     """Two conditions, of which either may be known to hold."""
     if condition is True:
         return other
-    return condition if np.ndim(other) == 0 and _always(other) else condition & other
+    return condition if np.ndim(other) == 0 and always(other) else condition & other
 
 
 def _one_of(condition: Any, other: Any) -> Any:
@@ -90,6 +91,7 @@ class Distribution:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Frozen:
         """The distribution with these parameters: its methods take only the point."""
+        self._parse("__call__", 0.0, args, kwargs)
         return Frozen(self, args, kwargs)
 
     def _parse(self, method: str, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
@@ -189,16 +191,16 @@ class Continuous(Distribution):
     def _point(self, method: str, x: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any, list[Any], Any, Any]:
         """(point, below, above, shapes, scale, valid), with a point inside of the support."""
         x, shapes, loc, scale, valid = self._at(method, x, args, kwargs)
-        z = x if loc.ndim == 0 and _always(loc == 0) else x - loc
-        z = z if scale.ndim == 0 and _always(scale == 1) else z / scale
+        z = x if loc.ndim == 0 and always(loc == 0) else x - loc
+        z = z if scale.ndim == 0 and always(scale == 1) else z / scale
         low, high = self._support(*shapes)
         pdf = method[-3:] == "pdf"
         ends = self.without_infinity  # formulas are inf - inf there
-        if _always(np.equal(low, -np.inf)):
+        if always(np.equal(low, -np.inf)):
             below = z == low if ends else False
         else:
             below = z < low if pdf and not self.open_below else z <= low
-        if _always(np.equal(high, np.inf)):
+        if always(np.equal(high, np.inf)):
             above = z == high if ends else False
         else:
             above = z > high if pdf else z >= high
@@ -216,7 +218,7 @@ class Continuous(Distribution):
         """The logarithm of the density; -inf outside of the support."""
         z, below, above, shapes, scale, valid = self._point("logpdf", x, args, kwargs)
         out = self._logpdf(z, *shapes)
-        out = out - np.log(scale) if not _always(scale == 1) else out
+        out = out - np.log(scale) if not always(scale == 1) else out
         out = pick(np.logical_not(_one_of(below, above)), out, np.asarray(-np.inf, out.dtype))
         return _numbers(pick(valid, out, np.asarray(np.nan, out.dtype)))
 
@@ -245,7 +247,7 @@ class Continuous(Distribution):
         proper = (q >= 0) & (q <= 1)
         inside = (q > 0) & (q < 1) if self.closed_quantiles else proper
         out = getattr(self, f"_{method}")(pick(inside, q, np.asarray(0.5, q.dtype)), *shapes)
-        if self.closed_quantiles and not _always(inside):
+        if self.closed_quantiles and not always(inside):
             low, high = self._support(*shapes)
             out = np.where(inside, out, np.where((q <= 0) == (method == "ppf"), low, high).astype(out.dtype))
         out = out * scale + loc
@@ -364,8 +366,7 @@ class Frozen:
 
     __slots__ = ("args", "dist", "kwargs")
 
-    def __init__(self, dist: Distribution, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        dist._parse("__call__", 0.0, args, kwargs)
+    def __init__(self, dist: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.dist, self.args, self.kwargs = dist, args, kwargs
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -375,7 +376,7 @@ class Frozen:
         return lambda *point: method(*point, *self.args, **self.kwargs)
 
     def __repr__(self) -> str:
-        return f"<distribution {self.dist.name} with parameters {self.args} {self.kwargs}>"
+        return f"<distribution {getattr(self.dist, 'name', self.dist)} with parameters {self.args} {self.kwargs}>"
 
 
 def _numbers(x: Any) -> Any:

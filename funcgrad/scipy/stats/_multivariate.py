@@ -9,9 +9,11 @@ import numpy as np
 
 from funcgrad.errors import ShapeError
 from funcgrad.scipy._needs import inexacts
-from funcgrad.scipy.stats._base import sc
+from funcgrad.scipy.stats._base import Frozen, always, sc
 
 __all__ = ["dirichlet", "multinomial", "multivariate_normal"]
+
+_LOG_2PI = math.log(2 * math.pi)
 
 
 class MultivariateNormal:
@@ -21,6 +23,10 @@ class MultivariateNormal:
     -1.8379
     """
 
+    def __call__(self, mean: Any = None, cov: Any = 1, allow_singular: bool = False) -> Frozen:
+        """The distribution with these parameters: its methods take only the point."""
+        return Frozen(self, (mean, cov, allow_singular), {})
+
     def logpdf(self, x: Any, mean: Any = None, cov: Any = 1, allow_singular: bool | None = None) -> Any:
         """The logarithm of the density at x, whose last axis is that of the vectors.
 
@@ -28,22 +34,22 @@ class MultivariateNormal:
             x: of shape (..., d); points of shape (...,) are taken too where mean and cov say that d is 1.
             mean: of shape (d,) or (..., d), or a number; 0 by default.
             cov: of shape (d, d) or (..., d, d), of which the lower triangle is read; (d,), a diagonal; or a number.
-            allow_singular: not offered.
+            allow_singular: whether eigenvalues of `cov` may be zero, up to rounding. The density is then that on the
+                subspace of the others, and 0 off it.
 
-        Raises LinAlgError where `cov` is not positive definite, and ShapeError for shapes that do not fit.
+        Raises LinAlgError where `cov` is not positive definite (or semidefinite), and ShapeError for shapes that do
+        not fit.
         """
-        if allow_singular:
-            raise NotImplementedError("multivariate_normal: allow_singular is not offered; add to the diagonal of cov")
         x, mean, cov = inexacts(x, 0.0 if mean is None else mean, cov)
-        d = mean.shape[-1] if mean.ndim else cov.shape[-1] if cov.ndim else 1
+        d, cov = _matrix(mean, cov)
         if d == 1 and (x.ndim == 0 or x.shape[-1] != 1):
             x = np.expand_dims(x, -1)
-        if cov.ndim < 2:
-            cov = np.eye(d, dtype=cov.dtype) * cov
-        if x.shape[-1:] != (d,) or cov.shape[-2:] != (d, d):
+        if x.shape[-1:] != (d,):
             raise ShapeError(
                 f"multivariate_normal: x of shape {x.shape}, mean {mean.shape} and cov {cov.shape} do not fit"
             )
+        if allow_singular:
+            return _singular_logpdf(x - mean, cov)
         root = np.linalg.cholesky(cov)
         z = np.expand_dims(x - mean, -1)
         batch = np.broadcast_shapes(z.shape[:-2], root.shape[:-2])
@@ -54,16 +60,61 @@ class MultivariateNormal:
             root, z = np.broadcast_to(root, (*batch, d, d)), np.broadcast_to(z, (*batch, d, 1))
             y = np.linalg.solve(root, z)
             square = np.sum(y * y, axis=(-2, -1))
-        logs = np.sum(np.log(np.diagonal(root, axis1=-2, axis2=-1)), axis=-1)
-        return -0.5 * square - logs - 0.5 * d * math.log(2 * math.pi)
+        return -0.5 * square - _half_log_det(root) - 0.5 * d * _LOG_2PI
 
     def pdf(self, x: Any, mean: Any = None, cov: Any = 1, allow_singular: bool | None = None) -> Any:
         """The density at x; arguments as in `logpdf`."""
         return np.exp(self.logpdf(x, mean, cov, allow_singular))
 
+    def entropy(self, mean: Any = None, cov: Any = 1, allow_singular: bool = True) -> Any:
+        """The differential entropy, ½ log det(2πe cov), of what `logpdf` has; `mean` only says d."""
+        mean, cov = inexacts(0.0 if mean is None else mean, cov)
+        d, cov = _matrix(mean, cov)
+        if not allow_singular:
+            return _half_log_det(np.linalg.cholesky(cov)) + 0.5 * d * (1 + _LOG_2PI)
+        values, kept, _, _ = _spectrum(cov)
+        return 0.5 * np.sum(np.where(kept, np.log(np.where(kept, values, 1.0)) + 1 + _LOG_2PI, 0.0), axis=-1)
+
     def cdf(self, *args: Any, **kwargs: Any) -> Any:
         """Not offered: there is no rule for the integral. Raises."""
         raise NotImplementedError("multivariate_normal.cdf is not offered: SciPy integrates by quasi-random points")
+
+
+def _matrix(mean: Any, cov: Any) -> tuple[int, Any]:
+    """The number of dimensions, and the covariance as a matrix (or a stack of them)."""
+    d = mean.shape[-1] if mean.ndim else cov.shape[-1] if cov.ndim else 1
+    if cov.ndim < 2:
+        cov = np.eye(d, dtype=cov.dtype) * cov
+    if cov.shape[-2:] != (d, d):
+        raise ShapeError(f"multivariate_normal: mean of shape {mean.shape} and cov {cov.shape} do not fit")
+    return d, cov
+
+
+def _half_log_det(root: Any) -> Any:
+    """Half the logarithm of the determinant of a matrix with this Cholesky factor."""
+    return np.sum(np.log(np.diagonal(root, axis1=-2, axis2=-1)), axis=-1)
+
+
+def _spectrum(cov: Any) -> tuple[Any, Any, Any, Any]:
+    """Eigenvalues (NaN of a matrix that is not semidefinite), which of them are not zero up to rounding, eigenvectors,
+    and the limit of what is zero, which is SciPy's."""
+    values, vectors = np.linalg.eigh(cov)
+    eps = (1e3 if cov.dtype.itemsize <= 4 else 1e6) * float(np.finfo(cov.dtype).eps)
+    limit = eps * np.max(np.abs(values), axis=-1, keepdims=True)
+    bad = np.any(values < -limit, axis=-1, keepdims=True)
+    if always(np.any(bad)):
+        raise ValueError("multivariate_normal: cov must be positive semidefinite, and has an eigenvalue below zero")
+    return np.where(bad, np.nan, values), bad | (values > limit), vectors, limit[..., 0]
+
+
+def _singular_logpdf(z: Any, cov: Any) -> Any:
+    """The logarithm of the density on the subspace of the eigenvalues that are not zero; -inf off it."""
+    values, kept, vectors, limit = _spectrum(cov)
+    y = np.matmul(np.expand_dims(z, -2), vectors)[..., 0, :]
+    proper = np.where(kept, values, 1.0)
+    inside = np.where(kept, y * y / proper + np.log(proper) + _LOG_2PI, 0.0)
+    off = np.sum(np.where(kept, 0.0, y * y), axis=-1)
+    return np.where(off < np.square(1e3 * limit), -0.5 * np.sum(inside, axis=-1), -np.inf)
 
 
 class Dirichlet:
@@ -72,6 +123,10 @@ class Dirichlet:
     >>> float(dirichlet.logpdf(np.array([0.25, 0.75]), np.array([1.0, 1.0])))
     0.0
     """
+
+    def __call__(self, alpha: Any) -> Frozen:
+        """The distribution with this parameter: its methods take only the point."""
+        return Frozen(self, (alpha,), {})
 
     def logpdf(self, x: Any, alpha: Any) -> Any:
         """The logarithm of the density at x; -inf off the simplex (where SciPy raises).
@@ -108,6 +163,10 @@ class Multinomial:
     >>> float(multinomial.pmf(np.array([1, 1]), 2, np.array([0.5, 0.5])).round(12))
     0.5
     """
+
+    def __call__(self, n: Any, p: Any) -> Frozen:
+        """The distribution with these parameters: its methods take only the point."""
+        return Frozen(self, (n, p), {})
 
     def logpmf(self, x: Any, n: Any, p: Any) -> Any:
         """The logarithm of the mass at x; -inf unless x are whole numbers ≥ 0 with sum n.
