@@ -68,7 +68,7 @@ def accumulated(
                 lambda i, c: store(i, combine((c[0], c[1]) if len(c) == 2 else c[0], at(rest, i))),
             )  # fmt: skip
 
-    rows(em, others, row, dtype.itemsize if inner else 0)
+    rows(em, others, row, dtype.itemsize if inner else 0, twice=True)
 
 
 def _converted(em: Emission, eqn: Equation, operand: int, idx: Sequence[Ix], dtype: DType) -> Operand:

@@ -259,7 +259,7 @@ def solve(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
             _substituted(r, left, right, triangle == "lower")
             r.stored(out, idx, right)
 
-        rows(em, out.shape[:-2], in_registers, out.dtype.itemsize)
+        rows(em, out.shape[:-2], in_registers, out.dtype.itemsize, twice=True)
     elif triangle:
         _by_trsm(em, a, b, out, triangle == "lower", False, False)
     else:
@@ -347,7 +347,7 @@ def triangular_solve(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
         _substituted(r, left, right, lower != transposed, unit)
         r.stored(out, idx, right)
 
-    rows(em, out.shape[:-2], in_registers, out.dtype.itemsize)
+    rows(em, out.shape[:-2], in_registers, out.dtype.itemsize, twice=True)
 
 
 @block_emitter("inv", when=_is_real)
@@ -366,7 +366,7 @@ def inverse(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
         _substituted(r, left, right, lower=False)
         r.stored(out, idx, right)
 
-    rows(em, out.shape[:-2], in_registers, out.dtype.itemsize)
+    rows(em, out.shape[:-2], in_registers, out.dtype.itemsize, twice=True)
 
 
 # ---------------------------------------------------------------------- determinants and Cholesky factors
@@ -391,7 +391,7 @@ def determinant(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
         for value, target in zip(_sign_and_logarithm(r, factors, minus), outs, strict=True):
             em.store(target, idx, value)
 
-    rows(em, a.shape[:-2], one, dtype.itemsize)
+    rows(em, a.shape[:-2], one, dtype.itemsize, twice=True)
 
 
 def _sign_and_logarithm(r: _Registers, factors: _Factors, sign: str) -> tuple[str, str]:
@@ -429,7 +429,7 @@ def cholesky(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
                 low[i][j] = r.call("sqrt", total) if i == j else r.op("fdiv", total, low[j][j])
         r.stored(out, idx, low)
 
-    rows(em, out.shape[:-2], in_registers, out.dtype.itemsize)
+    rows(em, out.shape[:-2], in_registers, out.dtype.itemsize, twice=True)
 
 
 def _by_potrf(em: Emission, a: Buf, out: Buf) -> None:

@@ -10,22 +10,35 @@ from funcgrad.native.index import Ix, unit
 __all__ = ["carried", "rows", "together"]
 
 
-def rows(em: Emission, shape: Sequence[int], body: Callable[[list[Ix]], None], widest: int) -> None:
+def rows(
+    em: Emission, shape: Sequence[int], body: Callable[[list[Ix]], None], widest: int, twice: bool = False
+) -> None:
     """Loops over a shape without zeros, the last one in vectors of elements of `widest` bytes; `body` gets the indices.
 
-    With `widest` 0 all is scalars.
+    With `widest` 0 all is scalars. What whole vectors leave is done by scalars; or, where places may be done `twice`,
+    by a vector that begins earlier, so that the body is written once.
     """
     w = em.w
     if not shape:
         body([])
         return
     n, width = shape[-1], em.vector_bytes // widest if widest else 1
+    if twice:
+        width = min(width, 1 << (n.bit_length() - 1))
+
+    def vector(idx: list[Ix], i: str) -> None:
+        if twice and n % width:
+            before = w.op(f"icmp slt i64 {i}, {n - width}")
+            i = w.op(f"select i1 {before}, i64 {i}, i64 {n - width}")
+        body([*idx, unit(i, 0, n - 1, step=1)])
 
     def row(idx: list[Ix]) -> None:
         full = n - n % width if width > 1 else 0
         if full:
+            end = n if twice else full
             with w.lanes(width), w.scope():
-                w.loop(0, full, lambda i: body([*idx, unit(i, 0, n - 1, step=1)]), step=width)
+                w.loop(0, end, lambda i: vector(idx, i), step=width)
+            full = end
         if full < n:
             w.loop(full, n, lambda i: body([*idx, unit(i, 0, n - 1)]))
 

@@ -127,7 +127,7 @@ def arg_extreme(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
             found = carried(em, 1, n, [order.f.t, i.t], [first, i(0)], step)[1]
         em.store(out, rest, found)
 
-    rows(em, out.shape, row, 8 if inner else 0)
+    rows(em, out.shape, row, 8 if inner else 0, twice=True)
 
 
 def _width(em: Emission, dtype: DType) -> int:
@@ -341,7 +341,7 @@ def sort(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
         for idx, x in zip(at, found, strict=True):
             em.store(out, idx, x)
 
-    rows(em, others, row, lane if across else 0)
+    rows(em, others, row, lane if across else 0, twice=True)
 
 
 def _sorted_keys(order: _Order, keys: list[str]) -> list[str]:
