@@ -11,6 +11,7 @@ executable then get the machine code's function in its place, unless a few calls
 from __future__ import annotations
 
 import os
+import sys
 import time
 import warnings
 from _thread import allocate_lock, get_ident, start_new_thread
@@ -26,7 +27,6 @@ from weakref import ref
 from funcgrad.config import after, config
 from funcgrad.errors import NativeWarning
 from funcgrad.ir import Program
-from funcgrad.native import turns
 from funcgrad.native.refused import Refused
 from funcgrad.source import Source, describe, line_of
 
@@ -185,7 +185,7 @@ class Tier:
     @property
     def limit(self) -> float:
         """After how many seconds of NumPy's calls it pays to compile."""
-        first = 0.0 if _extra().loaded() else _Costs.first
+        first = 0.0 if _loaded() else _Costs.first
         return max(_Costs.least, _Costs.equation * self.task.size()) + first
 
     def _let_work(self) -> None:
@@ -378,6 +378,17 @@ def _extra() -> Any:
     return import_module("funcgrad.native.llvm")
 
 
+def _loaded() -> bool:
+    """Whether LLVM is there. (The first call of a program does not import a module to ask for it.)"""
+    extra = sys.modules.get("funcgrad.native.llvm")
+    return extra is not None and extra.loaded()
+
+
+@cache
+def _turns() -> Any:
+    return import_module("funcgrad.native.turns")
+
+
 @cache
 def _guard_forks() -> None:
     _extra().guard_process()
@@ -389,6 +400,7 @@ def _submit(tier: Tier) -> None:
     """Have a program compiled in the background."""
     global _working
     _guard_forks()
+    _turns()  # here, since no process may be forked in the midst of an import
     with _guard:
         _queue.append(tier)
         if not _working:
@@ -409,13 +421,13 @@ def _work() -> None:
     global _working, _clock
     if _clock_of is not None:
         _clock = _clock_of(get_ident())
-    turns.shorten()
+    _turns().shorten()
     with _extra().lock:  # a process that is forked in the midst of an import never gets the module's lock
         import_module("funcgrad.native.build")
     while True:
         with _guard:
             if not _queue:
-                turns.as_before()
+                _turns().as_before()
                 _working = False
                 return
             tier = _queue[0]
@@ -431,7 +443,7 @@ def _after_fork() -> None:
     _queue.clear()
     _current.clear()
     _working = False
-    turns.as_before()
+    _turns().as_before()
     for tier in waiting:
         tier.forget()
 
