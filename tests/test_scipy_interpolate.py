@@ -66,7 +66,8 @@ def test_interp1d(kind: Any) -> None:
     inside = np.array([0.5 * (x[0] + x[1]), x[2], x[3] + 0.01, x[-1], x[0]])
     close(ours.interp1d(x, y, kind, axis=0)(inside), scipys.interp1d(x, y, kind, axis=0)(inside))
     close(ours.interp1d(x[::-1], y.T[:, ::-1], kind)(inside), scipys.interp1d(x, y.T, kind)(inside))
-    for options in ({"fill_value": (1.0, 2.0), "bounds_error": False}, {"fill_value": "extrapolate"}):
+    given: tuple[Any, ...] = ({"fill_value": (1.0, 2.0), "bounds_error": False}, {"fill_value": "extrapolate"})
+    for options in given:
         close(ours.interp1d(x, y.T, kind, **options)(PLACES), scipys.interp1d(x, y.T, kind, **options)(PLACES))
     with pytest.raises(ValueError, match="outside the range"):
         ours.interp1d(x, y, kind, axis=0)(PLACES)
@@ -121,6 +122,7 @@ def test_derivatives_on_a_grid() -> None:
 
     check_grads(f, (GRID, ON_GRID, POINTS[0]), 2)
     close(fg.jit(fg.vmap(f, (None, None, 0)))(GRID, ON_GRID, POINTS), f(GRID, ON_GRID, POINTS))
+    close(fg.vmap(lambda at: f(GRID, ON_GRID, at))(POINTS), f(GRID, ON_GRID, POINTS))
 
 
 @pytest.mark.parametrize(

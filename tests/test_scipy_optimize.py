@@ -68,7 +68,11 @@ def test_every_method_finds_the_minimum(method: str) -> None:
 def test_a_list_of_numbers_is_an_array() -> None:
     close(minimize(lambda x: np.sum((x - A) ** 2), [0.0, 1]).x, A)
     close(root(lambda x: x - A, (0.0, 1.0)).x, A)
-    close(fg.grad(lambda a: np.sum(least_squares(lambda x: x - a, [a[0], 1.0]).x))(A), [1.0, 1.0])
+
+    def total(a: Any) -> Any:
+        return np.sum(least_squares(lambda x: x - a, [a[0], 1.0]).x)
+
+    close(fg.grad(total)(A), [1.0, 1.0])
 
 
 def test_cobyla() -> None:
@@ -180,10 +184,57 @@ def test_callbacks_get_trees() -> None:
     close(seen[-1]["p"], 1.0)
 
 
+def line(x: Any) -> Any:
+    return np.stack([x[0] + 0.5 * (x[0] - x[1]) ** 3 - 1, 0.5 * (x[1] - x[0]) ** 3 + x[1]])
+
+
+def square(x: Any) -> Any:
+    return x**2 - 2
+
+
+def model(x: Any, a: Any, b: Any) -> Any:
+    return a * np.exp(-b * x)
+
+
+TIMES = np.linspace(0, 2, 9)
+SLOPE, BEND, JAC = fg.grad(rosenbrock), fg.hessian(rosenbrock), fg.jacobian(line)
+GIVEN: dict[str, Callable[[Any], Any]] = {
+    "jac": lambda m: m.minimize(rosenbrock, START, jac=SLOPE, tol=1e-9).x,
+    "jac=True": lambda m: m.minimize(fg.value_and_grad(rosenbrock), START, jac=True, tol=1e-9).x,
+    "hess": lambda m: m.minimize(rosenbrock, START, jac=SLOPE, hess=BEND, method="trust-exact", tol=1e-9).x,
+    "hessp": lambda m: (
+        m.minimize(rosenbrock, START, jac=SLOPE, hessp=lambda x, p: BEND(x) @ p, method="trust-ncg", tol=1e-9).x
+    ),
+    "root": lambda m: m.root(line, [0.0, 0.0], jac=JAC).x,
+    "root jac=True": lambda m: m.root(lambda x: (line(x), JAC(x)), np.zeros(2), jac=True).x,
+    "fsolve": lambda m: m.fsolve(line, np.zeros(2), (), JAC),
+    "fsolve full_output": lambda m: [*m.fsolve(line, np.zeros(2), full_output=True)[::2]],
+    "root_scalar": lambda m: m.root_scalar(fg.value_and_grad(square), x0=1.0, fprime=True, method="newton").root,
+    "newton": lambda m: m.newton(square, 1.0, fg.grad(square)),
+    "least_squares": lambda m: m.least_squares(line, np.zeros(2), JAC, diff_step=None, jac_sparsity=None).x,
+    "curve_fit": lambda m: m.curve_fit(
+        model, TIMES, model(TIMES, 2.0, 0.7), jac=lambda x, a, b: np.stack(fg.jacfwd(model, (1, 2))(x, a, b), -1)
+    )[0],
+}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_derivatives_that_are_given_as_to_scipy(name: str) -> None:
+    have, want = GIVEN[name](fg.scipy.optimize), GIVEN[name](so)
+    for a, b in zip(have, want, strict=True) if isinstance(want, list) else [(have, want)]:
+        close(a, b, 1e-5)
+
+
+def test_roots_that_are_not_found() -> None:
+    with pytest.warns(RuntimeWarning, match="not making good progress"):
+        fsolve(lambda x: x**2 + 1, 1.0)
+    assert fsolve(lambda x: x**2 + 1, 1.0, full_output=True)[2] != 1
+    assert fg.jit(lambda a: fsolve(lambda x: x - a, 1.0, full_output=True)[2])(2.0) == 1
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: minimize(rosenbrock, START, jac=True), "jac is not taken"),
         (lambda: minimize(rosenbrock, START, method="none"), "method must be one of"),
         (lambda: minimize(rosenbrock, START + 1j), "the unknowns are real"),
         (lambda: minimize(rosenbrock, START, constraints={"type": "x"}), "'eq' or 'ineq'"),

@@ -168,6 +168,13 @@ def test_what_has_not_converged_is_told(method: Callable[..., Any], matrix: Any)
         fg.jit(fg.grad(lambda b: np.sum(method(matrix, b, **options)[0])))(B[:, 0])
 
 
+def test_tolerances_have_the_name_of_scipy() -> None:
+    for solve in (cg, bicgstab, gmres):
+        loose, tight = (solve(np.diag([1.0, 2.0, 9.0]), np.ones(3), rtol=r)[0] for r in (0.9, 1e-10))
+        close(tight, [1, 1 / 2, 1 / 9])
+        assert np.abs(loose - tight).max() > 1e-3 or solve is gmres
+
+
 def test_trees() -> None:
     x, info = cg(lambda x: {"a": 2 * x["a"], "b": 4 * x["b"]}, {"a": np.ones(2), "b": 1.0})
     assert info == 0

@@ -112,12 +112,16 @@ def least_squares(
     x_scale: Any = 1.0,
     loss: str = "linear",
     f_scale: float = 1.0,
+    diff_step: Any = None,
     tr_solver: str | None = None,
     tr_options: dict[str, Any] | None = None,
+    jac_sparsity: Any = None,
     max_nfev: int | None = None,
     verbose: int = 0,
     args: Any = (),
     kwargs: dict[str, Any] | None = None,
+    callback: Callable[..., Any] | None = None,
+    workers: Any = None,
 ) -> Any:
     """Parameters, a pytree, that make residuals small; found by `scipy.optimize.least_squares` with exact Jacobians.
 
@@ -128,10 +132,13 @@ def least_squares(
     Args:
         fun: `fun(x, *args, **kwargs)`, a pytree of residuals.
         x0: where to start, a pytree of real numbers (a list of numbers is an array); it has no derivative.
-        jac: not taken, since derivatives are exact.
+        jac: not needed, and not used: derivatives are exact.
         bounds: as for `minimize`; or a pair (lower, upper) of arrays or numbers, as for SciPy.
         loss, f_scale: one of "linear", "soft_l1", "huber", "cauchy", "arctan", and its scale.
+        diff_step, jac_sparsity, workers: for differences, which are not taken.
         method, ftol, xtol, gtol, x_scale, tr_solver, tr_options, max_nfev, verbose: as for SciPy.
+        args, kwargs: further arguments of `fun`; a tuple, or a single one, and a dictionary.
+        callback: as for SciPy (1.16); it is given vectors.
 
     Returns:
         SciPy's OptimizeResult, `x` and `grad` being pytrees like x0; where something is traced, `x`, `cost`, `fun`,
@@ -147,8 +154,6 @@ def least_squares(
     >>> print(grad(rate)(2.0 * np.exp(-0.5 * t)).round(4))
     [ 0.3329 -0.2734 -0.4542]
     """
-    if jac is not None and jac not in ("2-point", "3-point", "cs"):
-        raise TypeError("least_squares: jac is not taken, since derivatives are exact here; leave it out")
     if loss not in _LOSSES:
         raise ValueError(f"least_squares: loss must be one of {sorted(_LOSSES)}, got {loss!r}")
     args, named = args if isinstance(args, tuple) else (args,), kwargs or {}
@@ -164,6 +169,7 @@ def least_squares(
         "method": method, "ftol": ftol, "xtol": xtol, "gtol": gtol, "x_scale": x_scale, "tr_solver": tr_solver,
         "tr_options": tr_options or {}, "max_nfev": max_nfev, "verbose": verbose,
     }  # fmt: skip
+    options |= {} if callback is None else {"callback": callback}
     fit = _Fit(loss, f_scale, options)
     if current_trace() is None:
         result_class()
@@ -223,7 +229,7 @@ def curve_fit(
         check_finite: raise ValueError for data that are not finite (without traced values).
         bounds: (lower, upper), arrays or numbers.
         method: "lm", "trf" or "dogbox"; without one, "lm", or "trf" with bounds.
-        jac: not taken, since derivatives are exact.
+        jac: not needed, and not used: derivatives are exact.
         **kwargs: for `least_squares`.
 
     Returns:
@@ -237,8 +243,6 @@ def curve_fit(
     >>> print(p.round(3), np.sqrt(np.diag(cov)).round(3))
     [1.98 0.03] [0.042 0.079]
     """
-    if jac is not None:
-        raise TypeError("curve_fit: jac is not taken, since derivatives are exact here; leave it out")
     start = _parameters(f, p0)
     n = shape_of(start)[0]
     y = np.ravel(array_operand(ydata)) * 1.0

@@ -86,7 +86,10 @@ class RegularGridInterpolator:
     def _inside(self, coordinates: Sequence[Any], method: str) -> Any:
         """Sums over the corners of the cell that each place lies in."""
         cells = [pieces(p, x) for p, x in zip(self.grid, coordinates, strict=True)]
-        parts = [(x - p[i]) / (p[i + 1] - p[i]) for p, x, i in zip(self.grid, coordinates, cells, strict=True)]
+        parts = []
+        for p, x, i in zip(self.grid, coordinates, cells, strict=True):
+            low = take(p, i)
+            parts.append((x - low) / (take(p, i + 1) - low))
         n = len(parts)
         shape = shape_of(self.values)
         rows = np.reshape(self.values, (-1, *shape[n:]))

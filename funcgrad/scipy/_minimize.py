@@ -24,7 +24,7 @@ from funcgrad.executor.jit import jit
 from funcgrad.flatten_util import ravel_pytree
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.scipy._host import Recording, found_root, on_host
-from funcgrad.scipy._needs import scipy_module, start_of
+from funcgrad.scipy._needs import scipy_module, start_of, values_only
 from funcgrad.transforms.grad import grad, value_and_grad
 from funcgrad.transforms.jacobian import hessian, jacrev
 from funcgrad.transforms.jvp import jvp
@@ -357,7 +357,8 @@ def minimize(
         x0: where to start, a pytree of real numbers (a list of numbers is an array); it has no derivative.
         args: further arguments of `fun`; a tuple, or a single one.
         method: any of SciPy's. Methods that use second derivatives are given them.
-        jac, hess, hessp: not taken, since derivatives are exact.
+        jac, hess, hessp: not needed, and not used: derivatives are exact. With `jac=True`, of what `fun` returns the
+            first is the value.
         bounds: SciPy's `Bounds` or, if x0 is one array, a pair (min, max) for each element; if x0 is a pytree, a pair
             of pytrees like it or of numbers. None is no limit.
         constraints: SciPy's dictionaries, `NonlinearConstraint` or `LinearConstraint`, or a list of them. Functions are
@@ -381,15 +382,12 @@ def minimize(
     >>> print(grad(lambda a: best(a)[0])(np.array([1.0, 2.0])).round(6))
     [ 0.666667 -0.333333]
     """
-    for name, given in (("jac", jac), ("hess", hess), ("hessp", hessp)):
-        if given is not None:
-            raise TypeError(f"minimize: {name} is not taken, since derivatives are exact here; leave it out")
     if method is not None and (not isinstance(method, str) or method.lower() not in _METHODS):
         raise ValueError(f"minimize: method must be one of {sorted(_METHODS)}, got {method!r}")
     args = args if isinstance(args, tuple) else (args,)
     x0 = start_of(x0)
     z0, unravel = flat_start(x0, "minimize")
-    value = _scalar(fun, args, unravel)
+    value = _scalar(values_only(fun, jac), args, unravel)
     box = limits(bounds, x0, len(z0), "minimize")
     cons = constraints_of(constraints, unravel, z0)
     low, high = (np.concatenate([getattr(c, k) for c in cons]) if cons else np.zeros(0) for k in ("low", "high"))

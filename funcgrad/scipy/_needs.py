@@ -11,7 +11,7 @@ from funcgrad.core import Tracer
 from funcgrad.numpy._dispatch import array_operand, operand, strong
 from funcgrad.types import PYTHON_SCALARS, aval_of, dtype_of, is_a, shape_of
 
-__all__ = ["inexact", "inexacts", "is_traced", "scipy_module", "start_of"]
+__all__ = ["inexact", "inexacts", "is_traced", "scipy_module", "start_of", "values_only"]
 
 
 def scipy_module(name: str, wanted: str) -> Any:
@@ -54,6 +54,12 @@ def inexacts(*xs: Any) -> list[Any]:
 def is_traced(x: Any) -> bool:
     """Whether this is a traced value."""
     return isinstance(x, Tracer)
+
+
+def values_only(fun: Any, derivatives_too: Any) -> Any:
+    """A function without the derivatives that it also returns where SciPy is told so (`jac=True`): exact ones are at
+    hand."""
+    return (lambda *args, **kwargs: fun(*args, **kwargs)[0]) if derivatives_too is True else fun
 
 
 def start_of(x: Any) -> Any:

@@ -5,6 +5,7 @@ By the implicit function theorem f′(x) dx = −df, to any order (`lax.custom_r
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from funcgrad.flatten_util import ravel_pytree
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.scipy._host import Recording, found_root, on_host
 from funcgrad.scipy._minimize import flat_start, limits, result_class
-from funcgrad.scipy._needs import scipy_module, start_of
+from funcgrad.scipy._needs import scipy_module, start_of, values_only
 from funcgrad.transforms.grad import grad
 from funcgrad.transforms.jacobian import jacfwd
 from funcgrad.transforms.jvp import jvp
@@ -109,7 +110,7 @@ def root(
         x0: where to start, a pytree of real numbers (a list of numbers is an array); it has no derivative.
         args: further arguments of `fun`; a tuple, or a single one.
         method: any of SciPy's.
-        jac: not taken, since derivatives are exact.
+        jac: not needed, and not used: derivatives are exact. With `jac=True`, of what `fun` returns the first counts.
         tol, callback, options: as for SciPy; `callback` is given vectors.
 
     Returns:
@@ -123,9 +124,7 @@ def root(
     >>> round(float(grad(lambda a: root(lambda x: x**3 - a, 1.0).x)(8.0)), 6)
     0.083333
     """
-    if jac is not None:
-        raise TypeError("root: jac is not taken, since derivatives are exact here; leave it out")
-    args = _as_tuple(args)
+    fun, args = values_only(fun, jac), _as_tuple(args)
     z0, unravel = flat_start(start_of(x0), "root")
 
     def flat(z: Any) -> Any:
@@ -155,13 +154,43 @@ def root(
     return result_class()(x=unravel(z), fun=flat(z), success=good)
 
 
-def fsolve(func: Callable[..., Any], x0: Any, args: Any = (), xtol: float = 1.49012e-08, maxfev: int = 0) -> Any:
+def fsolve(
+    func: Callable[..., Any],
+    x0: Any,
+    args: Any = (),
+    fprime: Any = None,
+    full_output: bool = False,
+    col_deriv: bool = False,
+    xtol: float = 1.49012e-08,
+    maxfev: int = 0,
+    band: Any = None,
+    epsfcn: Any = None,
+    factor: float = 100,
+    diag: Any = None,
+) -> Any:
     """The root of `root(func, x0, args, "hybr")`.
+
+    Args:
+        func, x0, args: as for `root`.
+        fprime, col_deriv, band, epsfcn: not needed, and not used: derivatives are exact.
+        full_output: return (x, info, flag, message), with the flag 1 for a root, as SciPy does. Where something is
+            traced, `info` has the values `fvec` alone, and the message is empty.
+        xtol, maxfev, factor, diag: as for SciPy.
+
+    A root that was not found is told by a RuntimeWarning, where nothing is traced and there is no full output.
 
     >>> print(fsolve(lambda x: x**2 - np.array([4.0, 9.0]), np.ones(2)).round(6))
     [2. 3.]
     """
-    return root(func, x0, args, tol=xtol, options={"maxfev": maxfev}).x
+    options = {"maxfev": maxfev, "factor": factor, "diag": diag}
+    found = root(func, x0, args, tol=xtol, options=options)
+    if full_output:
+        names = {"nfev": "nfev", "njev": "njev", "fjac": "fjac", "r": "r", "qtf": "qtf", "fvec": "fun"}
+        info = {name: found[key] for name, key in names.items() if key in found}
+        return found.x, info, np.where(found.success, 1, found.get("status", 5))[()], found.get("message", "")
+    if current_trace() is None and found.status != 1:
+        warnings.warn(found.message, RuntimeWarning, stacklevel=2)
+    return found.x
 
 
 # --------------------------------------------------------------------------------------------------------- numbers
@@ -193,7 +222,8 @@ def root_scalar(
         args: further arguments of `f`; a tuple, or a single one.
         method: any of SciPy's; without one, "brentq" where there is a bracket, "secant" with x1, else "newton".
         bracket: (a, b) with f(a) and f(b) of different signs.
-        fprime, fprime2: not needed, and not used: derivatives are exact.
+        fprime, fprime2: not needed, and not used: derivatives are exact. Where they are True, of what `f` returns the
+            first is the value.
         x0, x1: where to start.
         xtol, rtol, maxiter, options: as for SciPy.
 
@@ -214,7 +244,7 @@ def root_scalar(
         method = "brentq" if bracket is not None else "secant" if x1 is not None else "newton"
     if (method in _BRACKETING and bracket is None) or (method not in _BRACKETING and x0 is None):
         raise ValueError(f"root_scalar: method {method!r} needs {'a bracket' if method in _BRACKETING else 'x0'}")
-    args = _as_tuple(args)
+    f, args = values_only(f, fprime), _as_tuple(args)
     places = [x0, x1] if bracket is None or method not in _BRACKETING else bracket
     more: Sequence[Any] = [array_operand(v) * 1.0 for v in places if v is not None]
     limits = {k: v for k, v in (("xtol", xtol), ("rtol", rtol), ("maxiter", maxiter)) if v is not None}

@@ -185,7 +185,15 @@ _run_gmres = _iterative("gmres", _gmres, False)
 
 @boundary
 def cg(
-    A: Any, b: Any, x0: Any = None, *, tol: float = 1e-5, atol: float = 0.0, maxiter: int | None = None, M: Any = None
+    A: Any,
+    b: Any,
+    x0: Any = None,
+    *,
+    tol: float = 1e-5,
+    atol: float = 0.0,
+    maxiter: int | None = None,
+    M: Any = None,
+    rtol: float | None = None,
 ) -> tuple[Any, Any]:
     """The x with A x = b by conjugate gradients, for a Hermitian, positive definite A.
 
@@ -199,6 +207,7 @@ def cg(
         tol, atol: done when the residual is at most max(tol ‖b‖, atol).
         maxiter: the most steps; 10 for each unknown without it.
         M: like A, near its inverse: a preconditioner.
+        rtol: SciPy's name for `tol`, and before it.
 
     Returns:
         (x, 0), or, if it has not converged, (what was reached, the number of steps); its derivative is then a
@@ -208,19 +217,27 @@ def cg(
     >>> x, int(info)
     (array([0.5, 0.5, 0.5]), 0)
     """
-    return _run_cg(A, b, x0, tol, atol, maxiter, M)
+    return _run_cg(A, b, x0, tol if rtol is None else rtol, atol, maxiter, M)
 
 
 @boundary
 def bicgstab(
-    A: Any, b: Any, x0: Any = None, *, tol: float = 1e-5, atol: float = 0.0, maxiter: int | None = None, M: Any = None
+    A: Any,
+    b: Any,
+    x0: Any = None,
+    *,
+    tol: float = 1e-5,
+    atol: float = 0.0,
+    maxiter: int | None = None,
+    M: Any = None,
+    rtol: float | None = None,
 ) -> tuple[Any, Any]:
     """The x with A x = b by stabilised biconjugate gradients; arguments, result and derivatives as of `cg`.
 
     >>> bicgstab(np.array([[2.0, 1.0], [0.0, 4.0]]), np.array([3.0, 4.0]))[0].round(6)
     array([1., 1.])
     """
-    return _run_bicgstab(A, b, x0, tol, atol, maxiter, M)
+    return _run_bicgstab(A, b, x0, tol if rtol is None else rtol, atol, maxiter, M)
 
 
 @boundary
@@ -235,6 +252,7 @@ def gmres(
     maxiter: int | None = None,
     M: Any = None,
     solve_method: str = "batched",
+    rtol: float | None = None,
 ) -> tuple[Any, Any]:
     """The x with A x = b by the generalised method of minimal residuals; arguments, result and derivatives as of `cg`.
 
@@ -247,7 +265,7 @@ def gmres(
     """
     if solve_method not in ("batched", "incremental"):
         raise ValueError(f"gmres: solve_method must be 'batched' or 'incremental', got {solve_method!r}")
-    return _run_gmres(A, b, x0, tol, atol, maxiter, M, restart=restart)
+    return _run_gmres(A, b, x0, tol if rtol is None else rtol, atol, maxiter, M, restart=restart)
 
 
 # ---------------------------------------------------------------------------------------------------------- spsolve
