@@ -175,12 +175,25 @@ class Plan:
             return len({id(u) for u in users}) > 1 and cost > 0
         if moves:
             return False
-        if cost >= _SHARED and len({id(u) for u in users}) > 1:
+        readers = self._readers(v)
+        if cost >= _SHARED and len({id(u) for u in readers}) > 1:
             return True
         size = math.prod(v.aval.shape) * UNROLL
         return cost > _SHARED and any(
-            u.primitive.pointwise and math.prod(u.outputs[0].aval.shape) > size for u in users
+            u.primitive.pointwise and math.prod(u.outputs[0].aval.shape) > size for u in readers
         )
+
+    def _readers(self, v: Var) -> list[Equation]:
+        """The equations that compute with a value, or with a view of it."""
+        found: list[Equation] = []
+        todo = [v]
+        while todo:
+            for u in self.users[todo.pop()]:
+                if u.primitive.moves in ("alias", "view") and self.kinds[id(u)] == LAZY:
+                    todo += u.outputs
+                else:
+                    found.append(u)
+        return found
 
     def _needs_memory(self, user: Equation, v: Var, eqn: Equation, cost: float) -> bool:
         kind = self.kinds[id(user)]
