@@ -182,6 +182,10 @@ def _logaddexp2(x: Any, y: Any) -> Any:
     return max(x, y) + mp.log1p(mp.mpf(2) ** -abs(x - y)) / mp.log(2)
 
 
+def _numpy_softplus(x: Any, out: Any = None) -> Any:
+    return np.logaddexp(x, x.dtype.type(0), out=out)
+
+
 def _erfc(x: Any) -> Any:
     return mp.erfc(x) if abs(x) < 1000 else mp.mpf(2 if x < 0 else 0)
 
@@ -241,6 +245,13 @@ CASES: dict[str, Case] = {
     "log_hypot": Case(_log_hypot, None, [*_CIRCLE, ((0.6, 0.6000001), (0.8, 0.8000001))], _numpy_log_hypot),
     "logaddexp": Case(_logaddexp, np.logaddexp, _SUMS, np.logaddexp, scale=_summands),
     "logaddexp2": Case(_logaddexp2, np.logaddexp2, _SUMS, np.logaddexp2, scale=_summands2),
+    "softplus": Case(
+        lambda x: _logaddexp(x, mp.mpf(0)),
+        _numpy_softplus,
+        _in((-5, 5), (-1, 1), (-750, 710), (-110, 90)),
+        _numpy_softplus,
+        _EXPONENTS,
+    ),
     "erf": Case(mp.erf, None, _in((-3, 3), (-1, 1), (-7, 7), (-0.1, 0.1)), _scipy("erf"), _around(1, 6, 4)),
     "erfc": Case(_erfc, None, _in((-3, 3), (-1, 1), (-7, 28), (9, 10.5)), _scipy("erfc"), _around(1, 27, 10)),
     "ndtr": Case(_ndtr, None, _in((-3, 3), (-1, 1), (-38, 9), (-14, 0)), _scipy("ndtr"), numpy_bound=8),

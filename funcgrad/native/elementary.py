@@ -77,6 +77,7 @@ _FUNCTIONS = {
     "log_hypot": Function(power.log_hypot, 2),
     "logaddexp": Function(special.logaddexp, 2),
     "logaddexp2": Function(special.logaddexp2, 2),
+    "softplus": Function(special.softplus),
     "erf": Function(special.erf),
     "erfc": Function(special.erfc),
     "ndtr": Function(special.ndtr),

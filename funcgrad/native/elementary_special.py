@@ -1,4 +1,4 @@
-"""Special functions as LLVM text: logaddexp, logaddexp2, logit, erf, erfc, the normal distribution.
+"""Special functions as LLVM text: logaddexp, logaddexp2, softplus, logit, erf, erfc, the normal distribution.
 
 erfc(x) = exp(-x²)·p(t)/(1 + 2x) for x ≥ 0, with a polynomial p in t = (x - K)/(x + K) (the form is that of Shepherd and
 Laframboise, *Math. Comp.* 36, 1981; the coefficients are our own), and x² as a sum of two numbers; near 0 it is
@@ -24,7 +24,7 @@ from funcgrad.native.elementary_tables import (
     ERFC_SHORT,
 )
 
-__all__ = ["erf", "erfc", "logaddexp", "logaddexp2", "logit", "ndtr"]
+__all__ = ["erf", "erfc", "logaddexp", "logaddexp2", "logit", "ndtr", "softplus"]
 
 _PLACE = 3.75
 _FAR, _FAR_SINGLE = 28.0, 10.75
@@ -63,6 +63,24 @@ def logaddexp(f: Body, x: Value, y: Value) -> Value:
     e, rest = (f.mul(f.mul(v, first), second) for v in (e, f.add(rest, q_low)))
     u, u_low = f.fast_two_sum(1.0, e)
     return f.select(f.is_nan(gap), gap, f.add(larger, log_of_sum(f, u, f.add(u_low, rest))))
+
+
+def softplus(f: Body, x: Value) -> Value:
+    """log(exp(x) + 1): `logaddexp` of a number and 0, whose difference is exact."""
+    least = EXP_RANGE[f.limits.table][0]
+    part = reduced(f, f.neg(f.replaced(f.beyond(x, -least), -least, f.abs(x))))
+    first, second = f.powers(part.n)
+    e = f.mul(f.mul(f.add(f.add(part.t, part.r), 1.0), first), second)
+    u, low = f.fast_two_sum(1.0, e)
+    larger = f.select(f.compare_bits("slt", f.bits(x), 0), 0.0, x)
+    y = f.add(larger, log_of_sum(f, u, low))
+    nan = f.is_nan(x)
+
+    def compared() -> tuple[Value]:
+        f.raise_flags(invalid=nan)  # as NumPy does, which compares it
+        return (f.select(nan, x, y),)
+
+    return f.rare(f.any(nan), [(f.type, y)], compared)[0]
 
 
 def _with_overflow(f: Body, x: Value, y: Value) -> str:

@@ -46,7 +46,6 @@ _NAMES = {
     UFUNCS[np.cbrt]: "cbrt",
     UFUNCS[np.arctan2]: "atan2",
     UFUNCS[np.hypot]: "hypot",
-    UFUNCS[np.logaddexp]: "logaddexp",
     UFUNCS[np.logaddexp2]: "logaddexp2",
 }
 """What primitives are called in `elementary` and in C."""
@@ -72,6 +71,14 @@ def _function(f: Numbers, name: str, *xs: str) -> str:
 @emits(*_NAMES, kinds="f")
 def _elementary(w: Writer, call: Call, *xs: str) -> str:
     return _function(Numbers(w, call.out), _NAMES[call.primitive], *xs)
+
+
+@emits(UFUNCS[np.logaddexp], kinds="f")
+def _logaddexp(w: Writer, call: Call, x: str, y: str) -> str:
+    f = Numbers(w, call.out)
+    if f(0.0) in (x, y):
+        return _function(f, "softplus", x if y == f(0.0) else y)
+    return _function(f, "logaddexp", x, y)
 
 
 @emits(LOGISTIC, kinds="f")
