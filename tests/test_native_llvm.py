@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import subprocess
 import sys
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,3 +110,24 @@ def test_blas_and_lapack() -> None:
     ctypes.CFUNCTYPE(None, *[pointer] * 5)(potrf)(*(ctypes.cast(x, pointer) for x in args))
     assert info.value == 0
     assert a[0, 0] == 2.0
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_llvm_is_entered_with_the_lock_alone(options: llvm.Options) -> None:
+    """Else a process could be forked in the midst, and its child would wait for llvmlite's own lock for ever."""
+    from llvmlite.binding import ffi
+
+    entered: list[bool] = []
+    lock: Any = llvm.lock
+    note = lambda: entered.append(lock._is_owned())  # noqa: E731
+    ffi.register_lock_callback(note, bool)
+    try:
+        library = llvm.Library(llvm.to_object(ADD, options), ["f"])
+        llvm.to_assembly(ADD, options)
+        del library
+        gc.collect()
+        llvm.Library(llvm.to_object(ADD, options), ["f"])
+    finally:
+        ffi.unregister_lock_callback(note, bool)
+    assert len(entered) > 50
+    assert all(entered)

@@ -12,7 +12,7 @@ import atexit
 import ctypes
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -131,14 +131,15 @@ def _optimised(text: str, options: Options) -> Any:
     binding, machine = _binding(), _machine(options.code)
     with lock:
         module = binding.parse_assembly(text, binding.create_context())
-    if options.verify:
-        module.verify()
+        if options.verify:
+            module.verify()
     with lock:
-        tuning = binding.create_pipeline_tuning_options(options.level)
-        tuning.loop_unrolling = False  # hot loops are written with several vectors at a time
-        _run_passes(module, binding, binding.create_pass_builder(machine, tuning), options.level)
-    if options.verify:
-        module.verify()
+        with binding.create_pipeline_tuning_options(options.level) as tuning:
+            tuning.loop_unrolling = False  # hot loops are written with several vectors at a time
+            with binding.create_pass_builder(machine, tuning) as builder:
+                _run_passes(module, binding, builder, options.level)
+        if options.verify:
+            module.verify()
     return module
 
 
@@ -173,16 +174,21 @@ def to_object(text: str, options: Options = DEFAULT) -> bytes:
     >>> ctypes.CFUNCTYPE(ctypes.c_int)(Library(code, ["one"])["one"])()
     1
     """
-    module = _optimised(text, options)
-    with lock, module:
-        return _machine(options.code).emit_object(module)
+    return _emitted(text, options, lambda machine, module: machine.emit_object(module))
 
 
 def to_assembly(text: str, options: Options = DEFAULT) -> str:
     """The assembly code of a module."""
+    return _emitted(text, options, lambda machine, module: machine.emit_assembly(module))
+
+
+def _emitted(text: str, options: Options, emit: Callable[[Any, Any], Any]) -> Any:
     module = _optimised(text, options)
-    with lock, module:
-        return _machine(options.code).emit_assembly(module)
+    with lock:
+        with module:
+            code = emit(_machine(options.code), module)
+        del module  # its context goes with it: a process that is forked does not meet LLVM in the midst of that
+    return code
 
 
 class _Linker:
