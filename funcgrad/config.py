@@ -89,7 +89,7 @@ class Config:
         slow_compile: after how many seconds of compiling `jit` warns of the Python loop that it has unrolled.
         source_lines: let each recorded equation remember the user's line.
         threads: how many threads a compiled function may work with besides BLAS's; as many as the process may use, at
-            first. With 1 it starts none.
+            first. With 1 it starts none. (Large products in native code are shared by these threads, not by BLAS's.)
 
     The settings of JAX (`jax_enable_x64`, ...) can be set with `update` and read as attributes; but for
     `jax_debug_nans`, `jax_debug_infs`, `jax_disable_jit`, `jax_numpy_dtype_promotion` and `jax_traceback_filtering`

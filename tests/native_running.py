@@ -13,8 +13,7 @@ from funcgrad.native.build import library
 from funcgrad.native.code import HostStep, NativeCode, Place
 from funcgrad.native.llvm import Library, Options, to_object
 from funcgrad.native.lower import lower, prepare
-from funcgrad.native.parts import SHARE
-from funcgrad.native.pool import share_address
+from funcgrad.native.pool import share_addresses
 from funcgrad.native.symbols import address
 
 
@@ -59,7 +58,7 @@ class Compiled:
     def _address(self, symbol: str) -> int:
         if symbol == "PyObject_CallNoArgs":
             return ctypes.cast(ctypes.pythonapi.PyObject_CallNoArgs, ctypes.c_void_p).value or 0
-        found = share_address(library) if symbol == SHARE else address(symbol)
+        found = share_addresses(library).get(symbol) or address(symbol)
         assert found is not None, symbol
         return found
 

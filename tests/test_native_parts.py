@@ -23,7 +23,8 @@ from funcgrad.native.entry_state import floating_state
 from funcgrad.native.entry_words import FRAME
 from funcgrad.native.llvm import DEFAULT
 from funcgrad.native.parts import Split, split
-from funcgrad.native.pool import share_address
+from funcgrad.native.pool import share_addresses
+from funcgrad.native.symbols import address
 
 
 @pytest.fixture
@@ -62,6 +63,10 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[int, ...], type]] = {
     "boxes": (boxes, (103, 71), float),
     "pairs": (lambda x: np.sum(np.exp(-((x[:, None] - x) ** 2)), 1), (151,), float),
     "gradient": (grad(lambda x: np.sum(np.tanh(x) * np.exp(-(x**2)))), (4096,), float),
+    "product": (lambda x: x @ x.T, (160, 71), float),
+    "products": (lambda x: (x @ np.swapaxes(x, 1, 2), np.sum(x, 2)), (33, 17, 40), np.float32),
+    "convolution": (lambda x: lax.conv(x, x[:3, :, :5, :5], (1, 2), "SAME"), (9, 2, 14, 15), float),
+    "equations": (lambda x: np.linalg.solve(x @ np.swapaxes(x, 1, 2) + 9 * np.eye(12), x), (7, 12, 12), float),
     "loop": (lambda x: lax.fori_loop(0, 3, lambda k, y: y + 0.1 * np.sin(y) * np.mean(y), x), (2048,), float),
 }
 
@@ -139,6 +144,11 @@ define i32 @third(ptr %context, i64 %number) {
   %status = select i1 %bad, i32 7, i32 0
   ret i32 %status
 }
+define i32 @blas(ptr %context, i64 %number) {
+  %get = load ptr, ptr %context
+  %n = call i32 %get()
+  ret i32 %n
+}
 define i32 @probe(ptr %share, ptr %function, ptr %context, i64 %parts) {
   %old = call i32 @read()
   %clear = and i32 %old, -64
@@ -160,7 +170,7 @@ def test_two_threads_work_at_once_and_flags_of_the_other_are_seen(divided: None)
     code = library(PROBE, DEFAULT, ["both", "third", "probe"])
     probe = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 3, ctypes.c_int64)(code["probe"])
     who = ctypes.cast(ctypes.pythonapi.PyThread_get_thread_ident, ctypes.c_void_p).value
-    share = share_address(library)
+    share = share_addresses(library)[parts.SHARE]
     context = np.array([0, threading.get_ident(), who], np.uint64)
     for _ in range(20):
         context[0] = 0
@@ -168,6 +178,24 @@ def test_two_threads_work_at_once_and_flags_of_the_other_are_seen(divided: None)
     context[0] = 0
     assert probe(share, code["third"], context.ctypes.data, 1000) == 7  # and the work ends
     assert context[0] < 1000
+
+
+def test_blas_has_one_thread_only_during_the_work() -> None:
+    """However many threads share a product: its bits depend on how many BLAS has."""
+    get, put = (address(f"openblas_{what}_num_threads") for what in ("get", "set"))
+    assert get and put
+    number, use = ctypes.CFUNCTYPE(ctypes.c_int)(get), ctypes.CFUNCTYPE(None, ctypes.c_int)(put)
+    code = library(PROBE, DEFAULT, ["blas", "probe"])
+    probe = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 3, ctypes.c_int64)(code["probe"])
+    before = number()
+    try:
+        for n in (1, 2):
+            use(n)
+            context = np.array([get], np.uint64)
+            assert probe(share_addresses(library)[parts.SHARE_BLAS], code["blas"], context.ctypes.data, 3) == 1
+            assert number() == n
+    finally:
+        use(before)
 
 
 def test_many_threads_call_one_function(divided: None) -> None:

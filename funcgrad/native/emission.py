@@ -21,6 +21,7 @@ from funcgrad.native.memory import STACK, STACK_IN_ALL, Memory, Slots
 from funcgrad.native.registry import ELEMENTS, found
 from funcgrad.native.values import Buf, Small, places, small, viewed
 from funcgrad.native.writer import Operand, Writer, component, memory_type
+from funcgrad.scratch import lined
 from funcgrad.types import ShapedArray
 
 __all__ = ["Emission", "Value"]
@@ -46,6 +47,7 @@ class Emission(Memory):
         owned: the slots that are in use, by whose they are: a variable, an equation, or the block.
         block: the straight program that is emitted now.
         outside: the places before the loops that are being written (`outside`).
+        part: the part that is being written, of work that threads share (`parts`).
         copy: writes a value into memory (`kernel`).
         reduced: an element of a reduction whose few terms are written out (`reductions`).
     """
@@ -64,6 +66,7 @@ class Emission(Memory):
         self.owned: dict[Any, list[int]] = {}
         self.block: object = None
         self.outside: list[Any] = []
+        self.part: Any = None
         self.copy: Callable[[Atom, Buf], None] = _not_ready
         self.reduced: Callable[[Equation, Sequence[Ix]], Operand] = _not_ready
         self._prelude: list[Any] | None = None
@@ -223,9 +226,15 @@ class Emission(Memory):
 
     def slot(self, shape: Sequence[int], dtype: DType, owner: Any = None) -> tuple[int, Buf]:
         """A slot of the workspace for an array, as `temp` gives it, and its number."""
-        k = self.slots.take(max(1, math.prod(shape)) * dtype.itemsize)
+        size = max(1, math.prod(shape)) * dtype.itemsize
+        k = self.slots.take(size if self.part is None else lined(size) * self.part.count)
         self.owned.setdefault(self.block if owner is None else owner, []).append(k)
-        b = Buf(f"%w{k}", shape, dtype)
+        place = f"%w{k}"
+        if self.part is not None:  # each part has a piece of its own
+            w, whole, place = self.w, place, self.w.name("p")
+            w.entry.append(f"  {place}.at = mul nuw nsw i64 {self.part.number}, {lined(size)}")
+            w.entry.append(f"  {place} = getelementptr i8, ptr {whole}, i64 {place}.at")
+        b = Buf(place, shape, dtype)
         self.forget(b)
         return k, b
 

@@ -18,12 +18,18 @@ import numpy as np
 
 from funcgrad.ir import Equation, Var
 from funcgrad.native.emission import Emission
-from funcgrad.native.emit_products import LARGE_AND_NARROW, contraction, product
+from funcgrad.native.emit_products import LARGE_AND_NARROW, contraction, multiplication, product
+from funcgrad.native.parts import ranges
 from funcgrad.native.product_tiles import Matrix
 from funcgrad.native.registry import Unsupported, block_emitter
 from funcgrad.native.values import Buf, Small, reshaped
 
 __all__ = ["convolution"]
+
+_COPIED = 0.5
+"""Nanoseconds that copying an element of a window takes, estimated."""
+_PARTS = 8
+"""How many parts a batch is divided into at most: each has windows of its own in memory."""
 
 _LARGEST = 1 << 25
 """Up to how many bytes the windows of one example are written to memory: more are NumPy's, in blocks."""
@@ -227,28 +233,33 @@ def _by_windows(em: Emission, x: Buf, kernel: Buf, out: Buf, sizes: _Sizes, axes
         raise Unsupported("the result does not lie row by row")
     if rows * columns * groups * out.dtype.itemsize > _LARGEST:
         raise Unsupported("the windows of one example take more than 32 MB: NumPy works in blocks")
-    padded = None if all(a.plain for a in axes) else _zeros(em, x, axes)
-    windows = _Windows(em, axes, x.shape[1])
     left = Matrix(kernel, {}, features, rows, rows, 1)
     target = Matrix(out, {}, features, columns, columns, 1)
+    size = features * columns * groups
 
-    def example(i: str) -> None:
-        matrix = windows.matrix(windows.seen(x, i, padded))
-        size = features * columns * groups
+    def examples(lo: int | str, hi: int | str) -> None:
+        padded = None if all(a.plain for a in axes) else _zeros(em, x, axes)
+        windows = _Windows(em, axes, x.shape[1])
 
-        def group(j: str) -> None:
-            a, b, c = left, matrix._replace(rows=rows), target.at(i, size)
-            if j:
-                a, b, c = a.at(j, features * rows), b.at(j, rows * b.down), c.at(j, features * columns)
-            product(em, a, b, c)
+        def example(i: str) -> None:
+            matrix = windows.matrix(windows.seen(x, i, padded))
 
-        if groups == 1:
-            group("")
-        else:
-            em.w.loop(0, groups, group)
-        em.forget()
+            def group(j: str) -> None:
+                a, b, c = left, matrix._replace(rows=rows), target.at(i, size)
+                if j:
+                    a, b, c = a.at(j, features * rows), b.at(j, rows * b.down), c.at(j, features * columns)
+                product(em, a, b, c)
 
-    em.w.loop(0, x.shape[0], example)
+            if groups == 1:
+                group("")
+            else:
+                em.w.loop(0, groups, group)
+            em.forget()
+
+        em.w.loop(lo, hi, example)
+
+    work = x.shape[0] * rows * groups * columns * (_COPIED + features * multiplication(out.dtype))
+    ranges(em, x.shape[0], work, [x, kernel, out], examples, _PARTS)
 
 
 def _zeros(em: Emission, x: Buf, axes: Sequence[_Axis]) -> Buf:

@@ -15,15 +15,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from funcgrad.config import cpus
 from funcgrad.ir import Equation
 from funcgrad.native.emission import Emission
+from funcgrad.native.parts import ranges
 from funcgrad.native.plan import WRITTEN
 from funcgrad.native.product_tiles import Matrix, dots, tiles
 from funcgrad.native.registry import block_emitter
 from funcgrad.native.symbols import address, blas_bits
 from funcgrad.native.values import Buf, small
 
-__all__ = ["contraction", "dot_general", "merged", "product"]
+__all__ = ["contraction", "dot_general", "merged", "multiplication", "product"]
 
 LARGE = 1 << 17
 """From how many multiplications on BLAS does a product. (Tiles are as fast up to ten times as many, but have to be
@@ -149,20 +151,31 @@ def dot_general(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
         b = _in_order(em, b, [*bb, *_free(len(b.shape), cb, bb), *cb])
         form = _form(eqn, a, b, c)
         assert form is not None
-    _nest(em, form, 0)
-
-
-def _nest(em: Emission, form: _Form, k: int) -> None:
-    if k == len(form.loops):
+    if not form.loops:
         product(em, form.a, form.b, form.c)
         return
-    size, p, q, r = form.loops[k]
+    work = math.prod(_sizes(eqn)) * multiplication(c.dtype)
+    n = form.loops[0][0]
+    ranges(em, n, work, [a, b, c], lambda lo, hi: _nest(em, form, 0, lo, hi))
+
+
+def _nest(em: Emission, form: _Form, k: int, lo: int | str, hi: int | str) -> None:
+    """Loops over products; the outermost one from `lo` to `hi`."""
+    _, p, q, r = form.loops[k]
 
     def body(i: str) -> None:
         a, b, c = form.a.at(i, p), form.b.at(i, q), form.c.at(i, r)
-        _nest(em, _Form(form.loops, a, b, c), k + 1)
+        if k + 1 < len(form.loops):
+            _nest(em, _Form(form.loops, a, b, c), k + 1, 0, form.loops[k + 1][0])
+        else:
+            product(em, a, b, c)
 
-    em.w.loop(0, size, body)
+    em.w.loop(lo, hi, body)
+
+
+def multiplication(dtype: np.dtype) -> float:
+    """Nanoseconds that a multiplication in a product takes, estimated."""
+    return 0.008 * dtype.itemsize
 
 
 def contraction(
@@ -181,18 +194,28 @@ def contraction(
     summed = sorted(summed, key=lambda dim: -max(dim[1:]))  # what lies near comes last
     rows, columns, summed = (merged(dims) or [(1, 0, 0)] for dims in (rows, columns, summed))
     nest = [*loops, *((n, p, 0, q) for n, p, q in rows[:-1]), *((n, 0, p, q) for n, p, q in columns[:-1])]
+    nest = [loop for loop in nest if loop[0] > 1]
     (m, am, cm), (n, bn, cn), (k, ak, bk) = rows[-1], columns[-1], summed[-1]
 
-    def level(d: int, x: Matrix, y: Matrix, z: Matrix) -> None:
-        if d == len(nest):
-            tiles(em, x, y, z, summed[:-1])
-        elif nest[d][0] > 1:
-            size, p, q, r = nest[d]
-            em.w.loop(0, size, lambda i: level(d + 1, x.at(i, p), y.at(i, q), z.at(i, r)))
-        else:
-            level(d + 1, x, y, z)
+    matrices = Matrix(a, {}, m, k, am, ak), Matrix(b, {}, k, n, bk, bn), Matrix(c, {}, m, n, cm, cn)
 
-    level(0, Matrix(a, {}, m, k, am, ak), Matrix(b, {}, k, n, bk, bn), Matrix(c, {}, m, n, cm, cn))
+    def level(d: int, abc: Sequence[Matrix], lo: int | str, hi: int | str) -> None:
+        if d == len(nest):
+            x, y, z = abc
+            tiles(em, x, y, z, summed[:-1])
+            return
+        more = nest[d + 1][0] if d + 1 < len(nest) else 1
+
+        def body(i: str) -> None:
+            level(d + 1, [x.at(i, stride) for x, stride in zip(abc, nest[d][1:], strict=True)], 0, more)
+
+        em.w.loop(lo, hi, body)
+
+    if not nest:
+        level(0, matrices, 0, 1)
+        return
+    work = math.prod([m, n, *(size for size, *_ in nest), *(size for size, *_ in summed)]) * multiplication(c.dtype)
+    ranges(em, nest[0][0], work, [a, b, c], lambda lo, hi: level(0, matrices, lo, hi))
 
 
 def product(em: Emission, a: Matrix, b: Matrix, c: Matrix) -> None:
@@ -229,6 +252,10 @@ def _by_dots(em: Emission, a: Matrix, b: Matrix, c: Matrix) -> None:
 
 _ROW_MAJOR, _AS_IT_IS, _TRANSPOSED = 101, 111, 112
 
+_PIECE = 64
+"""By how many rows or columns a product that threads share is divided at least. Since BLAS copies the other operand for
+each part, there are only two of them for each processor."""
+
 
 def _by_blas(em: Emission, a: Matrix, b: Matrix, c: Matrix) -> bool:
     """A call of `gemm`, where there is a BLAS and the result has rows or columns in memory."""
@@ -248,13 +275,25 @@ def _by_blas(em: Emission, a: Matrix, b: Matrix, c: Matrix) -> bool:
     if ldc < n:
         return False
     t = "float" if c.dtype == np.float32 else "double"
-    i = f"i{bits}"
-    w = em.w
+    i, w, down = f"i{bits}", em.w, m >= n
     one, zero = w.number(1.0, c.dtype), w.number(0.0, c.dtype)
-    w.write(
-        f"call void {w.external(symbol)}(i32 {_ROW_MAJOR}, i32 {ta}, i32 {tb}, {i} {m}, {i} {n}, {i} {k}, {t} {one}, "
-        f"ptr {a.pointer(em)}, {i} {lda}, ptr {b.pointer(em)}, {i} {ldb}, {t} {zero}, ptr {c.pointer(em)}, {i} {ldc})"
-    )
+
+    def piece(lo: int | str, hi: int | str) -> None:
+        """The rows, or columns, from `lo` to `hi`."""
+        size, at = str(hi), ""
+        if isinstance(lo, str):
+            size, at = w.op(f"sub nsw i64 {hi}, {lo}"), lo
+            size = size if bits == 64 else w.op(f"trunc i64 {size} to {i}")
+        rows, columns = (size, n) if down else (m, size)
+        of_a, of_b = (a.pointer(em, down=at), b.pointer(em)) if down else (a.pointer(em), b.pointer(em, across=at))
+        of_c = c.pointer(em, down=at) if down else c.pointer(em, across=at)
+        w.write(
+            f"call void {w.external(symbol)}(i32 {_ROW_MAJOR}, i32 {ta}, i32 {tb}, {i} {rows}, {i} {columns}, {i} {k}, "
+            f"{t} {one}, ptr {of_a}, {i} {lda}, ptr {of_b}, {i} {ldb}, {t} {zero}, ptr {of_c}, {i} {ldc})"
+        )
+
+    work = m * n * k * multiplication(c.dtype)
+    ranges(em, max(m, n), work, [a.b, b.b, c.b], piece, 2 * cpus(), _PIECE)
     return True
 
 

@@ -29,8 +29,8 @@ from funcgrad.native.frames import Frame, Maker, converted, mask
 from funcgrad.native.layout import Layout, free_threads, keep_for_good, keep_memory, layout
 from funcgrad.native.llvm import Library, Options
 from funcgrad.native.once import once
-from funcgrad.native.parts import SHARE
-from funcgrad.native.pool import share_address
+from funcgrad.native.parts import SHARE, SHARE_BLAS
+from funcgrad.native.pool import share_addresses
 from funcgrad.native.portable import Portable
 
 __all__ = ["Compile", "Entry"]
@@ -66,9 +66,9 @@ class Entry:
         self._reruns = reruns = _Reruns(numpy)
         at = layout()
         self._flushes = flush
-        share = share_address(compile) if SHARE in code.externals else None
+        share = share_addresses(compile) if {SHARE, SHARE_BLAS} & set(code.externals) else {}
         self._make = make = Maker(code, library, _machine(at, compile), share)
-        if share is not None:
+        if share:
             make.release_lock()
         self.look_at_settings()
         plain, again = (_again, _again) if code.host_steps else (numpy, reruns)

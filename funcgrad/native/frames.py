@@ -18,7 +18,6 @@ from funcgrad.native.code import DIVIDE, INVALID, OVERFLOW, UNDERFLOW, HostStep,
 from funcgrad.native.entry_words import FLAGS, FRAME, KINDS, RESULT, SLOT
 from funcgrad.native.layout import INSIDE, globals_address, layout
 from funcgrad.native.llvm import Library
-from funcgrad.native.parts import SHARE
 from funcgrad.native.recycled import LARGE
 from funcgrad.native.symbols import address
 from funcgrad.scratch import aligned
@@ -59,14 +58,14 @@ class Maker:
         code: the program.
         library: its machine code.
         shared: the machine code that all programs share.
-        share: the address of `pool`'s function, where the program needs it.
+        share: the addresses of `pool`'s functions by symbol, where the program needs one.
         flush: the bits that flush subnormal numbers, or 0.
         release: whether other threads of Python run during calls.
     """
 
     __slots__ = ("_blocks", "code", "flush", "library", "release", "share", "shared")
 
-    def __init__(self, code: NativeCode, library: Library, shared: Library, share: int | None) -> None:
+    def __init__(self, code: NativeCode, library: Library, shared: Library, share: dict[str, int]) -> None:
         self.code, self.library, self.shared, self.share = code, library, shared, share
         self.flush, self.release = 0, False
         self._blocks: list[np.ndarray] = []
@@ -121,7 +120,7 @@ class Maker:
         return Frame(block, at["table"], memory, steps)
 
     def _address(self, symbol: str) -> int:
-        found = self.share if symbol == SHARE else address(symbol)
+        found = self.share.get(symbol) or address(symbol)
         if found is None:
             raise LookupError(f"there is no function {symbol!r} to be called by native code")
         return found

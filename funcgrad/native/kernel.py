@@ -110,6 +110,8 @@ class Kernel:
 
     def _split(self) -> Split | None:
         """How this box is divided among threads, if it is."""
+        if self.em.part is not None:
+            return None
         sizes = [hi - lo for lo, hi in self.box]
         units = [1] * len(sizes)
         if units:

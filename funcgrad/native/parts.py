@@ -11,12 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from funcgrad.native.emission import Emission
+from funcgrad.native.symbols import is_blas
 from funcgrad.native.values import Buf, Small
 
-__all__ = ["SHARE", "Split", "shared", "split"]
+__all__ = ["SHARE", "SHARE_BLAS", "Part", "Split", "ranges", "shared", "split"]
 
-SHARE = "funcgrad_share"
-"""The symbol of `pool`'s function `i32 share(ptr function, ptr context, i64 parts)`."""
+SHARE, SHARE_BLAS = "funcgrad_share", "funcgrad_share_blas"
+"""The symbols of `pool`'s functions `i32 share(ptr function, ptr context, i64 parts)`: the second one keeps BLAS to one
+thread meanwhile."""
 
 LIMIT, PART = 2e5, 8e4
 """Nanoseconds (estimated) from which on work is divided, and of a part."""
@@ -64,6 +66,28 @@ def split(sizes: Sequence[int], units: Sequence[int], work: float, extra: Sequen
     return found
 
 
+def ranges(
+    em: Emission,
+    n: int,
+    work: float,
+    known: Sequence[Buf],
+    body: Callable[[int | str, int | str], None],
+    most: int = _PARTS,
+    unit: int = 1,
+) -> None:
+    """Emit `body(lo, hi)` for the whole of `range(n)`, or for parts of it that threads share.
+
+    Args:
+        work: nanoseconds of the whole, estimated.
+        known: arrays that it uses, besides those of variables.
+        most: how many parts there are at most. Memory that `body` takes is taken for each.
+        unit: parts begin at multiples of this.
+    """
+    how = split([n], [unit], work, [0]) if em.part is None else None
+    if how is None or not shared(em, min(how.parts, most), known, lambda part: body(*part.limits(0, n, unit))):
+        body(0, n)
+
+
 class Part:
     """A part in the making: inside the text of `shared`.
 
@@ -103,18 +127,20 @@ def shared(em: Emission, count: int, known: Sequence[Buf], body: Callable[[Part]
     """
     w = em.w
     number = w.name("part")
-    mark, outside = w.mark(), (w.lines, w.entry, w.width)
+    mark, outside = w.mark(), (w.lines, w.entry, w.width, em.outside)
     w.lines, w.memo, w.block, w.width = [], {}, "start", 0
+    em.part, em.outside = Part(em, number, count), []
     w.entry = ["  %status = alloca i32, align 4\n  store i32 0, ptr %status"]
     try:
         with em.prelude():
-            body(Part(em, number, count))
+            body(em.part)
         w.branch("exit")
         w.label("exit")
         w.write(f"ret i32 {w.op('load i32, ptr %status')}")
         text = w.body()
     finally:
-        (_, w.block, w.memo, _), (w.lines, w.entry, w.width) = mark, outside
+        (_, w.block, w.memo, _), (w.lines, w.entry, w.width, em.outside) = mark, outside
+        em.part = None
     types = _types(em, known)
     given = _given(text, number)
     if any(name not in types and not _OUTER.fullmatch(name) for name in given):
@@ -177,6 +203,7 @@ def _call(em: Emission, function: str, typed: dict[str, str], count: int) -> Non
     context = w.alloca("i64", max(2, len(typed)))
     for k, (register, t) in enumerate(typed.items()):
         w.write(f"store {t} {register}, ptr {w.offset(context, 'i64', k)}")
-    status = w.op(f"call i32 {w.external(SHARE)}(ptr {function}, ptr {context}, i64 {count})")
+    share = SHARE_BLAS if any(is_blas(name.removeprefix("%ext.")) for name in typed) else SHARE
+    status = w.op(f"call i32 {w.external(share)}(ptr {function}, ptr {context}, i64 {count})")
     w.bail_if(w.op(f"icmp ne i32 {status}, 0"))
     em.forget()

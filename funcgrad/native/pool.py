@@ -25,19 +25,22 @@ from funcgrad.config import after, config
 from funcgrad.native.entry_state import floating_state
 from funcgrad.native.entry_words import FLAGS, words
 from funcgrad.native.llvm import Library, Options
+from funcgrad.native.parts import SHARE, SHARE_BLAS
 from funcgrad.native.symbols import address
 from funcgrad.scratch import aligned
 
-__all__ = ["share_address"]
+__all__ = ["share_addresses"]
 
 _MOST = 64
 """Threads, at most."""
 
-_POOL = words("threads acquire release start getcpu getaffinity setaffinity workers")
+_POOL = words("threads acquire release start getcpu getaffinity setaffinity getblas setblas workers")
 """Words of the pool: how many threads are to work, the caller among them; functions outside; the first worker.
 
     acquire, release, start: Python's functions for locks and threads.
     getcpu, getaffinity, setaffinity: the system's, for processors; 0 where there are none.
+    getblas, setblas: OpenBLAS's, for its number of threads, which is one of the process; 0 where there are none. It is
+        1 during work that calls BLAS, however many threads share that: what BLAS gives depends on it.
 """
 
 _WORKER = words("job started wake done thread avoided")
@@ -288,6 +291,30 @@ leave:
 declare i64 @llvm.cttz.i64(i64, i1)
 """
 
+_SHARE_BLAS = """
+define i32 @share_blas(ptr %function, ptr %context, i64 %parts) {
+entry:
+  %pool = load ptr, ptr @pool
+  [pool: getblas setblas]
+  %get = load ptr, ptr %pool.getblas
+  %no = icmp eq ptr %get, null
+  br i1 %no, label %plain, label %ask
+plain:
+  %result = call i32 @share(ptr %function, ptr %context, i64 %parts)
+  ret i32 %result
+ask:
+  %set = load ptr, ptr %pool.setblas
+  %before = call i32 %get()
+  %one = icmp slt i32 %before, 2
+  br i1 %one, label %plain, label %single
+single:
+  call void %set(i32 1)
+  %found = call i32 @share(ptr %function, ptr %context, i64 %parts)
+  call void %set(i32 %before)
+  ret i32 %found
+}
+"""
+
 
 def _text() -> str:
     blocks = {"pool": _POOL, "worker": _WORKER, "job": _JOB}
@@ -296,7 +323,7 @@ def _text() -> str:
         base, names = found[1], found[2].split()
         return "\n".join(f"  %{base}.{n} = getelementptr i64, ptr %{base}, i64 {blocks[base][n]}" for n in names)
 
-    text = _SHARE + _CLAIM + _KEEP_OFF + _WORK + _TAKE
+    text = _SHARE + _SHARE_BLAS + _CLAIM + _KEEP_OFF + _WORK + _TAKE
     text = re.sub(r"^  \[(\w+): ([\w ]+)\]$", addresses, text, flags=re.MULTILINE)
     numbers = {"WORKER": _STRIDE, "DONE": _WORKER["done"], "FLAGS": FLAGS, "CLEARED": ~FLAGS}
     return floating_state() + re.sub(r"\$([A-Z]+)", lambda found: str(numbers[found[1]]), text)
@@ -309,7 +336,7 @@ class _Pool:
     """The code, and the block of words that it works with."""
 
     def __init__(self, compile: Compile) -> None:
-        self.code = compile(_text(), Options(level=1, code=1), ["share", "use"])
+        self.code = compile(_text(), Options(level=1, code=1), ["share", "share_blas", "use"])
         self.begin()
 
     def begin(self) -> None:
@@ -318,8 +345,9 @@ class _Pool:
         words[:] = 0
         for name, symbol in _FUNCTIONS.items():
             words[_POOL[name]] = address(symbol) or 0
-        if not all(words[_POOL[name]] for name in ("getcpu", "getaffinity", "setaffinity")):
-            words[_POOL["getcpu"]] = 0
+        for first, *others in (("getcpu", "getaffinity", "setaffinity"), ("getblas", "setblas")):
+            if not all(words[_POOL[name]] for name in others):
+                words[_POOL[first]] = 0
         workers = words[_POOL["workers"] :].reshape(_MOST, _STRIDE)
         for worker in workers:
             worker[_WORKER["wake"]], worker[_WORKER["done"]] = _closed(), _closed()
@@ -338,6 +366,8 @@ _FUNCTIONS = {
     "getcpu": "sched_getcpu",
     "getaffinity": "sched_getaffinity",
     "setaffinity": "pthread_setaffinity_np",
+    "getblas": "openblas_get_num_threads",
+    "setblas": "openblas_set_num_threads",
 }
 
 
@@ -354,14 +384,14 @@ _pool: _Pool | None = None
 _lock = allocate_lock()
 
 
-def share_address(compile: Compile) -> int:
-    """The address of `share`, which `compile` makes if it is not there yet."""
+def share_addresses(compile: Compile) -> dict[str, int]:
+    """The addresses of `share` and `share_blas`, by symbol; `compile` makes them if they are not there yet."""
     global _pool
     with _lock:
         if _pool is None:
             _pool = _Pool(compile)
             after["threads"] = _pool.look_at_settings
-        return _pool.code["share"]
+        return {SHARE: _pool.code["share"], SHARE_BLAS: _pool.code["share_blas"]}
 
 
 def _after_fork() -> None:

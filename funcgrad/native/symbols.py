@@ -19,7 +19,7 @@ import numpy as np
 
 from funcgrad.native.once import once
 
-__all__ = ["address", "blas_bits"]
+__all__ = ["address", "blas_bits", "is_blas"]
 
 _MANGLED = (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", ""))
 """What OpenBLAS's builds put before and behind their names."""
@@ -34,9 +34,14 @@ def address(symbol: str) -> int | None:
     >>> address("pow") is not None, address("no_such_function")
     (True, None)
     """
-    if symbol.startswith("cblas_") or (symbol.endswith("_") and not symbol.startswith("_")):
+    if is_blas(symbol):
         return _of_blas(symbol)
     return _find(ctypes.pythonapi, symbol) or _of_c(symbol)
+
+
+def is_blas(symbol: str) -> bool:
+    """Whether a function is one of BLAS, LAPACK or OpenBLAS."""
+    return symbol.startswith(("cblas_", "openblas_")) or (symbol.endswith("_") and not symbol.startswith("_"))
 
 
 def _find(library: Any, symbol: str) -> int | None:

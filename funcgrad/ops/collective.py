@@ -78,7 +78,7 @@ def _check_split(x: ShapedArray, axis: int, size: int) -> None:
 
 
 def _sum_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return np.add.reduce(np.empty(1, dtype)).dtype
+    return np.add.reduce(np.zeros(1, dtype)).dtype
 
 
 def _total(x: Any, batched: bool, size: int) -> Any:

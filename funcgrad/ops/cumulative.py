@@ -40,7 +40,7 @@ def _accumulate(ufunc: np.ufunc) -> Callable[..., Any]:
 
 def _aval(ufunc: np.ufunc) -> Callable[..., ShapedArray]:
     def aval(x: ShapedArray, axis: int, reverse: bool = False) -> ShapedArray:
-        return ShapedArray(x.shape, ufunc.accumulate(np.empty(1, x.dtype)).dtype)
+        return ShapedArray(x.shape, ufunc.accumulate(np.zeros(1, x.dtype)).dtype)
 
     return aval
 

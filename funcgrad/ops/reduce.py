@@ -48,7 +48,7 @@ def _abstract(ufunc: np.ufunc, needs_elements: bool = False) -> Callable[..., Sh
     def abstract(x: ShapedArray, axes: Axes, keepdims: bool) -> ShapedArray:
         if needs_elements and any(x.shape[i] == 0 for i in axes):
             raise ShapeError(f"{ufunc.__name__} over axes {axes} of {x.shape} has no elements; give `initial=`")
-        dtype = ufunc.reduce(np.empty(1, x.dtype)).dtype
+        dtype = ufunc.reduce(np.zeros(1, x.dtype)).dtype
         return ShapedArray(_reduced_shape(x.shape, axes, keepdims), dtype)
 
     return abstract
