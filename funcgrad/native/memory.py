@@ -78,23 +78,21 @@ class Memory:
         """`ptr` plus `off` and the multiples of registers in `terms`, in elements."""
         if _complex(dtype):
             terms, off = {base: 2 * k for base, k in terms.items()}, 2 * off
-        w, t = self.w, memory_type(dtype)
-        key = ("address", ptr, off, tuple(terms.items()), t)
+        t = memory_type(dtype)
+        ptr = self._further(t, ptr, tuple((base, k) for base, k in terms.items() if k))
+        return self.w.offset(ptr, t, off)
+
+    def _further(self, t: str, ptr: str, terms: tuple[tuple[str, int], ...]) -> str:
+        """`ptr` plus multiples of registers, in elements of a type."""
+        w, key = self.w, ("address", ptr, terms, t)
         found = w.memo.get(key)
-        if found is not None:
-            return found
-        total = ""
-        for base, k in terms.items():
-            if not k:
-                continue
-            term = base if k == 1 else w.op(f"mul nsw i64 {base}, {k}")
-            total = term if not total else w.op(f"add nsw i64 {total}, {term}")
-        if total:
-            ptr = w.op(f"getelementptr inbounds {t}, ptr {ptr}, i64 {total}")
-        if off:
-            ptr = w.op(f"getelementptr inbounds {t}, ptr {ptr}, i64 {off}")
-        w.memo[key] = ptr
-        return ptr
+        if found is None:
+            total = ""
+            for base, k in terms:
+                term = base if k == 1 else w.op(f"mul nsw i64 {base}, {k}")
+                total = term if not total else w.op(f"add nsw i64 {total}, {term}")
+            found = w.memo[key] = w.offset(ptr, t, total or 0)
+        return found
 
     def _lane_stride(self, b: Buf, idx: Sequence[Ix]) -> int:
         """By how many elements one lane lies behind the one before it."""
