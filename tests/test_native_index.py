@@ -306,3 +306,22 @@ def test_seeds_and_keys_in_loops() -> None:
 
 def test_other_generators_are_numpys() -> None:
     compare(lambda k: random.bits(k, (9,)), random.key(3, impl="philox"), host=("random_bits",))
+
+
+# ------------------------------------------------------------------------------------------------ transposed copies
+
+
+@pytest.mark.parametrize(("dtype", "width"), [("f8", 32), ("f4", 32), ("i8", 64), ("u4", 16)])
+def test_transposed_copies(dtype: str, width: int) -> None:
+    """Whole tiles and those at the end; more axes; a row of the result in several blocks; parts of the source."""
+    x = RNG.integers(0, 1 << 20, (3, 21, 5, 75)).astype(dtype)
+    rules: list[Callable[..., Any]] = [
+        lambda x: np.transpose(x[0, :, 0]),
+        lambda x: np.transpose(x, (0, 3, 2, 1)),
+        lambda x: np.transpose(x, (2, 3, 0, 1))[1:4, 8:40],
+        lambda x: np.transpose(x.reshape(315, 75)),
+        lambda x: np.transpose(x[:, :, 2, 3:67], (2, 0, 1)),
+        lambda x: np.transpose(x[1, :, 1, ::2]),
+        lambda x: np.transpose(x[1, ::-1, 1, ::-1]),
+    ]
+    compare(lambda x: [rule(x) for rule in rules], x, width=width)

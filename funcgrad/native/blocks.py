@@ -87,7 +87,11 @@ class _Block:
         stores: list[Store] = [(v, None if v in item.elided else self._target(v)) for v in item.stores]
         done = [(r, self._target(v)) for r, v in item.reductions]
         assert item.core is not None
-        Kernel(em, item.core, stores, done).emit()
+        first, place = stores[0] if stores else (None, None)
+        if len(stores) == 1 and not done and first is not None and place is not None:
+            copy_into(em, first, place)
+        else:
+            Kernel(em, item.core, stores, done).emit()
         for v, b in stores:
             if b is not None and isinstance(v, Var):
                 em.env[v] = b

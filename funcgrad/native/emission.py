@@ -287,6 +287,19 @@ class Emission(Memory):
         self.env[x] = b
         return b
 
+    def view(self, x: Atom) -> Buf | None:
+        """Where a value lies in memory, if it is there or is a view of what is there."""
+        if not isinstance(x, Var):
+            return None
+        value = self.env.get(x)
+        if value is not None:
+            return value if isinstance(value, Buf) else None
+        eqn = self.defs[x]
+        if not eqn.primitive.moves or len(eqn.inputs) != 1:
+            return None
+        inner = self.view(eqn.inputs[0])
+        return None if inner is None else viewed(eqn, eqn.outputs.index(x), inner)
+
     def dense(self, x: Atom) -> Buf:
         """An operand in memory, contiguous."""
         b = self.buffer(x)

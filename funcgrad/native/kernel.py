@@ -20,6 +20,7 @@ from funcgrad.native.index import ZERO, Flat, Ix, constant, unit
 from funcgrad.native.parts import Part, Split, shared, split
 from funcgrad.native.plan import core, cost
 from funcgrad.native.reductions import TERMS, Reduction
+from funcgrad.native.transposed import transposed_copy
 from funcgrad.native.values import Buf, Small, squeezed
 from funcgrad.ops.contract import DOT_GENERAL
 
@@ -419,5 +420,7 @@ def copy_into(em: Emission, x: Atom, target: Buf) -> None:
             idx = [constant(c) for c in point]
             em.store(target, idx, em.element(x, idx))
         return
-    Kernel(em, core(shape), [(x, target)], []).emit()
+    source = em.view(x)
+    if source is None or not transposed_copy(em, source, target):
+        Kernel(em, core(shape), [(x, target)], []).emit()
     em.forget(target)
