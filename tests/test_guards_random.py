@@ -15,7 +15,7 @@ import pytest
 import funcgrad as fg
 from funcgrad.passes.unroll import Unrolling
 
-PROGRAMS = int(os.environ.get("FUNCGRAD_RANDOM_PROGRAMS", "240"))
+PROGRAMS = int(os.environ.get("FUNCGRAD_RANDOM_PROGRAMS", "120"))
 INPUTS = 10
 PARTS = 8
 

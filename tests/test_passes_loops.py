@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from opspecs import SPECS, OpSpec
+from opspecs import SPECS, Case, OpSpec
 from programs import PROGRAMS
 
 import funcgrad as fg
@@ -476,27 +476,37 @@ def _rows() -> list[OpSpec]:
     return [s for s in SPECS.values() if not s.concrete]
 
 
+def _of_arrays(case: Case) -> tuple[Callable[[list[Any]], list[Any]], list[np.ndarray]]:
+    """A function of the arrays among the arguments of a case, and these arrays."""
+    args = case.args()
+    first = [isinstance(a, (np.ndarray, np.generic)) for a in args]
+
+    def call(x: list[Any]) -> list[Any]:
+        rest = iter(x)
+        return tree.leaves(case.spec(*(next(rest) if f else a for a, f in zip(args, first, strict=True))))
+
+    return call, [a for a, f in zip(args, first, strict=True) if f]
+
+
 @pytest.mark.parametrize("spec", _rows(), ids=lambda s: s.name)
 def test_every_operation_can_be_done_for_all_steps_at_once(spec: OpSpec) -> None:
-    """Stacked, and summed over steps."""
-    for case in [*spec.cases()[::2], *spec.cases(False)[::2]]:
-        args = case.args()
-        first = [isinstance(a, (np.ndarray, np.generic)) for a in args]
-        xs = [np.stack([a] * 3) for a, f in zip(args, first, strict=True) if f]
-        if not xs:
-            continue
+    """Stacked, and summed over steps: the cases of a row in one loop."""
+    cases = [_of_arrays(case) for case in [*spec.cases()[::2], *spec.cases(False)[::2]]]
 
-        def call(x: Any) -> list[Any]:
-            rest = iter(x)
-            return tree.leaves(spec(*(next(rest) if f else a for a, f in zip(args, first, strict=True))))  # noqa: B023
+    def call(arrays: list[list[Any]]) -> list[Any]:
+        return [y for (f, _), x in zip(cases, arrays, strict=True) for y in f(x)]
 
-        with np.errstate(all="ignore"):
-            init = [np.zeros(np.shape(y), (y + y).dtype) for y in map(np.asarray, call([x[0] for x in xs]))]
-            step = lambda c, x: ([a + b for a, b in zip(c, call(x), strict=True)], call(x))  # noqa: E731
-            program = inline(fg.make_ir(lambda *xs: lax.scan(step, init, xs))(*xs))  # noqa: B023
-            new = optimise_loops(program)
-            check_program(new)
-            _same(new(*xs), program(*xs))
+    arrays = [some for _, some in cases]
+    xs = tree.map(lambda a: np.stack([a] * 3), arrays)
+    if not tree.leaves(xs):
+        return
+    with np.errstate(all="ignore"):
+        init = [np.zeros(np.shape(y), (y + y).dtype) for y in map(np.asarray, call(arrays))]
+        step = lambda c, x: ([a + b for a, b in zip(c, call(x), strict=True)], call(x))  # noqa: E731
+        program = inline(fg.make_ir(lambda xs: lax.scan(step, init, xs))(xs))
+        new = optimise_loops(program)
+        check_program(new)
+        _same(new(*tree.leaves(xs)), program(*tree.leaves(xs)))
 
 
 _OPERATIONS: list[Callable[..., Any]] = [
