@@ -17,7 +17,6 @@ from funcgrad import lax, tree
 from funcgrad.control.scan import SCAN
 from funcgrad.control.while_ import WHILE
 from funcgrad.control.while_transpose import WHILE_TRANSPOSE
-from funcgrad.executor import build  # noqa: F401
 from funcgrad.executor.compiled import executable
 from funcgrad.executor.executable import compile_program
 from funcgrad.ir import Equation, Program
@@ -347,7 +346,11 @@ def test_python_numbers_keep_their_dtypes() -> None:
     assert _body(new) == ["mul", "add"]
     _of(lambda x: lax.fori_loop(2, 5, lambda i, c: np.where(i < 3, c, c * (i + 1) - i), x), x)
     _of(lambda x: lax.scan(lambda c, _: (c + 1, c * 2), 0, None, length=3), x)
-    _of(lambda x: lax.scan(lambda c, _: ((c[0] + 1.5, c[1] * c[0]), None), (np.float32(0), x), None, length=3), x)
+
+    def both(c: Any, _: Any) -> Any:
+        return (c[0] + 1.5, c[1] * c[0]), None
+
+    _of(lambda x: lax.scan(both, (np.float32(0), x), None, length=3), x)
 
 
 def test_gradients_of_indexing_are_scattered_once() -> None:
