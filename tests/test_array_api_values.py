@@ -25,7 +25,7 @@ def same(have: Any, want: Any, note: Any) -> None:
     assert (have.dtype, have.shape) == (want.dtype, want.shape), note
     assert hasattr(have, "__array_namespace__"), note
     a, b = np.asarray(have), np.asarray(want)
-    for x, y in ((a.real, b.real), (a.imag, b.imag)) if b.dtype.kind == "c" else ((a, b),):
+    for x, y in ((np.real(a), np.real(b)), (np.imag(a), np.imag(b))) if b.dtype.kind == "c" else ((a, b),):
         if y.dtype.kind != "f":
             np.testing.assert_array_equal(x, y, err_msg=str(note))
             continue
@@ -38,12 +38,22 @@ def same(have: Any, want: Any, note: Any) -> None:
             np.testing.assert_array_equal(np.signbit(x[zeros]), np.signbit(y[zeros]), err_msg=str(note))
 
 
-def compared(call: Callable[..., Any], args: tuple[Any, ...], note: Any) -> None:
-    """A call with NumPy, with `funcgrad.numpy`, and with that under `jit`."""
+Call = tuple[Callable[..., Any], tuple[Any, ...], Any]
+"""A function of a namespace and arrays, the arrays, and what to say of it."""
+
+
+def compared(calls: list[Call]) -> None:
+    """Calls with NumPy, with `funcgrad.numpy`, and with that under `jit`, all of them as one function."""
     with np.errstate(all="ignore"):
-        want = call(np, *args)
-        same(call(fnp, *args), want, note)
-        same(jit(lambda *xs: call(fnp, *xs))(*args), want, note)
+        wants = [call(np, *args) for call, args, _ in calls]
+        for (call, args, note), want in zip(calls, wants, strict=True):
+            same(call(fnp, *args), want, note)
+
+        def every(*given: Any) -> list[Any]:
+            return [call(fnp, *xs) for (call, _, _), xs in zip(calls, given, strict=True)]
+
+        for have, want, (_, _, note) in zip(jit(every)(*(args for _, args, _ in calls)), wants, calls, strict=True):
+            same(have, want, note)
 
 
 def dtypes(kinds: str) -> list[Any]:
@@ -55,8 +65,8 @@ def dtypes(kinds: str) -> list[Any]:
 def test_special_values(name: str) -> None:
     for d in dtypes(UNARY[name]):
         x = special_values(d)
-        for operand in (x, x[::-2], x[:0], np.zeros((2, 0, 3), d), x[1], x[:1].reshape(())):
-            compared(lambda m, x: getattr(m, name)(x), (operand,), (name, "", d, operand.shape))
+        operands = (x, x[::-2], x[:0], np.zeros((2, 0, 3), d), x[1], x[:1].reshape(()))
+        compared([(lambda m, x: getattr(m, name)(x), (y,), (name, "", d, y.shape)) for y in operands])
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -72,22 +82,22 @@ def test_special_values_of_pairs(name: str) -> None:
             return getattr(m, name)(x, y)
 
         pairs = ((x[:, None], y), (x[1], y[-1]), (x[:0], y[:1]), (x[:1].reshape(()), y[::-1]))
-        for pair in pairs:
-            compared(call, pair, (name, "", d))
-        compared(lambda m, x, one=one: getattr(m, name)(x, one), (x,), (name, "", d, one))
+        calls: list[Call] = [(call, pair, (name, "", d)) for pair in pairs]
+        compared([*calls, (lambda m, x, one=one: getattr(m, name)(x, one), (x,), (name, "", d, one))])
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("row", ROWS, ids=lambda r: f"{r.name}-{r.kinds}-{len(r.shapes)}")
 def test_values(row: Row) -> None:
     for d in dtypes(row.kinds):
+        calls: list[Call] = []
         for shapes in row.shapes:
             several = shapes if shapes and isinstance(shapes[0], tuple) else (shapes,)
             args = tuple(numbers(d, shape, seed) for seed, shape in enumerate(several))
             if "mod" in row.name or "div" in row.name:
                 args = (*args[:1], *(np.where(a == 0, np.ones((), d), a) for a in args[1:]))
-            for i, call in enumerate(row.calls):
-                compared(call, args, (row.name, "near", d, several, i))
+            calls += [(call, args, (row.name, "near", d, several, i)) for i, call in enumerate(row.calls)]
+        compared(calls)
 
 
 def test_signs_of_zeros_are_told_apart_by_indices() -> None:

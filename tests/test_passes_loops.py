@@ -354,8 +354,10 @@ def test_python_numbers_keep_their_dtypes() -> None:
 
 
 def test_gradients_of_indexing_are_scattered_once() -> None:
-    f = fg.grad(lambda v: lax.fori_loop(0, 6, lambda i, c: c * 0.5 + np.sin(v[i] * i), 0.0))
-    new = _of(f, np.arange(6.0))
+    def f(v: Any) -> Any:
+        return lax.fori_loop(0, 6, lambda i, c: c * 0.5 + np.sin(v[i] * i), 0.0)
+
+    new = _of(fg.grad(f), np.arange(6.0))
     assert all("scatter_add" not in [e.primitive.name for e in s.params["program"].equations] for s in _scans(new))
     _of(fg.grad(lambda v: lax.fori_loop(0, 4, lambda i, c: np.sum(c * v[:, [i, 1]]), 1.0)), XS.T)
 
