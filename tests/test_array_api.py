@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Callable
 from typing import Any
 
 import array_api_strict as strict
@@ -70,11 +71,14 @@ def test_traced_arrays_name_their_namespace() -> None:
                 call()
         return x.mT.sum()
 
+    def numpys(x: Any) -> Any:
+        return np.sum(np.from_dlpack(x))
+
     x = np.ones((2, 3))
     X = np.arange(6.0).reshape(2, 3)
     assert grad(f)(x).shape == jit(grad(f))(x).shape == (2, 3)
     with pytest.raises(TracerArrayConversionError, match="DLPack"):
-        grad(lambda x: np.sum(np.from_dlpack(x)))(x)
+        grad(numpys)(x)
     np.testing.assert_array_equal(grad(lambda x: np.sum(fnp.from_dlpack(x) * fnp.from_dlpack(X)))(x), X)
     assert fnp.from_dlpack(x, copy=True) is not x
     assert fnp.zeros(3).__array_namespace__() is fnp
@@ -173,3 +177,32 @@ def test_indices_by_values_are_offered_where_there_are_values() -> None:
     for run in (grad(f), jit(f), vmap(f)):
         run(x)
     assert seen[0] and seen[1] and not seen[-1]
+
+
+OPTIONS: dict[str, Callable[..., Any]] = {
+    "offset": lambda x, i: fnp.linalg.diagonal(x, offset=i),
+    "trace": lambda x, i: fnp.linalg.trace(x, offset=i),
+    "axes": lambda x, i: fnp.fft.fftshift(x, axes=i),
+    "ord": lambda x, i: fnp.linalg.matrix_norm(x, ord=i),
+    "sections": lambda x, i: fnp.split(x, i + 1, axis=1)[0],
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options_may_be_traced_where_values_are_known(name: str) -> None:
+    x, f = np.arange(12.0).reshape(3, 4), OPTIONS[name]
+    compiled: Any = jit(f)
+    for i in (1, np.int8(1), np.array(1)):
+        np.testing.assert_array_equal(compiled(x, i), f(x, 1))
+
+
+def test_traced_numbers_are_no_words() -> None:
+    seen = []
+
+    def f(x: Any) -> Any:
+        seen.append(((x == "fro"), (x != b"fro")))
+        return x * 2
+
+    jit(f)(np.ones(2))
+    jit(f)(1.0)
+    np.testing.assert_equal(seen, [(np.ones(2) == "fro", np.ones(2) != b"fro"), (False, True)])

@@ -255,6 +255,55 @@ def test_extremes() -> None:
 # ------------------------------------------------------------------------------------------------------- vectors
 
 RNG = np.random.default_rng(0)
+MOMENTS: dict[str, tuple[tuple[float, ...], ...]] = {
+    **dict.fromkeys("norm halfnorm expon uniform laplace logistic cauchy gumbel_l gumbel_r".split(), ((),)),
+    **dict.fromkeys(("lognorm", "weibull_min", "gamma", "chi2", "gennorm"), ((0.7,), (2.3,))),
+    **dict.fromkeys(("pareto", "invgamma", "t"), ((0.7,), (1.0,), (1.6,), (2.0,), (3.4,))),
+    "beta": ((1.2, 2.5),),
+    "f": ((3.0, 1.0), (2.5, 3.5), (2.0, 6.5)),
+    **dict.fromkeys(("bernoulli", "geom"), ((0.3,),)),
+    "binom": ((5.0, 0.3),),
+    "nbinom": ((2.5, 0.3),),
+    "poisson": ((2.3,),),
+    "betabinom": ((5.0, 1.2, 2.0),),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MOMENTS)
+def test_moments(name: str) -> None:
+    dist, place = getattr(ours, name), (0.3,) if hasattr(getattr(stats, name), "pmf") else (0.3, 1.7)
+    methods = ["mean", "var", "std", "stats", "support"]
+    methods += [] if name == "betabinom" else ["median", "interval"]
+    methods += [] if name in ("binom", "nbinom", "betabinom") else ["entropy"]
+
+    def values(*parameters: Any) -> Any:
+        found = [getattr(dist, m)(*([0.8] if m == "interval" else []), *parameters) for m in methods]
+        return np.concatenate([np.ravel(np.stack(v) if isinstance(v, tuple) else v) for v in found])
+
+    for shapes in MOMENTS[name]:
+        want = np.hstack([scipys(name, m, *([0.8] if m == "interval" else []), *shapes, *place) for m in methods])
+        compiled: Any = jit(values)
+        for got in (values(*shapes, *place), compiled(*shapes, *place)):
+            np.testing.assert_allclose(got, want, rtol=1e-9)
+        np.testing.assert_equal(dist(*shapes, *place).stats(moments="v"), dist.var(*shapes, *place))
+    if name not in ("cauchy", "binom", "betabinom"):
+        smooth = [m for m in ("mean", "var", "std", "entropy") if m in methods]
+        check_grads(lambda *p: [getattr(dist, m)(*p) for m in smooth], (*MOMENTS[name][-1], *place), order=1)
+
+
+def test_moments_of_arrays_and_errors() -> None:
+    norm = ours.norm
+    assert norm.var(np.array([1, 2]), 3.0).tolist() == [9.0, 9.0] and np.isnan(norm.mean(0.0, -1.0))
+    assert norm.std(np.float32(1), np.float32(2)).dtype == np.float32
+    for call in (
+        lambda: ours.truncnorm.mean(-1.0, 1.0),
+        lambda: norm.stats(moments="mvsk"),
+        ours.wrapcauchy(0.3).entropy,
+    ):
+        with pytest.raises(NotImplementedError):
+            call()
+
+
 A, M, V = RNG.normal(size=(3, 3)), RNG.normal(size=3), RNG.normal(size=(4, 3))
 COV = A @ A.T + np.eye(3)
 

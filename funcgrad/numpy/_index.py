@@ -235,6 +235,7 @@ def diag_indices_from(arr: Any) -> Any:
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The diagonals of two axes, as a new last axis."""
     x = array_operand(a)
+    offset, axis1, axis2 = map(operator.index, (offset, axis1, axis2))
     places = np.diagonal(np.arange(x.size).reshape(x.shape), offset, axis1, axis2)
     moved = moveaxis(x, (axis1, axis2), (-2, -1))
     rows, cols = moved.shape[-2:]
@@ -294,9 +295,10 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     x = array_operand(ary)
     axis = axis_index(axis, x.ndim)
     n = x.shape[axis]
-    if is_a(indices_or_sections, (int, np.integer)):
-        each, extra = divmod(n, int(indices_or_sections))
-        bounds = np.cumsum([0] + [each + 1] * extra + [each] * (int(indices_or_sections) - extra)).tolist()
+    if np.ndim(indices_or_sections) == 0:
+        sections = operator.index(indices_or_sections)
+        each, extra = divmod(n, sections)
+        bounds = np.cumsum([0] + [each + 1] * extra + [each] * (sections - extra)).tolist()
     else:
         bounds = [0, *map(operator.index, indices_or_sections), n]
     if bounds == sorted(bounds) and 0 <= bounds[-2] <= n and bounds[0] == 0:
@@ -312,7 +314,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 @implements(np.split, view=True)
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """Split along an axis into equal parts, or at given indices."""
-    if is_a(indices_or_sections, (int, np.integer)) and np.shape(ary)[axis] % indices_or_sections:
+    if np.ndim(indices_or_sections) == 0 and np.shape(ary)[axis] % operator.index(indices_or_sections):
         raise ValueError(
             f"split: axis {axis} of {np.shape(ary)} does not divide into {indices_or_sections} equal parts"
         )

@@ -16,7 +16,6 @@ from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._namespace import check_device
 from funcgrad.numpy._plain import like
 from funcgrad.ops.fft import FFT, IRFFT, RFFT
-from funcgrad.types import is_a
 
 __all__ = [
     "fft", "fft2", "fftfreq", "fftn", "fftshift", "hfft", "ifft", "ifft2", "ifftn", "ifftshift", "ihfft", "irfft",
@@ -213,7 +212,7 @@ def irfft2(a: Any, s: Any = None, axes: Any = (-2, -1), norm: Any = None) -> Any
 
 def _shift(x: Any, axes: Any, back: bool) -> Any:
     x = array_operand(x)
-    chosen = range(x.ndim) if axes is None else [axes] if is_a(axes, (int, np.integer)) else list(axes)
+    chosen = range(x.ndim) if axes is None else [axes] if np.ndim(axes) == 0 else list(axes)
     places = [_axis(x, i) for i in chosen]
     return np.roll(x, [-(x.shape[i] // 2) if back else x.shape[i] // 2 for i in places], places)
 

@@ -1,9 +1,10 @@
 """`scipy.stats` for arrays and traced values alike: distributions, density estimates, summaries of samples.
 
 A distribution has the functions `logpdf`, `pdf`, `cdf`, `sf`, `logcdf`, `logsf`, `ppf` and `isf` (`logpmf` and `pmf` of
-integers) with SciPy's arguments, and derivatives with respect to all of these that are not whole numbers. The formulas
-are this package's own, so that logarithms of small probabilities are exact, single precision stays what it is, and
-derivatives are finite; their building blocks are the functions of `scipy.special`.
+integers), `mean`, `var`, `std`, `stats`, `median`, `entropy`, `interval` and `support`, with SciPy's arguments and with
+derivatives with respect to all of these that are not whole numbers. The formulas are this package's own, so that
+logarithms of small probabilities are exact, single precision stays what it is, and derivatives are finite; their
+building blocks are the functions of `scipy.special`.
 
 >>> import funcgrad as fg
 >>> round(fg.grad(norm.logcdf)(-40.0), 4)

@@ -17,7 +17,7 @@ from funcgrad.ops.shape import STOP_GRADIENT
 from funcgrad.scipy._needs import inexacts, scipy_module
 
 __all__ = ["Continuous", "Discrete", "Distribution", "Frozen", "always", "log", "log1mexp", "log1p", "log1p_square",
-           "sc"]  # fmt: skip
+           "or_infinite", "sc"]  # fmt: skip
 
 _LOG_2 = float(np.log(2.0))
 
@@ -49,6 +49,12 @@ def log1p_square(x: Any) -> Any:
     large = size > (1e5 if x.dtype.itemsize <= 4 else 1e9)
     near = np.where(large, np.zeros((), x.dtype), x)
     return np.where(large, 2 * np.log(np.where(large, size, np.ones((), x.dtype))), np.log1p(near * near))
+
+
+def or_infinite(denominator: Any, numerator: Any) -> Any:
+    """The quotient where the denominator is positive, else infinity: a moment that may not exist."""
+    positive = denominator > 0
+    return np.where(positive, numerator / np.where(positive, denominator, 1.0), np.inf)
 
 
 def always(condition: Any) -> bool:
@@ -152,6 +158,74 @@ class Distribution:
     def _isf(self, *args: Any, **kwargs: Any) -> Any:
         return self._ppf(1.0 - args[0], *args[1:])
 
+    # Of the shape parameters alone, for location 0 and scale 1.
+
+    def _moments(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        """(mean, variance)"""
+        raise NotImplementedError(f"{self.name}: mean, var, std and stats are not offered, for want of a formula")
+
+    def _entropy(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"{self.name}: entropy is not offered, for want of a formula")
+
+    def _parameters(self, method: str, args: Any, kwargs: Any) -> tuple[list[Any], Any, Any, Any]:
+        """(shapes, location, scale, where the parameters are allowed)."""
+        raise NotImplementedError
+
+    def _of_parameters(self, method: str, args: Any, kwargs: Any, value: Callable[..., Any]) -> Any:
+        """`value(shapes, loc, scale)` of the shape that parameters have together, NaN where they are not allowed."""
+        shapes, loc, scale, valid = self._parameters(method, args, kwargs)
+        out = value(shapes, loc, scale)
+        size = np.broadcast_shapes(*map(np.shape, (out, *shapes, loc, scale)))
+        out = pick(valid, out, np.asarray(np.nan, loc.dtype))
+        return _numbers(np.broadcast_to(out, size).astype(loc.dtype))
+
+    def mean(self, *args: Any, **kwargs: Any) -> Any:
+        """The mean."""
+        return self._of_parameters("mean", args, kwargs, lambda s, loc, scale: self._moments(*s)[0] * scale + loc)
+
+    def var(self, *args: Any, **kwargs: Any) -> Any:
+        """The variance."""
+        return self._of_parameters("var", args, kwargs, lambda s, _, scale: self._moments(*s)[1] * scale * scale)
+
+    def std(self, *args: Any, **kwargs: Any) -> Any:
+        """The standard deviation."""
+        return np.sqrt(self.var(*args, **kwargs))
+
+    def stats(self, *args: Any, moments: str = "mv", **kwargs: Any) -> Any:
+        """The mean ("m" in `moments`) and the variance ("v"), a tuple of two, or the one that is asked for."""
+        if not moments or set(moments) - set("mv"):
+            raise NotImplementedError(f"{self.name}.stats: moments may be 'm', 'v' or 'mv', got {moments!r}")
+        found = [f(*args, **kwargs) for name, f in (("m", self.mean), ("v", self.var)) if name in moments]
+        return tuple(found) if len(found) > 1 else found[0]
+
+    def entropy(self, *args: Any, **kwargs: Any) -> Any:
+        """The entropy: the mean of the negative logarithm of the density, or of the mass."""
+        return self._of_parameters("entropy", args, kwargs, lambda s, _, scale: self._entropy(*s) + np.log(scale))
+
+    def support(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        """The ends of the support."""
+
+        def end(k: int) -> Any:
+            def value(shapes: Any, loc: Any, scale: Any) -> Any:
+                return self._support(*shapes)[k] * scale + loc
+
+            return self._of_parameters("support", args, kwargs, value)
+
+        return end(0), end(1)
+
+    def ppf(self, q: Any, *args: Any, **kwargs: Any) -> Any:
+        """The quantile."""
+        raise NotImplementedError
+
+    def median(self, *args: Any, **kwargs: Any) -> Any:
+        """The quantile of 1/2."""
+        return self.ppf(0.5, *args, **kwargs)
+
+    def interval(self, confidence: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        """The ends of an interval around the median that has this probability: two quantiles."""
+        out = 0.5 * (1.0 - inexacts(confidence)[0])
+        return self.ppf(out, *args, **kwargs), self.ppf(1.0 - out, *args, **kwargs)
+
     def rvs(self, *args: Any, **kwargs: Any) -> Any:
         """Not offered: samples are drawn with a key. Raises."""
         raise NotImplementedError(
@@ -187,6 +261,9 @@ class Continuous(Distribution):
         valid = both(self._valid(*shapes), scale > 0)
         shapes = self._allowed(shapes, valid)
         return x, shapes, loc, pick(scale > 0, scale, np.ones((), scale.dtype)), valid
+
+    def _parameters(self, method: str, args: Any, kwargs: Any) -> tuple[list[Any], Any, Any, Any]:
+        return self._at(method, 0.0, args, kwargs)[1:]
 
     def _point(self, method: str, x: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any, list[Any], Any, Any]:
         """(point, below, above, shapes, scale, valid), with a point inside of the support."""
@@ -261,10 +338,6 @@ class Continuous(Distribution):
         """The inverse of `sf`."""
         return self._quantile("isf", q, args, kwargs)
 
-    def median(self, *args: Any, **kwargs: Any) -> Any:
-        """The quantile of 1/2."""
-        return self.ppf(0.5, *args, **kwargs)
-
 
 class Discrete(Distribution):
     """A distribution on integers, with the functions of `scipy.stats` and their signatures.
@@ -284,6 +357,11 @@ class Discrete(Distribution):
 
     def _inner(self, *args: Any, **kwargs: Any) -> Any:
         return self._support(*args)[0]
+
+    def _parameters(self, method: str, args: Any, kwargs: Any) -> tuple[list[Any], Any, Any, Any]:
+        _, *shapes, loc = self._parse(method, 0.0, args, kwargs)
+        valid = self._valid(*shapes)
+        return self._allowed(shapes, valid), loc, np.ones((), loc.dtype), valid
 
     def _point(self, method: str, k: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any, list[Any], Any, Any]:
         k, *shapes, loc = self._parse(method, k, args, kwargs)
@@ -373,7 +451,7 @@ class Frozen:
         if name.startswith("_"):
             raise AttributeError(name)
         method = getattr(self.dist, name)
-        return lambda *point: method(*point, *self.args, **self.kwargs)
+        return lambda *point, **named: method(*point, *self.args, **self.kwargs, **named)
 
     def __repr__(self) -> str:
         return f"<distribution {getattr(self.dist, 'name', self.dist)} with parameters {self.args} {self.kwargs}>"

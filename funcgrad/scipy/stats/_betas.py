@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.scipy.stats._base import Continuous, log1p_square, sc
+from funcgrad.scipy.stats._base import Continuous, log1p_square, or_infinite, sc
 from funcgrad.scipy.stats._tails import log_betainc
 
 __all__ = ["beta", "f", "t"]
@@ -59,6 +59,14 @@ class Beta(Continuous):
     def _isf(self, q: Any, a: Any, b: Any) -> Any:
         return sc("betainccinv")(a, b, q)
 
+    def _moments(self, a: Any, b: Any) -> tuple[Any, Any]:
+        n = a + b
+        return a / n, a * b / (n * n * (n + 1.0))
+
+    def _entropy(self, a: Any, b: Any) -> Any:
+        psi = sc("psi")
+        return sc("betaln")(a, b) - (a - 1) * psi(a) - (b - 1) * psi(b) + (a + b - 2) * psi(a + b)
+
 
 class StudentT(Continuous):
     """Student's distribution with df degrees of freedom."""
@@ -96,6 +104,14 @@ class StudentT(Continuous):
     def _isf(self, q: Any, df: Any) -> Any:
         return -sc("stdtrit")(df, q)
 
+    def _moments(self, df: Any) -> tuple[Any, Any]:
+        mean = np.where(df > 1, 0.0, np.inf)
+        return mean, np.where(df > 1, or_infinite(df - 2, df), np.nan)
+
+    def _entropy(self, df: Any) -> Any:
+        half, psi = 0.5 * df, sc("psi")
+        return (half + 0.5) * (psi(half + 0.5) - psi(half)) + 0.5 * np.log(df) + sc("betaln")(half, 0.5)
+
 
 class FisherF(Continuous):
     """Fisher's distribution: the ratio of two chi-squared variables, each divided by its degrees of freedom."""
@@ -132,6 +148,16 @@ class FisherF(Continuous):
 
     def _isf(self, q: Any, dfn: Any, dfd: Any) -> Any:
         return np.reciprocal(sc("fdtri")(dfd, dfn, q))
+
+    def _moments(self, dfn: Any, dfd: Any) -> tuple[Any, Any]:
+        mean = or_infinite(dfd - 2, dfd)
+        proper = np.where(dfd > 2, mean, 1.0)
+        return mean, 2.0 * proper * proper * or_infinite(dfd - 4, (dfn + dfd - 2) / dfn)
+
+    def _entropy(self, dfn: Any, dfd: Any) -> Any:
+        a, b, psi = 0.5 * dfn, 0.5 * dfd, sc("psi")
+        logs = np.log(dfd) - np.log(dfn) + sc("betaln")(a, b)
+        return logs + (1 - a) * psi(a) - (1 + b) * psi(b) + (a + b) * psi(a + b)
 
 
 beta, t, f = Beta(), StudentT(), FisherF()

@@ -53,6 +53,12 @@ class Bernoulli(Discrete):
     def _guess(self, q: Any, p: Any) -> Any:
         return np.where(q <= 1 - p, 0.0, 1.0)
 
+    def _moments(self, p: Any) -> tuple[Any, Any]:
+        return p, p * (1.0 - p)
+
+    def _entropy(self, p: Any) -> Any:
+        return sc("entr")(p) + sc("entr")(1.0 - p)
+
 
 class Binom(Discrete):
     """The number of successes in n trials."""
@@ -86,6 +92,9 @@ class Binom(Discrete):
         edge = (p <= 0) | (p >= 1)
         inner = np.ceil(sc("bdtrik")(q, n, np.where(edge, 0.5, p)))
         return np.where(edge, np.where(p <= 0, 0.0, n), np.where(np.isnan(inner), 0.0, inner))
+
+    def _moments(self, n: Any, p: Any) -> tuple[Any, Any]:
+        return n * p, n * p * (1.0 - p)
 
 
 def _positive(x: Any) -> Any:
@@ -136,6 +145,10 @@ class NBinom(Discrete):
         inner = np.ceil(sc("nbdtrik")(q, n, np.where(edge, 0.5, p)))
         return np.where(edge | np.isnan(inner), 0.0, inner)
 
+    def _moments(self, n: Any, p: Any) -> tuple[Any, Any]:
+        mean = n * (1.0 - p) / p
+        return mean, mean / p
+
 
 class Geom(Discrete):
     """The number of trials up to the first success."""
@@ -168,6 +181,12 @@ class Geom(Discrete):
     def _guess(self, q: Any, p: Any) -> Any:
         sure = p >= 1
         return np.where(sure, 1.0, np.ceil(np.log1p(-q) / np.log1p(-np.where(sure, 0.5, p))))
+
+    def _moments(self, p: Any) -> tuple[Any, Any]:
+        return 1.0 / p, (1.0 - p) / (p * p)
+
+    def _entropy(self, p: Any) -> Any:
+        return -np.log(p) - sc("xlog1py")(1.0 - p, -p) / p
 
 
 class Poisson(Discrete):
@@ -222,6 +241,9 @@ class Poisson(Discrete):
             series = series - c * r**k
         return np.where(valid, np.where(few, exact, series), np.nan)[()]
 
+    def _moments(self, mu: Any) -> tuple[Any, Any]:
+        return mu, mu
+
 
 class BetaBinom(Discrete):
     """The number of successes in n trials whose probability has a beta distribution."""
@@ -253,6 +275,10 @@ class BetaBinom(Discrete):
 
     def _sf(self, k: Any, n: Any, a: Any, b: Any) -> Any:
         return self._masses(k, n, a, b, True)
+
+    def _moments(self, n: Any, a: Any, b: Any) -> tuple[Any, Any]:
+        p, total = a / (a + b), a + b
+        return n * p, n * p * (1.0 - p) * (total + n) / (total + 1.0)
 
 
 bernoulli, betabinom, binom = Bernoulli(), BetaBinom(), Binom()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.scipy.stats._base import Continuous, log, log1mexp, log1p, log1p_square, sc
+from funcgrad.scipy.stats._base import Continuous, log, log1mexp, log1p, log1p_square, or_infinite, sc
 
 __all__ = ["cauchy", "expon", "gumbel_l", "gumbel_r", "laplace", "logistic", "pareto", "uniform", "weibull_min",
            "wrapcauchy"]  # fmt: skip
@@ -59,6 +59,12 @@ class Expon(Positive):
     def _isf(self, q: Any) -> Any:
         return -log(q)
 
+    def _moments(self) -> tuple[Any, Any]:
+        return 1.0, 1.0
+
+    def _entropy(self) -> Any:
+        return 1.0
+
 
 class Uniform(Continuous):
     """The uniform distribution on [loc, loc + scale]."""
@@ -82,6 +88,12 @@ class Uniform(Continuous):
 
     def _ppf(self, q: Any) -> Any:
         return q
+
+    def _moments(self) -> tuple[Any, Any]:
+        return 0.5, 1 / 12
+
+    def _entropy(self) -> Any:
+        return 0.0
 
 
 class Laplace(Continuous):
@@ -113,6 +125,12 @@ class Laplace(Continuous):
     def _isf(self, q: Any) -> Any:
         return -self._ppf(q)
 
+    def _moments(self) -> tuple[Any, Any]:
+        return 0.0, 2.0
+
+    def _entropy(self) -> Any:
+        return 1.0 + _LOG_2
+
 
 class Logistic(Continuous):
     """The logistic distribution: distribution function 1/(1 + exp(-z))."""
@@ -140,6 +158,12 @@ class Logistic(Continuous):
     def _isf(self, q: Any) -> Any:
         return -sc("logit")(q)
 
+    def _moments(self) -> tuple[Any, Any]:
+        return 0.0, math.pi**2 / 3
+
+    def _entropy(self) -> Any:
+        return 2.0
+
 
 class Cauchy(Continuous):
     """Cauchy's distribution: density 1/(π (1 + z²))."""
@@ -161,6 +185,12 @@ class Cauchy(Continuous):
 
     def _isf(self, q: Any) -> Any:
         return sc("cotdg")(180.0 * q)
+
+    def _moments(self) -> tuple[Any, Any]:
+        return math.nan, math.nan
+
+    def _entropy(self) -> Any:
+        return math.log(4 * math.pi)
 
 
 class Pareto(Continuous):
@@ -197,6 +227,13 @@ class Pareto(Continuous):
     def _isf(self, q: Any, b: Any) -> Any:
         return np.exp(-log(q) / b)
 
+    def _moments(self, b: Any) -> tuple[Any, Any]:
+        mean = or_infinite(b - 1, b)
+        return mean, or_infinite(b - 2, mean / np.where(b > 1, b - 1, 1.0))
+
+    def _entropy(self, b: Any) -> Any:
+        return 1.0 + 1.0 / b - np.log(b)
+
 
 class WeibullMin(Positive):
     """Weibull's distribution: survival function exp(-z^c)."""
@@ -227,6 +264,13 @@ class WeibullMin(Positive):
     def _isf(self, q: Any, c: Any) -> Any:
         return np.power(-log(q), 1 / c)
 
+    def _moments(self, c: Any) -> tuple[Any, Any]:
+        mean, square = (np.exp(sc("gammaln")(1.0 + k / c)) for k in (1, 2))
+        return mean, square - mean * mean
+
+    def _entropy(self, c: Any) -> Any:
+        return np.euler_gamma * (1.0 - 1.0 / c) - np.log(c) + 1.0
+
 
 class GumbelR(Continuous):
     """Gumbel's distribution of maxima: distribution function exp(-exp(-z))."""
@@ -255,6 +299,12 @@ class GumbelR(Continuous):
     def _isf(self, q: Any) -> Any:
         return -log(-log1p(-q))
 
+    def _moments(self) -> tuple[Any, Any]:
+        return np.euler_gamma, math.pi**2 / 6
+
+    def _entropy(self) -> Any:
+        return np.euler_gamma + 1.0
+
 
 class GumbelL(Continuous):
     """Gumbel's distribution of minima: survival function exp(-exp(z))."""
@@ -282,6 +332,12 @@ class GumbelL(Continuous):
 
     def _isf(self, q: Any) -> Any:
         return -gumbel_r._ppf(q)
+
+    def _moments(self) -> tuple[Any, Any]:
+        return -np.euler_gamma, math.pi**2 / 6
+
+    def _entropy(self) -> Any:
+        return np.euler_gamma + 1.0
 
 
 class WrapCauchy(Continuous):

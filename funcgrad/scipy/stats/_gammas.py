@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.scipy.stats._base import Continuous, sc
+from funcgrad.scipy.stats._base import Continuous, or_infinite, sc
 from funcgrad.scipy.stats._tails import log_gammainc, log_gammaincc
 
 __all__ = ["chi2", "gamma", "gennorm", "invgamma"]
@@ -51,6 +51,12 @@ class Gamma(Continuous):
     def _isf(self, q: Any, a: Any) -> Any:
         return sc("gammainccinv")(a, q)
 
+    def _moments(self, a: Any) -> tuple[Any, Any]:
+        return a, a
+
+    def _entropy(self, a: Any) -> Any:
+        return a + sc("gammaln")(a) + (1.0 - a) * sc("psi")(a)
+
 
 class Chi2(Continuous):
     """The chi-squared distribution with df degrees of freedom."""
@@ -83,6 +89,12 @@ class Chi2(Continuous):
 
     def _isf(self, q: Any, df: Any) -> Any:
         return 2 * gamma._isf(q, df / 2)
+
+    def _moments(self, df: Any) -> tuple[Any, Any]:
+        return df, 2.0 * df
+
+    def _entropy(self, df: Any) -> Any:
+        return gamma._entropy(0.5 * df) + math.log(2.0)
 
 
 class InvGamma(Continuous):
@@ -118,6 +130,13 @@ class InvGamma(Continuous):
     def _isf(self, q: Any, a: Any) -> Any:
         return np.reciprocal(gamma._ppf(q, a))
 
+    def _moments(self, a: Any) -> tuple[Any, Any]:
+        mean = or_infinite(a - 1, 1.0)
+        return mean, or_infinite(a - 2, np.square(np.where(a > 1, mean, 1.0)))
+
+    def _entropy(self, a: Any) -> Any:
+        return a + sc("gammaln")(a) - (1.0 + a) * sc("psi")(a)
+
 
 class GenNorm(Continuous):
     """The generalised normal distribution: density proportional to exp(-|z|^beta)."""
@@ -150,6 +169,12 @@ class GenNorm(Continuous):
 
     def _isf(self, q: Any, beta: Any) -> Any:
         return -self._ppf(q, beta)
+
+    def _moments(self, beta: Any) -> tuple[Any, Any]:
+        return 0.0, np.exp(sc("gammaln")(3.0 / beta) - sc("gammaln")(1.0 / beta))
+
+    def _entropy(self, beta: Any) -> Any:
+        return 1.0 / beta - np.log(0.5 * beta) + sc("gammaln")(1.0 / beta)
 
 
 gamma, chi2, invgamma, gennorm = Gamma(), Chi2(), InvGamma(), GenNorm()

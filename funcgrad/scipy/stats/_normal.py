@@ -45,6 +45,12 @@ class Norm(Continuous):
     def _isf(self, q: Any) -> Any:
         return -sc("ndtri")(q)
 
+    def _moments(self) -> tuple[Any, Any]:
+        return 0.0, 1.0
+
+    def _entropy(self) -> Any:
+        return _HALF_LOG_2PI + 0.5
+
 
 class HalfNorm(Continuous):
     """The absolute value of a normal variable."""
@@ -74,6 +80,12 @@ class HalfNorm(Continuous):
 
     def _isf(self, q: Any) -> Any:
         return sc("erfcinv")(q) * math.sqrt(2.0)
+
+    def _moments(self) -> tuple[Any, Any]:
+        return math.sqrt(2 / math.pi), 1 - 2 / math.pi
+
+    def _entropy(self) -> Any:
+        return _HALF_LOG_2PI - _LOG_2 + 0.5
 
 
 class LogNorm(Continuous):
@@ -108,6 +120,12 @@ class LogNorm(Continuous):
 
     def _isf(self, q: Any, s: Any) -> Any:
         return np.exp(-(s * norm._ppf(q)))
+
+    def _moments(self, s: Any) -> tuple[Any, Any]:
+        return np.exp(0.5 * s * s), np.expm1(s * s) * np.exp(s * s)
+
+    def _entropy(self, s: Any) -> Any:
+        return np.log(s) + (_HALF_LOG_2PI + 0.5)
 
 
 def _log_mass(a: Any, b: Any) -> Any:
