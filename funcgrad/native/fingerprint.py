@@ -28,7 +28,7 @@ from funcgrad.types import ShapedArray
 __all__ = ["fingerprint"]
 
 LARGEST = 4 << 20
-"""Bytes of a constant that is read for this."""
+"""Bytes of all constants that are read for this."""
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _PLAIN = {int, bool, str, bytes, type(None), type(...)}
@@ -80,6 +80,7 @@ class _Text:
     def __init__(self) -> None:
         self.parts: list[str] = []
         self.dtypes: dict[np.dtype[Any], str] = {}
+        self.left = LARGEST
 
     def program(self, program: Program) -> None:
         p = program
@@ -154,7 +155,8 @@ class _Text:
             raise _Unknown
 
     def _array(self, array: np.ndarray, kind: type) -> None:
-        if array.nbytes > LARGEST or array.dtype.hasobject:
+        self.left -= array.nbytes
+        if self.left < 0 or array.dtype.hasobject:
             raise _Unknown
         data = array.tobytes()
         text = data.hex() if len(data) <= 32 else disk.checksum(data).hex()
