@@ -47,7 +47,7 @@ COUNTING, WAITING, TRYING, NATIVE, NUMPY = "counting", "waiting", "trying", "nat
 class _Costs:
     """What compiling is expected to take, in seconds: for each equation, and for the first program."""
 
-    equation = 1.5e-3
+    equation = 1e-3
     first = 0.08
     least = 5e-3
 
