@@ -29,6 +29,7 @@ import struct
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,7 @@ def arithmetic(dtype: DType) -> bool:
     return dtype.kind in "biu" or dtype.char in "efdFD"
 
 
+@cache
 def _scalar_type(dtype: DType) -> str:
     """The type of a scalar register."""
     char = component(dtype).char
@@ -72,6 +74,7 @@ def _scalar_type(dtype: DType) -> str:
     return "i1" if dtype.kind == "b" else f"i{8 * dtype.itemsize}"
 
 
+@cache
 def memory_type(dtype: DType) -> str:
     """The type of an element (of a complex dtype: of a component) in memory."""
     return "i8" if dtype.kind == "b" else _scalar_type(dtype)
