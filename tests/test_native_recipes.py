@@ -16,8 +16,8 @@ pytest.importorskip("llvmlite")
 import funcgrad as fg
 from funcgrad import config, extend, lax
 from funcgrad.ir import Program
-from funcgrad.native import build, cache, fingerprint, recipes
-from funcgrad.native.registry import FOREIGN
+from funcgrad.native import build, cache, fingerprint, recipes, registry
+from funcgrad.native.code import SHARE
 
 X = np.linspace(0.1, 1.0, 12)
 W = np.linspace(-1.0, 1.0, 36).reshape(12, 3)
@@ -67,6 +67,7 @@ PROGRAMS: dict[str, Callable[..., Any]] = {
     "a loop": loop,
     "another order": lambda x: 1.5 - np.tanh(x),
     "two results": lambda x: (x + 1.0, x * 2.0),
+    "in parts": lambda x: np.tanh(x[:, None] * np.arange(20_000.0)).sum(1),
     "in another order": lambda x: (x * 2.0, x + 1.0),
 }
 
@@ -97,11 +98,9 @@ def test_what_has_no_text_has_no_fingerprint(monkeypatch: pytest.MonkeyPatch) ->
     assert key(lambda x: fg.pure_callback(np.sin, fg.ShapeDtypeStruct(x.shape, x.dtype), x)) is None
     monkeypatch.setattr(fingerprint, "LARGEST", 100)
     assert key(PROGRAMS["a constant in memory"]) is None
-    FOREIGN.add("sin")
-    try:
+    for name in ("sin", registry.EVERY):
+        monkeypatch.setattr(registry, "FOREIGN", {name})
         assert key(loop) is None
-    finally:
-        FOREIGN.remove("sin")
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -110,6 +109,7 @@ def test_a_program_is_not_lowered_again(place: Path, monkeypatch: pytest.MonkeyP
     first, want = run(p, X)
     monkeypatch.setattr(build, "_code", lambda program: pytest.fail("it is lowered again"))
     again, found = run(program(PROGRAMS[name]), X)
+    assert (SHARE in again.entry.code.externals) == (name == "in parts")
     assert again.report.cached and not first.report.cached
     assert again.report._replace(emission=0, compilation=0, cached=False) == first.report._replace(
         emission=0, compilation=0

@@ -29,6 +29,8 @@ __all__ = [
     "INVALID",
     "OVERFLOW",
     "RAISED",
+    "SHARE",
+    "SHARE_BLAS",
     "UNDERFLOW",
     "HostStep",
     "NativeCode",
@@ -37,6 +39,10 @@ __all__ = [
 
 AGAIN, RAISED = 1, 2
 """Status: run the call again by NumPy; a Python exception is set."""
+
+SHARE, SHARE_BLAS = "funcgrad_share", "funcgrad_share_blas"
+"""The symbols of `pool`'s functions `i32 share(ptr function, ptr context, i64 parts)`: the second one keeps BLAS to one
+thread meanwhile."""
 
 INVALID, DIVIDE, OVERFLOW, UNDERFLOW = 1, 4, 8, 16
 """Floating-point flags, as they lie in x86's MXCSR."""

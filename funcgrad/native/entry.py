@@ -21,7 +21,7 @@ from funcgrad.config import config
 from funcgrad.debug import Effects, current_effects, put_effects
 from funcgrad.float_errors import current, noting, put
 from funcgrad.native import recycled
-from funcgrad.native.code import NativeCode
+from funcgrad.native.code import SHARE, SHARE_BLAS, NativeCode
 from funcgrad.native.entry_code import SYMBOLS, entry_text
 from funcgrad.native.entry_state import FLUSH
 from funcgrad.native.entry_words import FRAME
@@ -29,7 +29,6 @@ from funcgrad.native.frames import Frame, Maker, converted, mask
 from funcgrad.native.layout import Layout, free_threads, keep_for_good, keep_memory, layout
 from funcgrad.native.llvm import Library, Options
 from funcgrad.native.once import once
-from funcgrad.native.parts import SHARE, SHARE_BLAS
 from funcgrad.native.pool import share_addresses
 from funcgrad.native.portable import Portable
 

@@ -22,7 +22,6 @@ from funcgrad.core import Primitive
 from funcgrad.ir import Atom, Equation, Program, Var
 from funcgrad.native import cache as disk
 from funcgrad.native.llvm import target
-from funcgrad.native.registry import EVERY, FOREIGN
 from funcgrad.types import ShapedArray
 
 __all__ = ["fingerprint"]
@@ -31,6 +30,7 @@ LARGEST = 4 << 20
 """Bytes of all constants that are read for this."""
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_EVERY = ""  # `registry.EVERY`
 _PLAIN = {int, bool, str, bytes, type(None), type(...)}
 
 
@@ -68,10 +68,12 @@ def _files(folder: str) -> list[str]:
 
 
 def _from_outside(primitive: Primitive) -> bool:
-    """Whether a primitive, or native code of it, is not this package's own."""
+    """Whether a primitive, or native code of it, is not this package's own. (Where nobody has imported the modules in
+    which others declare such, nobody has.)"""
     owners = getattr(sys.modules.get("funcgrad.extend"), "OWNERS", ())
+    foreign = getattr(sys.modules.get("funcgrad.native.registry"), "FOREIGN", ())
     own = (getattr(primitive.abstract, "__module__", None) or "").startswith("funcgrad.")
-    return not own or primitive.name in owners or not FOREIGN.isdisjoint((primitive.name, EVERY))
+    return not own or primitive.name in owners or primitive.name in foreign or _EVERY in foreign
 
 
 class _Text:

@@ -10,15 +10,12 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from funcgrad.native.code import SHARE, SHARE_BLAS
 from funcgrad.native.emission import Emission
 from funcgrad.native.symbols import is_blas
 from funcgrad.native.values import Buf, Small
 
-__all__ = ["SHARE", "SHARE_BLAS", "Part", "Split", "ranges", "shared", "split"]
-
-SHARE, SHARE_BLAS = "funcgrad_share", "funcgrad_share_blas"
-"""The symbols of `pool`'s functions `i32 share(ptr function, ptr context, i64 parts)`: the second one keeps BLAS to one
-thread meanwhile."""
+__all__ = ["Part", "Split", "ranges", "shared", "split"]
 
 LIMIT, PART = 2e5, 8e4
 """Nanoseconds (estimated) from which on work is divided, and of a part."""

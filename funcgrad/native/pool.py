@@ -22,10 +22,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from funcgrad.config import after, config
+from funcgrad.native.code import SHARE, SHARE_BLAS
 from funcgrad.native.entry_state import floating_state
 from funcgrad.native.entry_words import FLAGS, words
 from funcgrad.native.llvm import Library, Options
-from funcgrad.native.parts import SHARE, SHARE_BLAS
 from funcgrad.native.symbols import address
 from funcgrad.scratch import aligned
 

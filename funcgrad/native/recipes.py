@@ -7,13 +7,11 @@ the modules for it are not even imported. Programs with host steps, which are ma
 from __future__ import annotations
 
 import pickle
-from typing import NamedTuple
-
-import numpy as np
+from typing import Any
 
 from funcgrad.ir import Program
 from funcgrad.native import cache
-from funcgrad.native.code import NativeCode
+from funcgrad.native.code import SHARE, SHARE_BLAS, NativeCode
 from funcgrad.native.symbols import address, blas_bits
 
 __all__ = ["find", "store"]
@@ -21,24 +19,17 @@ __all__ = ["find", "store"]
 _LARGEST = 1 << 20
 """Bytes of all constants together."""
 
-
-class _Recipe(NamedTuple):
-    """Parts of `NativeCode`; by `name` `cache` has the machine code; `bits` have BLAS's integers."""
-
-    name: str
-    bits: int | None
-    constants: tuple[np.ndarray, ...]
-    workspace: tuple[int, ...]
-    externals: tuple[str, ...]
-    equations: int
+Recipe = tuple[str, int | None, tuple[Any, ...]]
+"""By which name `cache` has the machine code; the bits of BLAS's integers; and the fields of a `NativeCode`, of which
+those are empty that its program or the machine code have."""
 
 
 def store(key: str, name: str, code: NativeCode) -> None:
     """Keep what `code` is besides its machine code, which `cache` has by a name."""
     if code.host_steps or sum(c.nbytes for c in code.constants) > _LARGEST:
         return
-    recipe = _Recipe(name, blas_bits(), code.constants, code.workspace, code.externals, code.equations)
-    cache.store(key, pickle.dumps(tuple(recipe), protocol=5))
+    recipe: Recipe = name, blas_bits(), tuple(code._replace(text="", inputs=(), outputs=()))
+    cache.store(key, pickle.dumps(recipe, protocol=5))
 
 
 def find(key: str, program: Program) -> tuple[NativeCode, bytes] | None:
@@ -47,12 +38,11 @@ def find(key: str, program: Program) -> tuple[NativeCode, bytes] | None:
     data = cache.find(key)
     if data is None:
         return None
-    recipe = _Recipe(*pickle.loads(data))
-    if recipe.bits != blas_bits() or None in map(address, recipe.externals):
+    recipe: Recipe = pickle.loads(data)
+    name, bits, fields = recipe
+    code = NativeCode(*fields)._replace(inputs=tuple(program.in_avals), outputs=tuple(program.out_avals))
+    outside = set(code.externals) - {SHARE, SHARE_BLAS}  # functions that are compiled here
+    if bits != blas_bits() or None in map(address, outside):
         return None
-    machine_code = cache.find(recipe.name)
-    if machine_code is None:
-        return None
-    kinds = tuple(program.in_avals), tuple(program.out_avals)
-    rest = recipe.constants, recipe.workspace, recipe.externals, (), recipe.equations
-    return NativeCode("", *kinds, *rest), machine_code
+    machine_code = cache.find(name)
+    return None if machine_code is None else (code, machine_code)
