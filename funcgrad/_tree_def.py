@@ -18,6 +18,7 @@ from funcgrad._tree_compile import COMPILE_AFTER, NODE_LIMIT, compile_put, compi
 from funcgrad._tree_diff import find_difference, same_data
 from funcgrad._tree_keys import KeyPath, keystr
 from funcgrad._tree_kinds import DICT, LIST, TUPLE, Kind, index_keys, kind_of, mapping_keys
+from funcgrad.errors import ArgumentError
 
 TABLE_LIMIT = 4096  # entries in each interning table
 
@@ -172,7 +173,7 @@ class PyTreeDef:
         """The subtrees of `tree` that stand where this structure has its leaves.
 
         Raises:
-            ValueError: `tree` has another structure above those places; the message says where.
+            ArgumentError: `tree` has another structure above those places; the message says where.
 
         Examples:
             >>> from funcgrad import tree
@@ -417,7 +418,7 @@ def gather(td: PyTreeDef, tree: Any, what: str) -> list[Any]:
     except _Clash:
         path, problem = find_difference(td, tree, ())
         where = f" at {keystr(path)}" if path else ""
-        raise ValueError(f"{what} has another structure{where}: {problem}") from None
+        raise ArgumentError(f"{what} has another structure{where}: {problem}") from None
     return out
 
 

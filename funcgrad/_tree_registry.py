@@ -16,6 +16,7 @@ from funcgrad._tree_kinds import (
     index_keys,
     show_call,
 )
+from funcgrad.errors import ArgumentError
 
 __all__ = [
     "Partial",
@@ -35,11 +36,16 @@ H = TypeVar("H", bound=Hashable)
 def _checked(cls: type, pair: Any) -> Level:
     """The result of a flatten function, with its children as a tuple."""
     if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise TypeError(
+        raise ArgumentError(
             f"the flatten function of {cls.__qualname__} must return a pair (children, static "
             f"data), got {type(pair).__name__}"
         )
     children = pair[0]
+    if type(children) is not tuple and not isinstance(children, Iterable):
+        raise ArgumentError(
+            f"the flatten function of {cls.__qualname__} must return a pair (children, static data); the children are "
+            f"no sequence but a {type(children).__name__}"
+        )
     return children if type(children) is tuple else tuple(children), pair[1]
 
 

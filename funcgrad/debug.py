@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from string import Formatter
 from typing import Any
 
 import numpy as np
@@ -117,13 +118,39 @@ def print(fmt: str, *args: Any, **kwargs: Any) -> None:
 
     Under derivatives primal values are printed, and under `vmap` those of one example after the other.
 
+    Raises ValueError where `fmt` has no place for an argument: an f-string would show the tracer.
+
     >>> from funcgrad import grad, jit
     >>> f = jit(grad(lambda x: (print("x = {}", x), x**2)[1]))
     >>> f(3.0)
     x = 3.0
     6.0
     """
+    if args or kwargs:
+        _Places().vformat(fmt, (_Any(),) * len(args), dict.fromkeys(kwargs, _Any()))
     callback(_Printer(fmt), *args, **kwargs)
+
+
+class _Any:
+    """A value that can be printed in every format, and has every attribute and item."""
+
+    def __format__(self, spec: str) -> str:
+        return ""
+
+    def __getattr__(self, name: str) -> _Any:
+        return self
+
+    def __getitem__(self, index: Any) -> _Any:
+        return self
+
+
+class _Places(Formatter):
+    """Raises where a format has no place for an argument."""
+
+    def check_unused_args(self, used_args: Any, args: Any, kwargs: Any) -> None:
+        unused = [x for x in (*range(len(args)), *kwargs) if x not in used_args]
+        if unused:
+            raise ValueError(f"debug.print: the format has no place for argument {unused[0]!r}")
 
 
 class _Printer:

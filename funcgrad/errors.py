@@ -18,6 +18,7 @@ from funcgrad.source import Source, describe, is_internal, of_rule, rule_of, use
 from funcgrad.types import aval_of
 
 __all__ = [
+    "ArgumentError",
     "CapturedArrayWriteError",
     "CompileFallbackWarning",
     "ConcretizationTypeError",
@@ -56,8 +57,15 @@ __all__ = [
 ]
 
 
-class ShapeError(ValueError):
-    """The shapes of an operation's operands do not fit."""
+class ArgumentError(TypeError, ValueError):
+    """An argument, or what a function of the user's returns, does not fit the others in structure, shape or dtype.
+
+    For the same faults some libraries raise TypeError, and some ValueError: this is both.
+    """
+
+
+class ShapeError(ArgumentError):
+    """The shapes of an operation's operands do not fit. (NumPy raises ValueError, and JAX's `lax` TypeError.)"""
 
 
 class DTypeError(TypeError):
@@ -115,7 +123,7 @@ class InconclusiveRuleError(NotImplementedError):
     """A primitive has no derivative for this use."""
 
 
-class NotLinearError(TypeError):
+class NotLinearError(TypeError, NotImplementedError):
     """A function, or a rule for derivatives, must be linear and is not."""
 
 

@@ -75,6 +75,16 @@ class Equation:
         self.params, self.source = params, source
         self.values, self.wanted, self.kept = values, wanted, kept
 
+    @property
+    def invars(self) -> Sequence[Any]:
+        """`inputs`, by JAX's name."""
+        return self.inputs
+
+    @property
+    def outvars(self) -> Sequence[Any]:
+        """`outputs`, by JAX's name."""
+        return self.outputs
+
     def __repr__(self) -> str:
         return f"Equation({self.primitive.name}, {len(self.inputs)} in, {len(self.outputs)} out)"
 
@@ -116,6 +126,26 @@ class Program:
     @property
     def out_avals(self) -> list[ShapedArray]:
         return [v.aval for v in self.outputs]
+
+    @property
+    def jaxpr(self) -> Program:
+        """The program itself, where JAX tells one with constants from one without."""
+        return self
+
+    @property
+    def invars(self) -> tuple[Var, ...]:
+        """`inputs`, by JAX's name."""
+        return self.inputs
+
+    @property
+    def outvars(self) -> tuple[Atom, ...]:
+        """`outputs`, by JAX's name."""
+        return self.outputs
+
+    @property
+    def eqns(self) -> tuple[Equation, ...]:
+        """`equations`, by JAX's name."""
+        return self.equations
 
     def __call__(self, *inputs: Any) -> list[Any]:
         """Run the program on flat inputs; returns the flat outputs, which nothing else shares.

@@ -109,6 +109,10 @@ class ShapedArray:
         shape: the dimensions.
         dtype: anything `numpy.dtype` accepts.
         weak: true for a Python scalar, whose dtype gives way to that of an array (NEP 50).
+        sharding: accepted for JAX's sake.
+        weak_type: the same as `weak`, by JAX's name.
+
+    Raises ValueError without a dtype: NumPy would take float64.
 
     >>> ShapedArray((2, 3), np.float32)
     ShapedArray(f32[2,3])
@@ -116,12 +120,33 @@ class ShapedArray:
 
     __slots__ = ("dtype", "shape", "weak")
 
-    def __init__(self, shape: Any, dtype: Any, weak: bool = False) -> None:
+    def __init__(
+        self, shape: Any, dtype: Any, weak: bool = False, *, sharding: Any = None, weak_type: bool = False
+    ) -> None:
+        if dtype is None:
+            raise ValueError("ShapeDtypeStruct: a dtype must be given")
         self.shape: tuple[int, ...] = (shape,) if is_a(shape, int) else tuple(shape)
         self.dtype = np.dtype(dtype)
         if not self.dtype.isnative:  # transformations compute in the machine's byte order
             self.dtype = self.dtype.newbyteorder("=")
-        self.weak = weak
+        self.weak = weak or weak_type
+
+    @property
+    def weak_type(self) -> bool:
+        return self.weak
+
+    def update(self, **changes: Any) -> ShapedArray:
+        """The same with another `shape`, `dtype` or `weak_type`."""
+        kept: dict[str, Any] = {"shape": self.shape, "dtype": self.dtype, "weak_type": self.weak}
+        return ShapedArray(**(kept | changes))
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+    def __bool__(self) -> bool:  # not by its length
+        return True
 
     @property
     def ndim(self) -> int:
@@ -228,13 +253,23 @@ def as_numbers(x: Any, name: str) -> Any:
 
 
 def shape_of(x: Any) -> tuple[int, ...]:
-    """The shape of an array, a tracer or a Python scalar."""
-    return () if type(x) in PYTHON_SCALARS else x.shape
+    """The shape of an array, a tracer or a Python scalar; raises TypeError for anything else."""
+    try:
+        return () if type(x) in PYTHON_SCALARS else x.shape
+    except AttributeError:
+        raise _no_array(x) from None
 
 
 def dtype_of(x: Any) -> np.dtype[Any]:
-    """The dtype of an array, a tracer or a Python scalar."""
-    return _WEAK_DTYPES[type(x)] if type(x) in PYTHON_SCALARS else x.dtype
+    """The dtype of an array, a tracer or a Python scalar; raises TypeError for anything else."""
+    try:
+        return _WEAK_DTYPES[type(x)] if type(x) in PYTHON_SCALARS else x.dtype
+    except AttributeError:
+        raise _no_array(x) from None
+
+
+def _no_array(x: Any) -> TypeError:
+    return TypeError(f"expected an array or a number, got a {type(x).__name__}")
 
 
 def is_weak(x: Any) -> bool:
@@ -258,13 +293,13 @@ def without_derivative(aval: ShapedArray) -> str:
 
 
 def aval_of(x: Any) -> ShapedArray:
-    """The abstract value of an array, a NumPy scalar, a Python scalar or a tracer."""
+    """The abstract value of an array, a NumPy scalar, a Python scalar or a tracer; raises TypeError for the rest."""
     if type(x) in PYTHON_SCALARS:
         return ShapedArray((), _WEAK_DTYPES[type(x)], True)
     if is_a(x, ShapedArray):
         return x
     aval = getattr(x, "aval", None)
-    return aval if aval is not None else ShapedArray(x.shape, x.dtype)
+    return aval if aval is not None else ShapedArray(shape_of(x), dtype_of(x))
 
 
 class ScalarArray(ShapedArray):

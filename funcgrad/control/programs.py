@@ -9,6 +9,7 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.control.body import Body
+from funcgrad.errors import ArgumentError
 from funcgrad.ir import Program, Var, eval_program
 from funcgrad.ops.shape import CONVERT
 from funcgrad.source import describe
@@ -59,7 +60,7 @@ def joint_programs(
         faults = tree.mismatch("result", want, p.out_tree.unflatten(p.out_avals))
         if faults:
             faults += [*origins(first, p.out_avals, "branch 0"), *origins(p, first.out_avals, f"branch {i}")]
-            raise TypeError(f"{name}: branch {i} does not return what branch 0 does:\n  " + "\n  ".join(faults))
+            raise ArgumentError(f"{name}: branch {i} does not return what branch 0 does:\n  " + "\n  ".join(faults))
     closed, consts = lift_consts(programs)
     return tuple(closed), consts, first.out_tree
 

@@ -12,12 +12,14 @@ from funcgrad.core import current_trace
 from funcgrad.device_array import DeviceArray
 from funcgrad.executor.compiled import branching, check_purity, chosen, donation, reports, runner, tiers
 from funcgrad.executor.lowered import Lowered
+from funcgrad.executor.stages import Traced
 from funcgrad.ir import Program
-from funcgrad.transforms.boundary import boundary_of, check_callable, leaving, parameter_name
+from funcgrad.transforms.boundary import boundary_of, check_callable, leaving
 from funcgrad.transforms.call import CALL
 from funcgrad.transforms.debugging import check_result
 from funcgrad.transforms.recorded import Recorded, Static, as_tuple
 from funcgrad.transforms.transformed import transformed
+from funcgrad.types import is_a
 
 if TYPE_CHECKING:
     from funcgrad.backends.base import Backend
@@ -37,6 +39,12 @@ class Jitted(Protocol, Generic[P, R_co]):
     def __get__(self, instance: Any, owner: type | None = None) -> Callable[..., R_co]: ...
 
     def lower(self, *args: P.args, **kwargs: P.kwargs) -> Lowered: ...
+
+    def trace(self, *args: P.args, **kwargs: P.kwargs) -> Traced: ...
+
+    def eval_shape(self, *args: P.args, **kwargs: P.kwargs) -> Any: ...
+
+    def clear_cache(self) -> None: ...
 
     def explain(self) -> str: ...
 
@@ -138,7 +146,11 @@ def jit(
 
     `jit(f).explain()` shows what runs the function's programs, and the paths through one that branches on values.
     `jit(f).lower(*args)` shows what becomes of the function: `.ir()`, `.optimized_ir()`, `.source()`,
-    `.native_source()`, `.cost()`.
+    `.native_source()`, `.cost()`. `jit(f).trace(*args)`, `.eval_shape(*args)` and `.clear_cache()` are JAX's.
+
+    Raises:
+        ValueError: positions or names of `static_...` and `donate_...` that the function's signature does not have, and
+            arguments that are both static and donated.
 
     >>> import numpy as np
     >>> f = jit(lambda x, n: x**n, static_argnums=1)
@@ -152,9 +164,9 @@ def jit(
     if fun is None:
         return lambda f: jit(f, **options)
     check_callable(fun, "jit")
-    donate = _donated(fun, options["donate_argnums"], options["donate_argnames"])
     place, name = chosen(options["backend"], offload), getattr(fun, "__name__", type(fun).__name__)
     static = Static(fun, options["static_argnums"], options["static_argnames"])
+    donate = _donated(fun, options, static)
     recorded = Recorded(fun, static, runner(donate, place, native), branching(name, place, native), guards)
     params: dict[str, Any] = {"name": name} if place is None else {"name": name, "backend": place}
 
@@ -228,16 +240,33 @@ def _check_others(others: dict[str, Any]) -> None:
             raise NotImplementedError(f"jit: {name} is not offered, since {why}; leave it out")
 
 
-def _donated(fun: Any, nums: Any, names: Any) -> tuple[int, ...]:
-    """The positions of arguments that are donated, by position or by the names of parameters."""
-    wanted = as_tuple(names)
-    if not wanted:
-        return as_tuple(nums)
-    found = [parameter_name(fun, i) for i in range(len(inspect.signature(fun).parameters))]
-    missing = [n for n in wanted if n not in found]
-    if missing and not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(fun).parameters.values()):
-        raise ValueError(f"jit: donate_argnames has {missing[0]!r}, which is no parameter of the function")
-    return (*as_tuple(nums), *(found.index(n) for n in wanted if n in found))
+def _donated(fun: Any, options: dict[str, Any], static: Static) -> tuple[int, ...]:
+    """The positions of arguments that are donated. Raises ValueError for places that the function does not have, and
+    for arguments that are static too."""
+    nums, names = as_tuple(options["donate_argnums"]), as_tuple(options["donate_argnames"])
+    given = (*as_tuple(options["static_argnums"]), *as_tuple(options["static_argnames"]), *nums, *names)
+    if not given:
+        return ()
+    try:
+        parameters = inspect.signature(fun).parameters.values()
+    except (TypeError, ValueError):  # the signature is not known
+        return nums
+    kinds = {p.kind for p in parameters}
+    places = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    found = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    for option in ("static_argnums", "donate_argnums"):
+        for i in as_tuple(options[option]) if inspect.Parameter.VAR_POSITIONAL not in kinds else ():
+            if not -len(places) <= i < len(places):
+                raise ValueError(f"jit: {option} has {i}, and the function has {len(places)} positional arguments")
+    for option in ("static_argnames", "donate_argnames"):
+        for one in as_tuple(options[option]) if inspect.Parameter.VAR_KEYWORD not in kinds else ():
+            if one not in found:
+                raise ValueError(f"jit: {option} has {one!r}, which is no parameter of the function")
+    donated = {i % len(places) if places else i for i in nums} | {places.index(n) for n in names if n in places}
+    both = sorted(static.nums & donated) or sorted(static.names & set(names))
+    if both:
+        raise ValueError(f"jit: argument {both[0]!r} is static and donated; only memory of arrays can be given away")
+    return tuple(sorted(donated))
 
 
 def _explained(name: str, program: Any, backend: Backend | None) -> list[str]:
@@ -259,15 +288,32 @@ def _attach(
 ) -> None:
     """Give a function under `jit` its methods. None of them refers to it: that would be a cycle."""
 
+    def recorded_for(args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Program, list[Any], Any, dict[Any, Any]]:
+        static = recorded.static.split(args, kwargs)
+        program, leaves, in_tree = recorded.program("jit", *static)
+        return program if isinstance(program, Program) else program.program(leaves), leaves, in_tree, static[0]
+
+    def lowered(program: Program, leaves: list[Any], in_tree: Any, fixed: dict[Any, Any]) -> Lowered:
+        found = next((x.backend for x in (*leaves, *program.consts) if type(x) is DeviceArray), None)
+        donated = donation(donate, recorded.spans(in_tree))
+        run = _with_static(call, fixed) if fixed else call
+        return Lowered(program, in_tree, donated, run, place[0] or found, place[1])
+
     @boundary_of(None)
     def lower(*args: Any, **kwargs: Any) -> Lowered:
         """The function for these arguments (arrays, or ShapeDtypeStructs), on its way to NumPy."""
-        static = recorded.static.split(args, kwargs)
-        program, leaves, in_tree = recorded.program("jit", *static)
-        if not isinstance(program, Program):
-            program = program.program(leaves)
-        found = next((x.backend for x in (*leaves, *program.consts) if type(x) is DeviceArray), None)
-        return Lowered(program, donation(donate, recorded.spans(in_tree)), call, place[0] or found, place[1])
+        return lowered(*recorded_for(args, kwargs))
+
+    @boundary_of(None)
+    def trace(*args: Any, **kwargs: Any) -> Traced:
+        """The function as it is recorded for these arguments (arrays, or ShapeDtypeStructs)."""
+        made = recorded_for(args, kwargs)
+        donated = donation(donate, recorded.spans(made[2]))
+        return Traced(made[0], made[2], donated, name, lambda: lowered(*made))
+
+    def shapes(*args: Any, **kwargs: Any) -> Any:
+        """Shapes and dtypes of the result for these arguments, in its structure."""
+        return trace(*args, **kwargs).out_info
 
     def explain() -> str:
         """What runs the function, for each kind of arguments: NumPy or native code, why, and what compiling cost; the
@@ -279,4 +325,16 @@ def _attach(
             found += [text for p in kept if isinstance(p, Program) for text in reports(p, place[0])]
         return "\n\n".join(found)
 
-    jit_fun.lower, jit_fun.explain = lower, explain
+    jit_fun.lower, jit_fun.explain, jit_fun.trace, jit_fun.eval_shape = lower, explain, trace, shapes
+    jit_fun.clear_cache, jit_fun._cache_size = recorded.clear, lambda: len(recorded.programs)
+
+
+def _with_static(call: Callable[..., Any], fixed: dict[Any, Any]) -> Callable[..., Any]:
+    """A function of the arguments that are not static."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        rest, n = iter(args), len(args) + sum(is_a(place, int) for place in fixed)
+        named = {place: value for place, value in fixed.items() if not is_a(place, int)}
+        return call(*(fixed[i] if i in fixed else next(rest) for i in range(n)), **named, **kwargs)
+
+    return run

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from funcgrad.control.scan import SCAN
 from funcgrad.executor.compiled import executable, report, tier
 from funcgrad.executor.cost import flops
+from funcgrad.executor.stages import Compiled, Stage
 from funcgrad.ir import Program
 from funcgrad.types import ShapedArray
 
@@ -37,7 +38,7 @@ class Cost(NamedTuple):
     compile_seconds: float = 0.0
 
 
-class Lowered:
+class Lowered(Stage):
     """A function for arguments of certain shapes and dtypes, on its way to NumPy.
 
     >>> import numpy as np
@@ -52,17 +53,19 @@ class Lowered:
     Cost(flops=6, bytes=104, peak_memory=24, tier='numpy', compile_seconds=0.0)
     """
 
-    __slots__ = ("_backend", "_call", "_executable", "_program", "_tier")
+    __slots__ = ("_backend", "_call", "_executable", "_tier")
 
     def __init__(
         self,
         program: Program,
+        in_tree: Any,
         donated: tuple[bool, ...],
         call: Callable[..., Any],
         backend: Backend | None = None,
         native: str | None = None,
     ) -> None:
-        self._program, self._executable, self._call = program, executable(program, donated, backend, native), call
+        super().__init__(program, in_tree, donated)
+        self._executable, self._call = executable(program, donated, backend, native), call
         self._tier = tier(program, donated, native) if backend is None else None
         self._backend = backend
 
@@ -80,7 +83,22 @@ class Lowered:
         parts += [f"# {name}\n{text}" for name, text in self._executable.kernels.items()]
         return "\n\n".join(parts)
 
-    as_text = source
+    def as_text(self, dialect: str | None = None, *, debug_info: bool = False) -> str:
+        """`source`; what is asked for besides is XLA's, and makes no difference."""
+        return self.source()
+
+    def compiler_ir(self, dialect: str | None = None) -> Program:
+        """The program after all passes."""
+        return self._executable.program
+
+    def runtime_executable(self) -> Any:
+        """What runs the program."""
+        return self._executable
+
+    def cost_analysis(self) -> dict[str, float]:
+        """Operations and bytes moved by one call, by XLA's names."""
+        cost = self._cost()
+        return {"flops": float(cost.flops), "bytes accessed": float(cost.bytes)}
 
     def cost(self) -> Any:
         """Operations, bytes moved and peak memory of one call, as a `Cost`; with `offload` an `OffloadCost`, which says
@@ -110,9 +128,10 @@ class Lowered:
         name = "numpy" if self._backend is None else self._backend.name
         return report(self._executable, self._backend) or f"all of it on the backend {name!r}"
 
-    def compile(self) -> Callable[..., Any]:
-        """The function itself: it takes arguments of the structure, shapes and dtypes that it was lowered for."""
-        return self._call
+    def compile(self, compiler_options: Any = None) -> Compiled:
+        """The function for arguments of the structure, shapes and dtypes that it was lowered for, without static ones;
+        `compiler_options` are XLA's, and make no difference."""
+        return Compiled(self, self._call)
 
 
 def _bytes(avals: Sequence[ShapedArray]) -> int:

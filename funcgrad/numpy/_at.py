@@ -231,8 +231,14 @@ class _Indexed:
         return self._each("divide", np.true_divide, values, options)
 
     def power(self, values: Any, **options: Any) -> Any:
-        """With the elements there raised to `values` (once for each index)."""
-        return self.set(np.power(unwrap(self.get(**options)), values), **options)
+        """With the elements there raised to `values`; to the product of them where an index occurs more than once."""
+        read = {k: v for k, v in options.items() if k != "mode"}
+        read["mode"] = "clip" if mode_name(options.get("mode"), "power") else None
+        exponents = array_operand(values)
+        if not options.get("unique_indices", False) and self._may_repeat():
+            ones = np.ones(shape_of(self.array), exponents.dtype)
+            exponents = _Indexed(_Indexed(ones, self.index).multiply(exponents, **options), self.index).get(**read)
+        return self.set(np.power(unwrap(self.get(**read)), unwrap(exponents)), **options)
 
     def min(self, values: Any, **options: Any) -> Any:
         """With the minimum of the elements there and `values`."""

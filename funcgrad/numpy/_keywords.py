@@ -157,7 +157,7 @@ def _take(fun: Fun) -> Fun:
         indices_are_sorted: bool = False,
         fill_value: Any = None,
     ) -> Any:
-        if mode in (None, "raise", "clip", "wrap") and fill_value is None:
+        if mode in ("raise", "clip", "wrap") or (mode is None and fill_value is None):
             return fun(a, indices, axis=axis, out=out, mode=mode or "raise")
         if out is not None:
             raise NotImplementedError(f"take: out= goes with NumPy's modes alone, and not with mode={mode!r}")

@@ -17,7 +17,7 @@ import funcgrad.tree as tree
 from funcgrad.aliasing import Mutable, aliased, made_in, mutable, operand_of, settle, settle_all, strides_of
 from funcgrad.capture import to_read
 from funcgrad.core import Primitive, Trace, Tracer, current_trace, on_behalf, under
-from funcgrad.errors import InconclusiveRuleError, reraise, rule_failed
+from funcgrad.errors import ArgumentError, InconclusiveRuleError, reraise, rule_failed
 from funcgrad.ops.rules import match_tangent
 from funcgrad.source import Source, of_rule, user_source
 from funcgrad.strides import Strides, is_contiguous
@@ -185,7 +185,7 @@ def _leaves(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[list[t
     try:
         given = treedef.flatten_up_to(tangents)
     except (ValueError, TypeError) as error:
-        raise TypeError(f"jvp: tangents do not have the structure of the primals: {error}") from None
+        raise ArgumentError(f"jvp: tangents do not have the structure of the primals: {error}") from None
     out: list[tuple[Any, Any]] = []
     for (path, leaf), t in zip(paths, given, strict=True):
         name = f"primals{tree.keystr(path)}"
@@ -198,7 +198,7 @@ def _leaves(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[list[t
         t = plain_leaf(t, f"the tangent of {name}", "jvp")
         want, have = aval_of(x), aval_of(t)
         if want.shape != have.shape or (want.dtype != have.dtype and not have.weak and not want.weak):
-            raise TypeError(f"jvp: the tangent of {name} must be {want} like the primal, got {have}")
+            raise ArgumentError(f"jvp: the tangent of {name} must be {want} like the primal, got {have}")
         out.append((x, match_tangent(t, x)))
     return out, treedef
 

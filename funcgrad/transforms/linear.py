@@ -14,7 +14,7 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.core import current_trace, on_behalf
-from funcgrad.errors import rule_failed
+from funcgrad.errors import ArgumentError, rule_failed
 from funcgrad.ir import Program
 from funcgrad.ops.rules import match_tangent
 from funcgrad.ops.shape import CONVERT
@@ -67,10 +67,12 @@ class Linear:
         try:
             leaves = self.in_tree.flatten_up_to(tangents)
         except (ValueError, TypeError) as error:
-            raise TypeError(f"{self.name}: the tangents do not have the structure of the primals: {error}") from None
+            raise ArgumentError(
+                f"{self.name}: the tangents do not have the structure of the primals: {error}"
+            ) from None
         for i, aval in self.still.items():
             if dtype_of(leaves[i]) != float0 or shape_of(leaves[i]) != aval.shape:
-                raise TypeError(
+                raise ArgumentError(
                     f"{self.name}: the tangent of a {aval} is np.zeros({aval.shape}, funcgrad.dtypes.float0), got "
                     f"{aval_of(leaves[i])}"
                 )
@@ -79,7 +81,7 @@ class Linear:
         for given, var in zip(moving, self.program.inputs, strict=True):
             t, want = plain_leaf(given, "a tangent", self.name), var.aval
             if shape_of(t) != want.shape or not np.can_cast(dtype_of(t), want.dtype, "same_kind"):
-                raise TypeError(f"{self.name}: expected a tangent {want}, got {aval_of(t)}")
+                raise ArgumentError(f"{self.name}: expected a tangent {want}, got {aval_of(t)}")
             matched.append(t if want.weak or dtype_of(t) == want.dtype else CONVERT.bind(t, dtype=want.dtype))
         found = iter(self.program(*matched))
         n = len(self.program.outputs) + len(self.fixed)

@@ -14,6 +14,7 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.core import Primitive, current_trace, under
+from funcgrad.errors import ArgumentError
 from funcgrad.ir import Program, eval_program
 from funcgrad.ops.rules import declare
 from funcgrad.ops.shape import CONVERT
@@ -68,7 +69,7 @@ class Space:
             out, aux = split_aux(out)
         leaves, faults = self._flat(out, "result", _strong)
         if faults:
-            raise TypeError(f"{self.name}: {what} must return what is like its argument:\n  " + "\n  ".join(faults))
+            raise ArgumentError(f"{self.name}: {what} must return what is like its argument:\n  " + "\n  ".join(faults))
         return leaves, aux
 
     def checked(self, fun: Callable[[Any], Any], what: str) -> Callable[[Any], Any]:
@@ -131,7 +132,7 @@ class Space:
         def fun(x: Any) -> Any:
             leaves, faults = self._flat(x, "argument", _cast)
             if faults:
-                raise TypeError(f"{self.name}: {what} takes what is like the solution:\n  " + "\n  ".join(faults))
+                raise ArgumentError(f"{self.name}: {what} takes what is like the solution:\n  " + "\n  ".join(faults))
             return self._treedef.unflatten(eval_program(program, [*consts, *leaves]))
 
         return fun

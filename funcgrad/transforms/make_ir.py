@@ -29,11 +29,22 @@ def trace_to_program(
     Where `fun` asks for values, whether or not it catches the error, what `border` says is raised (see `Trace`).
     The recording is of this `kind`.
     """
-    paths, in_tree = tree.flatten_with_path(tuple(args))
+    found, in_tree = tree.flatten_with_path(tuple(args))
+    paths = [(path, _stands_for(x)) for path, x in found]
     for path, x in paths:
         if not isinstance(x, ShapedArray):
             differentiable_leaf(x, partial(argument_name, fun, path), name)
     return record_flat(lambda *xs: fun(*in_tree.unflatten(xs)), [x for _, x in paths], name, border, in_tree, kind)
+
+
+def _stands_for(x: Any) -> Any:
+    """The shape and dtype of an object that is no array and says of itself that it has these; others as they are."""
+    if is_a(x, (np.ndarray, np.generic, Tracer, ShapedArray)) or not (hasattr(x, "shape") and hasattr(x, "dtype")):
+        return x
+    try:
+        return ShapedArray(x.shape, x.dtype)
+    except (TypeError, ValueError):  # another library's
+        return x
 
 
 def record_flat(
@@ -118,7 +129,8 @@ def make_ir(
 
 @boundary_of(None)
 def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """The shapes and dtypes of what `fun` returns, without computing it.
+    """The shapes and dtypes of what `fun` returns, without computing it. Of the arguments only these matter: objects
+    with the attributes `shape` and `dtype` do.
 
     Returns:
         A pytree of `ShapeDtypeStruct` with the structure of the output.
@@ -127,6 +139,9 @@ def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     >>> eval_shape(lambda a, b: a @ b, np.ones((2, 3)), ShapedArray((3, 4), np.float64))
     ShapedArray(f64[2,4])
     """
+    own = getattr(fun, "eval_shape", None)
+    if callable(own):  # of a function under `jit`, which knows its static arguments
+        return own(*args, **kwargs)
     program = trace_to_program(lambda *chosen: fun(*chosen, **kwargs), args, "eval_shape", "error")
     return _shapes(program)
 

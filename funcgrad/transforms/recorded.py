@@ -18,7 +18,7 @@ from funcgrad.config import config
 from funcgrad.core import Primitive, Question, Tracer, axes_in_scope, current_trace
 from funcgrad.debug import Effects, current_effects, put_effects
 from funcgrad.device_array import DeviceArray, in_use
-from funcgrad.errors import DeviceError
+from funcgrad.errors import ArgumentError, DeviceError
 from funcgrad.float_errors import current
 from funcgrad.float_errors import put as put_state
 from funcgrad.ir import Program
@@ -57,7 +57,7 @@ class Static:
         self.nums |= {parameters.index(n) for n in self.names if n in parameters}
 
     def split(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[dict[Any, Any], list[Any], dict[str, Any]]:
-        """Static arguments by place, traced positional ones, traced named ones; raises TypeError if not hashable."""
+        """Static arguments by place, traced positional ones, traced named ones; ArgumentError if not hashable."""
         nums = {i % len(args) for i in self.nums if -len(args) <= i < len(args)} if args else set()
         fixed: dict[Any, Any] = {i: args[i] for i in sorted(nums)}
         fixed |= {k: kwargs[k] for k in sorted(kwargs) if k in self.names}
@@ -65,7 +65,9 @@ class Static:
             try:
                 hash(value)
             except TypeError:
-                raise TypeError(f"static argument {place!r} must be hashable, got a {type(value).__name__}") from None
+                raise ArgumentError(
+                    f"static argument {place!r} must be hashable, got a {type(value).__name__}"
+                ) from None
         traced = [x for i, x in enumerate(args) if i not in nums]
         return fixed, traced, {k: v for k, v in kwargs.items() if k not in self.names}
 
@@ -317,6 +319,13 @@ class Recorded:
                 if len(self.programs) > max(config.jit_programs, 1):
                     self._forget()
         return kept
+
+    def clear(self) -> None:
+        """Forget all programs."""
+        with self.lock:
+            self.programs.clear()
+            self._forms.clear()
+            self.recent = ()
 
     def _forget(self) -> None:
         """Forget what was not used for the longest time."""

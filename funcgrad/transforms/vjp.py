@@ -19,7 +19,7 @@ import funcgrad.tree as tree
 from funcgrad._array import ARRAYS
 from funcgrad.aliasing import settle, settle_all
 from funcgrad.core import Tracer, current_trace, under
-from funcgrad.errors import InconclusiveRuleError, reraise, rule_failed
+from funcgrad.errors import ArgumentError, InconclusiveRuleError, reraise, rule_failed
 from funcgrad.ir import Equation
 from funcgrad.ops.rules import full_cotangent, match_cotangent
 from funcgrad.record import Opened, Record, RecordTracer
@@ -307,7 +307,7 @@ def _cotangent_leaves(recording: Recording, ct: Any) -> list[Any]:
     try:
         leaves = recording.out_tree.flatten_up_to(ct)
     except (ValueError, TypeError) as error:
-        raise TypeError(f"pullback: the cotangent does not have the structure of the output: {error}") from None
+        raise ArgumentError(f"pullback: the cotangent does not have the structure of the output: {error}") from None
     out: list[Any] = []
     for x, given in zip(recording.outputs, leaves, strict=True):
         value = recording.value(x)
@@ -317,6 +317,6 @@ def _cotangent_leaves(recording: Recording, ct: Any) -> list[Any]:
         given = plain_leaf(given, "the cotangent", "pullback")
         want, have = aval_of(value), aval_of(given)
         if want.shape != have.shape or not np.can_cast(have.dtype, want.dtype, "same_kind"):
-            raise TypeError(f"pullback: the output is {want}, so its cotangent must be; got {have}")
+            raise ArgumentError(f"pullback: the output is {want}, so its cotangent must be; got {have}")
         out.append(match_cotangent(given, value))
     return out
