@@ -12,6 +12,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from syntax import facts, lying_questions
 
 import funcgrad
 
@@ -56,17 +57,10 @@ def test_files_are_small() -> None:
 def test_functions_are_small() -> None:
     """At most 60 lines, without the docstring."""
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                first = node.body[0]
-                documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-                doc = first.end_lineno - first.lineno + 1 if documented and first.end_lineno else 0
-                lines = (node.end_lineno or 0) - node.lineno + 1 - doc
-                assert lines <= 60, f"{path.relative_to(ROOT)}:{node.lineno} {node.name}: {lines} lines"
+        for f in facts(path).functions:
+            assert f.lines <= 60, f"{path.relative_to(ROOT)}:{f.line} {f.name}: {f.lines} lines"
 
 
-ANSWERED_FOR_THE_VALUE = {"ndarray", "generic", "bool", "int", "float", "complex", "bool_", "number", "integer",
-                          "inexact", "floating", "complexfloating"}  # fmt: skip
 ASK_THE_CLASS = {
     "core.py": 1,
     "device_array.py": 1,
@@ -75,31 +69,19 @@ ASK_THE_CLASS = {
 }  # where a tracer says what it stands for
 
 
-def lying_questions(text: str) -> tuple[list[int], list[int]]:
-    """The lines that ask `isinstance` for a class which a tracer claims to be of, and those that read `__class__`."""
-    asked: list[int] = []
-    read: list[int] = []
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
-            names = {getattr(n, "id", getattr(n, "attr", None)) for n in ast.walk(node.args[1])}
-            asked += [node.lineno] if names & ANSWERED_FOR_THE_VALUE else []
-        if getattr(node, "attr", getattr(node, "id", None)) == "__class__":
-            read.append(node.lineno)
-    return asked, read
-
-
 def test_the_package_asks_for_types() -> None:
     """`isinstance(tracer, np.ndarray)` answers for the value; the package asks `types.is_a`, or for `type(x)`."""
-    assert lying_questions("isinstance(x, (list, np.ndarray))\nx.__class__ is float") == ([1], [2])
+    lies = ast.parse("isinstance(x, (list, np.ndarray))\nx.__class__ is float")
+    assert lying_questions(ast.walk(lies)) == ([1], [2])
     for path in FILES:
         name = path.relative_to(ROOT).as_posix()
-        asked, read = lying_questions(path.read_text())
+        asked, read = facts(path).asked, facts(path).read
         assert not asked, f"{name}:{asked}: write types.is_a(x, kinds) instead of isinstance"
         assert len(read) <= ASK_THE_CLASS.get(name, 0), f"{name}:{read}: write type(x) instead of x.__class__"
 
 
 def test_modules_say_what_they_are_for() -> None:
-    assert not [str(p.relative_to(ROOT)) for p in FILES if not ast.get_docstring(ast.parse(p.read_text()))]
+    assert not [str(p.relative_to(ROOT)) for p in FILES if not facts(p).docstring]
 
 
 @pytest.mark.parametrize("name", PUBLIC)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
+
+from syntax import facts
 
 import funcgrad
 
@@ -23,10 +27,10 @@ def modules() -> dict[str, Path]:
     return names
 
 
-def imported(tree: ast.AST, known: dict[str, Path]) -> set[str]:
+def imported(imports: Iterable[ast.AST], known: dict[str, Path]) -> set[str]:
     """The modules of the package that a module imports."""
     out: set[str] = set()
-    for node in ast.walk(tree):
+    for node in imports:
         if isinstance(node, ast.Import):
             out |= {a.name for a in node.names if a.name in known}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -41,7 +45,7 @@ def imported(tree: ast.AST, known: dict[str, Path]) -> set[str]:
 
 def test_no_circles() -> None:
     known = modules()
-    graph = {name: imported(ast.parse(path.read_text()), known) for name, path in known.items()}
+    graph = {name: imported(facts(path).imports, known) for name, path in known.items()}
     done: set[str] = set()
 
     def visit(name: str, path: tuple[str, ...]) -> None:
@@ -58,37 +62,35 @@ def test_no_circles() -> None:
 
 def test_the_circle_finder_finds_circles() -> None:
     known = {"funcgrad.a": ROOT, "funcgrad.b": ROOT}
-    assert imported(ast.parse("from funcgrad.b import x"), known) == {"funcgrad.b"}
-    assert imported(ast.parse("import funcgrad.a as a\nfrom funcgrad import b"), known) == set(known)
+    assert imported(ast.parse("from funcgrad.b import x").body, known) == {"funcgrad.b"}
+    assert imported(ast.parse("import funcgrad.a as a\nfrom funcgrad import b").body, known) == set(known)
 
 
 def test_imports_stand_at_the_top() -> None:
     for name, path in modules().items():
-        for node in ast.walk(ast.parse(path.read_text())):
-            if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                continue
-            for inner in ast.walk(node):
-                if isinstance(inner, ast.Import):
-                    roots = {a.name.split(".")[0] for a in inner.names}
-                elif isinstance(inner, ast.ImportFrom):
-                    roots = {(inner.module or "").split(".")[0]}
-                else:
-                    continue
-                assert roots <= LATE, f"{name}:{inner.lineno} imports {roots} inside {node.name}"
+        for node in facts(path).inside:
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            roots = {n.split(".")[0] for n in names}
+            assert roots <= LATE, f"{name}:{node.lineno} imports {roots} inside a function"
 
 
-def run(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+@cache
+def loaded() -> list[set[str]]:
+    """What a process has imported with NumPy, then with funcgrad, then with a name of `lax`."""
+    show = "print(*sys.modules)"
+    code = f"import sys, numpy; {show}; import funcgrad; {show}; funcgrad.lax.scan; {show}"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return [set(line.split()) for line in out.splitlines()]
 
 
 def test_nothing_optional_is_imported() -> None:
-    loaded = set(run("import sys, funcgrad; print(*{m.split('.')[0] for m in sys.modules})").split())
-    assert not loaded & OPTIONAL, loaded & OPTIONAL
+    roots = {name.split(".")[0] for name in loaded()[1]}
+    assert not roots & OPTIONAL, roots & OPTIONAL
 
 
 def test_little_is_imported_beyond_numpy() -> None:
-    code = "import sys, numpy; before = set(sys.modules); import funcgrad; print(*(set(sys.modules) - before))"
-    extra = {m for m in run(code).split() if not m.startswith("funcgrad")}
+    before, after, _ = loaded()
+    extra = {m for m in after - before if not m.startswith("funcgrad")}
     assert extra <= {"__future__", "string", "_string"}, extra
 
 
@@ -101,6 +103,6 @@ def test_what_few_programs_use_is_imported_late() -> None:
         "funcgrad.ops.special.table",
         "funcgrad.image",
     )
-    loaded = set(run("import sys, funcgrad; print(*sys.modules)").split())
-    assert not loaded & set(late)
-    assert "funcgrad.lax" in run("import sys, funcgrad as jax; jax.lax.scan; print(*sys.modules)").split()
+    _, first, then = loaded()
+    assert not first & set(late)
+    assert "funcgrad.lax" in then

@@ -12,7 +12,7 @@ import pytest
 
 import funcgrad
 
-COUNT = int(os.environ.get("FUNCGRAD_INTERRUPTS", "150"))
+COUNT = int(os.environ.get("FUNCGRAD_INTERRUPTS", "80"))
 SEED = int(os.environ.get("FUNCGRAD_SEED", "0"))
 
 

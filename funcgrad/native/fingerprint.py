@@ -16,13 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad import __version__
 from funcgrad.config import config
 from funcgrad.core import Primitive
 from funcgrad.ir import Atom, Equation, Program, Var
 from funcgrad.native import cache as disk
 from funcgrad.native.llvm import target
-from funcgrad.types import ShapedArray
+from funcgrad.types import ShapedArray, is_a
 
 __all__ = ["fingerprint"]
 
@@ -50,7 +49,7 @@ def fingerprint(program: Program) -> str | None:
 
 @cache
 def _surroundings() -> str:
-    versions = __version__, sys.version, np.__version__, *target()
+    versions = sys.version, np.__version__, *target()
     return "\n".join([*versions, *_files(_PACKAGE)])
 
 
@@ -147,7 +146,7 @@ class _Text:
             self.program(value)
         elif isinstance(value, np.dtype):
             self.parts.append(f"dtype {self._dtype(value)}")
-        elif kind is np.ndarray or isinstance(value, np.generic) or kind is complex:
+        elif kind is np.ndarray or kind is complex or is_a(value, np.generic):
             self._array(np.asarray(value), kind)
         elif kind is ShapedArray:
             self._aval(value)
