@@ -14,8 +14,12 @@ from funcgrad.types import ShapedArray, aval_of
 __all__ = ["check_program"]
 
 
-def check_program(program: Program) -> None:
-    """Raise IRError unless `program` is well formed; the message shows the equations around the fault."""
+def check_program(program: Program, sound: set[Equation] | None = None) -> None:
+    """Raise IRError unless `program` is well formed; the message shows the equations around the fault.
+
+    `sound` has equations that were checked before, as parts of other programs, and gets those of this one: of them
+    only the scope is checked.
+    """
     known: set[Var] = set()
     if len(program.constvars) != len(program.consts):
         raise IRError(f"{len(program.constvars)} constant variables for {len(program.consts)} constants")
@@ -27,22 +31,30 @@ def check_program(program: Program) -> None:
             raise IRError("a variable is bound twice among constants and inputs")
         known.add(var)
     for i, eqn in enumerate(program.equations):
-        fault = _fault(eqn, known)
+        fault = _scope_fault(eqn, known)
+        if not fault and (sound is None or eqn not in sound):
+            fault = _fault(eqn)
         if fault:
             raise IRError(f"{fault}\n{_around(program, i)}")
         known.update(eqn.outputs)
     for atom in program.outputs:
         if isinstance(atom, Var) and atom not in known:
             raise IRError("an output variable is not defined")
+    if sound is not None:
+        sound.update(program.equations)
 
 
-def _fault(eqn: Equation, known: set[Var]) -> str:
+def _scope_fault(eqn: Equation, known: set[Var]) -> str:
     for atom in eqn.inputs:
         if isinstance(atom, Var) and atom not in known:
             return f"{eqn.primitive.name} reads a variable that is not defined"
     for var in eqn.outputs:
         if var in known:
             return f"{eqn.primitive.name} assigns a variable that already has a value"
+    return ""
+
+
+def _fault(eqn: Equation) -> str:
     try:
         hash(tuple(eqn.params.values()))
     except TypeError as error:

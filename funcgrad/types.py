@@ -315,8 +315,8 @@ def argument_aval(x: Any) -> ShapedArray:
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     """NumPy's broadcast of shapes; raises ValueError where they do not fit."""
-    first = shapes[0]
-    if all(s == first for s in shapes):
+    first = shapes[0] or shapes[-1]
+    if all(s == first or not s for s in shapes):  # the same, but for scalars
         return first
     ndim = max(map(len, shapes))
     out: list[int] = []
