@@ -15,6 +15,7 @@ from funcgrad.native.emission import Emission
 from funcgrad.native.emit_loops import carried
 from funcgrad.native.index import unit
 from funcgrad.native.outside import copied_before
+from funcgrad.native.transposed import transposed_copy
 from funcgrad.native.values import Buf
 from funcgrad.native.writer import memory_type
 
@@ -91,6 +92,8 @@ class Matrix(NamedTuple):
 
     def _copy(self, em: Emission, target: Buf) -> None:
         source = Buf(self.pointer(em), target.shape, self.dtype, (self.down, self.across))
+        if transposed_copy(em, source, target):
+            return
 
         def element(i: str, j: str) -> None:
             idx = [unit(i, 0, self.rows - 1), unit(j, 0, self.columns - 1)]
