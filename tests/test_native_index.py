@@ -225,6 +225,10 @@ def test_places_by_small_keys(dtype: str) -> None:
         x = np.nan_to_num(x, posinf=100, neginf=-100)
     x = (x * 2**26 if dtype == "u4" else x).astype(np.int64 if dtype[0] != "f" else dtype).astype(dtype)
     compare(lambda x: [jnp.argsort(x[:, 1:], 1, stable=True), lax.top_k(x[:, 1:], 4)], x, width=32)
+    if dtype in ("f4", "u4"):  # in memory
+        longer = np.concatenate([x, x[::-1], x[:, :5]], 1)
+        compare(lambda x: [jnp.argsort(x, 1, stable=True), jnp.argsort(x.T, 0, stable=True)], longer, width=32)
+        compare(lambda x: jnp.argsort(x[:3], 1, stable=True), longer, width=32, host=("argsort",))
 
 
 def test_long_rows_are_sorted_by_numpy() -> None:

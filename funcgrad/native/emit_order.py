@@ -1,8 +1,8 @@
 """Order: the positions of extreme elements, binary search, and the sorting of short rows.
 
 NaN comes last, and is the largest and the smallest element alike, as in NumPy. Rows of more than `SHORT` elements
-(`PACKED`) are sorted by NumPy, whose vector code is hard to beat; so is `argsort` where it need not be stable, as the
-order of equal elements is then that of NumPy's algorithm.
+(`LONG` where the places of small keys are wanted) are sorted by NumPy, whose vector code is hard to beat; so is
+`argsort` where it need not be stable, as the order of equal elements is then that of NumPy's algorithm.
 """
 
 from __future__ import annotations
@@ -35,6 +35,11 @@ SHORT = 16
 """How many elements a row has at most that is sorted by compare and exchange."""
 PACKED = 32
 """The same where places are sorted by keys that fit into one integer with them."""
+LONG = 512
+"""The same in memory."""
+_PLACE = (1 << 32) - 1
+_AT_ONCE = 4
+"""How many pairs are compared in a row."""
 _ONE_BY_ONE = 4
 """How many rows are sorted without vectors at most, where each branch is a guess."""
 _TILE = 64
@@ -310,7 +315,7 @@ def _packs(eqn: Equation) -> bool:
 
 def _short(eqn: Equation) -> bool:
     n = eqn.inputs[0].aval.shape[eqn.params["axis"]]
-    most = PACKED if _packs(eqn) else SHORT
+    most = LONG if _packs(eqn) else SHORT
     return _is_real(eqn) and 0 < n <= most and eqn.params.get("stable", True)
 
 
@@ -325,8 +330,14 @@ def sort(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
     others = [*b.shape[:axis], *b.shape[axis + 1 :]]
     lane = max(8 if numbered else 4, b.dtype.itemsize)
     across = axis < len(b.shape) - 1 or packed or n * em.vector_bytes <= _TILE * lane
-    if not across and math.prod(others) > _ONE_BY_ONE:
+    few = packed and n > PACKED and math.prod(others) < em.vector_bytes // lane
+    if few or (not across and math.prod(others) > _ONE_BY_ONE):
         raise Unsupported("NumPy sorts such rows faster")
+
+    if packed and n > PACKED:
+        memory = _InMemory(em, n)
+        rows(em, others, lambda rest: memory.sort(b, out, lambda k: [*rest[:axis], k, *rest[axis:]]), lane)
+        return
 
     def row(rest: list[Ix]) -> None:
         order = _Order(em, b.dtype)
@@ -363,11 +374,105 @@ def _sorted_places(order: _Order, keys: list[str]) -> list[str]:
     return places
 
 
-def _sorted_numbers(order: _Order, keys: list[str]) -> list[str]:
-    """The same by integers, of which the upper half is the key and the lower one the place."""
+def _numbered(order: _Order, key: str, place: int) -> str:
+    """An integer of which the upper half is the key and the lower one the place."""
     i = Numbers(order.w, _INDEX)
-    whole = [i.op("or", i.op("shl", order.integer(key), i(32)), i(k)) for k, key in enumerate(keys)]
+    return i.op("or", i.op("shl", order.integer(key), i(32)), i(place))
+
+
+def _sorted_numbers(order: _Order, keys: list[str]) -> list[str]:
+    """The same as `_sorted_places` by integers."""
+    i = Numbers(order.w, _INDEX)
+    whole = [_numbered(order, key, k) for k, key in enumerate(keys)]
     for p, q in network(len(keys)):
         swap = i.icmp("slt", whole[q], whole[p])
         whole[p], whole[q] = i.select(swap, whole[q], whole[p]), i.select(swap, whole[p], whole[q])
-    return [i.op("and", x, i((1 << 32) - 1)) for x in whole]
+    return [i.op("and", x, i(_PLACE)) for x in whole]
+
+
+class _InMemory:
+    """Sorting of longer rows by integers of key and place, which lie in memory, a lane for each row: the same network,
+    whose steps are loops. Rows are filled up to a power of two."""
+
+    def __init__(self, em: Emission, n: int) -> None:
+        self.em, self.n, self.whole = em, n, 1 << (n - 1).bit_length()
+        self.lanes = em.vector_bytes // 8
+        self.memory = em.temp((self.whole, self.lanes), _INDEX)
+
+    def sort(self, b: Buf, out: Buf, at: Place) -> None:
+        """Sort rows side by side: `at(place)` is where an element of each of them is."""
+        em, w = self.em, self.em.w
+        i, order = Numbers(w, _INDEX), _Order(em, b.dtype)
+
+        def write(k: str) -> None:
+            key = order.integer(order.element(em, b, at(unit(k, 0, self.n - 1))))
+            self._store({k: 1}, 0, i.op("or", i.op("shl", key, i(32)), w.spread(k, "i64")))
+
+        def read(k: str) -> None:
+            em.store(out, at(unit(k, 0, self.n - 1)), i.op("and", self._load({k: 1}, 0), i(_PLACE)))
+
+        w.loop(0, self.n, write)
+        if self.n < self.whole:
+            w.loop(self.n, self.whole, lambda k: self._store({k: 1}, 0, i(np.iinfo(np.int64).max)))
+        p = 1
+        while p < self.whole:
+            k = p
+            while k:
+                self._step(p, k)
+                k //= 2
+            p *= 2
+        w.loop(0, self.n, read)
+
+    def _step(self, p: int, k: int) -> None:
+        """Merge runs of p: compare elements that are k apart."""
+        few = min(k, _AT_ONCE)
+        first, count = (0, 1) if k == p else (k, p // k - 1)
+        turns = max(1, _AT_ONCE // k)
+        whole = count - count % turns
+
+        def pairs(terms: dict[str, int]) -> None:
+            self._loop(0, k, few, terms, lambda found: self._exchange(found, few, k))
+
+        def several(terms: dict[str, int]) -> None:
+            for turn in range(turns):
+                pairs(_further(terms, 2 * k * turn))
+
+        def run(terms: dict[str, int]) -> None:
+            if whole:
+                self._loop(first, first + 2 * k * whole, 2 * k * turns, terms, several)
+            for turn in range(whole, count):
+                pairs(_further(terms, first + 2 * k * turn))
+
+        self._loop(0, self.whole, 2 * p, {}, run)
+
+    def _loop(self, lo: int, hi: int, step: int, terms: dict[str, int], body: Callable[[dict[str, int]], None]) -> None:
+        if lo + step >= hi:
+            body(_further(terms, lo))
+        else:
+            self.em.w.loop(lo, hi, lambda i: body({**terms, i: 1}), step=step)
+
+    def _exchange(self, terms: dict[str, int], few: int, k: int) -> None:
+        i = Numbers(self.em.w, _INDEX)
+        places = {name: 1 for name in terms if name}
+        for c in range(terms.get("", 0), terms.get("", 0) + few):
+            x, y = self._load(places, c), self._load(places, c + k)
+            self._store(places, c, i.call("smin", x, y))
+            self._store(places, c + k, i.call("smax", x, y))
+
+    def _pointer(self, places: dict[str, int], off: int) -> str:
+        terms = dict.fromkeys(places, self.lanes)
+        return self.em.pointer(_INDEX, self.memory.ptr, terms, self.memory.off + off * self.lanes)
+
+    def _load(self, places: dict[str, int], off: int) -> str:
+        return self.em.w.load(self.em.w.type(_INDEX), self._pointer(places, off), 8)
+
+    def _store(self, places: dict[str, int], off: int, x: str) -> None:
+        """As if it were a float, behind a fence: of a choice between what is there and something else LLVM would make
+        a store with a mask, which takes ten times as long on some processors."""
+        f = Numbers(self.em.w, np.dtype(np.float64))
+        self.em.w.store(f.t, f.fence(f.of_bits(x)), self._pointer(places, off), 8)
+
+
+def _further(terms: dict[str, int], n: int) -> dict[str, int]:
+    """A place that is n further on: "" is what is known of it."""
+    return {**terms, "": terms.get("", 0) + n}
