@@ -39,6 +39,7 @@ __all__ = [
     "NativeWarning",
     "NonConcreteBooleanIndexError",
     "NotLinearError",
+    "NotOfferedError",
     "OutOfDeviceMemoryError",
     "ShapeError",
     "SlowCompileWarning",
@@ -125,6 +126,10 @@ class InconclusiveRuleError(NotImplementedError):
 
 class NotLinearError(TypeError, NotImplementedError):
     """A function, or a rule for derivatives, must be linear and is not."""
+
+
+class NotOfferedError(NotImplementedError, AttributeError):
+    """A module has no such name, on purpose; the message says what to use. (`hasattr` is false.)"""
 
 
 class DeviceError(TypeError):

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from funcgrad.callbacks import io_callback
+from funcgrad.errors import NotOfferedError
 from funcgrad.settings import enable_x64
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def __getattr__(name: str) -> Any:
     if name == "ode":
         return import_module(f"{__name__}.{name}")
     if name in _REFUSED:
-        raise NotImplementedError(f"funcgrad.experimental.{name} is not offered. Instead: {_REFUSED[name]}.")
+        raise NotOfferedError(f"funcgrad.experimental.{name} is not offered. Instead: {_REFUSED[name]}.")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -13,7 +13,7 @@ from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._elementwise import complex_of
 from funcgrad.ops.math import SELECT
 from funcgrad.ops.softmax import LOGISTIC
-from funcgrad.types import PYTHON_SCALARS, dtype_of, is_inexact
+from funcgrad.types import PYTHON_SCALARS, dtype_of, is_inexact, result_dtype
 
 __all__ = [
     "NAMES",
@@ -84,8 +84,9 @@ def imag(x: Any) -> Any:
 
 
 def conj(x: Any, input_dtype: Any = None) -> Any:
-    """The complex conjugate; JAX's `input_dtype` is accepted, and has no effect."""
-    return np.conjugate(array_operand(x))
+    """The complex conjugate: complex also of real floats, as JAX's is; its `input_dtype` has no effect."""
+    x = array_operand(x)
+    return np.conjugate(x if x.dtype.kind != "f" else x.astype(result_dtype(x, np.complex64(0))))
 
 
 def pow(x: Any, y: Any) -> Any:

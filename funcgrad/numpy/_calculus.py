@@ -11,6 +11,7 @@ from funcgrad.aliasing import unordered
 from funcgrad.numpy._dispatch import array_operand, implements
 from funcgrad.numpy._index import take
 from funcgrad.numpy._shape import axis_index, slice_axis
+from funcgrad.types import is_a
 
 __all__ = ["gradient", "interp", "polyval", "trapezoid"]
 
@@ -86,7 +87,10 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
 
 @implements(np.interp)
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
-    """Piecewise linear interpolation, in double precision; differentiable in x, xp and fp."""
+    """Piecewise linear interpolation, in double precision; differentiable in x, xp and fp.
+
+    As in JAX, `left` and `right` may be "extrapolate": the first or last line goes on.
+    """
     x, xp, fp = array_operand(x), array_operand(xp), array_operand(fp)
     for name, given in (("x", x), ("xp", xp), ("fp", fp)):
         kind = np.complex128 if given is fp and fp.dtype.kind == "c" else np.float64
@@ -101,8 +105,14 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
         xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
         fp = np.concatenate([fp[-1:], fp, fp[:1]])
     inside = _between_samples(x, xp, fp) if xp.shape[0] > 1 else take(fp, np.zeros(x.shape, int))
-    out = np.where(x > xp[-1], fp[-1] if right is None or period is not None else right, inside)
-    out = np.where(x < xp[0], fp[0] if left is None or period is not None else left, out)
+    if period is not None:
+        left = right = None
+    ends = [
+        f if given is None else inside if is_a(given, str) and given == "extrapolate" else given
+        for f, given in ((fp[0], left), (fp[-1], right))
+    ]
+    out = np.where(x > xp[-1], ends[1], inside)
+    out = np.where(x < xp[0], ends[0], out)
     return out if out.ndim else np.positive(out)  # a scalar, as the function's own
 
 

@@ -308,6 +308,17 @@ def _renamed(old: str, new: str) -> Callable[[Fun], Fun]:
     return make
 
 
+def _interp(fun: Fun) -> Fun:
+    """With "extrapolate", which NumPy's own does not take."""
+
+    def run(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
+        if any(is_a(end, str) for end in (left, right)):
+            return wrap(import_module("funcgrad.numpy._calculus").interp(x, xp, fp, left, right, period))
+        return fun(x, xp, fp, left, right, period)
+
+    return _public(fun, run, {})
+
+
 def _unique(which: str) -> Callable[[Fun], Fun]:
     def make(fun: Fun) -> Fun:
         def run(x: Any, /, *, size: Any = None, fill_value: Any = None) -> Any:
@@ -339,6 +350,7 @@ _OTHERS: dict[str, Callable[[Fun], Fun]] = {
     "dstack": _dstack,
     "empty_like": _renamed("a", "prototype"),
     "fill_diagonal": _writing,
+    "interp": _interp,
     "place": _writing,
     "polydiv": _polydiv,
     "polymul": _polymul,

@@ -24,10 +24,10 @@ from funcgrad.ops.shape import CONVERT
 from funcgrad.record import Record
 from funcgrad.transforms.boundary import boundary, check_callable, differentiable_leaf, own_result
 from funcgrad.transforms.closure import Discovery, Substitution, hands_on, held_by, scope_of
-from funcgrad.transforms.custom_call import CUSTOM, Rules, closed_over
+from funcgrad.transforms.custom_call import CUSTOM, Rules, closed_over, flat_cotangents
 from funcgrad.transforms.symbolic import CustomVJPPrimal, SymbolicZero, tangent_aval
 from funcgrad.transforms.transformed import name_of
-from funcgrad.types import ShapedArray, aval_of, dtype_of, float0, shape_of
+from funcgrad.types import ShapedArray, aval_of, float0, shape_of
 
 __all__ = ["custom_gradient", "custom_jvp", "custom_vjp"]
 
@@ -232,6 +232,7 @@ class _Custom:
         self.name = getattr(fun, "__name__", type(fun).__name__)
         names = (nondiff_argnames,) if isinstance(nondiff_argnames, str) else tuple(nondiff_argnames)
         self.nondiff = tuple(nondiff_argnums)
+        self.positional = _positional(fun)
         if names:
             parameters = list(inspect.signature(fun).parameters)
             unknown = [n for n in names if n not in parameters]
@@ -254,7 +255,7 @@ class _Custom:
 
     def _arguments(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[list[Any], list[int]]:
         """All arguments by position, and which of them are differentiated."""
-        if kwargs or self.nondiff:
+        if kwargs or self.nondiff or len(args) < self.positional:  # the rules get what the function gets
             bound = inspect.signature(self.fun).bind(*args, **kwargs)
             bound.apply_defaults()
             if bound.kwargs:
@@ -271,6 +272,15 @@ class _Custom:
         if not any(isinstance(x, Tracer) for x in call.leaves):
             return own_result([self.fun(*call.merge(own_arguments(call.leaves), call.traced))])  # no derivative
         return call.bind()
+
+
+def _positional(fun: Fun) -> int:
+    """How many arguments a function takes by position, those with defaults included; 0 if its signature is unknown."""
+    try:
+        parameters = inspect.signature(fun).parameters.values()
+    except (TypeError, ValueError):
+        return 0
+    return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
 
 
 class custom_jvp(_Custom):
@@ -425,48 +435,11 @@ class custom_vjp(_Custom):
                 if found:
                     raise closed_over(self.name, found) from None
                 raise
-            found = _flat_cotangents(self.name, call.in_tree, avals, grads)
+            found = flat_cotangents(self.name, call.in_tree, avals, grads)
             del grads
             return [*own_leaves(found, inside=True), *[None] * (len(kept) - m)]
 
         rules.forward, rules.backward = forward, backward
-
-
-def _flat_cotangents(name: str, in_tree: Any, avals: Sequence[ShapedArray], grads: Any) -> list[Any]:
-    """The leaves of what a backward rule returned; None stands for zeros of a whole argument."""
-    n = len(in_tree.children())
-    if not isinstance(grads, (tuple, list)) or len(grads) != n:
-        found = f"{len(grads)}" if isinstance(grads, (tuple, list)) else f"a {type(grads).__name__}"
-        raise TypeError(
-            f"{name}: the backward rule must return a tuple of {n} cotangents, one per argument; got {found}"
-        )
-    out: list[Any] = []
-    for i, (child, g) in enumerate(zip(in_tree.children(), grads, strict=True)):
-        if g is None:
-            out.extend([None] * child.num_leaves)
-            continue
-        try:
-            out.extend(child.flatten_up_to(g))
-        except (ValueError, TypeError) as error:
-            raise TypeError(f"{name}: cotangent {i} of the backward rule does not fit its argument: {error}") from None
-    for i, (g, aval) in enumerate(zip(out, avals, strict=True)):
-        if g is None or getattr(g, "dtype", None) == float0:
-            continue
-        if not isinstance(g, SymbolicZero):
-            differentiable_leaf(g, "a cotangent of the backward rule", name)
-        if shape_of(g) != aval.shape:
-            raise TypeError(
-                f"{name}: the backward rule returned a cotangent of shape {shape_of(g)} for an argument of {aval.shape}"
-                "; they must be equal (None stands for zeros)"
-            )
-        if dtype_of(g).kind == "c" and aval.dtype.kind != "c":
-            raise TypeError(
-                f"{name}: the backward rule returned a complex cotangent, {aval_of(g)}, for a real argument, {aval}; "
-                "return its real part"
-            )
-        if isinstance(g, SymbolicZero):
-            out[i] = None
-    return out
 
 
 def custom_gradient(fun: Fun) -> Fun:
@@ -487,6 +460,7 @@ def custom_gradient(fun: Fun) -> Fun:
 
     update_wrapper(value, fun)
     wrapped = custom_vjp(value)
+    wrapped.positional = 0  # its pullback knows how many arguments it was given
 
     def forward(*args: Any) -> tuple[Any, Any]:
         return fun(*args)[0], args

@@ -13,17 +13,18 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.core import current_trace, on_behalf
-from funcgrad.errors import UnexpectedTracerError
+from funcgrad.errors import ArgumentError, UnexpectedTracerError
 from funcgrad.ir import Program
 from funcgrad.ops.rules import declare
+from funcgrad.transforms.boundary import differentiable_leaf
 from funcgrad.transforms.linearity import record_linear
 from funcgrad.transforms.make_ir import trace_to_program
 from funcgrad.transforms.symbolic import SymbolicZero
 from funcgrad.transforms.vjp import zero_like
 from funcgrad.transforms.vmap import vmap
-from funcgrad.types import ShapedArray, aval_of, float0, is_inexact, shape_of
+from funcgrad.types import ShapedArray, aval_of, dtype_of, float0, is_inexact, shape_of
 
-__all__ = ["CUSTOM", "Rules", "closed_over"]
+__all__ = ["CUSTOM", "Rules", "closed_over", "flat_cotangents"]
 
 Fun = Callable[..., Any]
 
@@ -218,3 +219,41 @@ def _called(params: dict[str, Any]) -> Callable[[Sequence[ShapedArray]], Program
 CUSTOM = declare("custom_call", _impl, _abstract, multiple=True, nested=True, jvp=_jvp, called=_called)
 """A call of a function with rules of its own."""
 CUSTOM.push, CUSTOM.forward, CUSTOM.backward, CUSTOM.batch = _push, _forward, _backward, _batch
+
+
+def flat_cotangents(name: str, in_tree: Any, avals: Sequence[ShapedArray], grads: Any) -> list[Any]:
+    """The leaves of what a backward rule returned; None stands for zeros of a whole argument."""
+    n = len(in_tree.children())
+    if not isinstance(grads, (tuple, list)) or len(grads) != n:
+        found = f"{len(grads)}" if isinstance(grads, (tuple, list)) else f"a {type(grads).__name__}"
+        raise ArgumentError(
+            f"{name}: the backward rule must return a tuple of {n} cotangents, one per argument; got {found}"
+        )
+    out: list[Any] = []
+    for i, (child, g) in enumerate(zip(in_tree.children(), grads, strict=True)):
+        if g is None:
+            out.extend([None] * child.num_leaves)
+            continue
+        try:
+            out.extend(child.flatten_up_to(g))
+        except (ValueError, TypeError) as error:
+            what = f"cotangent {i} of the backward rule does not fit its argument"
+            raise ArgumentError(f"{name}: {what}: {error}") from None
+    for i, (g, aval) in enumerate(zip(out, avals, strict=True)):
+        if g is None or getattr(g, "dtype", None) == float0:
+            continue
+        if not isinstance(g, SymbolicZero):
+            differentiable_leaf(g, "a cotangent of the backward rule", name)
+        if shape_of(g) != aval.shape:
+            raise ArgumentError(
+                f"{name}: the backward rule returned a cotangent of shape {shape_of(g)} for an argument of {aval.shape}"
+                "; they must be equal (None stands for zeros)"
+            )
+        if dtype_of(g).kind == "c" and aval.dtype.kind != "c":
+            raise TypeError(
+                f"{name}: the backward rule returned a complex cotangent, {aval_of(g)}, for a real argument, {aval}; "
+                "return its real part"
+            )
+        if isinstance(g, SymbolicZero):
+            out[i] = None
+    return out

@@ -1,0 +1,50 @@
+"""What JAX's documentation says of names that are here too, in small programs: value, then what it must be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import funcgrad
+import funcgrad.numpy as jnp
+
+jax: Any = funcgrad
+lax: Any = jax.lax
+X: Any = np.arange(4.0)
+
+
+def jvp_of(fun: Callable[..., Any], rule: Callable[..., Any]) -> Any:
+    out = jax.custom_jvp(fun)
+    out.defjvp(rule)
+    return out
+
+
+def vjp_of(fun: Callable[..., Any], forward: Callable[..., Any], backward: Callable[..., Any]) -> Any:
+    out = jax.custom_vjp(fun)
+    out.defvjp(forward, backward)
+    return out
+
+
+J = jvp_of(lambda x, y=2.0: x * y, lambda p, t: (p[0] * p[1], 10 * t[0] * p[1]))
+V = vjp_of(lambda x, y=2.0: x * y, lambda x, y: (x * y, y), lambda y, ct: (7 * ct * y, ct))
+
+CASES: dict[str, tuple[Callable[[], Any], Any]] = {
+    "jvp rule, default": (lambda: jax.grad(J)(1.0), 20.0),
+    "jvp rule, named": (lambda: jax.grad(lambda x: J(y=3.0, x=x))(1.0), 30.0),
+    "vjp rule, default": (lambda: jax.grad(V)(1.0), 14.0),
+    "vjp rule, named": (lambda: jax.grad(lambda x: V(x, y=3.0))(1.0), 21.0),
+    "conj of a real": (lambda: lax.conj(np.float32(2)).dtype == np.complex64, True),
+    "conj of an integer": (lambda: lax.conj(2).dtype.kind, "i"),
+    "interp on": (lambda: jnp.interp([-1.0, 9.0], X, X * 2, "extrapolate", right="extrapolate"), [-2.0, 18.0]),
+    "interp on, jit": (lambda: jax.jit(lambda x: jnp.interp(x, X, X**2, right="extrapolate"))(4.0), 14.0),
+    "not offered": (lambda: hasattr(jax.experimental, "pallas"), False),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_as_documented(name: str) -> None:
+    run, want = CASES[name]
+    np.testing.assert_array_equal(run(), want)
