@@ -20,8 +20,9 @@ ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
-# Files that libraries keep for the next run belong to this directory, not to the user's home.
-KEEP := XDG_CACHE_HOME="$(CURDIR)/.cache" MPLCONFIGDIR="$(CURDIR)/.cache/matplotlib"
+# Files that libraries keep for the next run belong to this directory, not to the user's home. Bytecode
+# is kept in any case: tests and benchmarks start many Pythons.
+KEEP := XDG_CACHE_HOME="$(CURDIR)/.cache" MPLCONFIGDIR="$(CURDIR)/.cache/matplotlib" PYTHONDONTWRITEBYTECODE=
 # One BLAS thread is as fast for small matrices, and does not stall where other processes want the
 # cores too; among the tests, those are the other workers.
 ONE_THREAD := OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1}

@@ -84,7 +84,7 @@ def used(program: Any) -> list[int]:
     return sorted({i for part in program[2:] for i in used(part)})
 
 
-@settings(max_examples=1200)
+@settings(max_examples=700)
 @given(programs())
 def test_traced_is_plain(program: Any) -> None:
     with np.errstate(all="ignore"):
