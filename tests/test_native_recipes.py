@@ -103,6 +103,13 @@ def test_what_has_no_text_has_no_fingerprint(monkeypatch: pytest.MonkeyPatch) ->
         assert key(loop) is None
 
 
+@pytest.mark.parametrize("folder", ["", "package.zip"])
+def test_a_package_without_files_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: str) -> None:
+    monkeypatch.setattr(fingerprint, "_PACKAGE", str(tmp_path / folder))
+    monkeypatch.setattr(fingerprint, "_surroundings", fingerprint._surroundings.__wrapped__)
+    assert key(loop) is None
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_is_not_lowered_again(place: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     p = program(PROGRAMS[name])

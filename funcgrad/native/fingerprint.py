@@ -42,15 +42,17 @@ def fingerprint(program: Program) -> str | None:
     text = _Text()
     try:
         text.program(program)
-    except _Unknown:
+        return disk.digest(_surroundings(), config, *text.parts)
+    except (_Unknown, OSError):  # of a package that is no folder of Python files nobody knows which it is
         return None
-    return disk.digest(_surroundings(), config, *text.parts)
 
 
 @cache
 def _surroundings() -> str:
-    versions = sys.version, np.__version__, *target()
-    return "\n".join([*versions, *_files(_PACKAGE)])
+    files = _files(_PACKAGE)
+    if not files:
+        raise FileNotFoundError(_PACKAGE)
+    return "\n".join([sys.version, np.__version__, *target(), *files])
 
 
 def _files(folder: str) -> list[str]:
