@@ -58,6 +58,24 @@ def test_local_pieces_and_b_splines(n: int) -> None:
             close(got.t, want.t)
             close(got(PLACES), want(PLACES))
             close(got(PLACES, 1), want(PLACES, 1))
+    close(ours.CubicHermiteSpline(x, y, y**2)(PLACES, 1), scipys.CubicHermiteSpline(x, y, y**2)(PLACES, 1))
+    inside = np.concatenate([x, x[:-1] + 0.3 * np.diff(x)])[None]
+    close(ours.BarycentricInterpolator(x, y.T, 1)(inside), scipys.BarycentricInterpolator(x, y.T, 1)(inside))
+
+
+TWO = np.array([0.5, 2.0])
+ENDS = ("natural", "clamped", ("natural", None), ([(1, -TWO)], [(2, TWO)]), ([(1, TWO), (2, 3 * TWO)], None))
+
+
+@pytest.mark.parametrize("ends", ENDS)
+def test_ends_of_b_splines(ends: Any) -> None:
+    x, y = KNOTS[6], VALUES[6]
+    inner = x[2:-1] if ends == ("natural", None) else x[1:-1]  # as many as there are values and conditions
+    t = None if isinstance(ends, str) else np.r_[[x[0]] * 4, inner, [x[-1]] * 4]
+    got, want = ours.make_interp_spline(x, y, 3, t, ends), scipys.make_interp_spline(x, y, 3, t, ends)
+    close(got.t, want.t)
+    for nu in range(3):
+        close(got(PLACES, nu), want(PLACES, nu))
 
 
 @pytest.mark.parametrize("kind", ["linear", "nearest", "previous", "next", "zero", "slinear", "quadratic", "cubic", 2])
@@ -97,6 +115,9 @@ KINDS: list[Callable[[Any, Any], Any]] = [
     lambda x, y: ours.Akima1DInterpolator(x, y, extrapolate=True),
     ours.make_interp_spline,
     lambda x, y: ours.make_interp_spline(x, y, 2),
+    lambda x, y: ours.make_interp_spline(x, y, bc_type="natural"),
+    lambda x, y: ours.CubicHermiteSpline(x, y, np.sin(y)),
+    ours.BarycentricInterpolator,
     lambda x, y: ours.interp1d(x, y, fill_value="extrapolate"),
 ]
 

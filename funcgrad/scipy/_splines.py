@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core import Tracer
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._index import take
 from funcgrad.ops.shape import STOP_GRADIENT
 from funcgrad.types import shape_of
 
-__all__ = ["cubic_from_slopes", "deboor", "float_array", "pieces", "powers", "where_places"]
+__all__ = ["axis_to", "cubic_from_slopes", "deboor", "float_array", "knots_and_values", "pieces", "powers",
+           "where_places"]  # fmt: skip
 
 
 def float_array(x: Any, name: str) -> Any:
@@ -26,6 +28,23 @@ def float_array(x: Any, name: str) -> Any:
     if x.dtype.kind not in "biufc":
         raise TypeError(f"{name}: numbers are needed, got dtype {x.dtype}")
     return x if x.dtype.kind in "fc" else x.astype(np.float64)
+
+
+def knots_and_values(x: Any, y: Any, axis: int, name: str, least: int = 2) -> tuple[Any, Any]:
+    """Knots and values, the values along their first axis; knots must increase, where they are known."""
+    x, y = float_array(x, name), np.moveaxis(float_array(y, name), axis, 0)
+    if len(shape_of(x)) != 1 or shape_of(x)[0] < least:
+        raise ValueError(f"{name}: x must be a vector of at least {least} places, got shape {shape_of(x)}")
+    if shape_of(y)[0] != shape_of(x)[0]:
+        raise ValueError(f"{name}: x has {shape_of(x)[0]} places, y has {shape_of(y)[0]} along its axis")
+    if not isinstance(x, Tracer) and not np.all(np.diff(x) > 0):
+        raise ValueError(f"{name}: x must be increasing")
+    return x, y
+
+
+def axis_to(out: Any, ndim: int, axis: int) -> Any:
+    """The result with the axes of the argument, which are its first ones, where the axis of the values was."""
+    return out if axis == 0 else np.moveaxis(out, range(ndim), range(axis, axis + ndim))
 
 
 def pieces(knots: Any, x: Any) -> Any:

@@ -18,13 +18,17 @@ from funcgrad._tree_registry import register_pytree_node
 from funcgrad.core import Tracer
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._index import take
+from funcgrad.scipy._barycentric import BarycentricInterpolator
+from funcgrad.scipy._bsplines import BSpline, make_interp_spline
 from funcgrad.scipy._grid import RegularGridInterpolator, interpn
-from funcgrad.scipy._splines import cubic_from_slopes, deboor, float_array, powers, where_places
+from funcgrad.scipy._splines import axis_to, cubic_from_slopes, float_array, knots_and_values, powers, where_places
 from funcgrad.types import shape_of
 
 __all__ = [
     "Akima1DInterpolator",
     "BSpline",
+    "BarycentricInterpolator",
+    "CubicHermiteSpline",
     "CubicSpline",
     "PPoly",
     "PchipInterpolator",
@@ -37,18 +41,6 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
-
-
-def _data(x: Any, y: Any, axis: int, name: str, least: int = 2) -> tuple[Any, Any]:
-    """Knots and values, the values along their first axis; knots must increase, where they are known."""
-    x, y = float_array(x, name), np.moveaxis(float_array(y, name), axis, 0)
-    if len(shape_of(x)) != 1 or shape_of(x)[0] < least:
-        raise ValueError(f"{name}: x must be a vector of at least {least} places, got shape {shape_of(x)}")
-    if shape_of(y)[0] != shape_of(x)[0]:
-        raise ValueError(f"{name}: x has {shape_of(x)[0]} places, y has {shape_of(y)[0]} along its axis")
-    if not isinstance(x, Tracer) and not np.all(np.diff(x) > 0):
-        raise ValueError(f"{name}: x must be increasing")
-    return x, y
 
 
 # ---------------------------------------------------------------------------------------------- piecewise polynomials
@@ -80,7 +72,7 @@ class PPoly:
         out = powers(self.c, self.x, place, nu)
         if not extrapolate:
             out = where_places((x < low) | (x > high), np.nan, out)
-        return _axis_to(out, len(shape_of(x)), self.axis)
+        return axis_to(out, len(shape_of(x)), self.axis)
 
     def derivative(self, nu: int = 1) -> PPoly:
         """The derivative of this order, piece by piece."""
@@ -106,11 +98,6 @@ class PPoly:
         """The integral from a to b."""
         whole = self.antiderivative()
         return whole(b) - whole(a)
-
-
-def _axis_to(out: Any, ndim: int, axis: int) -> Any:
-    """The result with the axes of the argument, which are its first ones, where the axis of the values was."""
-    return out if axis == 0 else np.moveaxis(out, range(ndim), range(axis, axis + ndim))
 
 
 def _register(cls: Any) -> None:
@@ -139,7 +126,7 @@ class CubicSpline(PPoly):
     """
 
     def __init__(self, x: Any, y: Any, axis: int = 0, bc_type: Any = "not-a-knot", extrapolate: Any = None) -> None:
-        x, y = _data(x, y, axis, "CubicSpline")
+        x, y = knots_and_values(x, y, axis, "CubicSpline")
         if extrapolate is None:
             extrapolate = "periodic" if bc_type == "periodic" else True
         slopes = _spline_slopes(x, y, bc_type)
@@ -211,6 +198,26 @@ def _end(condition: Any, h: Any, rise: Any, unit: Any, sign: float = 1.0) -> tup
     return unit[0] * 2.0 + unit[1], 3 * rise[0] - sign * 0.5 * h[0] * value
 
 
+class CubicHermiteSpline(PPoly):
+    """Cubic pieces from values and slopes at the knots; `scipy.interpolate.CubicHermiteSpline`.
+
+    Args:
+        x: knots, increasing.
+        y, dydx: values and slopes along `axis`, of one shape.
+        extrapolate: True, False (NaN outside), "periodic".
+
+    >>> float(CubicHermiteSpline([0.0, 2.0], [0.0, 8.0], [0.0, 12.0])(1.0))
+    1.0
+    """
+
+    def __init__(self, x: Any, y: Any, dydx: Any, axis: int = 0, extrapolate: Any = None) -> None:
+        knots, y = knots_and_values(x, y, axis, "CubicHermiteSpline")
+        slopes = knots_and_values(x, dydx, axis, "CubicHermiteSpline")[1]
+        if shape_of(slopes) != shape_of(y):
+            raise ValueError(f"CubicHermiteSpline: values {shape_of(y)} and slopes {shape_of(slopes)} do not fit")
+        super().__init__(cubic_from_slopes(knots, y, slopes), knots, extrapolate, axis % len(shape_of(y)))
+
+
 class PchipInterpolator(PPoly):
     """Cubic pieces that keep monotone data monotone (Fritsch and Butland, 1984); `scipy.interpolate.PchipInterpolator`.
 
@@ -224,7 +231,7 @@ class PchipInterpolator(PPoly):
     """
 
     def __init__(self, x: Any, y: Any, axis: int = 0, extrapolate: Any = None) -> None:
-        x, y = _data(x, y, axis, "PchipInterpolator")
+        x, y = knots_and_values(x, y, axis, "PchipInterpolator")
         super().__init__(cubic_from_slopes(x, y, _pchip_slopes(x, y)), x, extrapolate, axis % len(shape_of(y)))
 
 
@@ -265,7 +272,7 @@ class Akima1DInterpolator(PPoly):
     def __init__(self, x: Any, y: Any, axis: int = 0, *, method: str = "akima", extrapolate: Any = None) -> None:
         if method not in ("akima", "makima"):
             raise ValueError(f"Akima1DInterpolator: method must be 'akima' or 'makima', got {method!r}")
-        x, y = _data(x, y, axis, "Akima1DInterpolator")
+        x, y = knots_and_values(x, y, axis, "Akima1DInterpolator")
         slopes = _akima_slopes(x, y, method)
         super().__init__(cubic_from_slopes(x, y, slopes), x, bool(extrapolate), axis % len(shape_of(y)))
 
@@ -287,90 +294,11 @@ def _akima_slopes(x: Any, y: Any, method: str) -> Any:
     return np.where(flat, 0.5 * (every[1:-2] + every[2:-1]) if method == "akima" else 0.0, weighted)
 
 
-for _cls in (PPoly, CubicSpline, PchipInterpolator, Akima1DInterpolator):
+for _cls in (PPoly, CubicSpline, CubicHermiteSpline, PchipInterpolator, Akima1DInterpolator):
     _register(_cls)
 
 
 # ------------------------------------------------------------------------------------------------------------ others
-
-
-class BSpline:
-    """A spline as a sum of B-splines; `scipy.interpolate.BSpline`.
-
-    Args:
-        t: knots, which do not decrease.
-        c: coefficients, of shape (knots − degree − 1, …).
-        k: the degree.
-        extrapolate: True, False (NaN outside) or "periodic".
-
-    >>> float(BSpline(np.array([0.0, 0.0, 1.0, 1.0]), np.array([2.0, 4.0]), 1)(0.25))
-    2.5
-    """
-
-    def __init__(self, t: Any, c: Any, k: int, extrapolate: Any = True, axis: int = 0) -> None:
-        self.t, self.c = float_array(t, "BSpline"), np.moveaxis(float_array(c, "BSpline"), axis, 0)
-        self.k, self.extrapolate, self.axis = int(k), extrapolate, axis
-        n = shape_of(self.t)[0] - self.k - 1
-        if n < self.k + 1 or shape_of(self.c)[0] < n:
-            raise ValueError(f"BSpline: {n + self.k + 1} knots of degree {k} need {n} ≥ {k + 1} coefficients")
-
-    def __call__(self, x: Any, nu: int = 0, extrapolate: Any = None) -> Any:
-        """Values at x, or those of the derivative of order `nu`."""
-        spline = self if not nu else self.derivative(nu)
-        x = float_array(x, "BSpline")
-        extrapolate = self.extrapolate if extrapolate is None else extrapolate
-        low, high = self.t[self.k], self.t[-self.k - 1]
-        place = low + np.mod(x - low, high - low) if extrapolate == "periodic" else x
-        out = deboor(spline.t, spline.c, spline.k, place)
-        if not extrapolate:
-            out = where_places((x < low) | (x > high), np.nan, out)
-        return _axis_to(out, len(shape_of(x)), self.axis)
-
-    def derivative(self, nu: int = 1) -> BSpline:
-        """The derivative of this order, a spline of lower degree."""
-        t, c, k = self.t, self.c, self.k
-        for _ in range(nu):
-            if k == 0:
-                return _bspline(self.t, 0 * self.c, self.k, self.extrapolate, self.axis)
-            n = shape_of(t)[0] - k - 1
-            width = np.reshape(t[k + 1 : k + n] - t[1:n], (n - 1, *(1,) * (len(shape_of(c)) - 1)))
-            none = width == 0
-            c = np.where(none, 0.0, k * np.diff(c[:n], axis=0) / np.where(none, 1.0, width))
-            t, k = t[1:-1], k - 1
-        return _bspline(t, c, k, self.extrapolate, self.axis)
-
-
-def _bspline(t: Any, c: Any, k: int, extrapolate: Any, axis: int) -> BSpline:
-    made = object.__new__(BSpline)
-    made.t, made.c, made.k, made.extrapolate, made.axis = t, c, k, extrapolate, axis
-    return made
-
-
-register_pytree_node(
-    BSpline,
-    lambda s: ([s.t, s.c], (s.k, s.extrapolate, s.axis)),
-    lambda fixed, children: _bspline(*children, *fixed),
-)
-
-
-def make_interp_spline(x: Any, y: Any, k: int = 3, t: Any = None, axis: int = 0) -> BSpline:
-    """The B-spline of degree k through data, with knots `t`, or such that the ends are as "not-a-knot" has them.
-
-    >>> x = np.arange(6.0)
-    >>> round(float(make_interp_spline(x, x**3)(2.5)), 6)
-    15.625
-    """
-    x, y = _data(x, y, axis, "make_interp_spline", k + 1)
-    n = shape_of(x)[0]
-    if t is None:
-        inner = x if k == 1 else (x[1:] + x[:-1]) / 2.0 if k % 2 == 0 else x
-        skip = (k + 1) // 2 if k % 2 else k // 2
-        inner = inner[skip : shape_of(inner)[0] - skip]
-        t = np.concatenate([np.broadcast_to(x[:1], (k + 1,)), inner, np.broadcast_to(x[-1:], (k + 1,))])
-    t = float_array(t, "make_interp_spline")
-    matrix = deboor(t, np.eye(n), k, x)
-    flat = np.reshape(y, (n, -1))
-    return BSpline(t, np.moveaxis(np.reshape(np.linalg.solve(matrix, flat), shape_of(y)), 0, axis), k, axis=axis)
 
 
 class interp1d:
@@ -399,7 +327,7 @@ class interp1d:
         if not assume_sorted and not isinstance(x, Tracer):
             order = np.argsort(x, kind="stable")
             x, y = x[order], take(float_array(y, "interp1d"), order, axis=axis)
-        self.x, self.y = _data(x, y, axis, "interp1d", 1)
+        self.x, self.y = knots_and_values(x, y, axis, "interp1d", 1)
         self.kind, self.axis = kind, axis % len(shape_of(self.y))
         self.outside = None if isinstance(fill_value, str) else fill_value
         self.raises = (type(fill_value) is float and np.isnan(fill_value)) if bounds_error is None else bounds_error
@@ -416,7 +344,7 @@ class interp1d:
                 raise ValueError("interp1d: a place is outside the range of interpolation; give fill_value")
             below, above = self.outside if isinstance(self.outside, tuple) else (self.outside, self.outside)
             out = where_places(low, below, where_places(high, above, out))
-        return _axis_to(out, len(shape_of(x)), self.axis)
+        return axis_to(out, len(shape_of(x)), self.axis)
 
     def _inside(self, x: Any) -> Any:
         if self.spline is not None:
