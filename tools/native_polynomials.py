@@ -169,7 +169,7 @@ def _erf_weight(x: Any) -> Any:
     return mp.erfc(x) * x / mp.erf(x)
 
 
-_FAR, _ERF_0 = mp.mpf(97) / 127, 2 / _ROOT(mp.pi) - 1
+_FAR, _FAR_SHORT, _ERF_0 = mp.mpf(97) / 127, mp.mpf(14) / 29, 2 / _ROOT(mp.pi) - 1
 _ZERO, _HALF, _SIXTH = mp.mpf(0), mp.mpf("0.50005"), mp.mpf(1) / 6
 FITS = (
     Fit("EXP", "(exp(r) - 1 - r)/r²", _or(0.5, lambda r: (mp.exp(r) - 1 - r) / r**2), -_H, _H, (10, 4), abs),
@@ -208,7 +208,7 @@ FITS = (
         (5, 2),
         _at_least(_H**2 / 8),
     ),
-    Fit("ERF", "erf(x)/x - 1 of x²", _or(_ERF_0, _erf_rest), _ZERO, mp.mpf(1), (11, None)),
+    Fit("ERF", "erf(x)/x - 1 of x²", _or(_ERF_0, _erf_rest), _ZERO, mp.mpf(1), (11, 6)),
     Fit(
         "ERF_EXPONENT",
         "-log(erfc(x))/x - 1, by its effect on erf(x)",
@@ -228,15 +228,7 @@ FITS = (
         _or(_ROOT(mp.pi) / 2, _erf_weight),
     ),
     Fit("ERFC", "e^(x²) erfc(x) (1 + 2x) - 1 of (x - 3.75)/(x + 3.75)", _erfc_rest, -mp.mpf(1), _FAR, (22, None)),
-    Fit(
-        "ERF_SHORT",
-        "the same for float32, by doubles",
-        _or(2 / _ROOT(mp.pi) - 1, _erf_rest),
-        _ZERO,
-        mp.mpf(1),
-        (6, None),
-    ),
-    Fit("ERFC_SHORT", "the same for float32, by doubles", _erfc_rest, -mp.mpf(1), _FAR, (13, None)),
+    Fit("ERFC_SHORT", "the same for float32", _erfc_rest, -mp.mpf(1), _FAR_SHORT, (None, 11)),
     Fit("CBRT", "x^(-1/3)", lambda x: x ** (-2 * _SIXTH), mp.mpf(1), mp.mpf(2), (4, 4)),
 )
 

@@ -9,25 +9,17 @@ the larger x is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 
 from funcgrad.native.elementary_body import Body, Value
 from funcgrad.native.elementary_exp import EXP_RANGE, LN2_SUM, at_most, less_one, power_of_part, reduced
 from funcgrad.native.elementary_log import log_of_sum
 from funcgrad.native.elementary_pow import log2_sum
-from funcgrad.native.elementary_tables import (
-    ERF,
-    ERF_EXPONENT,
-    ERF_EXPONENT_SHORT,
-    ERF_SHORT,
-    ERFC,
-    ERFC_SHORT,
-)
+from funcgrad.native.elementary_tables import ERF, ERF_EXPONENT, ERF_EXPONENT_SHORT, ERFC, ERFC_SHORT
 
 __all__ = ["erf", "erfc", "logaddexp", "logaddexp2", "logit", "ndtr", "softplus"]
 
 _PLACE = 3.75
-_FAR, _FAR_SINGLE = 28.0, 10.75
+_FAR = (28.0, 10.75)
 """From here on erfc is 0, as a double and as a float."""
 _ONLY_ONE = (5.95, 3.95)
 """From here on erf is 1."""
@@ -135,31 +127,18 @@ def logit(f: Body, x: Value) -> Value:
 # ------------------------------------------------------------------------------------------------------- error function
 
 
-def _by_doubles(write: Callable[..., Value]) -> Callable[[Body, Value], Value]:
-    """The function for either type of element: doubles, and shorter polynomials, for floats."""
-
-    def written(f: Body, x: Value) -> Value:
-        if f.element == "double":
-            return write(f, x, ERF[0], ERFC[0], _FAR)
-        wide = f.widened(x)
-        f.use("double")
-        y = f.narrowed(write(f, wide, ERF_SHORT[0], ERFC_SHORT[0], _FAR_SINGLE))
-        f.use("float")
-        return y
-
-    return written
+_ROOT_HALF = (
+    (float.fromhex("0x1.6a09e667f3bcdp-1"), float.fromhex("-0x1.bdd3413b26456p-55")),
+    (float.fromhex("0x1.6a09e6p-1"), float.fromhex("0x1.9fcef4p-27")),
+)
+"""√½ as a sum of two numbers, for either type of element."""
 
 
-Coefficients = Sequence[float]
-_ROOT_HALF = (float.fromhex("0x1.6a09e667f3bcdp-1"), float.fromhex("-0x1.bdd3413b26456p-55"))
-"""√½ as a sum of two numbers."""
-
-
-def _erfc_of(f: Body, size: Value, square: tuple[Value, Value], table: Coefficients, low: Value = 0.0) -> str:
+def _erfc_of(f: Body, size: Value, square: tuple[Value, Value], low: Value = 0.0) -> str:
     """erfc(size + low), size ≥ 0 and not far beyond where it is 0; its square as a sum of two numbers."""
     part = reduced(f, f.neg(square[0]), low=f.neg(square[1]))
     t = f.div(f.sub(size, _PLACE), f.add(size, _PLACE))
-    p, p_low = f.fast_two_sum(1.0, f.polynomial(table, t))
+    p, p_low = f.fast_two_sum(1.0, f.polynomial(f.table((ERFC[0], ERFC_SHORT[1])), t))
     below, below_low = f.two_sum(f.add(size, size), 1.0)
     below_low = f.mad(low, 2.0, below_low) if type(low) is str else below_low
     q, q_low = f.quotient_sum(p, below, below_low, p_low)
@@ -175,11 +154,11 @@ def _size(f: Body, x: Value, far: float) -> str:
     return f.replaced(f.compare_bits("sgt", f.bits(size), f.limits.bits_of(far)), far, size)
 
 
-def _near(f: Body, size: Value, bound: float, table: Coefficients) -> tuple[str, str]:
+def _near(f: Body, size: Value, bound: float) -> tuple[str, str]:
     """(whether size is above a bound of at most 1, erf(size) where it is not)."""
     large = f.compare("ogt", size, bound)
     inside = f.replaced(large, bound, size)
-    return large, f.mad(inside, f.polynomial(table, f.mul(inside, inside)), inside)
+    return large, f.mad(inside, f.polynomial(f.table(ERF), f.mul(inside, inside)), inside)
 
 
 def erf(f: Body, x: Value) -> Value:
@@ -191,28 +170,26 @@ def erf(f: Body, x: Value) -> Value:
     return f.select(f.is_nan(x), x, f.copysign(y, x))
 
 
-def _complement(f: Body, x: Value, size: Value, far: Value, near: Coefficients) -> str:
+def _complement(f: Body, x: Value, size: Value, far: Value) -> str:
     """erfc(x) for |x| = size, given erfc(size) for size > ½."""
     left = f.compare_bits("slt", f.bits(x), 0)
-    large, y = _near(f, size, 0.5, near)
+    large, y = _near(f, size, 0.5)
     beyond = f.select(left, f.sub(2.0, far), far)
     return f.select(large, beyond, f.sub(1.0, f.copysign(y, x)))
 
 
-def _erfc(f: Body, x: Value, near: Coefficients, table: Coefficients, far: float) -> Value:
-    size = _size(f, x, far)
-    y = _complement(f, x, size, _erfc_of(f, size, f.two_product(size, size), table), near)
+def erfc(f: Body, x: Value) -> Value:
+    size = _size(f, x, _FAR[f.limits.table])
+    y = _complement(f, x, size, _erfc_of(f, size, f.two_product(size, size)))
     return f.select(f.is_nan(x), x, y)
 
 
-def _ndtr(f: Body, x: Value, near: Coefficients, table: Coefficients, far: float) -> Value:
+def ndtr(f: Body, x: Value) -> Value:
     """½ erfc(-x/√2), with the square of x itself."""
-    size = _size(f, x, far * math.sqrt(2.0))
+    size = _size(f, x, _FAR[f.limits.table] * math.sqrt(2.0))
     square, low = f.two_product(size, size)
-    scaled, rest = f.two_product(size, _ROOT_HALF[0])
+    high, rest = f.table(_ROOT_HALF)
+    scaled, more = f.two_product(size, high)
     halves = f.mul(square, 0.5), f.mul(low, 0.5)
-    y = _erfc_of(f, scaled, halves, table, f.mad(size, _ROOT_HALF[1], rest))
-    return f.select(f.is_nan(x), x, f.mul(_complement(f, f.neg(x), scaled, y, near), 0.5))
-
-
-erfc, ndtr = _by_doubles(_erfc), _by_doubles(_ndtr)
+    y = _erfc_of(f, scaled, halves, f.mad(size, rest, more))
+    return f.select(f.is_nan(x), x, f.mul(_complement(f, f.neg(x), scaled, y), 0.5))

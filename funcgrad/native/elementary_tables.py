@@ -17,7 +17,6 @@ __all__ = [
     "ERFC_SHORT",
     "ERF_EXPONENT",
     "ERF_EXPONENT_SHORT",
-    "ERF_SHORT",
     "EXP",
     "EXP2",
     "LOG",
@@ -151,7 +150,7 @@ COSH = _table(
     """,
 )
 
-# erf(x)/x - 1 of x², 0 to 1; 2^-54.9, -
+# erf(x)/x - 1 of x², 0 to 1; 2^-54.9, 2^-26.0
 ERF = _table(
     """
     0x1.06eba8214db68p-3 -0x1.812746b0379c2p-2 0x1.ce2f21a041017p-4 -0x1.b82ce31206256p-6 0x1.565bccfa99936p-8
@@ -159,7 +158,8 @@ ERF = _table(
     -0x1.5c16d6d171f26p-23 0x1.d784418d8b115p-27 -0x1.acdf0d99246a3p-31
     """,
     """
-    
+    0x1.06eba80000000p-3 -0x1.81273e0000000p-2 0x1.ce2d200000000p-4 -0x1.b7fbb60000000p-6 0x1.541a020000000p-8
+    -0x1.a486440000000p-11 0x1.4ae5b00000000p-14
     """,
 )
 
@@ -203,26 +203,15 @@ ERFC = _table(
     """,
 )
 
-# the same for float32, by doubles, 0 to 1; 2^-29.7, -
-ERF_SHORT = _table(
-    """
-    0x1.06eba7f8b82f5p-3 -0x1.81273ecb59cf5p-2 0x1.ce2d1fb5388d1p-4 -0x1.b7fbb6348b566p-6 0x1.541a020fdd985p-8
-    -0x1.a48643c72a50ep-11 0x1.4ae5b083d7dc6p-14
-    """,
-    """
-    
-    """,
-)
-
-# the same for float32, by doubles, -1 to 0.76378; 2^-33.4, -
+# the same for float32, -1 to 0.482759; -, 2^-27.6
 ERFC_SHORT = _table(
     """
-    0x1.e66d05ae1535ap-3 -0x1.1f367653fc599p-3 0x1.d5f2a9c267064p-9 0x1.5101592dad7b9p-4 -0x1.bda942dd53aadp-4
-    0x1.7a14eafd0f69bp-4 -0x1.e0cf5c3a24eb8p-5 0x1.d09e31d24260ep-6 -0x1.3f8460a4d46f9p-7 0x1.cf25d207245b9p-10
-    0x1.410c1df62b107p-12 -0x1.3ea143ee5d408p-12 0x1.18e8c16401531p-15 0x1.d72cfe468f92fp-16
+    
     """,
     """
-    
+    0x1.e66d060000000p-3 -0x1.1f36740000000p-3 0x1.d5f30e0000000p-9 0x1.51009e0000000p-4 -0x1.bdaa060000000p-4
+    0x1.7a1e8c0000000p-4 -0x1.e0b3820000000p-5 0x1.cfeab40000000p-6 -0x1.4256da0000000p-7 0x1.dabda80000000p-10
+    0x1.0240500000000p-11 -0x1.b0c4ee0000000p-13
     """,
 )
 
