@@ -67,6 +67,10 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[int, ...], type]] = {
     "products": (lambda x: (x @ np.swapaxes(x, 1, 2), np.sum(x, 2)), (33, 17, 40), np.float32),
     "convolution": (lambda x: lax.conv(x, x[:3, :, :5, :5], (1, 2), "SAME"), (9, 2, 14, 15), float),
     "equations": (lambda x: np.linalg.solve(x @ np.swapaxes(x, 1, 2) + 9 * np.eye(12), x), (7, 12, 12), float),
+    "tiny equations": (lambda x: np.linalg.inv(x + 5 * np.eye(3)), (203, 3, 3), float),
+    "factors": (lambda x: np.linalg.cholesky(x @ np.swapaxes(x, 1, 2) + np.eye(14)), (7, 14, 14), float),
+    "running sums": (lambda x: (np.cumsum(x, 0), np.cumsum(x, 1)), (61, 83), float),
+    "order": (lambda x: (np.sort(x, 0), np.argmax(x, 1), np.argmax(x, 0)), (9, 203), float),
     "loop": (lambda x: lax.fori_loop(0, 3, lambda k, y: y + 0.1 * np.sin(y) * np.mean(y), x), (2048,), float),
 }
 

@@ -19,7 +19,7 @@ import numpy as np
 from funcgrad.ir import Equation, Var
 from funcgrad.native.emission import Emission
 from funcgrad.native.emit_products import LARGE_AND_NARROW, contraction, multiplication, product
-from funcgrad.native.parts import ranges
+from funcgrad.native.parts import divided
 from funcgrad.native.product_tiles import Matrix
 from funcgrad.native.registry import Unsupported, block_emitter
 from funcgrad.native.values import Buf, Small, reshaped
@@ -259,7 +259,7 @@ def _by_windows(em: Emission, x: Buf, kernel: Buf, out: Buf, sizes: _Sizes, axes
         em.w.loop(lo, hi, example)
 
     work = x.shape[0] * rows * groups * columns * (_COPIED + features * multiplication(out.dtype))
-    ranges(em, x.shape[0], work, [x, kernel, out], examples, _PARTS)
+    divided(em, [x.shape[0]], [1], work, [x, kernel, out], lambda limits: examples(*limits(0)), _PARTS)
 
 
 def _zeros(em: Emission, x: Buf, axes: Sequence[_Axis]) -> Buf:

@@ -8,7 +8,7 @@ are triangular, which the program shows. A matrix that NumPy raises LinAlgError 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,10 @@ import numpy as np
 from funcgrad.ir import Atom, Equation, Var
 from funcgrad.native.emission import Emission
 from funcgrad.native.emit_loops import rows
+from funcgrad.native.emit_products import multiplication
 from funcgrad.native.index import ZERO, Ix, constant
+from funcgrad.native.memory import Limits
+from funcgrad.native.parts import divided
 from funcgrad.native.registry import Unsupported, block_emitter
 from funcgrad.native.symbols import address, blas_bits
 from funcgrad.native.values import Buf
@@ -26,6 +29,10 @@ __all__ = ["cholesky", "determinant", "inverse", "solve", "triangular_solve"]
 
 _OPERATIONS = 400
 """Up to how many multiplications an elimination is written out in registers."""
+_OPERATION = 0.3
+"""Nanoseconds that an operation of it takes, in all lanes: estimated."""
+_PARTS = 8
+"""How many parts a batch that LAPACK does is divided into at most."""
 
 DType = np.dtype[Any]
 Rows = list[list[str]]
@@ -144,6 +151,13 @@ def _written_out(n: int, columns: int) -> bool:
     return n * n * (n + columns) <= _OPERATIONS
 
 
+def _matrices(em: Emission, known: Sequence[Buf], body: Callable[[list[Ix]], None], width: int) -> None:
+    """All matrices of a batch, in lanes; `known` are the arrays, `width` is that of the matrix that is eliminated."""
+    a = known[0]
+    each = _OPERATION * a.shape[-1] * a.shape[-1] * width
+    rows(em, a.shape[:-2], body, a.dtype.itemsize, twice=True, each=each, known=known)
+
+
 # ---------------------------------------------------------------------- LAPACK and BLAS
 
 
@@ -194,6 +208,13 @@ class _Library:
             f"call void {w.external(symbol)}({how}, {i} {n}, {i} {columns}, {self.type} {w.number(1.0, self.dtype)}, "
             f"ptr {_pointer(self.em, a)}, {i} {max(distance, n)}, ptr {_pointer(self.em, b)}, {i} {columns})"
         )
+
+
+def _batches(em: Emission, known: Sequence[Buf], operations: int, body: Callable[[Limits], None]) -> None:
+    """Loops over matrices that LAPACK does one by one: so many `operations` each, and memory for each part."""
+    shape, dtype = known[-1].shape[:-2], known[-1].dtype
+    work = math.prod(shape) * operations * multiplication(dtype)
+    divided(em, shape, [1] * len(shape), work, known, body, _PARTS)
 
 
 def _pointer(em: Emission, b: Buf) -> str:
@@ -259,7 +280,7 @@ def solve(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
             _substituted(r, left, right, triangle == "lower")
             r.stored(out, idx, right)
 
-        rows(em, out.shape[:-2], in_registers, out.dtype.itemsize, twice=True)
+        _matrices(em, [a, b, out], in_registers, n + columns)
     elif triangle:
         _by_trsm(em, a, b, out, triangle == "lower", False, False)
     else:
@@ -270,23 +291,26 @@ def _by_gesv(em: Emission, a: Buf, b: Buf | None, out: Buf) -> None:
     """A X = B by LAPACK, whose matrices lie column by column; without B, it is the unit matrix."""
     library = _Library(em, out.dtype)
     n, columns = out.shape[-2:]
-    left, right = (em.temp((k, n), out.dtype) for k in (n, columns))
-    pivots = em.temp((n,), np.dtype(np.int64))
-    sizes = library.integer(n), library.integer(columns)
 
-    def one(idx: list[Ix]) -> None:
-        em.copy_buffer(_turned(_matrix(em, a, idx)), left)
-        if b is None:
-            _unit(em, right)
-        else:
-            em.copy_buffer(_turned(_matrix(em, b, idx)), right)
-        size, count = sizes
-        names = [_pointer(em, left), size, em.address(pivots, [ZERO]), _pointer(em, right), size]
-        em.w.bail_if(library.lapack("gesv", size, count, *names))
-        em.forget()
-        em.copy_buffer(_turned(right), _matrix(em, out, idx))
+    def batch(limits: Limits) -> None:
+        left, right = (em.temp((k, n), out.dtype) for k in (n, columns))
+        pivots = em.temp((n,), np.dtype(np.int64))
+        size, count = library.integer(n), library.integer(columns)
 
-    em.loops(out.shape[:-2], one)
+        def one(idx: list[Ix]) -> None:
+            em.copy_buffer(_turned(_matrix(em, a, idx)), left)
+            if b is None:
+                _unit(em, right)
+            else:
+                em.copy_buffer(_turned(_matrix(em, b, idx)), right)
+            names = [_pointer(em, left), size, em.address(pivots, [ZERO]), _pointer(em, right), size]
+            em.w.bail_if(library.lapack("gesv", size, count, *names))
+            em.forget()
+            em.copy_buffer(_turned(right), _matrix(em, out, idx))
+
+        em.loops(out.shape[:-2], one, limits)
+
+    _batches(em, [a, out] if b is None else [a, b, out], n * n * (n + columns), batch)
 
 
 def _unit(em: Emission, b: Buf) -> None:
@@ -301,22 +325,26 @@ def _by_trsm(em: Emission, a: Buf, b: Buf, out: Buf, lower: bool, transposed: bo
     library = _Library(em, out.dtype)
     n, columns = out.shape[-2:]
     plain = out.strides[-2:] == (columns, 1)
-    work = None if plain else em.temp((n, columns), out.dtype)
     zero = em.w.number(0.0, out.dtype)
 
-    def one(idx: list[Ix]) -> None:
-        left = _row_by_row(em, _matrix(em, a, idx))
-        target = _matrix(em, out, idx)
-        place = target if work is None else work
-        em.copy_buffer(_matrix(em, b, idx), place)
-        if not unit:
-            _fail_at_zeros(em, left, zero)
-        library.trsm(left, place, lower, transposed, unit)
-        em.forget()
-        if work is not None:
-            em.copy_buffer(work, target)
+    def batch(limits: Limits) -> None:
+        work = None if plain else em.temp((n, columns), out.dtype)
 
-    em.loops(out.shape[:-2], one)
+        def one(idx: list[Ix]) -> None:
+            left = _row_by_row(em, _matrix(em, a, idx))
+            target = _matrix(em, out, idx)
+            place = target if work is None else work
+            em.copy_buffer(_matrix(em, b, idx), place)
+            if not unit:
+                _fail_at_zeros(em, left, zero)
+            library.trsm(left, place, lower, transposed, unit)
+            em.forget()
+            if work is not None:
+                em.copy_buffer(work, target)
+
+        em.loops(out.shape[:-2], one, limits)
+
+    _batches(em, [a, b, out], n * n * columns, batch)
 
 
 def _fail_at_zeros(em: Emission, a: Buf, zero: str) -> None:
@@ -347,7 +375,7 @@ def triangular_solve(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
         _substituted(r, left, right, lower != transposed, unit)
         r.stored(out, idx, right)
 
-    rows(em, out.shape[:-2], in_registers, out.dtype.itemsize, twice=True)
+    _matrices(em, [a, b, out], in_registers, out.shape[-1])
 
 
 @block_emitter("inv", when=_is_real)
@@ -366,7 +394,7 @@ def inverse(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
         _substituted(r, left, right, lower=False)
         r.stored(out, idx, right)
 
-    rows(em, out.shape[:-2], in_registers, out.dtype.itemsize, twice=True)
+    _matrices(em, [a, out], in_registers, 2 * n)
 
 
 # ---------------------------------------------------------------------- determinants and Cholesky factors
@@ -391,7 +419,7 @@ def determinant(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
         for value, target in zip(_sign_and_logarithm(r, factors, minus), outs, strict=True):
             em.store(target, idx, value)
 
-    rows(em, a.shape[:-2], one, dtype.itemsize, twice=True)
+    _matrices(em, [a, *outs], one, n)
 
 
 def _sign_and_logarithm(r: _Registers, factors: _Factors, sign: str) -> tuple[str, str]:
@@ -429,26 +457,30 @@ def cholesky(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
                 low[i][j] = r.call("sqrt", total) if i == j else r.op("fdiv", total, low[j][j])
         r.stored(out, idx, low)
 
-    rows(em, out.shape[:-2], in_registers, out.dtype.itemsize, twice=True)
+    _matrices(em, [a, out], in_registers, n)
 
 
 def _by_potrf(em: Emission, a: Buf, out: Buf) -> None:
     """By LAPACK, to which a matrix that lies row by row is its transpose: it makes the upper factor of that."""
     library = _Library(em, out.dtype)
     n, zero = out.shape[-1], em.w.number(0.0, out.dtype)
-    size, text = library.integer(n), em.w.alloca("i8")
-    em.w.store("i8", str(ord("U")), text)
-    work = em.temp((n, n), out.dtype)
 
-    def one(idx: list[Ix]) -> None:
-        em.copy_buffer(_matrix(em, a, idx), work)
-        em.w.bail_if(library.lapack("potrf", text, size, _pointer(em, work), size))
-        em.forget()
-        target = _matrix(em, out, idx)
-        em.copy_buffer(work, target)
-        _zero_above(em, target, zero)
+    def batch(limits: Limits) -> None:
+        size, text = library.integer(n), em.w.alloca("i8")
+        em.w.store("i8", str(ord("U")), text)
+        work = em.temp((n, n), out.dtype)
 
-    em.loops(out.shape[:-2], one)
+        def one(idx: list[Ix]) -> None:
+            em.copy_buffer(_matrix(em, a, idx), work)
+            em.w.bail_if(library.lapack("potrf", text, size, _pointer(em, work), size))
+            em.forget()
+            target = _matrix(em, out, idx)
+            em.copy_buffer(work, target)
+            _zero_above(em, target, zero)
+
+        em.loops(out.shape[:-2], one, limits)
+
+    _batches(em, [a, out], n * n * n, batch)
 
 
 def _zero_above(em: Emission, b: Buf, zero: str) -> None:

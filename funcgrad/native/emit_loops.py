@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from funcgrad.native.emission import Emission
 from funcgrad.native.index import Ix, unit
+from funcgrad.native.memory import Limits
+from funcgrad.native.parts import divided
+from funcgrad.native.values import Buf
 
 __all__ = ["carried", "rows", "together"]
 
 
 def rows(
-    em: Emission, shape: Sequence[int], body: Callable[[list[Ix]], None], widest: int, twice: bool = False
+    em: Emission,
+    shape: Sequence[int],
+    body: Callable[[list[Ix]], None],
+    widest: int,
+    twice: bool = False,
+    each: float = 0.0,
+    known: Sequence[Buf] = (),
 ) -> None:
     """Loops over a shape without zeros, the last one in vectors of elements of `widest` bytes; `body` gets the indices.
 
     With `widest` 0 all is scalars. What whole vectors leave is done by scalars; or, where places may be done `twice`,
-    by a vector that begins earlier, so that the body is written once.
+    by a vector that begins earlier, so that the body is written once. Threads share the loops then, if a place (or a
+    vector of them) takes `each` so many nanoseconds that it pays; `known` are the arrays that it uses.
     """
     w = em.w
     if not shape:
@@ -32,17 +43,25 @@ def rows(
             i = w.op(f"select i1 {before}, i64 {i}, i64 {n - width}")
         body([*idx, unit(i, 0, n - 1, step=1)])
 
-    def row(idx: list[Ix]) -> None:
+    def row(idx: list[Ix], lo: int | str, hi: int | str) -> None:
         full = n - n % width if width > 1 else 0
-        if full:
-            end = n if twice else full
+        if twice and full:
             with w.lanes(width), w.scope():
-                w.loop(0, end, lambda i: vector(idx, i), step=width)
-            full = end
+                w.loop(lo, hi, lambda i: vector(idx, i), step=width)
+            return
+        if full:
+            with w.lanes(width), w.scope():
+                w.loop(0, full, lambda i: vector(idx, i), step=width)
         if full < n:
-            w.loop(full, n, lambda i: body([*idx, unit(i, 0, n - 1)]))
+            first, end = (lo, hi) if not full else (full, n)
+            w.loop(first, end, lambda i: body([*idx, unit(i, 0, n - 1)]))
 
-    em.loops(shape[:-1], row)
+    def every(limits: Limits) -> None:
+        em.loops(shape[:-1], lambda idx: row(idx, *limits(len(shape) - 1)), limits)
+
+    units = [*[1] * (len(shape) - 1), max(1, width)]
+    work = math.prod(shape[:-1]) * -(-n // units[-1]) * each if twice else 0.0
+    divided(em, shape, units, work, known, every)
 
 
 def together(em: Emission, shape: Sequence[int], body: Callable[[list[list[Ix]]], None], many: int) -> None:

@@ -25,6 +25,9 @@ from funcgrad.ops.sort import ARGMAX, SORT
 
 __all__ = ["SHORT", "network"]
 
+_LOOK, _EXCHANGE = 0.5, 2.0
+"""Nanoseconds that looking at an element takes, and comparing and exchanging two (of rows side by side): estimated."""
+
 _TOGETHER = 4
 """So many searches are done side by side: each one waits for memory in every step."""
 
@@ -132,7 +135,7 @@ def arg_extreme(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
             found = carried(em, 1, n, [order.f.t, i.t], [first, i(0)], step)[1]
         em.store(out, rest, found)
 
-    rows(em, out.shape, row, 8 if inner else 0, twice=True)
+    rows(em, out.shape, row, 8 if inner else 0, twice=True, each=n * _LOOK, known=[b, out])
 
 
 def _width(em: Emission, dtype: DType) -> int:
@@ -352,7 +355,8 @@ def sort(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
         for idx, x in zip(at, found, strict=True):
             em.store(out, idx, x)
 
-    rows(em, others, row, lane if across else 0, twice=True)
+    work = sum(1 for _ in network(n)) * _EXCHANGE
+    rows(em, others, row, lane if across else 0, twice=True, each=work, known=[b, out])
 
 
 def _sorted_keys(order: _Order, keys: list[str]) -> list[str]:

@@ -10,7 +10,8 @@ are reductions like others.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 from funcgrad.config import cpus
 from funcgrad.ir import Equation
 from funcgrad.native.emission import Emission
-from funcgrad.native.parts import ranges
+from funcgrad.native.parts import divided
 from funcgrad.native.plan import WRITTEN
 from funcgrad.native.product_tiles import Matrix, dots, tiles
 from funcgrad.native.registry import block_emitter
@@ -82,6 +83,7 @@ def _pays(eqn: Equation) -> bool:
 
 Loop = tuple[int, int, int, int]
 """A size, and the strides of A, B and C."""
+Matrices = tuple[Matrix, Matrix, Matrix]
 
 
 class _Form(NamedTuple):
@@ -151,24 +153,39 @@ def dot_general(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
         b = _in_order(em, b, [*bb, *_free(len(b.shape), cb, bb), *cb])
         form = _form(eqn, a, b, c)
         assert form is not None
-    if not form.loops:
-        product(em, form.a, form.b, form.c)
+    _over(em, form.loops, (form.a, form.b, form.c), form.a.columns, partial(product, em))
+
+
+def _over(em: Emission, loops: Sequence[Loop], abc: Matrices, terms: int, one: Callable[..., None]) -> None:
+    """Loops over products of matrices, each of which `one` writes; threads share them where they are long.
+
+    Args:
+        em: where it is written.
+        loops: the sizes, and the strides of the three matrices.
+        abc: the matrices of the first product.
+        terms: of each sum.
+        one: writes a product of three matrices.
+    """
+    if not loops:
+        one(*abc)
         return
-    work = math.prod(_sizes(eqn)) * multiplication(c.dtype)
-    n = form.loops[0][0]
-    ranges(em, n, work, [a, b, c], lambda lo, hi: _nest(em, form, 0, lo, hi))
+    c = abc[2]
+    work = math.prod([c.rows, c.columns, terms, *(size for size, *_ in loops)]) * multiplication(c.dtype)
+    divided(em, [loops[0][0]], [1], work, [x.b for x in abc], lambda limits: _nest(em, loops, abc, *limits(0), one))
 
 
-def _nest(em: Emission, form: _Form, k: int, lo: int | str, hi: int | str) -> None:
-    """Loops over products; the outermost one from `lo` to `hi`."""
-    _, p, q, r = form.loops[k]
+def _nest(
+    em: Emission, loops: Sequence[Loop], abc: Matrices, lo: int | str, hi: int | str, one: Callable[..., None]
+) -> None:
+    """The outermost loop goes from `lo` to `hi`."""
+    (_, p, q, r), *inner = loops
 
     def body(i: str) -> None:
-        a, b, c = form.a.at(i, p), form.b.at(i, q), form.c.at(i, r)
-        if k + 1 < len(form.loops):
-            _nest(em, _Form(form.loops, a, b, c), k + 1, 0, form.loops[k + 1][0])
+        moved = abc[0].at(i, p), abc[1].at(i, q), abc[2].at(i, r)
+        if inner:
+            _nest(em, inner, moved, 0, inner[0][0], one)
         else:
-            product(em, a, b, c)
+            one(*moved)
 
     em.w.loop(lo, hi, body)
 
@@ -194,28 +211,10 @@ def contraction(
     summed = sorted(summed, key=lambda dim: -max(dim[1:]))  # what lies near comes last
     rows, columns, summed = (merged(dims) or [(1, 0, 0)] for dims in (rows, columns, summed))
     nest = [*loops, *((n, p, 0, q) for n, p, q in rows[:-1]), *((n, 0, p, q) for n, p, q in columns[:-1])]
-    nest = [loop for loop in nest if loop[0] > 1]
     (m, am, cm), (n, bn, cn), (k, ak, bk) = rows[-1], columns[-1], summed[-1]
-
     matrices = Matrix(a, {}, m, k, am, ak), Matrix(b, {}, k, n, bk, bn), Matrix(c, {}, m, n, cm, cn)
-
-    def level(d: int, abc: Sequence[Matrix], lo: int | str, hi: int | str) -> None:
-        if d == len(nest):
-            x, y, z = abc
-            tiles(em, x, y, z, summed[:-1])
-            return
-        more = nest[d + 1][0] if d + 1 < len(nest) else 1
-
-        def body(i: str) -> None:
-            level(d + 1, [x.at(i, stride) for x, stride in zip(abc, nest[d][1:], strict=True)], 0, more)
-
-        em.w.loop(lo, hi, body)
-
-    if not nest:
-        level(0, matrices, 0, 1)
-        return
-    work = math.prod([m, n, *(size for size, *_ in nest), *(size for size, *_ in summed)]) * multiplication(c.dtype)
-    ranges(em, nest[0][0], work, [a, b, c], lambda lo, hi: level(0, matrices, lo, hi))
+    outer, terms = summed[:-1], math.prod(size for size, *_ in summed)
+    _over(em, [loop for loop in nest if loop[0] > 1], matrices, terms, lambda x, y, z: tiles(em, x, y, z, outer))
 
 
 def product(em: Emission, a: Matrix, b: Matrix, c: Matrix) -> None:
@@ -293,7 +292,8 @@ def _by_blas(em: Emission, a: Matrix, b: Matrix, c: Matrix) -> bool:
         )
 
     work = m * n * k * multiplication(c.dtype)
-    ranges(em, max(m, n), work, [a.b, b.b, c.b], piece, 2 * cpus(), _PIECE)
+    known = [a.b, b.b, c.b]
+    divided(em, [max(m, n)], [_PIECE], work, known, lambda limits: piece(*limits(0)), 2 * cpus())
     return True
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.config import config
+from funcgrad.config import config, cpus
 from funcgrad.core import Primitive
 from funcgrad.ir import Atom, Equation, Program, Var
 from funcgrad.native import cache as disk
@@ -42,7 +42,7 @@ def fingerprint(program: Program) -> str | None:
     text = _Text()
     try:
         text.program(program)
-        return disk.digest(_surroundings(), config, *text.parts)
+        return disk.digest(_surroundings(), config, cpus(), *text.parts)
     except (_Unknown, OSError):  # of a package that is no folder of Python files nobody knows which it is
         return None
 

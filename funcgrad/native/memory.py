@@ -17,7 +17,7 @@ from funcgrad.native.index import Ix
 from funcgrad.native.values import Buf
 from funcgrad.native.writer import Operand, Writer, arithmetic, component, memory_type
 
-__all__ = ["STACK", "STACK_IN_ALL", "Memory", "Slots"]
+__all__ = ["STACK", "STACK_IN_ALL", "Limits", "Memory", "Slots"]
 
 STACK, STACK_IN_ALL = 512, 1 << 16
 """Up to how many bytes an array lies on the stack, and all such arrays together."""
@@ -26,6 +26,8 @@ _ROW = 4
 """How many elements a row has at most that is loaded as a whole where one of them is wanted."""
 
 DType = np.dtype[Any]
+Limits = Callable[[int], tuple[int | str, int | str]]
+"""Where the loop of a number begins and ends."""
 
 
 class Slots:
@@ -279,8 +281,8 @@ class Memory:
         for key in [k for k in memo if k[0] == "rows" or (k[0] == "load" and k[2] == b.ptr)]:
             del memo[key]
 
-    def loops(self, shape: Sequence[int], body: Callable[[list[Ix]], None]) -> None:
-        """Nested loops over a shape, of scalars; `body` gets the indices."""
+    def loops(self, shape: Sequence[int], body: Callable[[list[Ix]], None], limits: Limits | None = None) -> None:
+        """Nested loops over a shape, of scalars; `body` gets the indices, `limits(k)` says where the k-th one goes."""
 
         def nest(idx: list[Ix]) -> None:
             k = len(idx)
@@ -290,7 +292,8 @@ class Memory:
                 nest([*idx, Ix("", 0, 0, 0, 0)])
             else:
                 n = shape[k]
-                self.w.loop(0, n, lambda i: nest([*idx, Ix(i, 1, 0, 0, n - 1)]))
+                lo, hi = limits(k) if limits is not None else (0, n)
+                self.w.loop(lo, hi, lambda i: nest([*idx, Ix(i, 1, 0, 0, n - 1)]))
 
         if math.prod(shape):
             nest([])

@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from funcgrad.native.code import SHARE, SHARE_BLAS
 from funcgrad.native.emission import Emission
+from funcgrad.native.memory import Limits
 from funcgrad.native.symbols import is_blas
 from funcgrad.native.values import Buf, Small
 
-__all__ = ["Part", "Split", "ranges", "shared", "split"]
+__all__ = ["Part", "Split", "divided", "shared", "split"]
 
 LIMIT, PART = 2e5, 8e4
 """Nanoseconds (estimated) from which on work is divided, and of a part."""
@@ -49,7 +50,7 @@ def split(sizes: Sequence[int], units: Sequence[int], work: float, extra: Sequen
         work: nanoseconds of the whole, estimated.
         extra: for each loop, how many elements the results of a part have which others add to.
     """
-    if work < LIMIT:
+    if work <= LIMIT:
         return None
     wanted = max(2, min(_PARTS, int(work / PART)))
     places = 1
@@ -63,26 +64,37 @@ def split(sizes: Sequence[int], units: Sequence[int], work: float, extra: Sequen
     return found
 
 
-def ranges(
+def divided(
     em: Emission,
-    n: int,
+    shape: Sequence[int],
+    units: Sequence[int],
     work: float,
     known: Sequence[Buf],
-    body: Callable[[int | str, int | str], None],
+    body: Callable[[Limits], None],
     most: int = _PARTS,
-    unit: int = 1,
 ) -> None:
-    """Emit `body(lo, hi)` for the whole of `range(n)`, or for parts of it that threads share.
+    """Emit loops over a shape, for the whole of it, or for parts that threads share.
 
     Args:
+        em: where it is written.
+        shape: how many indices each loop has.
+        units: by how many each can be divided, at the least.
         work: nanoseconds of the whole, estimated.
         known: arrays that it uses, besides those of variables.
-        most: how many parts there are at most. Memory that `body` takes is taken for each.
-        unit: parts begin at multiples of this.
+        body: writes the loops. Memory that it takes is taken for each part.
+        most: how many parts there are at most.
     """
-    how = split([n], [unit], work, [0]) if em.part is None else None
-    if how is None or not shared(em, min(how.parts, most), known, lambda part: body(*part.limits(0, n, unit))):
-        body(0, n)
+    how = split(shape, units, work, [0] * len(shape)) if em.part is None else None
+    if how is not None:
+        loop = how.loop
+
+        def part(p: Part) -> None:
+            found = p.limits(0, shape[loop], units[loop])
+            body(lambda k: found if k == loop else (0, shape[k]))
+
+        if shared(em, min(how.parts, most), known, part):
+            return
+    body(lambda k: (0, shape[k]))
 
 
 class Part:
