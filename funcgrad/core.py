@@ -74,8 +74,8 @@ class Primitive:
         again: the primitive that takes its place where its result is differentiated, for what an outer trace makes of
             that: at a kink it has the derivatives (as a slope, the value) of one branch.
         forward, backward: for an operation that keeps something of its own for the reverse pass:
-            `forward(ins, wanted, **params)` gives the results and what to keep,
-            `backward(kept, ct, out, ins, wanted, **params)` the cotangents; they stand in for `vjp`.
+            `forward(ins, wanted, **params)` gives the results and what to keep (or NotImplemented, and a function that
+            does the same), `backward(kept, ct, out, ins, wanted, **params)` the cotangents; they stand in for `vjp`.
         python: the operation on Python scalars, where Python has one: weak in, weak out.
         multiple: whether there is a tuple of results.
         fails: whether it raises for some values of operands of the right kinds; where that depends on their avals,

@@ -220,6 +220,8 @@ class Record(Trace):
             outs: Any = self._abstract(primitive, args, params, source)
         elif self.reverse and primitive.forward is not None and True in wanted:
             outs, kept = self._in_parent(primitive, values, params, source, wanted)
+            if outs is NotImplemented:
+                return kept(*args)
         elif self.parent is None:
             try:
                 outs = (primitive.again or primitive).impl(*values, **params)

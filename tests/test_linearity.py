@@ -107,3 +107,27 @@ def test_linear_transpose_of_linear_functions() -> None:
     np.testing.assert_array_equal(ct, [7.0, 11.0])
     assert linear_transpose(lambda x: x * 0.0, 1.0)(1.0) == (0.0,)
     assert linear_transpose(lambda x, y: x - 3 * y, 1.0, 1.0)(2.0) == (2.0, -6.0)
+
+
+def test_a_linear_function_is_called_in_its_own_jvp_rule() -> None:
+    @custom_jvp
+    def scaled(a: Any, x: Any) -> Any:
+        return a * x
+
+    @custom_jvp
+    def twice(x: Any) -> Any:
+        return 2 * x
+
+    @custom_jvp
+    def doubled(x: Any) -> Any:
+        return 2 * x
+
+    scaled.defjvp(lambda p, t: (scaled(*p), scaled(t[0], p[1]) + vmap(scaled, (None, 0))(p[0], t[1])))
+    twice.defjvp(lambda p, t: (twice(*p), doubled(*t)))
+    doubled.defjvp(lambda p, t: (doubled(*p), twice(*t)))
+    x = np.array([1.0, 2.0])
+    wraps: tuple[Any, ...] = (lambda f: f, jit)
+    for wrap in wraps:
+        np.testing.assert_array_equal(wrap(grad(lambda x: np.sum(scaled(np.sum(x), x) ** 2)))(x), [48.0, 66.0])
+        np.testing.assert_array_equal(wrap(grad(lambda x: np.sum(twice(x) * x)))(x), 4 * x)
+        assert wrap(grad(grad(lambda x: twice(x) * x)))(1.0) == 4.0

@@ -145,8 +145,8 @@ class _Call:
         return own_leaves(self.result.of_function(self.run(lambda given: self.custom.fun(*given), xs)), inside=True)
 
     def rules(self) -> Rules:
-        start = len(self.leaves) + len(self.traced)
-        rules = Rules(self.custom.name, self.flat, self.custom.symbolic_zeros, slice(start, start + len(self.closed)))
+        custom, start = self.custom, len(self.leaves) + len(self.traced)
+        rules = Rules(custom.name, self.flat, custom.symbolic_zeros, slice(start, start + len(self.closed)), custom)
         if self.avals is not None:
             rules.avals[tuple(map(aval_of, self.operands))] = self.avals
         self.custom.set_rules(self, rules)

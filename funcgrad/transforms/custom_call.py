@@ -7,6 +7,7 @@ tangents, so recording it at zero tangents and walking back gives its transpose.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,10 @@ __all__ = ["CUSTOM", "Rules", "closed_over", "flat_cotangents"]
 
 Fun = Callable[..., Any]
 
+_transposed: ContextVar[tuple[tuple[Any, Any], ...]] = ContextVar("transposed", default=())
+"""Whose JVP rules are being recorded to be transposed, and under which trace. A function that is linear may be called
+on the tangents in its own rule: there it is what it computes, or it would ask for its rule for ever."""
+
 
 class Rules:
     """A flat function with derivative rules: all take and return flat lists of leaves.
@@ -40,12 +45,14 @@ class Rules:
         symbolic: whether zero tangents and cotangents are given as SymbolicZero.
         closed: where among the primals the values stand that the function closes over: it has no derivative by them.
         avals: the avals of the outputs, by those of the primals.
+        origin: what the user made; each call of it, and each batch of calls, has rules of its own.
     """
 
-    __slots__ = ("__name__", "avals", "backward", "closed", "forward", "fun", "jvp", "symbolic")
+    __slots__ = ("__name__", "avals", "backward", "closed", "forward", "fun", "jvp", "origin", "symbolic")
 
-    def __init__(self, name: str, fun: Fun, symbolic: bool, closed: slice = slice(0, 0)) -> None:
+    def __init__(self, name: str, fun: Fun, symbolic: bool, closed: slice = slice(0, 0), origin: Any = None) -> None:
         self.__name__, self.fun, self.symbolic, self.closed = name, fun, symbolic, closed
+        self.origin = self if origin is None else origin
         self.jvp: Fun | None = None
         self.forward: Fun | None = None
         self.backward: Fun | None = None
@@ -109,6 +116,9 @@ def _forward(ins: Sequence[Any], wanted: Sequence[bool], rules: Rules) -> tuple[
         with _users_code():
             outs, residuals = rules.forward(ins, wanted)
         return tuple(outs), tuple(residuals)
+    here = rules.origin, current_trace()
+    if any(origin is here[0] and trace is here[1] for origin, trace in _transposed.get()):
+        return NotImplemented, lambda *args: tuple(rules.fun(*args))
     zeros = [zero_like(x) for x, w in zip(ins, wanted, strict=True) if w]
     moved: list[bool] = []  # which outputs have a tangent
 
@@ -120,7 +130,11 @@ def _forward(ins: Sequence[Any], wanted: Sequence[bool], rules: Rules) -> tuple[
 
     _, in_tree = tree.flatten(tuple(zeros))
     what = f"{rules.__name__}: the JVP rule must be linear in the tangents"
-    recording, values = record_linear(along, zeros, in_tree, what, lambda outs: outs[len(moved) :])
+    token = _transposed.set((*_transposed.get(), here))
+    try:
+        recording, values = record_linear(along, zeros, in_tree, what, lambda outs: outs[len(moved) :])
+    finally:
+        _transposed.reset(token)
     return tuple(values[: len(moved)]), (recording, moved)
 
 
@@ -143,7 +157,7 @@ def _batch(args: Sequence[Any], batched: Sequence[bool], size: int, axis_name: A
     axes = [0 if b else None for b in batched]
     batch: dict[str, Any] = {"axis_size": size, "axis_name": axis_name}
     fun = vmap(lambda *xs: list(rules.fun(*xs)), tuple(axes), **batch)
-    mapped = Rules(rules.__name__, fun, rules.symbolic, rules.closed)
+    mapped = Rules(rules.__name__, fun, rules.symbolic, rules.closed, rules.origin)
     if rules.jvp is not None:
         mapped.jvp = _mapped_jvp(rules.jvp, axes, batch)
     if rules.forward is not None and rules.backward is not None:
