@@ -172,6 +172,7 @@ at("arctan2 at (0, 1)", two(np.arctan2), [0, 1], [1, 0], [[0, -1], [-1, 0]])
 at("arctan2 at (1, 0)", two(np.arctan2), [1, 0], [0, -1], [[0, 1], [1, 0]])
 at("arctan2 at (0, -1)", two(np.arctan2), [0, -1], [-1, 0], [[0, -1], [-1, 0]])
 at("arctan2 at 1e200", two(np.arctan2), [3e200, 4e200], [1.6e-201, -1.2e-201], Z22, single=False)
+at("arctan2 at 1e-200", two(np.arctan2), [3e-200, 4e-200], [1.6e199, -1.2e199], None, single=False)
 at("arctan2 at (inf, 1)", two(np.arctan2), [inf, 1], [0, 0], Z22, loose=True)
 at("angle at 0", lambda x: np.angle(z(x)), [0, 0], NONE2, NONE22)
 at("angle at 1", lambda x: np.angle(z(x)), [1, 0], [0, 1], [[0, -1], [-1, 0]])
@@ -244,6 +245,13 @@ at("logaddexp2, equal", two(np.logaddexp2), [1, 1], [0.5, 0.5], np.log(2) * np.a
 at("logsumexp, all -inf", nn.logsumexp, [-inf, -inf], [0, 0], Z22)  # a convention
 at("logsumexp at (-inf, 1)", nn.logsumexp, [-inf, 1], [0, 1], Z22)
 at("logsumexp at (inf, 1)", nn.logsumexp, [inf, 1], [1, 0], Z22, loose=True)
+at(
+    "logsumexp by factors",
+    lambda b: nn.logsumexp(np.zeros(3), b=b),
+    [2, 0, 6],
+    np.full(3, 0.125),
+    np.full((3, 3), -1 / 64),
+)
 at("logsumexp, a factor 0", lambda x: nn.logsumexp(x, b=np.array([0.0, 1])), [inf, 2], [0, 1], Z22)
 at("softmax, one -inf", weigh(nn.softmax, 0, 1, 0), [-inf, 0, 0], [0, 0.25, -0.25], Z33)
 at("log_softmax, one -inf", weigh(lambda x: nn.log_softmax(x)[1:], 1, 0), [-inf, 0, 0], [0, 0.5, -0.5],
@@ -329,6 +337,13 @@ def projector(a: Any) -> Any:
     return np.sum((v @ v.T) * W33)
 
 
+def made_again(a: Any) -> Any:
+    w, v = la.eigh(0.5 * (a + a.T))
+    return np.sum(((v * np.exp(w)) @ v.T) * np.array([[1.0, 2], [3, 5]]))
+
+
+at("exp by equal eigenvalues", made_again, 2 * I2, NONE22, NONE2222)
+at("exp by eigenvalues", made_again, [[1, 0.5], [0.5, 2]], NUMERIC, NUMERIC, single=False)
 at("simple eigenvector beside equal ones", vector(2), SIMPLE, Z33, None)
 at("simple eigenvector beside equal ones, turned", vector(2), turned(SIMPLE), NUMERIC, None, single=False)
 at("one of equal eigenvectors, turned", vector(1), turned(SIMPLE), NONE33, NONE3333)
@@ -355,6 +370,12 @@ def polar(a: Any) -> Any:
     return np.sum((u @ vh) * np.array([[1.0, 2], [3, 5]]))
 
 
+def product(a: Any) -> Any:
+    u, s, vh = la.svd(a)
+    return np.sum((u * s**2 @ vh) * np.array([[1.0, 2], [3, 5]]))
+
+
+at("product with equal singular values", product, [[2, 0.0], [0, 2]], NONE22, NONE2222)
 at("simple singular vector beside equal ones", left, SIMPLE, Z33, None)
 at("simple singular vector beside zeros", left, [[1, 2], [2, 4], [3, 6.0]], NUMERIC, None, single=False)
 at("polar factor, equal singular values", polar, [[2, 0.0], [0, 2]], NUMERIC, None, loose=True)

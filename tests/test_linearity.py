@@ -128,6 +128,6 @@ def test_a_linear_function_is_called_in_its_own_jvp_rule() -> None:
     x = np.array([1.0, 2.0])
     wraps: tuple[Any, ...] = (lambda f: f, jit)
     for wrap in wraps:
-        np.testing.assert_array_equal(wrap(grad(lambda x: np.sum(scaled(np.sum(x), x) ** 2)))(x), [48.0, 66.0])
+        np.testing.assert_array_equal(wrap(grad(lambda x: np.sum(scaled(np.sum(x), x) ** 2)))(x), [48.0, 66.0])  # pyright: ignore
         np.testing.assert_array_equal(wrap(grad(lambda x: np.sum(twice(x) * x)))(x), 4 * x)
         assert wrap(grad(grad(lambda x: twice(x) * x)))(1.0) == 4.0

@@ -115,21 +115,31 @@ def logsumexp(
 
 def _complex(x: Any, b: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
     """The logarithm of |Σ b·exp(x)|, and the direction of the sum in the complex plane."""
-    high = np.max(STOP_GRADIENT.bind(np.real(x)), axis=axes, keepdims=True)
-    high = np.where(np.isfinite(high), high, 0.0)
-    total = np.sum(np.exp(x - high) if b is None else b * np.exp(x - high), axis=axes)
+    total, high = _exponentials(x, b, axes)
     size = np.abs(total)
     nothing = size == 0
     log = np.where(nothing, -np.inf, np.log(np.where(nothing, 1.0, size)))
     return log + np.reshape(high, total.shape), np.where(nothing, 0, total / np.where(nothing, 1.0, size))
 
 
+def _exponentials(x: Any, b: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
+    """Σ b·exp(x - high), and the largest of the x that count, which those with a factor of 0 do not: they stay below
+    what overflows, since only the derivative by the factor sees them."""
+    size = np.real(x)
+    zero = np.False_ if b is None else b == 0
+    high = np.max(np.where(zero, -np.inf, STOP_GRADIENT.bind(size)), axis=axes, keepdims=True)
+    high = np.where(np.isfinite(high), high, 0.0).astype(size.dtype)
+    if b is None:
+        return np.sum(np.exp(x - high), axis=axes), high
+    limit = float(np.log(np.finfo(size.dtype).max)) - 1
+    above = zero & ~(size - high <= limit)
+    there = np.where(np.isnan(x), -np.inf, limit).astype(size.dtype)
+    return np.sum(b * np.exp(np.where(above, there, x - high)), axis=axes), high
+
+
 def _weighted(x: Any, b: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
     """The logarithm of |Σ b·exp(x)|, and the sign of the sum."""
-    x = np.where(b != 0, x, -np.inf)
-    high = np.max(STOP_GRADIENT.bind(x), axis=axes, keepdims=True)
-    high = np.where(np.isfinite(high), high, 0.0).astype(x.dtype)
-    total = np.sum(b * np.exp(x - high), axis=axes)
+    total, high = _exponentials(x, b, axes)
     nothing = total == 0
     log = np.where(nothing, -np.inf, np.log(np.where(nothing, 1.0, np.abs(total))))
     return log + np.reshape(high, total.shape), np.sign(total)
