@@ -9,7 +9,9 @@ have a gradient.
 
 Vectors of equal eigenvalues (equal up to rounding) are not functions of the matrix; the subspace that they span is one.
 Derivatives divide by gaps between values with `OVER_GAP`: what does not touch a pair of equal values is right, and so
-are gradients of what depends on the subspace (a projector onto it); else they are NaN.
+are gradients of what depends on the subspace (a projector onto it); else they are NaN. So is, in reverse mode, the
+gradient of what depends on these vectors and on these values as well (A made again of them, exp A): that is a function
+of the matrix, but its derivative by what splits the values shows in another basis only.
 
 Functions of the values alone have the gradient V diag(c) Vᴴ (`EIGEN_SUM`), or U diag(c) Vᴴ (`SINGULAR_SUM`), with the
 slope c by each value. That is an operation of its own, so that its derivative has the ratios (cⱼ - cᵢ)/(wⱼ - wᵢ), and
@@ -118,6 +120,16 @@ def _used(ct: Any, size: Any) -> Any:
     return column | transpose(column)
 
 
+def _turned(known: Any, ct: Any) -> Any:
+    """At (i, j), whether that does not matter, since a function of the vectors depends on either value too: what turns
+    the vectors splits the values, and by these it has another derivative in each basis, of which one is at hand."""
+    if ct is None:
+        return np.False_
+    row = np.expand_dims(np.abs(STOP_GRADIENT.bind(ct)), -2)
+    some = row > noise(row)
+    return known & (some | transpose(some))
+
+
 def _splits(m: Any, size: Any) -> Any:
     """At (i, j), whether a direction takes two values apart, by its diagonal."""
     row = np.expand_dims(np.real(diagonal(STOP_GRADIENT.bind(m))), -2)
@@ -167,7 +179,8 @@ def _eigh_vjp(
         return [to_triangle(_eigen_sum(ins[0], ct_w, v, uplo), uplo == "L")]
     x = vh @ conj(ct_v)
     size = noise(x)
-    sure = _certain((np.abs(STOP_GRADIENT.bind(x)) > size) | ~_used(ct_v, size), size)
+    known = np.abs(STOP_GRADIENT.bind(x)) > size
+    sure = _certain((known | ~_used(ct_v, size)) & ~_turned(known, ct_w), size)
     inner = _over(_without_diagonal(0.5 * (x - transpose_conj(x))), gaps_between(w), sure)
     if ct_w is not None:
         inner = inner + on_diagonal(ct_w)
@@ -372,7 +385,7 @@ def _svd_vjp(
             if n > m:
                 outside.append(u @ transpose_conj(_outside(v, ct) / row))
     both = _without_diagonal(on_left + on_right)
-    parts.append(_over(both, gaps_between(s), _certain(known | ~used, rounding)))
+    parts.append(_over(both, gaps_between(s), _certain((known | ~used) & ~_turned(known, ct_s), rounding)))
     parts.append(_over(_without_diagonal(on_left - on_right), _sums(s), rounding))
     total = u @ sum(parts[1:], parts[0]) @ vh
     return [conj(sum(outside, total))]
