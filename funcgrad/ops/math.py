@@ -153,6 +153,12 @@ def _leg_slope(x: Any, y: Any, r: Any) -> Any:
     return np.where(alone, np.sign(x), DIV_OR_ZERO.bind(np.where(alone, 0, x), r))
 
 
+def _per_square(x: Any, y: Any) -> Any:
+    """x/(x² + y²), also where the squares overflow or underflow."""
+    r = np.hypot(x, y)
+    return x / r / r
+
+
 def _sign_parts(s: Any, x: Any) -> tuple[Any, Any]:
     """z/|z| has the differential a·dz + b·conj(dz), with these a and b."""
     a = DIV_OR_ZERO.bind(0.5, np.abs(x))
@@ -305,8 +311,8 @@ _BINARY = {
     np.arctan2: elementwise(
         "atan2",
         np.arctan2,
-        lambda g, o, y, x: g * (x / (x * x + y * y)),
-        lambda g, o, y, x: -g * (y / (x * x + y * y)),
+        lambda g, o, y, x: g * _per_square(x, y),
+        lambda g, o, y, x: -g * _per_square(y, x),
         cost=(1.0, 3.6),
         scalar=math.atan2,
     ),

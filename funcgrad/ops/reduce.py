@@ -102,12 +102,12 @@ REDUCE_PROD = declare(
 def _hits(out: Any, x: Any, axes: Axes) -> tuple[Any, Any]:
     """Where the extremal elements are, as numbers, and how many there are: the derivative is shared among ties.
 
-    No element is equal to a NaN: the count is NaN there, and so is the derivative.
+    No element is equal to a NaN: the count is NaN there, and so is the derivative. A float16 counts to 2,048.
     """
     dtype = dtype_of(x)
     hit = np.equal(x, keep_axes(out, shape_of(x), axes)).astype(dtype)
-    count = np.sum(hit, axis=axes, keepdims=True)
-    return hit, np.where(np.equal(count, 0), dtype.type(np.nan), count)
+    count = np.sum(hit, axis=axes, keepdims=True, dtype=np.float32 if dtype == np.float16 else None)
+    return hit, np.where(np.equal(count, 0), dtype_of(count).type(np.nan), count)
 
 
 def _extremum_jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any], axes: Axes, keepdims: bool) -> Any:
