@@ -17,6 +17,7 @@ broadcast dimensions, in the one place where that is done) and a tangent to thos
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -143,10 +144,15 @@ def elementwise(
     _check_pushes(name, impl, pushes)
     resolve = dtype if dtype is not None else _ufunc_dtype(impl)
 
-    def abstract(*avals: ShapedArray) -> ShapedArray:
+    @lru_cache(maxsize=512)  # a recording asks for the same few again and again
+    def result(*kinds: tuple[tuple[int, ...], np.dtype[Any], bool]) -> ShapedArray:
+        avals = [ShapedArray(*kind) for kind in kinds]
         if python is not None and all(a.weak for a in avals):  # Python's own rules: True + True is an int
             return ShapedArray((), type(python(*(weak_type(a.dtype)(1) for a in avals))), True)
         return ShapedArray(_broadcast(avals), resolve(*avals))
+
+    def abstract(*avals: ShapedArray) -> ShapedArray:
+        return result(*[(a.shape, a.dtype, a.weak) for a in avals])
 
     run = impl if python is None else _python_first(impl, python)
     known |= {"python": python, "doc": impl.__doc__ or "", "pointwise": True}
