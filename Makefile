@@ -46,9 +46,9 @@ test: $(VENV)/.test
 # Each random test has a small share in `make test`; here are the large ones.
 CAMPAIGN := FUNCGRAD_RANDOM_PROGRAMS=5000 FUNCGRAD_WRITING_PROGRAMS=5000 FUNCGRAD_RANDOM_BRANCHES=200 \
 	FUNCGRAD_HOSTILE_CALLS=20000 FUNCGRAD_INTERRUPTS=1000 FUNCGRAD_REWRITING=6 FUNCGRAD_DTYPES=1 \
-	FUNCGRAD_SPECIAL_POINTS=8 FUNCGRAD_LIMITS=20 FUNCGRAD_KILLS=50 FUNCGRAD_DAMAGES=1000
-CAMPAIGN_TESTS := guards_random writes_random branches_random hostile interrupts rewriting dtypes special limits \
-	io train
+	FUNCGRAD_SPECIAL_POINTS=8 FUNCGRAD_LIMITS=20 FUNCGRAD_KILLS=50 FUNCGRAD_DAMAGES=1000 FUNCGRAD_EXAMPLES=20
+CAMPAIGN_TESTS := guards_random writes_random branches_random fuse_random hostile interrupts rewriting dtypes special \
+	limits io train types expand unroll_loops pack_leaves random_programs
 
 campaign: $(VENV)/.test
 	$(KEEP) $(ONE_THREAD) $(CAMPAIGN) $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal \

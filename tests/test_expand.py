@@ -9,7 +9,8 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from amounts import examples
+from hypothesis import given
 from tunings import kept
 
 import funcgrad
@@ -135,7 +136,7 @@ def test_programs_within_programs() -> None:
     close(jit(f)(x), f(x))
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.lists(st.sampled_from([*ALONG, *EACH]), min_size=1, max_size=4), st.integers(0, 3))
 def test_compositions(layers: list[str], seed: int) -> None:
     x, w = array((6, 5), seed=seed), array((6, 5), seed=seed + 1)

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from amounts import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from test_random_programs import BINARY_UFUNCS, ONE, OPERATORS, TWO, UFUNCS, UNARY_OPERATORS, expressions, run, same
 from tunings import kept
@@ -500,7 +501,7 @@ EACH = (*UNARY_OPERATORS, *UFUNCS)
 EACH_TWO = tuple(n for n in (*OPERATORS, *BINARY_UFUNCS) if n != "@")
 
 
-@settings(max_examples=150)
+@examples(80)
 @given(st.data())
 def test_random_elementwise_programs(data: st.DataObject) -> None:
     """One random expression on leaves of different shapes, and another that reads its results."""

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from amounts import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from funcgrad import float0, grad, jvp, make_ir, tree, vjp
@@ -268,7 +269,7 @@ def compare(expression: Any, xs: list[Any], traced: Sequence[bool]) -> None:
         assert (shape.shape, shape.dtype) == (np.asarray(want).shape, np.asarray(want).dtype)
 
 
-@settings(max_examples=700)
+@examples(400)
 @given(st.data())
 def test_programs_of_operators_and_ufuncs(data: st.DataObject) -> None:
     xs = data.draw(operands_of_a_program())
@@ -279,7 +280,7 @@ def test_programs_of_operators_and_ufuncs(data: st.DataObject) -> None:
         compare(expression, xs, traced)
 
 
-@settings(max_examples=500)
+@examples(300)
 @given(st.data())
 def test_programs_of_everything(data: st.DataObject) -> None:
     xs = data.draw(operands_of_a_program())
@@ -289,7 +290,7 @@ def test_programs_of_everything(data: st.DataObject) -> None:
         compare(expression, xs, traced)
 
 
-@settings(max_examples=300)
+@examples(150)
 @given(st.data())
 def test_programs_of_python_scalars(data: st.DataObject) -> None:
     """Python numbers stay Python numbers under Python's operators, and weak beside arrays."""
@@ -311,7 +312,7 @@ SMOOTH_TWO = ("+", "-", "*", "hypot", "arctan2", "logaddexp", "where", "dot", "o
 SHAPES_OF_ARGUMENTS = st.lists(st.sampled_from([(), (3,), (2, 3), (2, 1)]), min_size=1, max_size=2)
 
 
-@settings(max_examples=400)
+@examples(200)
 @given(st.data())
 def test_derivatives_of_random_programs(data: st.DataObject) -> None:
     """Forward and reverse mode agree with each other and with a central difference, to second order."""

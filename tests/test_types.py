@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from amounts import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from funcgrad import make_ir, vjp
@@ -84,7 +85,7 @@ def used(program: Any) -> list[int]:
     return sorted({i for part in program[2:] for i in used(part)})
 
 
-@settings(max_examples=700)
+@examples(700)
 @given(programs())
 def test_traced_is_plain(program: Any) -> None:
     with np.errstate(all="ignore"):

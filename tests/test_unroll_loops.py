@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from amounts import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 import funcgrad as fg
@@ -146,9 +147,8 @@ def smooth(s: Any, xs: Any) -> Any:
 @pytest.mark.parametrize("name", ["nested", "branches", "newton", "smooth"])
 def test_transformed(name: str, transform: str, always: Unrolling) -> None:
     f, xs = (smooth, XS) if name == "smooth" else LOOPS[name]
-    if name == "newton":
-        f = lambda s, xs: newton(s, xs)[1]  # noqa: E731
-    g = TRANSFORMS[transform](f)
+    only: Callable[..., Any] = (lambda s, xs: newton(s, xs)[1]) if name == "newton" else f
+    g: Callable[..., Any] = TRANSFORMS[transform](only)
     same(fg.jit(g)(S, xs), g(S, xs))
 
 
@@ -258,7 +258,7 @@ def _computed(operations: list[Any], values: list[Any]) -> list[Any]:
     return values
 
 
-@settings(max_examples=150)
+@examples(60)
 @given(_OPERATIONS, _OPERATIONS, st.integers(1, 4), st.booleans(), st.booleans())
 def test_random_loops(inner: Any, outer: Any, length: int, reverse: bool, deep: bool) -> None:
     """A scan (in a scan) whose steps compute this and that, and the gradient of it: as with calls of NumPy."""
@@ -327,7 +327,7 @@ def test_loops_in_many_loops(always: Unrolling) -> None:
             else lambda c: lax.cond(c > 0, choose(depth - 1), lambda c: c * 2, c)
         )
 
-    g = choose(30)
+    g: Callable[..., Any] = choose(30)
     same(fg.jit(g)(S), g(S))
 
 
