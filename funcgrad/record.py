@@ -435,8 +435,11 @@ def _freeze(
     keep = (record.keeper or record.captures).copy
 
     def atom(x: Any) -> Var | Literal:
+        known = env.get(id(x))
+        if known is not None:
+            return known
         if isinstance(x, Tracer) and x.owner is record:
-            return env[id(x)]
+            raise KeyError(x)
         if is_a(x, np.ndarray):
             x = keep(x) if x.ndim else x[()]
         if not is_a(x, (Tracer, np.ndarray)):
@@ -448,9 +451,11 @@ def _freeze(
     equations: list[Equation] = []
     for eqn in recorded:
         ins = tuple(map(atom, eqn.inputs))
-        outs = tuple(Var(t.aval) for t in eqn.outputs)
-        env.update((id(t), v) for t, v in zip(eqn.outputs, outs, strict=True))
-        equations.append(Equation(eqn.primitive, ins, outs, eqn.params, eqn.source))
+        outs: list[Var] = []
+        for t in eqn.outputs:
+            var = env[id(t)] = Var(t.aval)
+            outs.append(var)
+        equations.append(Equation(eqn.primitive, ins, tuple(outs), eqn.params, eqn.source))
     out_atoms = tuple(map(atom, outputs))
     constvars, values = zip(*consts.values(), strict=True) if consts else ((), ())
     return Program(constvars, values, tuple(env[id(t)] for t in inputs), equations, out_atoms, in_tree, out_tree)
