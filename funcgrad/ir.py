@@ -43,6 +43,11 @@ class Literal:
     def __init__(self, value: Any) -> None:
         self.value, self.aval = value, aval_of(value)
 
+    @property
+    def val(self) -> Any:
+        """`value`, by JAX's name."""
+        return self.value
+
     def __repr__(self) -> str:
         return f"Literal({self.value!r})"
 
@@ -141,6 +146,11 @@ class Program:
     def outvars(self) -> tuple[Atom, ...]:
         """`outputs`, by JAX's name."""
         return self.outputs
+
+    @property
+    def literals(self) -> tuple[Any, ...]:
+        """`consts`, by JAX's name."""
+        return self.consts
 
     @property
     def eqns(self) -> tuple[Equation, ...]:

@@ -47,6 +47,7 @@ from funcgrad.lax._collectives import (
     pswapaxes,
 )
 from funcgrad.numpy._dispatch import strong
+from funcgrad.ops.rules import PRIMITIVES
 from funcgrad.ops.shape import STOP_GRADIENT
 from funcgrad.transforms.implicit import custom_root
 from funcgrad.transforms.linear_solve import custom_linear_solve
@@ -116,6 +117,14 @@ _AS_THEY_ARE = (
     "psum", "stop_gradient",
 )  # fmt: skip
 _returning_arrays(globals(), (n for n in __all__ if n not in _AS_THEY_ARE))
+
+
+def __getattr__(name: str) -> Any:
+    """The operation behind a function, by JAX's name: `lax.sin_p` is the primitive of equations that print as `sin`."""
+    found = PRIMITIVES.get(name.removesuffix("_p")) if name.endswith("_p") else None
+    if found is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return found
 
 
 def __dir__() -> list[str]:

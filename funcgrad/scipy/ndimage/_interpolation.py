@@ -114,7 +114,7 @@ def map_coordinates(
     Args:
         input: an array of n dimensions.
         coordinates: n arrays of one shape.
-        output: None or a dtype; as in JAX, the order may be given in its place.
+        output: None or a dtype; as in JAX, the order may be given in its place, with the mode and cval after it.
         order: of the splines, 0 to 5.
         mode: what is outside of the array: "reflect", "mirror", "nearest", "constant", "wrap", "grid-constant",
             "grid-wrap" or "grid-mirror", as SciPy has them. (JAX's "constant" and "wrap" are these "grid-constant"
@@ -126,6 +126,8 @@ def map_coordinates(
     array([0.5, 2.5])
     """
     if type(output) is int:
+        if isinstance(order, str):
+            order, mode, cval = output, order, cval if isinstance(mode, str) else mode
         output, order = None, output
     _check("map_coordinates", order, mode)
     x = array_operand(input)
