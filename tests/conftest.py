@@ -31,8 +31,9 @@ funcgrad.config.native = os.environ.get("FUNCGRAD_NATIVE", "off")  # not by the 
 funcgrad.config.native_cache = os.environ.get("FUNCGRAD_NATIVE_CACHE", "off")
 
 
-def pytest_collection_finish() -> None:
-    """What is there before the first test stays: Python's collector need not look through it again and again."""
+@pytest.fixture(autouse=True, scope="module")
+def _kept_from_the_collector() -> None:
+    """What other modules have left stays: Python's collector need not look through it again and again."""
     gc.collect()
     gc.freeze()
 
