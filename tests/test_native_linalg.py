@@ -113,6 +113,25 @@ def test_gradients(n: int) -> None:
         np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
 
 
+def test_factors_are_made_once() -> None:
+    """For the equations of a gradient, which has the transposed matrix; a matrix that was changed is another one."""
+    n = 20
+    a, b = matrices((), n, "float64"), rng.standard_normal(n)
+
+    def f(a: Any, b: Any) -> Any:
+        x = np.linalg.solve(a, b)
+        return np.sum(np.sin(x)) + np.sum(np.linalg.solve(a, x) ** 2) + np.sum(np.linalg.solve(a.T, np.outer(x, b)))
+
+    gradient = fg.grad(f, (0, 1))
+    program = compiled(gradient, a, b)
+    assert program.code.text.count("call void %ext.dgetrf_") == 1
+    for got, want in zip(program(a, b), gradient(a, b), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-8, atol=1e-8)
+    program = compiled(lambda a, b: [np.linalg.solve(a, b), np.linalg.solve((2 * a).T, b)], a, b)
+    assert program.code.text.count("call void %ext.dgetrf_") == 2
+    np.testing.assert_allclose(program(a, b)[1], np.linalg.solve(a.T, b) / 2, rtol=1e-8)
+
+
 @pytest.mark.parametrize("axis", [None, 0, 1])
 def test_norms(axis: int | None) -> None:
     a = rng.standard_normal((7, 9))

@@ -45,6 +45,7 @@ class Emission(Memory):
         equations: how many were emitted.
         stack: how many bytes of arrays lie on the stack.
         owned: the slots that are in use, by whose they are: a variable, an equation, or the block.
+        factors: LU factors and pivots, by the block in which they were made and the matrix (`emit_linalg`).
         block: the straight program that is emitted now.
         outside: the places before the loops that are being written (`outside`).
         part: the part that is being written, of work that threads share (`parts`).
@@ -64,6 +65,7 @@ class Emission(Memory):
         self.equations = 0
         self.stack = 0
         self.owned: dict[Any, list[int]] = {}
+        self.factors: dict[tuple[object, Any], tuple[Buf, Buf]] = {}
         self.block: object = None
         self.outside: list[Any] = []
         self.part: Any = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from funcgrad.ir import Atom, Equation, Var
 from funcgrad.native.emission import Emission
 from funcgrad.native.emit_loops import rows
 from funcgrad.native.emit_products import multiplication
-from funcgrad.native.index import ZERO, Ix, constant
+from funcgrad.native.index import ZERO, Ix
+from funcgrad.native.linalg_registers import Factors, Registers, eliminated, substituted
 from funcgrad.native.memory import Limits
 from funcgrad.native.parts import divided
 from funcgrad.native.registry import Unsupported, block_emitter
@@ -35,8 +36,6 @@ _PARTS = 8
 """How many parts a batch that LAPACK does is divided into at most."""
 
 DType = np.dtype[Any]
-Rows = list[list[str]]
-"""The elements of a matrix in registers."""
 
 
 def _is_real(eqn: Equation) -> bool:
@@ -59,92 +58,6 @@ def _spread(b: Buf, batch: Sequence[int]) -> Buf:
 def _matrix(em: Emission, b: Buf, idx: Sequence[Ix]) -> Buf:
     """One matrix of a stack."""
     return Buf(em.address(b, [*idx, ZERO, ZERO]), b.shape[-2:], b.dtype, b.strides[-2:])
-
-
-# ---------------------------------------------------------------------- in registers
-
-
-class _Registers:
-    """Arithmetic of one dtype, at the width of the writer."""
-
-    def __init__(self, em: Emission, dtype: DType) -> None:
-        self.em, self.w, self.dtype, self.type = em, em.w, dtype, em.w.type(dtype)
-
-    def loaded(self, b: Buf, idx: Sequence[Ix]) -> Rows:
-        rows, columns = b.shape[-2:]
-        return [[str(self.em.fresh(b, [*idx, constant(i), constant(j)])) for j in range(columns)] for i in range(rows)]
-
-    def stored(self, b: Buf, idx: Sequence[Ix], rows: Rows) -> None:
-        for i, row in enumerate(rows):
-            for j, value in enumerate(row):
-                self.em.store(b, [*idx, constant(i), constant(j)], value)
-
-    def op(self, name: str, x: str, y: str) -> str:
-        return self.w.op(f"{name} {self.type} {x}, {y}")
-
-    def call(self, name: str, x: str) -> str:
-        return self.w.op(f"call {self.type} {self.w.intrinsic(name, self.dtype)}({self.type} {x})")
-
-    def less(self, x: str, y: str, f: str) -> str:
-        """x - f y."""
-        return self.op("fsub", x, self.op("fmul", f, y))
-
-    def test(self, sign: str, x: str, y: str) -> str:
-        return self.w.op(f"fcmp {sign} {self.type} {x}, {y}")
-
-    def chosen(self, test: str, x: str, y: str) -> str:
-        return self.w.op(f"select {self.w.mask()} {test}, {self.type} {x}, {self.type} {y}")
-
-    def number(self, value: float) -> str:
-        return self.w.number(value, self.dtype)
-
-
-class _Factors(NamedTuple):
-    """What elimination leaves: the pivots, whether rows were exchanged an odd number of times, and whether a pivot is 0
-    (both as masks)."""
-
-    pivots: list[str]
-    odd: str
-    singular: str
-
-
-def _eliminated(r: _Registers, a: Rows, b: Rows) -> _Factors:
-    """Make `a` upper triangular and `b` what belongs to it, in place, by elimination with partial pivoting."""
-    n, w = len(a), r.w
-    no = "zeroinitializer" if w.width else "false"
-    odd = singular = no
-    pivots: list[str] = []
-    for k in range(n):
-        for i in range(k + 1, n):
-            more = r.test("ogt", r.call("fabs", a[i][k]), r.call("fabs", a[k][k]))
-            odd = w.op(f"xor {w.mask()} {odd}, {more}")
-            for matrix, first in ((a, k), (b, 0)):
-                for j in range(first, len(matrix[i])):
-                    x, y = matrix[k][j], matrix[i][j]
-                    matrix[k][j], matrix[i][j] = r.chosen(more, y, x), r.chosen(more, x, y)
-        zero = r.test("oeq", a[k][k], r.number(0.0))
-        singular = w.op(f"or {w.mask()} {singular}, {zero}")
-        pivots.append(a[k][k])
-        divisor = r.chosen(zero, r.number(1.0), a[k][k])  # what is below it is 0 as well
-        a[k][k] = divisor
-        for i in range(k + 1, n):
-            f = r.op("fdiv", a[i][k], divisor)
-            for matrix, first in ((a, k + 1), (b, 0)):
-                for j in range(first, len(matrix[i])):
-                    matrix[i][j] = r.less(matrix[i][j], matrix[k][j], f)
-    return _Factors(pivots, odd, singular)
-
-
-def _substituted(r: _Registers, a: Rows, b: Rows, lower: bool, unit: bool = False) -> None:
-    """Solve triangular equations in place of their right-hand sides."""
-    n = len(a)
-    order = range(n) if lower else range(n - 1, -1, -1)
-    for i in order:
-        for j in range(len(b[i])):
-            x = b[i][j]
-            for k in range(i) if lower else range(n - 1, i, -1):
-                x = r.less(x, b[k][j], a[i][k])
-            b[i][j] = x if unit else r.op("fdiv", x, a[i][i])
 
 
 def _written_out(n: int, columns: int) -> bool:
@@ -185,7 +98,7 @@ class _Library:
             raise Unsupported(f"NumPy's LAPACK has no {symbol}")
         info = self.integer(0)
         given = ", ".join(f"ptr {x}" for x in (*arguments, info))
-        more = ", i64 1" if name == "potrf" else ""  # the length of the text that says which triangle
+        more = ", i64 1" if name in ("potrf", "getrs") else ""  # the length of the text that says how
         w.write(f"call void {w.external(symbol)}({given}{more})")
         return w.op(f"icmp ne i{self.bits} {w.load(f'i{self.bits}', info)}, 0")
 
@@ -269,22 +182,61 @@ def solve(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
     if _written_out(n, columns):
 
         def in_registers(idx: list[Ix]) -> None:
-            r = _Registers(em, out.dtype)
+            r = Registers(em, out.dtype)
             left, right = r.loaded(a, idx), r.loaded(b, idx)
             if triangle:
                 zero = r.number(0.0)
                 for k in range(n):
                     em.w.fail_if(r.test("oeq", left[k][k], zero))
             else:
-                em.w.fail_if(_eliminated(r, left, right).singular)
-            _substituted(r, left, right, triangle == "lower")
+                em.w.fail_if(eliminated(r, left, right).singular)
+            substituted(r, left, right, triangle == "lower")
             r.stored(out, idx, right)
 
         _matrices(em, [a, b, out], in_registers, n + columns)
     elif triangle:
         _by_trsm(em, a, b, out, triangle == "lower", False, False)
-    else:
+    elif out.shape[:-2]:
         _by_gesv(em, a, b, out)
+    else:
+        _by_factors(em, eqn.inputs[0], b, out)
+
+
+def _by_factors(em: Emission, x: Atom, b: Buf, out: Buf) -> None:
+    """A X = B by LU factors, which are those of Aᵀ as well: a program that solves equations with both (a gradient
+    does), or with one of them several times, has them made once."""
+    library = _Library(em, out.dtype)
+    n, columns = out.shape
+    root, turned = _root(em, x)
+    size, count = library.integer(n), library.integer(columns)
+    key = em.block, root
+    known = em.factors.get(key)
+    if known is None:
+        # They lie there until the block ends.
+        known = em.temp((n, n), out.dtype), em.temp((n,), np.dtype(np.int64))
+        factors, pivots = known
+        em.copy_buffer(_turned(em.buffer(root)), factors)
+        em.w.bail_if(library.lapack("getrf", size, size, _pointer(em, factors), size, em.address(pivots, [ZERO])))
+        em.forget()
+    factors, pivots = known
+    right, text = em.temp((columns, n), out.dtype), em.w.alloca("i8")
+    em.copy_buffer(_turned(b), right)
+    em.w.store("i8", str(ord("T" if turned else "N")), text)
+    names = [_pointer(em, factors), size, em.address(pivots, [ZERO]), _pointer(em, right), size]
+    em.w.bail_if(library.lapack("getrs", text, size, count, *names))
+    em.forget()
+    em.copy_buffer(_turned(right), out)
+    em.factors[key] = known
+
+
+def _root(em: Emission, x: Atom) -> tuple[Atom, bool]:
+    """What a matrix is, or is the transpose of, and whether it is that. (Of what is a value of its own in memory, what
+    it was made of may be gone.)"""
+    turned = False
+    while isinstance(x, Var) and x not in em.env and em.defs[x].primitive.name == "transpose":
+        turned = turned != (tuple(em.defs[x].params["axes"]) == (1, 0))
+        x = em.defs[x].inputs[0]
+    return x, turned
 
 
 def _by_gesv(em: Emission, a: Buf, b: Buf | None, out: Buf) -> None:
@@ -365,14 +317,14 @@ def triangular_solve(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
         return
 
     def in_registers(idx: list[Ix]) -> None:
-        r = _Registers(em, out.dtype)
+        r = Registers(em, out.dtype)
         left, right = r.loaded(a, idx), r.loaded(b, idx)
         if not unit:
             for k in range(len(left)):
                 em.w.fail_if(r.test("oeq", left[k][k], r.number(0.0)))
         if transposed:
             left = [list(row) for row in zip(*left, strict=True)]
-        _substituted(r, left, right, lower != transposed, unit)
+        substituted(r, left, right, lower != transposed, unit)
         r.stored(out, idx, right)
 
     _matrices(em, [a, b, out], in_registers, out.shape[-1])
@@ -387,11 +339,11 @@ def inverse(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
         return
 
     def in_registers(idx: list[Ix]) -> None:
-        r = _Registers(em, out.dtype)
+        r = Registers(em, out.dtype)
         one, zero = r.number(1.0), r.number(0.0)
         left, right = r.loaded(a, idx), [[one if i == j else zero for j in range(n)] for i in range(n)]
-        em.w.fail_if(_eliminated(r, left, right).singular)
-        _substituted(r, left, right, lower=False)
+        em.w.fail_if(eliminated(r, left, right).singular)
+        substituted(r, left, right, lower=False)
         r.stored(out, idx, right)
 
     _matrices(em, [a, out], in_registers, 2 * n)
@@ -408,8 +360,8 @@ def determinant(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
         raise Unsupported(f"determinants of order {n} are LAPACK's")
 
     def one(idx: list[Ix]) -> None:
-        r = _Registers(em, dtype)
-        factors = _eliminated(r, r.loaded(a, idx), [[] for _ in range(n)])
+        r = Registers(em, dtype)
+        factors = eliminated(r, r.loaded(a, idx), [[] for _ in range(n)])
         minus = r.chosen(factors.odd, r.number(-1.0), r.number(1.0))
         if len(outs) == 1:
             for pivot in factors.pivots:
@@ -422,7 +374,7 @@ def determinant(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
     _matrices(em, [a, *outs], one, n)
 
 
-def _sign_and_logarithm(r: _Registers, factors: _Factors, sign: str) -> tuple[str, str]:
+def _sign_and_logarithm(r: Registers, factors: Factors, sign: str) -> tuple[str, str]:
     w: Writer = r.w
     one, zero = r.number(1.0), r.number(0.0)
     total = zero
@@ -443,7 +395,7 @@ def cholesky(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
         return
 
     def in_registers(idx: list[Ix]) -> None:
-        r = _Registers(em, out.dtype)
+        r = Registers(em, out.dtype)
         zero = r.number(0.0)
         x = r.loaded(a, idx)
         low = [[zero] * n for _ in range(n)]
