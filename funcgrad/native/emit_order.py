@@ -339,7 +339,7 @@ def sort(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
 
     if packed and n > PACKED:
         memory = _InMemory(em, n)
-        rows(em, others, lambda rest: memory.sort(b, out, lambda k: [*rest[:axis], k, *rest[axis:]]), lane)
+        rows(em, others, lambda rest: memory.sort(b, out, lambda k: [*rest[:axis], k, *rest[axis:]]), lane, twice=True)
         return
 
     def row(rest: list[Ix]) -> None:
