@@ -71,6 +71,7 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[int, ...], type]] = {
     "factors": (lambda x: np.linalg.cholesky(x @ np.swapaxes(x, 1, 2) + np.eye(14)), (7, 14, 14), float),
     "running sums": (lambda x: (np.cumsum(x, 0), np.cumsum(x, 1)), (61, 83), float),
     "order": (lambda x: (np.sort(x, 0), np.argmax(x, 1), np.argmax(x, 0)), (9, 203), float),
+    "transposed": (lambda x: (x.transpose(0, 2, 1).copy(), x.T.copy(), x[0].T.copy()), (3, 301, 203), float),
     "loop": (lambda x: lax.fori_loop(0, 3, lambda k, y: y + 0.1 * np.sin(y) * np.mean(y), x), (2048,), float),
 }
 

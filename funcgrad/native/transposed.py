@@ -8,10 +8,15 @@ from __future__ import annotations
 import math
 
 from funcgrad.native.emission import Emission
+from funcgrad.native.memory import Limits
+from funcgrad.native.parts import divided
 from funcgrad.native.values import Buf
 from funcgrad.native.writer import Writer, memory_type
 
 __all__ = ["transposed_copy"]
+
+_BYTE = 0.2
+"""Nanoseconds that copying a byte takes, estimated."""
 
 _BLOCK = 512
 """Bytes of a row of the target that are written before the next row is begun: so that what is read of the source by
@@ -40,23 +45,27 @@ class _Copy:
         self.down, self.across, self.lanes = down, across, lanes
 
     def emit(self) -> None:
-        shape = self.source.shape
-        self._nest([k for k in range(len(shape)) if k not in (self.down, self.across) and shape[k] > 1], {}, {})
+        a, block = self.source, _BLOCK // self.source.dtype.itemsize
+        axes = [k for k in range(len(a.shape)) if k not in (self.down, self.across) and a.shape[k] > 1]
+        shape, units = [a.shape[k] for k in (*axes, self.across)], [1] * len(axes) + [block]
+        work = math.prod(a.shape) * a.dtype.itemsize * _BYTE
+        divided(self.em, shape, units, work, [a, self.target], lambda limits: self._nest(axes, {}, {}, limits))
 
-    def _nest(self, axes: list[int], p: dict[str, int], q: dict[str, int]) -> None:
+    def _nest(self, axes: list[int], p: dict[str, int], q: dict[str, int], limits: Limits, number: int = 0) -> None:
         """Loops over the other axes; `p` and `q` are multiples of registers that lead to the places of both arrays."""
-        if not axes:
-            self._blocks(p, q)
+        if number == len(axes):
+            self._blocks(p, q, *limits(number))
             return
-        k = axes[0]
+        k = axes[number]
         a, b = self.source.strides[k], self.target.strides[k]
-        self.em.w.loop(0, self.source.shape[k], lambda i: self._nest(axes[1:], {**p, i: a}, {**q, i: b}))
+        lo, hi = limits(number)
+        self.em.w.loop(lo, hi, lambda i: self._nest(axes, {**p, i: a}, {**q, i: b}, limits, number + 1))
 
-    def _blocks(self, p: dict[str, int], q: dict[str, int]) -> None:
+    def _blocks(self, p: dict[str, int], q: dict[str, int], lo: int | str, hi: int | str) -> None:
         w, n = self.em.w, self.source.shape[self.across]
         block = _BLOCK // self.source.dtype.itemsize
         if n <= block:
-            self._rows(p, q, 0, n)
+            self._rows(p, q, lo, hi)
             return
 
         def body(first: str) -> None:
@@ -64,7 +73,7 @@ class _Copy:
             whole = w.op(f"icmp slt i64 {end}, {n}")
             self._rows(p, q, first, w.op(f"select i1 {whole}, i64 {end}, i64 {n}"))
 
-        w.loop(0, n, body, step=block)
+        w.loop(lo, hi, body, step=block)
 
     def _rows(self, p: dict[str, int], q: dict[str, int], lo: int | str, hi: int | str) -> None:
         """All of the axis `down`, and of the other one a part."""
