@@ -117,7 +117,7 @@ def test_arguments_of_any_layout(order: str) -> None:
     np.testing.assert_allclose(fg.jit(fg.grad(lambda x: np.sum(f(x)[0])))(given), fg.grad(lambda x: np.sum(f(x)[0]))(x))
 
 
-def test_donated_arguments_are_taken_over() -> None:
+def test_donated_arguments_are_taken_over(by_numpy: None) -> None:
     f = fg.jit(lambda p, g: tree.map(lambda a, b: a - 0.1 * b, p, g), donate_argnums=0)
     p, g = {"w": np.ones((3, 2)), "b": np.ones(2)}, {"w": np.ones((3, 2)), "b": np.ones(2)}
     new = f(p, g)

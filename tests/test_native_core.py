@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -126,6 +127,14 @@ def test_keys_and_long_doubles_are_moved() -> None:
     got, want = Compiled(program)(*tree.leaves([key, g])), program(*tree.leaves([key, g]))
     for a, b in zip(got, want, strict=True):
         assert a.tobytes()[:10] == np.asarray(b).tobytes()[:10] and a.shape == b.shape
+
+
+def test_nothing_is_left_for_the_collector() -> None:
+    program = program_of(lambda *xs: [LOOPS[n](*xs) for n in LOOPS], arguments())
+    lower(prepare(program))
+    gc.collect()
+    lower(prepare(program))
+    assert gc.collect() == 0
 
 
 def test_an_emitter_that_gives_up_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from roundings import assert_same
 
 import funcgrad as fg
 import funcgrad.numpy as jnp
@@ -24,7 +25,7 @@ def same(found: Any, want: Any) -> None:
     for a, b in zip(fg.tree.leaves(found), fg.tree.leaves(want), strict=True):
         assert np.asarray(a).dtype == np.asarray(b).dtype
         if np.asarray(a).dtype.kind == "f":
-            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+            assert_same(a, b, rtol=1e-12, atol=1e-14)
         else:
             assert np.array_equal(a, b)
 

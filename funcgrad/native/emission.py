@@ -75,6 +75,11 @@ class Emission(Memory):
         self._alive: list[Any] = []
         self._rules: dict[Var, Callable[[Sequence[Ix]], Operand]] = {}
 
+    def close(self) -> None:
+        """Let go of what refers to this: nothing is left to the cycle collector."""
+        self.copy = self.reduced = _not_ready
+        self._rules.clear()
+
     # ------------------------------------------------------------------ elements
 
     def element(self, x: Atom, idx: Sequence[Ix]) -> Operand:

@@ -80,7 +80,7 @@ def lower(program: Program, contract: bool = False, width: int | None = None) ->
     w.branch("exit")
     w.label("exit")
     w.write(f"ret i32 {w.op('load i32, ptr %status')}")
-    del em.copy, em.reduced  # which refer to it: nothing is left to the cycle collector
+    em.close()
     externals = tuple(w.externals)
     parts = (inputs, outputs, em.constants, em.slots.sizes)
     header = f"define internal i32 @run({_parameters(parts, externals, len(em.host_steps))}) noinline nounwind"

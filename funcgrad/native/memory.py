@@ -283,20 +283,21 @@ class Memory:
 
     def loops(self, shape: Sequence[int], body: Callable[[list[Ix]], None], limits: Limits | None = None) -> None:
         """Nested loops over a shape, of scalars; `body` gets the indices, `limits(k)` says where the k-th one goes."""
-
-        def nest(idx: list[Ix]) -> None:
-            k = len(idx)
-            if k == len(shape):
-                body(idx)
-            elif shape[k] == 1:
-                nest([*idx, Ix("", 0, 0, 0, 0)])
-            else:
-                n = shape[k]
-                lo, hi = limits(k) if limits is not None else (0, n)
-                self.w.loop(lo, hi, lambda i: nest([*idx, Ix(i, 1, 0, 0, n - 1)]))
-
         if math.prod(shape):
-            nest([])
+            self._nest(shape, body, limits, [])
+
+    def _nest(
+        self, shape: Sequence[int], body: Callable[[list[Ix]], None], limits: Limits | None, idx: list[Ix]
+    ) -> None:
+        k = len(idx)
+        if k == len(shape):
+            body(idx)
+        elif shape[k] == 1:
+            self._nest(shape, body, limits, [*idx, Ix("", 0, 0, 0, 0)])
+        else:
+            n = shape[k]
+            lo, hi = limits(k) if limits is not None else (0, n)
+            self.w.loop(lo, hi, lambda i: self._nest(shape, body, limits, [*idx, Ix(i, 1, 0, 0, n - 1)]))
 
     def fill(self, b: Buf, value: Operand) -> None:
         """Write one value (a scalar) to all places."""
