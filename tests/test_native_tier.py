@@ -376,35 +376,6 @@ def test_donated_arguments(now: None) -> None:
     assert not np.shares_memory(p, d)
 
 
-def test_integers_of_more_than_64_bits_are_numpys(now: None) -> None:
-    g = jit(lambda x: np.logical_and(x, 1 << 63))
-    with pytest.raises(OverflowError):
-        g(np.arange(3, dtype=np.int32))
-    np.testing.assert_array_equal(jit(lambda x: x + (1 << 63))(np.zeros(2, np.uint64)), np.full(2, 1 << 63, np.uint64))
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.uint64])
-def test_integers_that_a_dtype_does_not_hold(now: None, dtype: Any) -> None:
-    """NumPy compares with them, and raises where it computes with them; a Python argument may be one."""
-
-    def compared(x: Any, n: Any) -> Any:
-        return -3 < x, x > 300, 1 << 40 == x, x[3] != -1, np.where(x < 256, x, 0), n <= x, np.equal(x, n)
-
-    x = np.arange(5).astype(dtype)
-    g, h = jit(compared), jit(lambda x, n: x + n)
-    for n in (3, -1, 1 << 40, 0):
-        same(g(x, n), compared(x, n))
-        if np.iinfo(dtype).min <= n <= np.iinfo(dtype).max:
-            same(h(x, n), x + n)
-        else:
-            with pytest.raises(OverflowError, match=str(n)):
-                h(x, n)
-    assert "native code" in g.explain() and "native code" in h.explain()
-    for _ in range(2):
-        with pytest.raises(OverflowError, match="-300"):
-            jit(lambda x: x + -300)(x.astype(np.uint8))
-
-
 def test_functions_in_functions(now: None) -> None:
     inner = jit(f, native="off")
     g = jit(lambda x: inner(x, 1.0)["a"] + 1)

@@ -27,6 +27,8 @@ def host_step(em: Emission, eqn: Equation, outs: Sequence[Buf], reason: str) -> 
     # The function takes one argument. The slots are named too, so that LLVM knows that they are read and written.
     touched = dict.fromkeys(place.slot for place in (*operands, *places) if place.slot >= 0)
     given = ", ".join([f"ptr %host{number}", *(f"ptr %w{k}" for k in touched)])
+    if eqn.primitive.effect:  # nothing is seen of a call that has failed already
+        w.bail_if(w.op(f"icmp ne i32 {w.op('load i32, ptr %status')}, 0"))
     result = w.op(f"call ptr {w.external('PyObject_CallNoArgs')}({given})")
     w.bail_if(w.op(f"icmp eq ptr {result}, null"), RAISED)
     for (_, slot), b in zip(results, outs, strict=True):

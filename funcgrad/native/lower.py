@@ -42,12 +42,12 @@ def prepare(program: Program) -> Program:
     """The program as it is compiled: optimised, operations like softmax taken apart, and without implicit conversions.
     It is made before layout, sharding, packing, unrolling and fusion, which answer to what NumPy's calls cost.
 
-    Raises Refused for an integer that the dtype of its operation does not hold, of which NumPy raises.
+    Raises Refused for integers of which NumPy raises, or computes with Python's.
     """
     try:
-        return strict(optimise(expand_all(optimise(program))))
+        return strict(optimise(expand_all(optimise(program))), exact=True)
     except DoesNotFit as error:
-        raise Refused(f"NumPy raises: {error}") from None
+        raise Refused(str(error)) from None
 
 
 def _features() -> dict[str, bool]:

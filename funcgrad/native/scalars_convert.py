@@ -35,14 +35,31 @@ def _convert(w: Writer, call: Call, x: Operand) -> Operand:
     return convert(w, x, call.ins[0], call.out)
 
 
-@emits(FIT, kinds="i", form=_converts)
-def _fit(w: Writer, call: Call, x: str) -> str:
-    """NumPy runs the call again, and raises, if the new dtype does not hold the integer."""
-    (old,), new = call.ins, call.out
+@emits(FIT, kinds="fc")
+def _finite(w: Writer, call: Call, x: Operand) -> Operand:
+    """NumPy runs the call again if a Python float is not finite: Python may raise."""
+    for part in x if isinstance(x, tuple) else (x,):
+        _fail_beyond(w, component(call.out), part, np.inf)
+    return x
+
+
+def _fail_beyond(w: Writer, dtype: DType, x: str, limit: float) -> None:
+    f = Numbers(w, dtype)
+    w.fail_if(f.fcmp("uge", x, f(limit)))
+    w.fail_if(f.fcmp("ule", x, f(-limit)))
+
+
+@emits(FIT, kinds="if", form=lambda call: call.out.kind in "iu")
+def _fit(w: Writer, call: Call, x: str, *near: str) -> str:
+    """NumPy runs the call again if the new dtype does not hold the integer."""
+    old, new = call.ins[0], call.out
     f, limits = Numbers(w, old), np.iinfo(new)
-    w.fail_if(f.icmp("slt", x, f(limits.min)))
+    if limits.min > np.iinfo(old).min:
+        w.fail_if(f.icmp("slt", x, f(limits.min)))
     if limits.max < np.iinfo(old).max:
         w.fail_if(f.icmp("sgt", x, f(limits.max)))
+    for value in near:
+        _fail_beyond(w, F64, value, 2.0**62)
     return _real(w, x, old, new)
 
 

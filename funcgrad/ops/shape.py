@@ -294,16 +294,23 @@ CONVERT = linear(
 )
 
 
-def _fit_impl(x: Any, dtype: np.dtype[Any]) -> Any:
+def _fit_impl(x: Any, *near: Any, dtype: np.dtype[Any]) -> Any:
+    if dtype.kind not in "iu":
+        return x
     x, limits = np.asarray(x), np.iinfo(dtype)
     if x.size and (x.min() < limits.min or x.max() > limits.max):
         raise OverflowError(f"Python integer {x.max() if x.max() > limits.max else x.min()} out of bounds for {dtype}")
+    if near and not np.all(np.abs(near[0]) < 2.0**62):
+        raise OverflowError("a Python integer has more than 64 bits")
     return x.astype(dtype)[()]
 
 
-FIT = constant("fit", _fit_impl, _convert_aval, pointwise=True)
-"""A Python integer that meets an array of integers: it takes their dtype, and NumPy raises if that does not hold it.
-Only programs without promotion have it (`passes.strict`)."""
+FIT = constant("fit", _fit_impl, lambda x, *near, dtype: _convert_aval(x, dtype), pointwise=True)
+"""A Python number becomes one of a dtype; in native code the call fails where Python may raise, or has more bits.
+
+That is where an integer is one that the dtype does not hold, and where a float is not finite. Beside an integer that
+was computed in 64 bits there is a second operand, `near`: the same in floats, which do not wrap around. Only programs
+without promotion have it (`passes.strict`)."""
 
 STOP_GRADIENT = constant(
     "stop_gradient", lambda x: x, lambda x: x, pointwise=True, moves="alias", generic=True, total=True

@@ -9,7 +9,7 @@ comparison with a Python integer is one of 64 bits where the other dtype does no
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ DTypes = Sequence["np.dtype[Any] | None"]
 
 
 class DoesNotFit(OverflowError):
-    """An integer that the dtype of its operation does not hold: NumPy raises when it computes."""
+    """An integer that the dtype of its operation may not hold: NumPy raises, or computes with Python's."""
 
 
 def _strong(aval: ShapedArray) -> ShapedArray:
@@ -132,10 +132,28 @@ def _may_not_fit(atom: Atom, dtype: np.dtype[Any] | None) -> bool:
     return not known and dtype is not None and dtype.kind in "iu" and dtype != atom.aval.dtype
 
 
-class _Strict:
-    """The strict program of another one, in the making."""
+@cache
+def _may_overflow(ufunc: np.ufunc) -> bool:
+    """Whether integers may become ones of more bits, as sums do and maxima do not."""
+    values = np.array([-128, -3, -1, 0, 1, 2, 5, 127], np.int8)
+    grid = np.meshgrid(*[values] * ufunc.nin)
+    with np.errstate(all="ignore"):
+        try:
+            narrow, wide = ufunc(*grid), ufunc(*(g.astype(np.int64) for g in grid))
+        except ValueError:  # negative powers
+            return True
+    return narrow.dtype == np.int8 and not np.array_equal(narrow, wide)
 
-    def __init__(self) -> None:
+
+class _Strict:
+    """The strict program of another one, in the making.
+
+    Args:
+        exact: whether to check Python's integers, which have any size: see `strict`.
+    """
+
+    def __init__(self, exact: bool = False) -> None:
+        self.exact = exact
         self.env: dict[Atom, Atom] = {}
         self.converted: dict[tuple[Atom, np.dtype[Any], Primitive], Var] = {}
         self.equations: list[Equation] = []
@@ -154,7 +172,7 @@ class _Strict:
         dtype = atom.aval.dtype if dtype is None else dtype
         if isinstance(atom, Literal):
             if not _fits(atom.value, dtype):
-                raise DoesNotFit(f"{atom.value} does not fit into {dtype}")
+                raise DoesNotFit(f"it raises, as {atom.value} does not fit into {dtype}")
             return Literal(dtype.type(atom.value))
         if atom.aval.dtype == dtype:
             return atom
@@ -178,9 +196,32 @@ class _Strict:
             return
         ufunc = eqn.primitive.ufunc is not None
         ins = [self.atom(a, d, eqn.source, ufunc) for a, d in zip(eqn.inputs, dtypes, strict=True)]
-        eqn = with_programs(eqn, strict)
+        if self.exact and ufunc and eqn.outputs[0].aval.weak and self._add_exactly(eqn, ins):
+            return
+        eqn = with_programs(eqn, partial(strict, exact=self.exact))
         outs = tuple(map(self.bound, eqn.outputs))
         self.equations.append(Equation(eqn.primitive, ins, outs, eqn.params, eqn.source))
+
+    def _add_exactly(self, eqn: Equation, ins: Sequence[Atom]) -> bool:
+        """Arithmetic of Python's numbers, and what says whether it gives what Python does; false if it must.
+
+        Beside an integer there is the same as a float, which says whether it has 64 bits.
+        """
+        (out,), primitive = eqn.outputs, eqn.primitive
+        integer = out.aval.dtype.kind == "i" and _may_overflow(primitive.ufunc)
+        if not integer and (primitive.total or primitive.python is None or out.aval.dtype.kind not in "fc"):
+            return False
+        made: list[Atom] = [Var(_strong(out.aval))]
+        self.equations.append(Equation(primitive, ins, (made[0],), eqn.params, eqn.source))
+        if integer:
+            if not _has_floats(primitive.ufunc):
+                raise DoesNotFit(f"the result of {primitive.name} is an integer of Python's, of any size")
+            made.append(Var(ShapedArray(out.aval.shape, np.dtype(np.float64))))
+            floats = [self.atom(a, made[1].aval.dtype, eqn.source) for a in eqn.inputs]
+            self.equations.append(Equation(primitive, floats, (made[1],), eqn.params, eqn.source))
+        params = {"dtype": out.aval.dtype}
+        self.equations.append(Equation(FIT, made, (self.bound(out),), params, eqn.source))
+        return True
 
     def _fill(self, eqn: Equation, value: np.generic) -> None:
         """A result whose elements are all this value."""
@@ -191,6 +232,14 @@ class _Strict:
             self.equations.append(fill)
         else:
             self.env[out] = Literal(value)
+
+
+@cache
+def _has_floats(ufunc: np.ufunc) -> bool:
+    try:
+        return ufunc.resolve_dtypes((np.dtype(float),) * ufunc.nin + (None,))[-1] == np.dtype(float)
+    except TypeError:
+        return False
 
 
 def _fits(value: Any, dtype: np.dtype[Any] | None) -> bool:
@@ -212,16 +261,21 @@ def _compared(eqn: Equation, dtypes: DTypes) -> np.generic | None:
     return ufunc(*(d.type(0) if x is None else x for x, d in zip(values, dtypes, strict=True) if d is not None))
 
 
-def strict(program: Program) -> Program:
+def strict(program: Program, exact: bool = False) -> Program:
     """The program with all conversions of dtypes as equations, and without weak values; made once, kept with it.
+
+    With `exact`, arithmetic of Python's numbers is followed by equations (`FIT`) that fail where it may give something
+    else than NumPy's: integers of more than 64 bits, and exceptions, as of a division by zero. Raises DoesNotFit where
+    that cannot be, and for an integer that the dtype of its operation does not hold.
 
     Its inputs and outputs have the dtypes of those of the program, none of them weak. What a function does that an
     equation holds (and not a program) stays as it is.
     """
-    found = program.derived.get("strict")
+    name = "strict, exact" if exact else "strict"
+    found = program.derived.get(name)
     if found is not None:
         return found
-    new = _Strict()
+    new = _Strict(exact)
     consts = tuple(map(new.bound, program.constvars))
     inputs = tuple(map(new.bound, program.inputs))
     for eqn in program.equations:
@@ -230,7 +284,7 @@ def strict(program: Program) -> Program:
     made = Program(consts, program.consts, inputs, new.equations, outputs, program.in_tree, program.out_tree)
     if config.check_ir:
         check_program(made)
-    return program.derived.setdefault("strict", made)
+    return program.derived.setdefault(name, made)
 
 
 def strict_equations(program: Program) -> list[list[Equation]]:
