@@ -109,6 +109,17 @@ def test_floating_point_errors_are_those_of_all_parts(place: int, divided: None)
             assert np.isinf(run(x)[place])
 
 
+def test_all_threads_flush_subnormal_numbers_or_none(divided: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = jit(lambda x: x * np.float32(1e-10) * np.exp(x), native="now")
+    x = np.full(50_000, 1e-30, np.float32)
+    for flushes in (True, False):
+        monkeypatch.setattr(config, "flush_denormals", flushes)
+        for config.threads in (1, 2):
+            with np.errstate(under="ignore"):
+                found = np.unique(np.concatenate([run(x) for _ in range(10)]))
+            assert found.size == 1 and (found[0] == 0) == flushes
+
+
 def test_an_index_out_of_bounds_in_a_part_raises(divided: None) -> None:
     run = jit(lambda x, k: np.exp(x[k]), native="now")
     k = np.arange(4000) % 7
