@@ -46,6 +46,18 @@ def inverse(fun: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return run
 
 
+def times(n: Any) -> Any:
+    return lax.scan(lambda c, _: (2 * c, None), 1.0, None, length=n)[0]
+
+
+ERRORS: dict[str, tuple[Callable[[], Any], type[Exception]]] = {
+    "no whole number of steps": (lambda: times(2.5), TypeError),
+    "steps backwards": (lambda: times(-1), ValueError),
+    "steps of examples": (lambda: jax.vmap(times)(np.arange(3)), TypeError),
+    "unroll": (lambda: lax.scan(lambda c, x: (c, x), 0.0, X, unroll=0.5), TypeError),
+    "condition": (lambda: lax.while_loop(lambda c: (c < 5,), lambda c: c + 1, 0), TypeError),
+}
+
 CASES: dict[str, tuple[Callable[[], Any], Any]] = {
     "jvp rule, default": (lambda: jax.grad(J)(1.0), 20.0),
     "jvp rule, named": (lambda: jax.grad(lambda x: J(y=3.0, x=x))(1.0), 30.0),
@@ -53,6 +65,8 @@ CASES: dict[str, tuple[Callable[[], Any], Any]] = {
     "vjp rule, named": (lambda: jax.grad(lambda x: V(x, y=3.0))(1.0), 21.0),
     "conj of a real": (lambda: lax.conj(np.float32(2)).dtype == np.complex64, True),
     "conj of an integer": (lambda: lax.conj(2).dtype.kind, "i"),
+    "a traced number of steps": (lambda: jax.jit(times)(3), 8.0),
+    "steps by a NumPy integer": (lambda: times(np.int8(2)), 4.0),
     "interp on": (lambda: jnp.interp([-1.0, 9.0], X, X * 2, "extrapolate", right="extrapolate"), [-2.0, 18.0]),
     "interp on, jit": (lambda: jax.jit(lambda x: jnp.interp(x, X, X**2, right="extrapolate"))(4.0), 14.0),
     "interpreter": (lambda: inverse(lambda x: np.exp(np.tanh(-x)))(np.exp(np.tanh(X[:2] - 0.5))), 0.5 - X[:2]),
@@ -76,3 +90,10 @@ def test_as_documented(name: str) -> None:
         assert run() == want
     else:
         np.testing.assert_allclose(run(), want, rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors_as_documented(name: str) -> None:
+    run, kind = ERRORS[name]
+    with pytest.raises(kind):
+        run()

@@ -7,6 +7,7 @@ is one operation.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,9 @@ def _strong(x: Any, dtype: np.dtype[Any]) -> Any:
 
 
 def _scan_length(xs: Sequence[Any], paths: Sequence[Any], length: int | None) -> int:
-    found: set[int] = set() if length is None else {length}
+    found: set[int] = set() if length is None else {index(length)}  # where it is traced, its value is asked for
+    if min(found, default=0) < 0:
+        raise ValueError(f"scan: length must not be negative, got {length}")
     for path, x in zip(paths, xs, strict=True):
         if not shape_of(x):
             raise ValueError(f"scan: xs{tree.keystr(path)} is a scalar; it needs a first axis to scan over")
@@ -117,14 +120,16 @@ def scan(
         (final carry, ys stacked along a new first axis).
 
     Raises:
-        TypeError: the carry changes; the message says which leaf, in shape or in dtype.
-        ValueError: the slices differ in number.
+        TypeError: length or unroll is no integer, or the carry changes; the message says which leaf, in shape or in
+            dtype.
+        ValueError: the slices differ in number, or length is negative.
 
     >>> carry, ys = scan(lambda c, x: (c + x, c), 0.0, np.arange(1.0, 4.0))
     >>> float(carry), ys
     (6.0, array([0., 1., 3.]))
     """
     check_callable(f, "scan")
+    index(unroll)  # raises TypeError for what is no integer
     f = giving_arrays(f, (init, xs))
     given, carry_tree = _leaf_list(init, "scan", "init")
     leaves, x_tree = _leaf_list(xs, "scan", "xs")
