@@ -17,6 +17,7 @@ from funcgrad.ir import Program
 from funcgrad.transforms.boundary import boundary_of, check_callable, leaving
 from funcgrad.transforms.call import CALL
 from funcgrad.transforms.debugging import check_result
+from funcgrad.transforms.make_ir import eval_shape
 from funcgrad.transforms.recorded import Recorded, Static, as_tuple
 from funcgrad.transforms.transformed import transformed
 from funcgrad.types import is_a
@@ -313,7 +314,11 @@ def _attach(
 
     def shapes(*args: Any, **kwargs: Any) -> Any:
         """Shapes and dtypes of the result for these arguments, in its structure."""
-        return trace(*args, **kwargs).out_info
+        fixed, traced, named = recorded.static.split(args, kwargs)
+        if isinstance(recorded.program("jit", fixed, traced, named)[0], Program):
+            return trace(*args, **kwargs).out_info
+        run = _with_static(call, fixed) if fixed else call  # it branches on values, which do not count here
+        return eval_shape(lambda traced, named: run(*traced, **named), traced, named)
 
     def explain() -> str:
         """What runs the function, for each kind of arguments: NumPy or native code, why, and what compiling cost; the
