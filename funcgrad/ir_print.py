@@ -66,7 +66,7 @@ def _param(value: Any, indent: str) -> str:
     if isinstance(value, tuple):
         inner = ", ".join(_param(v, indent) for v in value)
         return f"({inner},)" if len(value) == 1 else f"({inner})"
-    if callable(value):
+    if callable(value) or hasattr(value, "__name__"):  # a function, or what stands for one
         return getattr(value, "__name__", type(value).__name__)
     return repr(value)
 

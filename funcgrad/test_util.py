@@ -12,7 +12,7 @@ function with what they stand for: for operations of one's own (`extend`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from functools import cached_property, partial, wraps
 from itertools import product
 from typing import Any
 
@@ -203,7 +203,17 @@ def check_grads(
     modes = (modes,) if isinstance(modes, str) else modes
     if not set(modes) <= {"fwd", "rev"}:
         raise ValueError(f"check_grads: modes must be 'fwd' and 'rev', got {modes}")
-    _check(f, tuple(args), order, modes, (atol, rtol, eps), seed, "")
+    _check(_of_copies(f), tuple(args), order, modes, (atol, rtol, eps), seed, "")
+
+
+def _of_copies(f: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that may write to its arguments, as a transformed one may, as one that leaves them as they are."""
+
+    @wraps(f)
+    def of_copies(*args: Any) -> Any:
+        return f(*tree.map(lambda x: x.copy() if is_a(x, np.ndarray) else x, args))
+
+    return of_copies
 
 
 def _check(f: Any, args: tuple[Any, ...], order: int, modes: Sequence[str], tols: Any, seed: int, path: str) -> None:
@@ -274,7 +284,7 @@ def check_operation(
     >>> import numpy as np
     >>> check_operation(lambda x, y: np.sin(x) * y, (np.array([0.3, 2.0]), np.array([[0.5], [1.5]])))
     """
-    args = tuple(args)
+    f, args = _of_copies(f), tuple(args)
     want, leaves = f(*args), tree.leaves(args)
     tol = tolerance(args, want)
     tols = tol if atol is None else atol, tol if rtol is None else rtol

@@ -81,6 +81,7 @@ def test_traced_arrays_name_their_namespace() -> None:
         grad(numpys)(x)
     np.testing.assert_array_equal(grad(lambda x: np.sum(fnp.from_dlpack(x) * fnp.from_dlpack(X)))(x), X)
     assert fnp.from_dlpack(x, copy=True) is not x
+    assert fnp.from_dlpack(x).__array_namespace__() is fnp and np.shares_memory(fnp.from_dlpack(x), x)
     assert fnp.zeros(3).__array_namespace__() is fnp
 
 

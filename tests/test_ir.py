@@ -12,6 +12,7 @@ from funcgrad import (
     Program,
     ShapeDtypeStruct,
     check_program,
+    custom_vjp,
     eval_shape,
     grad,
     jit,
@@ -106,6 +107,15 @@ def test_user_lines() -> None:
     assert sum(f"test_ir.py:{first + 1} (f)" in line for line in backward) > 1
 
 
+def test_functions_are_printed_by_name() -> None:
+    @custom_vjp
+    def twice(x: Any) -> Any:
+        return 2 * x
+
+    twice.defvjp(lambda x: (2 * x, None), lambda _, g: (2 * g,))
+    assert "custom_call[rules=twice] a" in str(make_ir(twice)(X))
+
+
 def test_names_go_on_after_z() -> None:
     def f(x: Any) -> Any:
         for _ in range(30):
@@ -128,7 +138,7 @@ def test_make_ir_takes_shapes_and_static_arguments() -> None:
     [
         lambda x: np.sum(np.sin(x) * x),
         lambda x: {"a": x[::-1], "b": (x[0], np.array([1.0, 2.0]))},
-        grad(lambda x: np.prod(x)),
+        grad(np.prod),
         lambda x: x.astype(np.float32) + 1,
         jit(lambda x: np.sort(x)),
         lambda x: 3.0,

@@ -11,6 +11,7 @@ import pytest
 
 import funcgrad as fg
 from funcgrad.errors import TracerWriteError
+from funcgrad.test_util import check_grads, check_operation
 
 X = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
 
@@ -329,6 +330,20 @@ def test_products_in_place_have_as_many_columns() -> None:
         for columns in (y[:, :1], np.ones((2, 3, 3))):
             with pytest.raises(ValueError, match=r"(?i)columns|mismatch|broadcast"):
                 run(x, columns)
+
+
+def test_checks_leave_what_they_are_given() -> None:
+    def f(d: Any) -> Any:
+        d["a"].sort()
+        d["b"] = d["b"] * d["a"]
+        d["c"] = d.pop("b") ** 2
+        return d
+
+    given = {"a": np.array([3.0, 1.0, 2.0]), "b": np.array([0.3, 0.2, 0.1])}
+    kept = {k: v.copy() for k, v in given.items()}
+    check_grads(f, (given,), order=2)
+    check_operation(f, (given,), order=1)
+    np.testing.assert_equal(given, kept)
 
 
 def test_scalars_are_rebound_and_arrays_of_no_dimensions_written() -> None:

@@ -124,6 +124,7 @@ def __getattr__(name: str) -> Any:
 __array_api_version__ = _namespace.API_VERSION
 __array_namespace_info__ = _namespace.Info
 from_dlpack = _made_here(_namespace.from_dlpack)
+_returning_arrays(globals(), ("from_dlpack",))
 __all__ += ("__array_api_version__", "__array_namespace_info__", "from_dlpack")
 
 _methods.install()

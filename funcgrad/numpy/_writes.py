@@ -56,7 +56,8 @@ def _matmul(self: Any, other: Any) -> Any:
         )
     if other.shape[-1] != self.shape[-1]:  # one column would be repeated where it is stored
         raise ValueError(
-            f"`x @= y`: a product with {other.shape[-1]} columns does not fit x of shape {self.shape}; write x = x @ y"
+            f"`x @= y`: x of shape {self.shape} does not take the product with y of shape {other.shape}, which has "
+            "another number of columns; write x = x @ y"
         )
     return matmul(self, other)
 
