@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import funcgrad.numpy as fnp
-from funcgrad import grad, jit, vmap
+from funcgrad import grad, jit, lax, tree, vmap
 from funcgrad.errors import TracerArrayConversionError
 
 NAMES = [
@@ -207,3 +207,16 @@ def test_traced_numbers_are_no_words() -> None:
     jit(f)(np.ones(2))
     jit(f)(1.0)
     np.testing.assert_equal(seen, [(np.ones(2) == "fro", np.ones(2) != b"fro"), (False, True)])
+
+
+MADE: tuple[Callable[[Any], Any], ...] = (
+    fnp.linalg.cholesky, fnp.linalg.eigh, fnp.linalg.eigvalsh, fnp.linalg.slogdet, fnp.linalg.qr, fnp.linalg.svd,
+    lambda a: fnp.linalg.lstsq(a, a), lambda a: fnp.linalg.norm(a, axis=0), lambda _: fnp.fft.fftfreq(4),
+    lambda _: fnp.fft.rfftfreq(4), lax.linalg.eigh, lax.linalg.lu, lambda _: fnp.frombuffer(b"\0\0", np.uint8),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("make", MADE)
+def test_results_are_of_the_namespace(make: Callable[[Any], Any]) -> None:
+    for x in tree.leaves(make(np.eye(3) + 0.1)):
+        assert x.__array_namespace__() is fnp and x.at[...].set(1).shape == x.shape

@@ -6,6 +6,9 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 from typing import Any as _Any
 
+from funcgrad._array import returning_arrays as _returning_arrays
+from funcgrad._array import wrap as _wrap
+
 if TYPE_CHECKING:
     from funcgrad.lax._linalg import (
         EighImplementation,
@@ -57,7 +60,9 @@ __all__ = [
 def __getattr__(name: str) -> _Any:
     if name not in __all__:
         raise AttributeError(f"module 'funcgrad.lax.linalg' has no attribute {name!r}")
-    return getattr(_import_module("funcgrad.lax._linalg"), name)
+    globals()[name] = getattr(_import_module("funcgrad.lax._linalg"), name)
+    _returning_arrays(globals(), (name,), _wrap)
+    return globals()[name]
 
 
 def __dir__() -> list[str]:

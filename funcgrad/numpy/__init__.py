@@ -84,7 +84,7 @@ for _name, _value in _names.own().items():
     globals()[_name] = _value
     __all__.append(_name)
 _ARRAYS = (
-    "bartlett", "blackman", "diag_indices", "eye", "fromfunction", "hamming",
+    "bartlett", "blackman", "diag_indices", "eye", "frombuffer", "fromfunction", "hamming",
     "hanning", "identity", "indices", "mask_indices", "tri", "tril_indices", "triu_indices",
 )  # fmt: skip
 _returning_arrays(globals(), _ARRAYS)

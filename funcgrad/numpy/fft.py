@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad._array import returning_arrays
 from funcgrad.errors import ShapeError
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._namespace import check_device
@@ -227,6 +228,9 @@ def fftshift(x: Any, axes: Any = None) -> Any:
 def ifftshift(x: Any, axes: Any = None) -> Any:
     """The inverse of `fftshift`; as `numpy.fft.ifftshift`."""
     return _shift(x, axes, True)
+
+
+returning_arrays(globals(), ("fftfreq", "rfftfreq"))
 
 
 def __dir__() -> list[str]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.linalg import LinAlgError
 
+from funcgrad._array import returning_arrays, wrap
 from funcgrad.core import Tracer
 from funcgrad.errors import UnsupportedFunctionError
 from funcgrad.numpy._dispatch import array_operand, implements
@@ -477,6 +478,9 @@ def svdvals(x: Any, /) -> Any:
     array([4., 3.])
     """
     return SVDVALS.bind(array_operand(x))
+
+
+returning_arrays(globals(), __all__, wrap)
 
 
 def __dir__() -> list[str]:
