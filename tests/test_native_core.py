@@ -20,6 +20,7 @@ from native_running import Compiled
 
 import funcgrad as fg
 from funcgrad import tree
+from funcgrad.control.cond import COND
 from funcgrad.ir import Program
 from funcgrad.native.lower import lower, prepare
 from funcgrad.native.registry import BLOCKS, Emitter, Unsupported
@@ -108,6 +109,13 @@ def test_constants_and_scalars() -> None:
     table = np.arange(20.0)
     x = np.float64(2.0)
     compare(lambda x: (table * x, table[3] + x, np.array([1, 2, 3]) + 0, x), [x], True)
+
+
+def test_constants_of_inner_programs() -> None:
+    x, table = np.arange(12.0), np.arange(12.0) / 7
+    branches = tuple(fg.make_ir(f)(x) for f in (lambda x: -x, lambda x: x * table + np.array([2.0, 3.0])[0]))
+    assert branches[1].consts
+    compare(lambda x: COND.bind(x[0] > 0, x, branches=branches), [x + 1], True)
 
 
 def test_host_steps_say_why() -> None:

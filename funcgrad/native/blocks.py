@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from funcgrad.ir import Equation, Program, Var
 from funcgrad.native.emission import Emission
 from funcgrad.native.host import host_step
@@ -19,8 +21,15 @@ __all__ = ["block", "element_of_reduction"]
 
 
 def block(em: Emission, program: Program, dests: Sequence[Buf | None]) -> None:
-    """Emit the equations of a program, of which constants and inputs are in `em.env`, and write its outputs to `dests`
-    (None: it stays where it is)."""
+    """Emit the equations of a program, of which the inputs are in `em.env`, and write its outputs to `dests` (None: it
+    stays where it is)."""
+    for v, c in zip(program.constvars, program.consts, strict=True):
+        c = np.asarray(c)
+        if small(c.shape):
+            values = [em.w.literal(x, c.dtype) for x in c.reshape(-1)]
+            em.env[v] = Small(values, c.shape, c.dtype)
+        else:
+            em.env[v] = em.constant(c)
     _Block(em, program, dests).emit()
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import cast
 
-import numpy as np
 import numpy._core._multiarray_umath as _umath
 
 from funcgrad.ir import Program
@@ -28,7 +27,7 @@ from funcgrad.native.code import NativeCode
 from funcgrad.native.emission import Emission
 from funcgrad.native.kernel import copy_into
 from funcgrad.native.refused import Refused
-from funcgrad.native.values import Buf, Small, small
+from funcgrad.native.values import Buf
 from funcgrad.native.writer import Writer
 from funcgrad.passes.expand import expand_all
 from funcgrad.passes.pipeline import optimise
@@ -99,14 +98,7 @@ def lower(program: Program, contract: bool = False, width: int | None = None) ->
 
 
 def _bind(em: Emission, program: Program) -> None:
-    """Constants and inputs of the program."""
-    for v, c in zip(program.constvars, program.consts, strict=True):
-        c = np.asarray(c)
-        if small(c.shape):
-            values = [em.w.literal(x, c.dtype) for x in c.reshape(-1)]
-            em.env[v] = Small(values, c.shape, c.dtype)
-        else:
-            em.env[v] = em.constant(c)
+    """Inputs of the program."""
     for k, v in enumerate(program.inputs):
         em.env[v] = em.settled(Buf(f"%a{k}", v.aval.shape, v.aval.dtype))
 
