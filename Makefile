@@ -6,7 +6,7 @@
 #   make test [ARGS="-k tree"]                   all tests, in parallel
 #   make tiny                                    the tests of the core only: a second or two
 #   make campaign                                the random tests at length: hours
-#   make native [ARGS="-k scan"]                 all tests, with native code from the first call
+#   make native [ARGS="-k scan"]                 all tests of programs, with native code from the first call
 #   make lint                                    style and types
 #   make docs                                    the documentation, in build/docs
 #   make bench [ARGS="mlp"]                      speed, next to other libraries
@@ -55,11 +55,15 @@ campaign: $(VENV)/.test
 	  $(CAMPAIGN_TESTS:%=tests/test_%.py) $(ARGS)
 	$(MAKE) native
 
-# Machine code is kept from run to run: programs that have not changed are not compiled again.
+# Machine code is kept from run to run: programs that have not changed are not compiled again. Left out are the tests
+# that do in `make test` what they would do here: those that choose what runs their programs, and those that have none.
 NATIVE := FUNCGRAD_NATIVE=now FUNCGRAD_NATIVE_CACHE="$(CURDIR)/.cache/native"
+APART := native_* unroll* shard fuse* pack_leaves layout expand backends offload* torch device* benchmarks \
+	house declarations imports types tree tree_util coverage_table plot data_files
 
 native: $(VENV)/.test
-	$(KEEP) $(ONE_THREAD) $(NATIVE) $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
+	$(KEEP) $(ONE_THREAD) $(NATIVE) $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal \
+	  $(APART:%=--ignore-glob='tests/test_%.py') $(ARGS)
 
 tiny: $(VENV)/.test
 	$(KEEP) $(BIN)/python -m pytest tests/test_tiny.py $(ARGS)

@@ -149,7 +149,7 @@ def test_threads_on_different_ways() -> None:
         for i in range(300):
             j = (i * (k + 1)) % 16
             try:
-                same(g(inputs[j]), wants[j])
+                same(g(inputs[j]), wants[j], fg.config.native == "off")  # tanh and sums are rounded otherwise
             except BaseException as error:
                 wrong.append(error)
 
