@@ -18,20 +18,21 @@ from funcgrad.ops.math import UFUNCS
 C64, C128 = np.dtype(np.complex64), np.dtype(np.complex128)
 UNARY = [np.exp, np.expm1, np.log, np.log2, np.log10, np.log1p, np.sqrt, np.sin, np.cos, np.tan, np.sinh, np.cosh,
          np.tanh]  # fmt: skip
-RNG = np.random.default_rng(11)
 MOST = 6.0
 """Units in the last place of the absolute value, near which NumPy's own functions may be off."""
 
 
 def numbers(dtype: np.dtype[Any]) -> np.ndarray:
-    z = RNG.standard_normal(400) + 1j * RNG.standard_normal(400)
-    z[:100] *= 10.0 ** RNG.uniform(-6, 1, 100)
+    """Always the same, whichever tests ran before."""
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal(400) + 1j * rng.standard_normal(400)
+    z[:100] *= 10.0 ** rng.uniform(-6, 1, 100)
     axes = [0.5, -0.5, 2.0, -2.0, 0.5j, -0.5j, 2j, -2j, complex(-0.7, -0.0), complex(0.3, -0.0), complex(-0.0, 1.0)]
     return np.concatenate([z, np.array([*axes, 1 + 1e-7j, -1j, 0.6 + 0.8j, 1.0])]).astype(dtype)
 
 
 def roundings(got: np.ndarray, want: np.ndarray, least: float) -> float:
-    size = np.maximum(abs(want), want.real.dtype.type(least))
+    size = np.maximum(abs(want), np.real(want).dtype.type(least))
     return float(np.max(abs(got.astype(C128) - want.astype(C128)) / np.spacing(size)))
 
 
@@ -49,8 +50,8 @@ def test_functions(dtype: np.dtype[Any], width: int) -> None:
         got, status = code(case, z)
         # `log1p` adds 1 to the real part first, as NumPy's does.
         part = roundings(got, want, 1.0 if case.primitive is UFUNCS[np.log1p] else 0.0)
-        signs = np.signbit(got.imag) != np.signbit(want.imag)
-        if status >> 8 or part > MOST or signs[want.imag == 0].any():
+        signs = np.signbit(np.imag(got)) != np.signbit(np.imag(want))
+        if status >> 8 or part > MOST or signs[np.imag(want) == 0].any():
             wrong[case.primitive.name] = part, status
     assert wrong == {}
 
