@@ -54,6 +54,8 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception]]] = {
     "no whole number of steps": (lambda: times(2.5), TypeError),
     "steps backwards": (lambda: times(-1), ValueError),
     "steps of examples": (lambda: jax.vmap(times)(np.arange(3)), TypeError),
+    "axes of a convolution": (lambda: lax.conv(np.ones((1, 1, 4)), np.ones((1, 1, 2, 2)), (1,), "SAME"), TypeError),
+    "sizes of windows": (lambda: lax.reduce_window(X, 0.0, lax.add, (1, 2), (1,), "VALID"), TypeError),
     "unroll": (lambda: lax.scan(lambda c, x: (c, x), 0.0, X, unroll=0.5), TypeError),
     "condition": (lambda: lax.while_loop(lambda c: (c < 5,), lambda c: c + 1, 0), TypeError),
 }

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcgrad.errors import ShapeError
+from funcgrad.errors import ArgumentError, ShapeError
 from funcgrad.lax._products import dot_general
 from funcgrad.lax._types import no_sharding
 from funcgrad.numpy._dispatch import array_operand
@@ -67,14 +67,14 @@ def conv_dimension_numbers(
         return dimension_numbers
     ndim = len(lhs_shape)
     if len(rhs_shape) != ndim:
-        raise ValueError(
+        raise ArgumentError(
             f"conv: input and kernel must have the same number of dimensions, got {lhs_shape} and {rhs_shape}"
         )
     if dimension_numbers is None:
         return ConvDimensionNumbers(*(tuple(range(ndim)),) * 3)
     specs = tuple(dimension_numbers)
     if len(specs) != 3 or any(len(s) != ndim or len(set(s)) != ndim for s in specs):
-        raise ValueError(
+        raise ArgumentError(
             f"conv: dimension_numbers must name the {ndim} dimensions of input, kernel and output once each, "
             f"got {dimension_numbers}"
         )
@@ -84,7 +84,7 @@ def conv_dimension_numbers(
     spatial = [c for c in rhs if c not in "OI"]
     for spec, first in ((lhs, "NC"), (rhs, "OI"), (out, "NC")):
         if sorted(spec) != sorted([*first, *spatial]):
-            raise ValueError(
+            raise ArgumentError(
                 f"conv: {spec!r} of dimension_numbers must have {first[0]}, {first[1]} and the spatial {spatial}"
             )
     return ConvDimensionNumbers(
@@ -115,7 +115,7 @@ def padtype_to_pads(
     if kind == "VALID":
         return [(0, 0)] * len(in_shape)
     if kind not in ("SAME", "SAME_LOWER"):
-        raise ValueError(f"padding must be 'SAME', 'SAME_LOWER', 'VALID' or a sequence of pairs, got {padding!r}")
+        raise ArgumentError(f"padding must be 'SAME', 'SAME_LOWER', 'VALID' or a sequence of pairs, got {padding!r}")
     pads: list[tuple[int, int]] = []
     for n, k, s in zip(in_shape, window_shape, window_strides, strict=True):
         total = max((-(-n // s) - 1) * s + k - n, 0)
@@ -130,7 +130,7 @@ def _ints(x: Sequence[Any] | None, n: int, name: str) -> tuple[int, ...]:
         return (1,) * n
     out = tuple(map(operator.index, x))
     if len(out) != n or any(i < 1 for i in out):
-        raise ValueError(f"conv_general_dilated: {name} must be {n} positive integers, got {tuple(x)}")
+        raise ArgumentError(f"conv_general_dilated: {name} must be {n} positive integers, got {tuple(x)}")
     return out
 
 
@@ -185,7 +185,7 @@ def conv_general_dilated(
     base, dilation = _ints(lhs_dilation, n, "lhs_dilation"), _ints(rhs_dilation, n, "rhs_dilation")
     if isinstance(padding, str):
         if any(b != 1 for b in base):
-            raise ValueError(
+            raise ArgumentError(
                 f"conv_general_dilated: with lhs_dilation={base} give the padding in numbers, not {padding!r}; "
                 "conv_transpose takes it by name"
             )
@@ -193,7 +193,7 @@ def conv_general_dilated(
         padding = padtype_to_pads(lhs.shape[2:], window, strides, padding)
     pads = tuple((operator.index(low), operator.index(high)) for low, high in padding)
     if len(pads) != n:
-        raise ValueError(f"conv_general_dilated: padding must be {n} pairs, got {padding}")
+        raise ArgumentError(f"conv_general_dilated: padding must be {n} pairs, got {padding}")
     out = CONV.bind(
         lhs,
         rhs,
@@ -252,7 +252,7 @@ def _transposed_padding(k: int, s: int, padding: str) -> tuple[int, int]:
     elif kind == "VALID":
         total, before = k + s - 2 + max(k - s, 0), k - 1
     else:
-        raise ValueError(f"conv_transpose: padding must be 'SAME', 'VALID' or a sequence of pairs, got {padding!r}")
+        raise ArgumentError(f"conv_transpose: padding must be 'SAME', 'VALID' or a sequence of pairs, got {padding!r}")
     return before, total - before
 
 

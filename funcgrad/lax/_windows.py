@@ -13,7 +13,7 @@ import numpy as np
 import funcgrad.numpy as jnp
 import funcgrad.tree as tree
 from funcgrad.core import Tracer
-from funcgrad.errors import ShapeError
+from funcgrad.errors import ArgumentError, ShapeError
 from funcgrad.lax._conv import padtype_to_pads
 from funcgrad.lax._elementwise import NAMES
 from funcgrad.lax._structural import pad
@@ -172,7 +172,7 @@ def _known(computation: Any) -> np.ufunc | None:
 def _window(x: Sequence[int] | None, n: int, name: str) -> tuple[int, ...]:
     out = (1,) * n if x is None else tuple(map(operator.index, x))
     if len(out) != n or any(i < 1 for i in out):
-        raise ValueError(f"reduce_window: {name} must be {n} positive integers, got {out}")
+        raise ArgumentError(f"reduce_window: {name} must be {n} positive integers, got {out}")
     return out
 
 
@@ -188,7 +188,7 @@ def _parameters(
         padding = padtype_to_pads(shape, reach, strides, padding)
     pads = tuple((operator.index(low), operator.index(high)) for low, high in padding)
     if len(pads) != n:
-        raise ValueError(f"reduce_window: padding must be {n} pairs, got {padding}")
+        raise ArgumentError(f"reduce_window: padding must be {n} pairs, got {padding}")
     return sizes, strides, pads, base, dilation
 
 
