@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.errors import ShapeError
+from funcgrad.ops.gaps import diagonal, gaps_between, on_diagonal
 from funcgrad.ops.linalg import (
     INV,
     SOLVE,
@@ -34,7 +35,6 @@ from funcgrad.ops.linalg import (
 from funcgrad.ops.quotients import OVER_GAP, noise
 from funcgrad.ops.rules import batch_pointwise, declare
 from funcgrad.ops.shape import STOP_GRADIENT
-from funcgrad.ops.spectral import diagonal, gaps_between, on_diagonal
 from funcgrad.types import ShapedArray, broadcast_shapes, dtype_of, shape_of
 
 __all__ = ["EIG", "EIGVALS", "PINV", "QR"]

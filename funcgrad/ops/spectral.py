@@ -29,6 +29,7 @@ import numpy as np
 
 from funcgrad.core import Tracer
 from funcgrad.errors import InconclusiveRuleError
+from funcgrad.ops.gaps import certain, diagonal, eye, gaps_between, on_diagonal, over, ratios, splits, turned, used
 from funcgrad.ops.linalg import (
     check_matrix,
     conj,
@@ -41,7 +42,7 @@ from funcgrad.ops.linalg import (
     transpose,
     transpose_conj,
 )
-from funcgrad.ops.quotients import OVER_GAP, noise
+from funcgrad.ops.quotients import noise
 from funcgrad.ops.rules import batch_pointwise, declare
 from funcgrad.ops.shape import STOP_GRADIENT
 from funcgrad.types import ShapedArray, broadcast_shapes, dtype_of, shape_of
@@ -53,9 +54,6 @@ __all__ = [
     "SINGULAR_SUM",
     "SVD",
     "SVDVALS",
-    "diagonal",
-    "gaps_between",
-    "on_diagonal",
 ]
 
 
@@ -64,39 +62,13 @@ def _traced(*operands: Any) -> bool:
     return any(isinstance(x, Tracer) for x in operands)
 
 
-def _eye(x: Any) -> Any:
-    """The identity of the size of the last dimension, in the real dtype."""
-    return np.eye(shape_of(x)[-1], dtype=real_dtype(dtype_of(x)))
-
-
-def diagonal(x: Any) -> Any:
-    """The diagonals of matrices."""
-    return np.diagonal(x, axis1=-2, axis2=-1)
-
-
-def on_diagonal(x: Any) -> Any:
-    """The diagonal matrices with these diagonals."""
-    return np.expand_dims(x, -2) * _eye(x)
-
-
 def _imaginary(x: Any) -> Any:
     """i·Im x, or None for a real x."""
     return 1j * np.imag(x) if dtype_of(x).kind == "c" else None
 
 
-def gaps_between(w: Any) -> tuple[Any, Any]:
-    """wⱼ - wᵢ at (i, j), with 1 on the diagonal, and what of it may be rounding."""
-    row, column = np.expand_dims(w, -2), np.expand_dims(w, -1)
-    return row - column + _eye(w), noise(row)
-
-
 def _without_diagonal(x: Any) -> Any:
-    return x * (1 - _eye(x))
-
-
-def _over(x: Any, gaps: tuple[Any, Any], x_noise: Any) -> Any:
-    """x over gaps, which come with their noise."""
-    return OVER_GAP.bind(x, gaps[0], x_noise, gaps[1])
+    return x * (1 - eye(x))
 
 
 def _quadratic_diagonal(u: Any, a: Any, v: Any) -> Any:
@@ -107,41 +79,6 @@ def _quadratic_diagonal(u: Any, a: Any, v: Any) -> Any:
 def _weighted_sum(u: Any, ct: Any, vh: Any) -> Any:
     """The transpose of Re diag(Uᴴ · V): the conjugate of Σ ctᵢ uᵢ vᵢᴴ."""
     return conj((u * np.expand_dims(ct, -2)) @ vh)
-
-
-def _certain(known: Any, size: Any) -> Any:
-    """`size` as the noise of what may vanish, where it is known that it does so for more than this basis alone."""
-    return np.where(known, size, -1)
-
-
-def _used(ct: Any, size: Any) -> Any:
-    """At (i, j), whether either of two vectors has a cotangent."""
-    column = np.max(np.abs(STOP_GRADIENT.bind(ct)), axis=-2, keepdims=True, initial=0) > size
-    return column | transpose(column)
-
-
-def _turned(known: Any, ct: Any) -> Any:
-    """At (i, j), whether that does not matter, since a function of the vectors depends on either value too: what turns
-    the vectors splits the values, and by these it has another derivative in each basis, of which one is at hand."""
-    if ct is None:
-        return np.False_
-    row = np.expand_dims(np.abs(STOP_GRADIENT.bind(ct)), -2)
-    some = row > noise(row)
-    return known & (some | transpose(some))
-
-
-def _splits(m: Any, size: Any) -> Any:
-    """At (i, j), whether a direction takes two values apart, by its diagonal."""
-    row = np.expand_dims(np.real(diagonal(STOP_GRADIENT.bind(m))), -2)
-    return np.abs(row - transpose(row)) > size
-
-
-def _ratios(c: Any, of: Any, gaps: tuple[Any, Any], sign: float, constant: bool) -> Any:
-    """(cⱼ ∓ cᵢ)/gap · of, for rows of slopes that are constant, or of ones whose derivatives are not at hand."""
-    slopes = c + sign * transpose(c)
-    if constant:
-        return _over(slopes, gaps, noise(c)) * of
-    return slopes * _over(of, gaps, noise(of))
 
 
 # -------------------------------------------------------------------------- Hermitian eigenproblems
@@ -161,8 +98,8 @@ def _eigh_jvp(tangents: Sequence[Any], outs: Sequence[Any], ins: Sequence[Any], 
     w, v = outs
     m = transpose_conj(v) @ from_triangle(tangents[0], uplo == "L") @ v
     size = noise(m)
-    sure = _certain(~_splits(m, size), size)
-    return np.real(diagonal(m)), v @ _over(_without_diagonal(m), gaps_between(w), sure)
+    sure = certain(~splits(m, size), size)
+    return np.real(diagonal(m)), v @ over(_without_diagonal(m), gaps_between(w), sure)
 
 
 def _eigh_vjp(
@@ -180,8 +117,8 @@ def _eigh_vjp(
     x = vh @ conj(ct_v)
     size = noise(x)
     known = np.abs(STOP_GRADIENT.bind(x)) > size
-    sure = _certain((known | ~_used(ct_v, size)) & ~_turned(known, ct_w), size)
-    inner = _over(_without_diagonal(0.5 * (x - transpose_conj(x))), gaps_between(w), sure)
+    sure = certain((known | ~used(ct_v, size)) & ~turned(known, ct_w), size)
+    inner = over(_without_diagonal(0.5 * (x - transpose_conj(x))), gaps_between(w), sure)
     if ct_w is not None:
         inner = inner + on_diagonal(ct_w)
     return [to_triangle(conj(v @ inner @ vh), uplo == "L")]
@@ -246,10 +183,10 @@ def _eigen_sum_jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any], uplo: 
     (a, c), (da, dc) = ins, tangents
     w, v = EIGH.bind(a, uplo=uplo)
     vh = transpose_conj(v)
-    inner = None if dc is None else dc * _eye(dc)
+    inner = None if dc is None else dc * eye(dc)
     if da is not None:
         m = vh @ from_triangle(da, uplo == "L") @ v
-        part = _ratios(c, _without_diagonal(m), gaps_between(w), -1.0, dc is None)
+        part = ratios(c, _without_diagonal(m), gaps_between(w), -1.0, dc is None)
         inner = part if inner is None else inner + part
     return conj(v @ inner @ vh)
 
@@ -263,7 +200,7 @@ def _eigen_sum_vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool]
     found: list[Any] = [None, np.expand_dims(np.real(diagonal(b)), -2) if wanted[1] else None]
     if wanted[0]:
         b = hermitian_part(b)
-        inner = _ratios(c, _without_diagonal(b), gaps_between(w), -1.0, not wanted[1])
+        inner = ratios(c, _without_diagonal(b), gaps_between(w), -1.0, not wanted[1])
         found[0] = to_triangle(conj(v @ inner @ vh), uplo == "L")
     return found
 
@@ -328,8 +265,8 @@ def _svd_jvp(tangents: Sequence[Any], outs: Sequence[Any], ins: Sequence[Any], f
     dav = da @ v
     w = transpose_conj(u) @ dav
     size = noise(w)
-    split = _over(_without_diagonal(hermitian_part(w)), gaps_between(s), _certain(~_splits(w, size), size))
-    turn = _over(_without_diagonal(0.5 * (w - transpose_conj(w))), _sums(s), size)
+    split = over(_without_diagonal(hermitian_part(w)), gaps_between(s), certain(~splits(w, size), size))
+    turn = over(_without_diagonal(0.5 * (w - transpose_conj(w))), _sums(s), size)
     du, dv = u @ (split + turn), v @ (split - turn)
     around = _imaginary(diagonal(w))
     if around is not None:
@@ -362,7 +299,7 @@ def _svd_vjp(
     m, n = shape_of(ins[0])[-2:]
     zero = np.zeros((), dtype_of(u))
     on_left, on_right, outside = zero, zero, []
-    rounding, known, used = 0.0, np.False_, np.False_
+    rounding, known, some = 0.0, np.False_, np.False_
     parts = [] if ct_s is None else [on_diagonal(ct_s)]
     given = [] if ct_u is None else [(conj(ct_u), u)]
     given += [] if ct_vh is None else [(transpose(ct_vh), v)]
@@ -371,7 +308,7 @@ def _svd_vjp(
         size = noise(along)
         rounding = rounding + size
         known = known | (np.abs(STOP_GRADIENT.bind(along)) > size)
-        used = used | _used(ct, size)
+        some = some | used(ct, size)
         anti = 0.5 * (along - transpose_conj(along))
         if basis is u:
             on_left = anti
@@ -385,8 +322,8 @@ def _svd_vjp(
             if n > m:
                 outside.append(u @ transpose_conj(_outside(v, ct) / row))
     both = _without_diagonal(on_left + on_right)
-    parts.append(_over(both, gaps_between(s), _certain((known | ~used) & ~_turned(known, ct_s), rounding)))
-    parts.append(_over(_without_diagonal(on_left - on_right), _sums(s), rounding))
+    parts.append(over(both, gaps_between(s), certain((known | ~some) & ~turned(known, ct_s), rounding)))
+    parts.append(over(_without_diagonal(on_left - on_right), _sums(s), rounding))
     total = u @ sum(parts[1:], parts[0]) @ vh
     return [conj(sum(outside, total))]
 
@@ -441,23 +378,23 @@ def _turns(c: Any, s: Any, w: Any, constant: bool) -> Any:
     row = np.expand_dims(s, -2)
     kink = np.where((row <= noise(row)) & (np.abs(c) > noise(c)), np.nan * STOP_GRADIENT.bind(c), 0)
     return (
-        _ratios(c, _without_diagonal(h), gaps_between(s), -1.0, constant)
-        + _ratios(c, k, _sums(s), 1.0, constant)
-        + np.where(_eye(s) > 0, kink, 0)
+        ratios(c, _without_diagonal(h), gaps_between(s), -1.0, constant)
+        + ratios(c, k, _sums(s), 1.0, constant)
+        + np.where(eye(s) > 0, kink, 0)
     )
 
 
 def _over_values(c: Any, s: Any) -> Any:
     """cᵢ/sᵢ in a row."""
     row = np.expand_dims(s, -2)
-    return _over(c, (row, noise(row)), noise(c))
+    return over(c, (row, noise(row)), noise(c))
 
 
 def _singular_sum_jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any]) -> Any:
     """The conjugate of U (P∘H + Q∘K + diag dc) Vᴴ, and what lies outside of U and V."""
     (a, c), (da, dc) = ins, tangents
     u, s, vh = SVD.bind(a, full=False)
-    inner = None if dc is None else dc * _eye(dc)
+    inner = None if dc is None else dc * eye(dc)
     if da is None:
         return conj(u @ inner @ vh)
     v, uh = transpose_conj(vh), transpose_conj(u)
