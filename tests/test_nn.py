@@ -113,6 +113,7 @@ def test_softmax_and_its_kin(axis: Any) -> None:
         np.testing.assert_allclose(
             nn.logmeanexp(x, axis, keepdims=keep), np.log(np.mean(np.exp(x), axis, keepdims=keep))
         )
+    assert np.isnan(nn.logmeanexp(x[:0]))
     b = rng.standard_normal((3, 1))
     for have, want in zip(
         nn.logsumexp(x, axis, b, return_sign=True), special.logsumexp(x, axis, b, return_sign=True), strict=True

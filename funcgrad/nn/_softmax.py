@@ -146,7 +146,7 @@ def _weighted(x: Any, b: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
 
 
 def logmeanexp(x: Any, axis: int | tuple[int, ...] | None = None, where: Any = None, keepdims: bool = False) -> Any:
-    """log(mean(exp(x))) over axes, without overflow.
+    """log(mean(exp(x))) over axes, without overflow; NaN where there is nothing, as the mean has it.
 
     >>> float(logmeanexp(np.array([1000.0, 1000.0])))
     1000.0
@@ -155,7 +155,8 @@ def logmeanexp(x: Any, axis: int | tuple[int, ...] | None = None, where: Any = N
     total = logsumexp(x, axis, keepdims=keepdims, where=where)
     axes = reduction_axes(axis, x.ndim)
     if where is None:
-        return total - math.log(math.prod(x.shape[i] for i in axes))
+        count = math.prod(x.shape[i] for i in axes)
+        return total - (math.log(count) if count else math.nan)
     count = np.sum(np.broadcast_to(array_operand(where), x.shape), axis=axes, keepdims=keepdims, dtype=total.dtype.type)
     return total - np.log(count)
 
