@@ -24,6 +24,7 @@ from funcgrad.backends import (
     get_backend,
     run_program,
 )
+from funcgrad.backends.narrow import narrowed
 from funcgrad.executor.compiled import executable
 from funcgrad.ir_check import check_program
 from funcgrad.passes.pipeline import optimise
@@ -518,3 +519,11 @@ except ImportError as error:
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "pip install array-api-strict" in out
+
+
+def test_transforms_of_integers_are_narrow_too() -> None:
+    """Where there is no float64, integers become float32 before a Fourier transform, which would take float64."""
+    program = narrowed(fg.make_ir(lambda x: np.fft.irfft(np.fft.fft(x)))(np.arange(4)))
+    dtypes = [v.aval.dtype.name for eqn in program.equations for v in eqn.outputs]
+    assert dtypes[:2] == ["float32", "complex64"]
+    assert set(dtypes) == {"float32", "complex64"}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ir import Atom, Equation, Literal, Program, Var
+from funcgrad.ops.shape import CONVERT
 from funcgrad.passes.rewrite import with_programs
 from funcgrad.types import ShapedArray
 
@@ -39,6 +40,7 @@ def narrowed(program: Program) -> Program:
     if found is not None:
         return found
     env: dict[Var, Var] = {}
+    equations: list[Equation] = []
 
     def bound(var: Var) -> Var:
         env[var] = Var(narrow_aval(var.aval))
@@ -49,12 +51,21 @@ def narrowed(program: Program) -> Program:
             return Literal(narrow_dtype(a.aval.dtype).type(a.value))
         return env[a]
 
+    def inexact(a: Atom, eqn: Equation) -> Atom:
+        if a.aval.dtype.kind not in "biu":
+            return a
+        dtype = np.dtype(np.float32)
+        out = Var(ShapedArray(a.aval.shape, dtype))
+        equations.append(Equation(CONVERT, (a,), (out,), {"dtype": dtype}, eqn.source))
+        return out
+
     consts, inputs = tuple(map(bound, program.constvars)), tuple(map(bound, program.inputs))
-    equations: list[Equation] = []
     for eqn in program.equations:
         new = with_programs(eqn, narrowed)
         params = {k: narrow_dtype(v) if type(v) in _DTYPES else v for k, v in new.params.items()}
         ins = tuple(map(atom, eqn.inputs))
+        if new.primitive.linear == "all" and new.primitive is not CONVERT and eqn.outputs[0].aval.dtype in _NARROW:
+            ins = tuple(inexact(a, eqn) for a in ins)  # a Fourier transform of integers would take float64
         equations.append(Equation(eqn.primitive, ins, tuple(map(bound, eqn.outputs)), params, eqn.source))
     outputs = tuple(map(atom, program.outputs))
     made = Program(consts, program.consts, inputs, equations, outputs, program.in_tree, program.out_tree)
