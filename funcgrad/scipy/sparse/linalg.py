@@ -207,7 +207,7 @@ def cg(
         tol, atol: done when the residual is at most max(tol ‖b‖, atol).
         maxiter: the most steps; 10 for each unknown without it.
         M: like A, near its inverse: a preconditioner.
-        rtol: SciPy's name for `tol`, and before it.
+        rtol: SciPy's name for `tol`; it takes precedence.
 
     Returns:
         (x, 0), or, if it has not converged, (what was reached, the number of steps); its derivative is then a
