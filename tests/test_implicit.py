@@ -245,6 +245,12 @@ def test_solvers_are_not_differentiated() -> None:
     check_grads(solution, (A,), 2)
 
 
+def test_a_compiled_solver_is_no_call() -> None:
+    solution = lambda b: lax.custom_linear_solve(lambda x: A @ x, b, lambda m, b: np.linalg.solve(A, b))  # noqa: E731
+    for text in (fg.jit(solution).lower(B).optimized_ir(), fg.jit(fg.grad(_cbrt)).lower(8.0).optimized_ir()):
+        assert "custom_" not in text
+
+
 def test_without_a_derivative_the_solver_simply_runs() -> None:
     def newton(f: Callable[[Any], Any], x: Any) -> Any:
         while abs(f(x)) > 1e-12:  # not for traced values

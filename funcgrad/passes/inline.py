@@ -1,9 +1,9 @@
 """Inlining: equations in place of the calls that run them.
 
-Gone are calls of `jit`, of `checkpoint` where nothing is differentiated, of functions with rules of their own, the
-identities that mark values (`stop_gradient`, `name`, `stand_in`), branches whose choice is known, and loops of no step
-or one. What `checkpoint` computes again stays a call, or common subexpressions would undo it; so does a call that has a
-backend of its own.
+Gone are calls of `jit`, of `checkpoint` where nothing is differentiated, of functions with rules of their own, solvers
+in `custom_linear_solve` and `custom_root`, the identities that mark values (`stop_gradient`, `name`, `stand_in`),
+branches whose choice is known, and loops of no step or one. What `checkpoint` computes again stays a call, or common
+subexpressions would undo it; so does a call that has a backend of its own.
 """
 
 from __future__ import annotations

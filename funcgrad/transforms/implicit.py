@@ -8,6 +8,7 @@ implicit differentiation", 2022.)
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import funcgrad.tree as tree
@@ -17,7 +18,7 @@ from funcgrad.ops.rules import declare
 from funcgrad.transforms.boundary import boundary, check_callable
 from funcgrad.transforms.call import batch_program, cached, divide, joint_program, record_program
 from funcgrad.transforms.jvp import jvp
-from funcgrad.transforms.linear_solve import LINEAR_SOLVE, Space, System, pulled, pushed, transposed
+from funcgrad.transforms.linear_solve import LINEAR_SOLVE, Space, System, pulled, pushed, solver_alone, transposed
 from funcgrad.transforms.vjp import zero_like
 from funcgrad.types import ShapedArray, is_inexact, without_derivative
 
@@ -152,7 +153,16 @@ def _batch(args: Sequence[Any], batched: Sequence[bool], size: int, axis_name: A
     return ROOT.bind(*args, equations=new)
 
 
-ROOT: Primitive = declare("custom_root", _impl, _abstract, multiple=True, nested=True, vjp=_vjp, batch=_batch)
+ROOT: Primitive = declare(
+    "custom_root",
+    _impl,
+    _abstract,
+    multiple=True,
+    nested=True,
+    vjp=_vjp,
+    batch=_batch,
+    called=partial(solver_alone, _impl),
+)
 """The root of a function (and auxiliary results); the operands are the constants of the four programs, and the first
 guess."""
 ROOT.push = _push

@@ -8,6 +8,7 @@ for forward and reverse mode algorithmic differentiation", 2008.)
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +28,7 @@ from funcgrad.transforms.vjp import vjp, zero_like
 from funcgrad.transforms.vmap import vmap
 from funcgrad.types import ShapedArray, aval_of, dtype_of, is_weak, shape_of
 
-__all__ = ["LINEAR_SOLVE", "Space", "System", "custom_linear_solve", "pulled", "pushed", "transposed"]
+__all__ = ["LINEAR_SOLVE", "Space", "System", "custom_linear_solve", "pulled", "pushed", "solver_alone", "transposed"]
 
 
 class Space:
@@ -300,8 +301,20 @@ def _batch(args: Sequence[Any], batched: Sequence[bool], size: int, axis_name: A
     return LINEAR_SOLVE.bind(*(x for group in consts for x in group), *b, system=new)
 
 
+def solver_alone(impl: Callable[..., Any], params: dict[str, Any]) -> Callable[[Sequence[ShapedArray]], Program]:
+    """What is left of an equation when all derivatives have been taken: its solver, as `Primitive.called` wants it."""
+    return lambda avals: trace_to_program(lambda *xs: list(impl(*xs, **params)), avals)
+
+
 LINEAR_SOLVE: Primitive = declare(
-    "custom_linear_solve", _impl, _abstract, multiple=True, nested=True, vjp=_vjp, batch=_batch
+    "custom_linear_solve",
+    _impl,
+    _abstract,
+    multiple=True,
+    nested=True,
+    vjp=_vjp,
+    batch=_batch,
+    called=partial(solver_alone, _impl),
 )
 """The solution of a linear equation (and auxiliary results); the operands are the constants and the right-hand side."""
 LINEAR_SOLVE.push = _push
