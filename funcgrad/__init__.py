@@ -37,8 +37,8 @@ from funcgrad.transforms.jacobian import hessian, jacfwd, jacobian, jacrev
 from funcgrad.transforms.jvp import jvp
 from funcgrad.transforms.linear import linear_transpose, linearize
 from funcgrad.transforms.make_ir import eval_shape, make_ir
+from funcgrad.transforms.pullback import vjp
 from funcgrad.transforms.residuals import checkpoint_name, print_saved_residuals, saved_residuals
-from funcgrad.transforms.vjp import vjp
 from funcgrad.transforms.vmap import vmap
 from funcgrad.types import ShapedArray, ShapeDtypeStruct, float0
 

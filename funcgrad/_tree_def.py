@@ -24,6 +24,9 @@ TABLE_LIMIT = 4096  # entries in each interning table
 
 _ATOMS = frozenset({str, int, bool, bytes, NoneType, type})
 
+UNIQUE: set[type] = set()
+"""Classes of which there is one object for equal ones."""
+
 
 class Label:
     """What a node is, apart from its children: its kind and its static data.
@@ -265,7 +268,7 @@ _defs: dict[tuple[int, ...], PyTreeDef] = {}
 def _exact(data: Any) -> Any:
     """A key that only interchangeable data have in common, or None where that is not known."""
     cls = type(data)
-    if cls in _ATOMS:
+    if cls in _ATOMS or cls in UNIQUE:
         return cls, data
     if cls is tuple:
         parts = [_exact(part) for part in data]

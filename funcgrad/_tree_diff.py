@@ -118,10 +118,10 @@ def _node_problem(td: Any, x: Any) -> tuple[str | None, tuple[Any, ...], Any]:
         problem = _key_problem(mapping_keys(kind, data), mapping_keys(kind, got))
         if problem is not None:
             return problem, children, got
-    if len(children) != len(td._children):
-        return f"expected {describe_def(td)}, got {describe(x)}", children, got
     if not same_data(kind, data, got):
         return f"expected {_a(kind.cls.__name__)} with static data {data!r}, got {got!r}", (), got
+    if len(children) != len(td._children):
+        return f"expected {describe_def(td)}, got {describe(x)}", children, got
     return None, children, got
 
 
@@ -190,10 +190,11 @@ def compare(where: str, expected: Any, got: Any, out: list[str]) -> None:
     if kind.mapping:
         _compare_mappings(where, kind, (children, data), (values, got_data), out)
         return
+    if not same_data(kind, data, got_data):
+        out.append(f"{where}: expected {_a(kind.cls.__name__)} with static data {data!r}, got {got_data!r}")
+        return
     if len(children) != len(values):
         out.append(f"{where}: expected {describe(expected)}, got {describe(got)}")
-    elif not same_data(kind, data, got_data):
-        out.append(f"{where}: expected {_a(kind.cls.__name__)} with static data {data!r}, got {got_data!r}")
     keys = kind.keys(expected, data, len(children))
     for key, child, value in zip(keys, children, values, strict=False):
         compare(where + keystr((key,)), child, value, out)

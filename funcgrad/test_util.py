@@ -22,7 +22,7 @@ import funcgrad.tree as tree
 from funcgrad.executor.jit import jit
 from funcgrad.transforms.jvp import jvp
 from funcgrad.transforms.make_ir import make_ir
-from funcgrad.transforms.vjp import vjp
+from funcgrad.transforms.pullback import vjp
 from funcgrad.transforms.vmap import vmap
 from funcgrad.types import dtype_of, is_a, is_inexact, shape_of
 

@@ -27,7 +27,7 @@ from funcgrad.ops.shape import PLACE
 from funcgrad.ops.window import REDUCE_WINDOW_MAX, REDUCE_WINDOW_MIN, REDUCE_WINDOW_SUM, neutral
 from funcgrad.transforms.boundary import boundary, check_callable
 from funcgrad.transforms.jvp import jvp
-from funcgrad.transforms.vjp import vjp
+from funcgrad.transforms.pullback import vjp
 from funcgrad.transforms.vmap import vmap
 from funcgrad.types import dtype_of, shape_of
 

@@ -24,7 +24,7 @@ from funcgrad.transforms.boundary import boundary, check_callable
 from funcgrad.transforms.closure import closure_convert
 from funcgrad.transforms.custom_call import CUSTOM, Rules
 from funcgrad.transforms.jvp import jvp
-from funcgrad.transforms.vjp import vjp
+from funcgrad.transforms.pullback import vjp
 from funcgrad.types import is_inexact, shape_of
 
 __all__ = ["Real", "odeint", "solution"]

@@ -20,7 +20,7 @@ from funcgrad.scipy._needs import scipy_module
 from funcgrad.transforms.closure import closure_convert
 from funcgrad.transforms.custom_call import CUSTOM, Rules
 from funcgrad.transforms.jvp import jvp
-from funcgrad.transforms.vjp import vjp
+from funcgrad.transforms.pullback import vjp
 from funcgrad.types import ShapedArray, is_inexact, shape_of
 
 __all__ = [

@@ -23,6 +23,7 @@ from funcgrad.float_errors import current, enter, put
 from funcgrad.record import Opened, Record
 from funcgrad.source import is_internal
 from funcgrad.transforms.forms import wrapped
+from funcgrad.transforms.linear_function import LinearFunction
 from funcgrad.types import NUMBERS, SCALARS, as_numbers, is_a, no_numbers
 
 __all__ = [
@@ -124,14 +125,20 @@ def giving_arrays(fun: Callable[..., Any], given: Any) -> Callable[..., Any]:
 
 
 def arrays_as_given(fun: F) -> F:
-    """Let `fun` return arrays as an `Array` where it is given one, outside of other transformations."""
+    """Let `fun` return arrays as an `Array` where it is given one, outside of other transformations.
+
+    A linear function beside others in its result stays what it is: it gives arrays as it is given them in turn.
+    """
 
     @wraps(fun)
     def run(*args: Any, **kwargs: Any) -> Any:
         out = fun(*args, **kwargs)
         if config.debugging and current_trace() is None:
-            checks["result"](out, fun, args, kwargs, fun.__name__.removesuffix("_fun"))
+            seen = [x for x in out if type(x) is not LinearFunction] if type(out) is tuple else out
+            checks["result"](seen, fun, args, kwargs, fun.__name__.removesuffix("_fun"))
         if current_trace() is None and (_holds_array(args) or _holds_array(kwargs)):
+            if type(out) is tuple and any(type(x) is LinearFunction for x in out):
+                return tuple(x if type(x) is LinearFunction else wrapped(x) for x in out)
             return wrapped(out)
         return out
 

@@ -16,8 +16,8 @@ from funcgrad.capture import as_directions
 from funcgrad.transforms.boundary import arrays_as_given, boundary, check_callable, differentiable_leaf, of_chosen
 from funcgrad.transforms.grad import one_or_all, positions
 from funcgrad.transforms.jvp import jvp
+from funcgrad.transforms.pullback import vjp
 from funcgrad.transforms.transformed import transformed
-from funcgrad.transforms.vjp import vjp
 from funcgrad.transforms.vmap import vmap
 from funcgrad.types import aval_of, dtype_of, is_a, is_inexact, is_key, result_dtype, shape_of, without_derivative
 

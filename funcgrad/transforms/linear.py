@@ -6,16 +6,15 @@ what comes out is a program that is linear in the tangents, with the values of t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad.core import current_trace, on_behalf
+from funcgrad.core import current_trace, on_behalf, under
 from funcgrad.errors import ArgumentError, rule_failed
-from funcgrad.ir import Program
 from funcgrad.ops.rules import match_tangent
 from funcgrad.ops.shape import CONVERT
 from funcgrad.record import RecordTracer
@@ -30,66 +29,66 @@ from funcgrad.transforms.boundary import (
     own_value,
     plain_leaf,
 )
+from funcgrad.transforms.call import close
+from funcgrad.transforms.lifted import Lifted, run_body
+from funcgrad.transforms.linear_function import Body, LinearFunction, body_of
 from funcgrad.transforms.linearity import record_linear
 from funcgrad.transforms.make_ir import trace_to_program
-from funcgrad.transforms.vjp import Recording, pullback_of, record_function, snapshot, zero_like
+from funcgrad.transforms.pullback import Cotangents, apply_pullback, pullback_of
+from funcgrad.transforms.vjp import Recording, record_function, snapshot, zero_like
 from funcgrad.types import ShapedArray, aval_of, dtype_of, float0, is_inexact, shape_of
 
-__all__ = ["Linear", "linear_transpose", "linearize"]
+__all__ = ["linear_transpose", "linearize"]
 
 
-class Linear:
-    """A linear function that is a program: call it on tangents, print it.
+class Tangents(NamedTuple):
+    """What is known of the two sides of a linear function that `linearize` makes.
 
-    Attributes:
-        program: from the flat input tangents to the flat output tangents, those of what is not inexact left out.
-        fixed: such tangents of the output, by position.
-        still: such arguments, by position.
+    Its flat arguments are the tangents of inexact inputs, its results those of inexact outputs.
     """
 
-    __slots__ = ("fixed", "in_tree", "name", "out_tree", "program", "still")
+    in_tree: Any
+    out_tree: Any
+    in_avals: tuple[ShapedArray, ...]
+    out_avals: tuple[ShapedArray, ...]
 
-    def __init__(
-        self,
-        program: Program,
-        in_tree: Any,
-        out_tree: Any,
-        name: str,
-        fixed: dict[int, Any],
-        still: dict[int, ShapedArray],
-    ) -> None:
-        self.program, self.in_tree, self.out_tree, self.name = program, in_tree, out_tree, name
-        self.fixed, self.still = fixed, still
-
-    @arrays_as_given
-    @boundary
-    def __call__(self, *tangents: Any) -> Any:
+    def take(self, tangents: tuple[Any, ...]) -> list[Any]:
+        """The flat arguments; raises TypeError for what does not fit."""
         try:
             leaves = self.in_tree.flatten_up_to(tangents)
         except (ValueError, TypeError) as error:
-            raise ArgumentError(
-                f"{self.name}: the tangents do not have the structure of the primals: {error}"
-            ) from None
-        for i, aval in self.still.items():
-            if dtype_of(leaves[i]) != float0 or shape_of(leaves[i]) != aval.shape:
-                raise ArgumentError(
-                    f"{self.name}: the tangent of a {aval} is np.zeros({aval.shape}, funcgrad.dtypes.float0), got "
-                    f"{aval_of(leaves[i])}"
-                )
+            raise ArgumentError(f"{_NAME}: the tangents do not have the structure of the primals: {error}") from None
         matched: list[Any] = []
-        moving = [x for i, x in enumerate(leaves) if i not in self.still]
-        for given, var in zip(moving, self.program.inputs, strict=True):
-            t, want = plain_leaf(given, "a tangent", self.name), var.aval
+        for given, want in zip(leaves, self.in_avals, strict=True):
+            if not is_inexact(want):
+                if dtype_of(given) != float0 or shape_of(given) != want.shape:
+                    raise ArgumentError(
+                        f"{_NAME}: the tangent of a {want} is np.zeros({want.shape}, funcgrad.dtypes.float0), got "
+                        f"{aval_of(given)}"
+                    )
+                continue
+            t = plain_leaf(given, "a tangent", _NAME)
             if shape_of(t) != want.shape or not np.can_cast(dtype_of(t), want.dtype, "same_kind"):
-                raise ArgumentError(f"{self.name}: expected a tangent {want}, got {aval_of(t)}")
+                raise ArgumentError(f"{_NAME}: expected a tangent {want}, got {aval_of(t)}")
             matched.append(t if want.weak or dtype_of(t) == want.dtype else CONVERT.bind(t, dtype=want.dtype))
-        found = iter(self.program(*matched))
-        n = len(self.program.outputs) + len(self.fixed)
-        leaves = [self.fixed[i] if i in self.fixed else next(found) for i in range(n)]
-        return self.out_tree.unflatten([own_value(x) for x in leaves])
+        return matched
 
-    def __repr__(self) -> str:
-        return f"{self.name} of\n{self.program}"
+    def put(self, results: Sequence[Any]) -> Any:
+        """The tangent of the output."""
+        found = iter(results)
+        return self.out_tree.unflatten(
+            [own_value(next(found)) if is_inexact(a) else zero_like(a) for a in self.out_avals]
+        )
+
+
+_NAME = "linear function"
+
+
+@arrays_as_given
+@boundary
+def _apply(body: Body, residuals: Sequence[Any], *tangents: Any) -> Any:
+    sides: Any = body.sides
+    return sides.put(run_body(body, residuals, sides.take(tangents)))
 
 
 def _push(recording: Recording, tangents: list[Any]) -> list[Any]:
@@ -147,15 +146,34 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     with record_function(fun, [x for _, x in paths], in_tree, has_aux, reverse=False) as recording:
         snapshot(recording)
     out = recording.out_tree.unflatten([own_value(recording.value(x)) for x in recording.outputs])
-    avals = [aval_of(t.value) for t in recording.inputs]
-    still = {i: a for i, a in enumerate(avals) if not is_inexact(a)}
-    program = trace_to_program(
-        lambda *tangents: _push(recording, list(tangents)), [a for i, a in enumerate(avals) if i not in still]
-    )
-    values = [recording.value(x) for x in recording.outputs]
-    fixed = {i: zero_like(x) for i, x in enumerate(values) if not is_inexact(x)}
-    push = Linear(program, in_tree, recording.out_tree, "linear function", fixed, still)
-    return (out, push, tree.map(lambda x: own_value(recording.value(x)), recording.aux)) if has_aux else (out, push)
+    in_avals = tuple(aval_of(t.value) for t in recording.inputs)
+    out_avals = tuple(aval_of(recording.value(x)) for x in recording.outputs)
+    sides = Tangents(in_tree, recording.out_tree, in_avals, out_avals)
+    moving = [a for a in in_avals if is_inexact(a)]
+    program = trace_to_program(lambda *tangents: _push(recording, list(tangents)), moving)
+
+    @arrays_as_given
+    @boundary
+    def push(*tangents: Any) -> Any:
+        return sides.put(program(*sides.take(tangents)))
+
+    @boundary_of(None)
+    def parts() -> tuple[tuple[Any, ...], Body]:
+        lifted = Lifted(recording)
+        with under(lifted.record):
+            tangents = list(map(lifted.record.input, moving))
+            results = _push(lifted.recording, tangents)
+        return lifted.parts(tangents, results, _NAME, sides, _apply)
+
+    def again() -> Any:
+        return _made_again, (fun, has_aux, in_tree, [t.value for t in recording.inputs])
+
+    linear = LinearFunction(push, _NAME, parts, again, program)
+    return (out, linear, tree.map(lambda x: own_value(recording.value(x)), recording.aux)) if has_aux else (out, linear)
+
+
+def _made_again(fun: Callable[..., Any], has_aux: bool, in_tree: Any, leaves: Sequence[Any]) -> Any:
+    return linearize(fun, *in_tree.unflatten(leaves), has_aux=has_aux)[1]
 
 
 def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[..., tuple[Any, ...]]:
@@ -191,6 +209,16 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[..., tu
         )
         for x in recording.outputs:
             differentiable_leaf(x, "an output", "linear_transpose")
-        return pullback_of(recording, in_tree)(ct)
+        return pullback_of(recording, in_tree, fun)(ct)
 
-    return transposed
+    @boundary_of(None)
+    def parts() -> tuple[tuple[Any, ...], Body]:
+        of_fun = trace_to_program(fun, primals, "linear_transpose")
+        out_avals = tuple(map(aval_of, of_fun.outputs))
+        whole = trace_to_program(lambda *cts: transposed(of_fun.out_tree.unflatten(cts)), out_avals)
+        closed, consts = close(whole)
+        in_avals = tuple(of_fun.in_avals)
+        sides = Cotangents(of_fun.in_tree, of_fun.out_tree, in_avals, out_avals, (True,) * len(in_avals))
+        return tuple(consts), body_of("transpose", closed, len(consts), sides, apply_pullback)
+
+    return LinearFunction(transposed, "transpose", parts, lambda: (linear_transpose, (fun, *primals)))

@@ -24,7 +24,8 @@ from funcgrad.transforms.call import batch_program, cached, close, record_progra
 from funcgrad.transforms.closure import Discovery, enclosing
 from funcgrad.transforms.jvp import jvp
 from funcgrad.transforms.make_ir import trace_to_program
-from funcgrad.transforms.vjp import vjp, zero_like
+from funcgrad.transforms.pullback import vjp
+from funcgrad.transforms.vjp import zero_like
 from funcgrad.transforms.vmap import vmap
 from funcgrad.types import ShapedArray, aval_of, dtype_of, is_weak, shape_of
 

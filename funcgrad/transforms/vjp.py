@@ -1,15 +1,14 @@
 """Reverse mode: record the function, then walk the equations backwards.
 
-`vjp` records in concrete mode, so that the primal values are at hand; the walk starts at the outputs' cotangents, asks
-each equation's VJP rule for those of its inputs, and adds up what reaches a value along several ways. Only what depends
-on the inputs was recorded, and only what a cotangent reaches is visited. The rules are run under the trace that is
-current then, so that a pullback can itself be recorded, differentiated, or carried along.
+A function is recorded in concrete mode, so that the primal values are at hand; the walk starts at the outputs'
+cotangents, asks each equation's VJP rule for those of its inputs, and adds up what reaches a value along several ways.
+Only what depends on the inputs was recorded, and only what a cotangent reaches is visited. The rules are run under the
+trace that is current then, so that a pullback can itself be recorded, differentiated, or carried along.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
-from functools import partial
 from typing import Any
 from weakref import ref
 
@@ -19,25 +18,15 @@ import funcgrad.tree as tree
 from funcgrad._array import ARRAYS
 from funcgrad.aliasing import settle, settle_all
 from funcgrad.core import Tracer, current_trace, under
-from funcgrad.errors import ArgumentError, InconclusiveRuleError, reraise, rule_failed
+from funcgrad.errors import InconclusiveRuleError, reraise, rule_failed
 from funcgrad.ir import Equation
 from funcgrad.ops.rules import full_cotangent, match_cotangent
 from funcgrad.record import Opened, Record, RecordTracer
 from funcgrad.source import of_rule
-from funcgrad.transforms.boundary import (
-    argument_name,
-    arrays_as_given,
-    boundary,
-    boundary_of,
-    check_callable,
-    differentiable_leaf,
-    own_value,
-    plain_leaf,
-    split_aux,
-)
-from funcgrad.types import aval_of, dtype_of, float0, is_a, is_inexact, is_weak, shape_of, weak_type
+from funcgrad.transforms.boundary import own_value, split_aux
+from funcgrad.types import dtype_of, float0, is_a, is_inexact, is_weak, shape_of, weak_type
 
-__all__ = ["Recording", "backward", "pullback_of", "record_function", "snapshot", "vjp", "zero_like"]
+__all__ = ["Recording", "backward", "record_function", "snapshot", "zero_like"]
 
 
 class Recording(Opened):
@@ -210,60 +199,7 @@ def zero_like(x: Any) -> Any:
     return np.zeros(shape_of(x), dtype_of(x)) if shape_of(x) or is_a(x, (np.ndarray, Tracer)) else x.dtype.type(0)
 
 
-# ------------------------------------------------------------------------------------------------------------- vjp
-
-
-@arrays_as_given
-@boundary_of("run_vjp")
-def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
-    """The value of a function, and its pullback: the function from output cotangents to input cotangents.
-
-    Args:
-        fun: a function of pytrees of arrays.
-        *primals: its arguments.
-        has_aux: `fun` returns a pair of its output and auxiliary data that is not differentiated.
-
-    Returns:
-        (output, pullback), and the auxiliary data behind them with `has_aux`. `pullback(ct)` takes a cotangent of the
-        structure, shapes and dtypes of the output and returns a tuple, one cotangent per primal. It can be called any
-        number of times. What it needs is kept as copies: the arguments may be written to afterwards.
-
-    Raises:
-        TypeError: an argument holds something that is no array, or a cotangent does not match the output.
-
-    >>> y, pullback = vjp(lambda x, y: x * y, 2.0, 3.0)
-    >>> y, pullback(1.0)
-    (6.0, (3.0, 2.0))
-    """
-    check_callable(fun, "vjp")
-    paths, in_tree = tree.flatten_with_path(primals)
-    for path, x in paths:
-        differentiable_leaf(x, partial(argument_name, fun, path), "vjp")
-    with record_function(fun, [x for _, x in paths], in_tree, has_aux) as recording:
-        snapshot(recording)
-    for x in recording.outputs:
-        differentiable_leaf(x, "an output", "vjp")
-    outputs = [own_value(recording.value(x)) for x in recording.outputs]
-    out = recording.out_tree.unflatten(outputs)
-
-    pullback = pullback_of(recording, in_tree)
-    if has_aux:
-        return out, pullback, tree.map(lambda x: own_value(recording.value(x)), recording.aux)
-    return out, pullback
-
-
-def pullback_of(recording: Recording, in_tree: Any) -> Callable[[Any], tuple[Any, ...]]:
-    """The function from a cotangent of a recording's output to those of its inputs."""
-
-    @arrays_as_given
-    @boundary
-    def pullback(ct: Any) -> tuple[Any, ...]:
-        cts = _cotangent_leaves(recording, ct)
-        grads = recording.pull(cts)
-        filled = [zero_like(t.value) if g is None else g for g, t in zip(grads, recording.inputs, strict=True)]
-        return in_tree.unflatten(filled)
-
-    return pullback
+# ------------------------------------------------------------------------------------------------------ for later
 
 
 def snapshot(recording: Recording) -> None:
@@ -301,22 +237,3 @@ def snapshot(recording: Recording) -> None:
             eqn.kept = tuple(map(copied, eqn.kept))
         for t in eqn.outputs:
             t.value = copied(t.value)
-
-
-def _cotangent_leaves(recording: Recording, ct: Any) -> list[Any]:
-    try:
-        leaves = recording.out_tree.flatten_up_to(ct)
-    except (ValueError, TypeError) as error:
-        raise ArgumentError(f"pullback: the cotangent does not have the structure of the output: {error}") from None
-    out: list[Any] = []
-    for x, given in zip(recording.outputs, leaves, strict=True):
-        value = recording.value(x)
-        if not is_inexact(value):
-            out.append(None)
-            continue
-        given = plain_leaf(given, "the cotangent", "pullback")
-        want, have = aval_of(value), aval_of(given)
-        if want.shape != have.shape or not np.can_cast(have.dtype, want.dtype, "same_kind"):
-            raise ArgumentError(f"pullback: the output is {want}, so its cotangent must be; got {have}")
-        out.append(match_cotangent(given, value))
-    return out
