@@ -134,6 +134,28 @@ def _ints(x: Sequence[Any] | None, n: int, name: str) -> tuple[int, ...]:
     return out
 
 
+def _pairs(padding: Any, sizes: Sequence[int], base: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Padding in numbers, a pair for each spatial dimension; no more is cropped than there is."""
+    try:
+        pads = tuple((operator.index(low), operator.index(high)) for low, high in padding)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            "conv_general_dilated: the padding argument must be 'SAME', 'SAME_LOWER', 'VALID' or a sequence of pairs "
+            f"(low, high), got {padding}"
+        ) from None
+    if len(pads) != len(sizes):
+        raise ArgumentError(f"conv_general_dilated: padding must be {len(sizes)} pairs, got {padding}")
+    if any((n - 1) * b + 1 + low + high < 0 for n, b, (low, high) in zip(sizes, base, pads, strict=True)):
+        raise ArgumentError(f"conv_general_dilated: padding={pads} crops more than there is, an input of {sizes}")
+    return pads
+
+
+def _groups(count: Any, name: str) -> int:
+    if operator.index(count) < 1:
+        raise ArgumentError(f"conv_general_dilated: {name} must be a positive integer, got {count}")
+    return operator.index(count)
+
+
 def conv_general_dilated(
     lhs: Any,
     rhs: Any,
@@ -164,9 +186,11 @@ def conv_general_dilated(
         preferred_element_type: the dtype to compute in, and of the result.
         out_sharding: None.
 
+    Booleans are combined by `or` of `and`.
+
     Raises:
         ShapeError: features or groups do not fit together.
-        ValueError: strides, dilations or dimension numbers do not fit the number of dimensions.
+        ValueError: strides, dilations, padding or dimension numbers do not fit the number of dimensions.
 
     >>> x, kernel = np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3))
     >>> conv_general_dilated(x, kernel, (1, 1), "SAME")[0, 0, 0]
@@ -191,20 +215,19 @@ def conv_general_dilated(
             )
         window = [(k - 1) * d + 1 if k else 0 for k, d in zip(rhs.shape[2:], dilation, strict=True)]
         padding = padtype_to_pads(lhs.shape[2:], window, strides, padding)
-    pads = tuple((operator.index(low), operator.index(high)) for low, high in padding)
-    if len(pads) != n:
-        raise ArgumentError(f"conv_general_dilated: padding must be {n} pairs, got {padding}")
+    pads = _pairs(padding, lhs.shape[2:], base)
+    logical = lhs.dtype.kind == rhs.dtype.kind == "b"
     out = CONV.bind(
-        lhs,
-        rhs,
+        lhs.astype(np.int32) if logical else lhs,
+        rhs.astype(np.int32) if logical else rhs,
         window_strides=strides,
         padding=pads,
         lhs_dilation=base,
         rhs_dilation=dilation,
-        feature_group_count=operator.index(feature_group_count),
-        batch_group_count=operator.index(batch_group_count),
+        feature_group_count=_groups(feature_group_count, "feature_group_count"),
+        batch_group_count=_groups(batch_group_count, "batch_group_count"),
     )
-    return np.transpose(out, np.argsort(numbers.out_spec).tolist())
+    return np.transpose(out != 0 if logical else out, np.argsort(numbers.out_spec).tolist())
 
 
 def conv(

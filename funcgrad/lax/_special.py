@@ -19,7 +19,7 @@ __all__ = [
 
 
 def _special(name: str, function: str, *xs: Any) -> Any:
-    """A function of `scipy.special`, of floating numbers of one dtype."""
+    """A function of `scipy.special`, of floating numbers of one dtype, which is that of the result."""
     try:
         from scipy import special  # optional extra
     except ImportError:
@@ -28,7 +28,8 @@ def _special(name: str, function: str, *xs: Any) -> Any:
     dtype = result_dtype(*arrays)
     if dtype.kind not in "fc":
         dtype = np.dtype(builtins.float)
-    return getattr(special, function)(*(x if x.dtype == dtype else x.astype(dtype) for x in arrays))
+    out = getattr(special, function)(*(x if x.dtype == dtype else x.astype(dtype) for x in arrays))
+    return out.astype(dtype) if dtype == np.float16 else out
 
 
 def erf(x: Any) -> Any:

@@ -271,12 +271,26 @@ def slice(
 
 
 def slice_in_dim(operand: Any, start_index: int | None, limit_index: int | None, stride: int = 1, axis: int = 0) -> Any:
-    """A slice along one axis; bounds may be negative or None, as in Python."""
+    """A slice along one axis; bounds may be None, or negative to count from the end.
+
+    Raises ShapeError where it would leave the array.
+
+    >>> slice_in_dim(np.arange(5), -3, None, stride=2)
+    array([2, 4])
+    """
     x = array_operand(operand)
     axis = axis_index(axis, x.ndim)
-    start, stop, step = builtins.slice(start_index, limit_index, stride).indices(x.shape[axis])
-    count = len(range(start, stop, step))
-    return slice_axis(x, axis, start if count else 0, count, step)
+    n = x.shape[axis]
+    bounds = [
+        operator.index(given)
+        for given in (0 if start_index is None else start_index, n if limit_index is None else limit_index)
+    ]
+    start, stop = (i + n if i < 0 else i for i in bounds)
+    if not 0 <= start <= stop <= n or stride < 1:
+        raise ShapeError(
+            f"slice_in_dim from {start_index} to {limit_index} by {stride} leaves axis {axis} of {x.shape}"
+        )
+    return slice_axis(x, axis, start, len(range(start, stop, stride)), operator.index(stride))
 
 
 def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True) -> Any:
