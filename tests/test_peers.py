@@ -50,6 +50,10 @@ def times(n: Any) -> Any:
     return lax.scan(lambda c, _: (2 * c, None), 1.0, None, length=n)[0]
 
 
+def convolved(x: Any = X, kernel: Any = X[:2], padding: Any = "SAME", **options: Any) -> Any:
+    return lax.conv_general_dilated(x[None, None], kernel[None, None], (1,), padding, **options)[0, 0]
+
+
 ERRORS: dict[str, tuple[Callable[[], Any], type[Exception]]] = {
     "no whole number of steps": (lambda: times(2.5), TypeError),
     "steps backwards": (lambda: times(-1), ValueError),
@@ -57,6 +61,20 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception]]] = {
     "axes of a convolution": (lambda: lax.conv(np.ones((1, 1, 4)), np.ones((1, 1, 2, 2)), (1,), "SAME"), TypeError),
     "sizes of windows": (lambda: lax.reduce_window(X, 0.0, lax.add, (1, 2), (1,), "VALID"), TypeError),
     "unroll": (lambda: lax.scan(lambda c, x: (c, x), 0.0, X, unroll=0.5), TypeError),
+    "unroll backwards": (lambda: lax.scan(lambda c, x: (c, x), 0.0, X, unroll=-1), ValueError),
+    "unroll, traced bounds": (
+        lambda: jax.jit(lambda n: lax.fori_loop(0, n, lambda i, c: c, 0.0, unroll=2))(3),
+        ValueError,
+    ),
+    "batches of a map": (lambda: lax.map(lambda x: x, X, batch_size=-1), ValueError),
+    "complex predicate": (lambda: lax.cond(1j, lambda: 1, lambda: 2), TypeError),
+    "slice before the start": (lambda: lax.slice_in_dim(X, -5, None), ValueError),
+    "slice after the end": (lambda: lax.slice_in_dim(X, 0, 5), ValueError),
+    "padding that is none": (lambda: convolved(padding=3), ValueError),
+    "padding in numbers": (lambda: convolved(padding=[0]), ValueError),
+    "crop of all and more": (lambda: convolved(padding=[(-5, 0)]), ValueError),
+    "no groups": (lambda: convolved(feature_group_count=0), ValueError),
+    "no groups of examples": (lambda: convolved(batch_group_count=0), ValueError),
     "condition": (lambda: lax.while_loop(lambda c: (c < 5,), lambda c: c + 1, 0), TypeError),
 }
 
@@ -67,6 +85,9 @@ CASES: dict[str, tuple[Callable[[], Any], Any]] = {
     "vjp rule, named": (lambda: jax.grad(lambda x: V(x, y=3.0))(1.0), 21.0),
     "conj of a real": (lambda: lax.conj(np.float32(2)).dtype == np.complex64, True),
     "conj of an integer": (lambda: lax.conj(2).dtype.kind, "i"),
+    "booleans": (lambda: convolved(X == 3, X[:2] == 1), [False, False, True, False]),
+    "half precision": (lambda: lax.random_gamma_grad(np.float16(2), np.float16(1)).dtype == np.float16, True),
+    "slice from the end": (lambda: lax.slice_in_dim(X, -3, -1, 1), [1.0, 2.0]),
     "a traced number of steps": (lambda: jax.jit(times)(3), 8.0),
     "steps by a NumPy integer": (lambda: times(np.int8(2)), 4.0),
     "interp on": (lambda: jnp.interp([-1.0, 9.0], X, X * 2, "extrapolate", right="extrapolate"), [-2.0, 18.0]),

@@ -244,6 +244,8 @@ def cond(pred: Any, true_fun: Any, false_fun: Any, *operands: Any, operand: Any 
         raise TypeError(
             f"cond: the predicate must be a scalar, got {aval_of(pred)}; use np.where for elementwise choice"
         )
+    if dtype_of(pred).kind == "c":
+        raise TypeError(f"cond: the predicate must be a boolean or a real number, got {aval_of(pred)}")
     value = known(pred)
     if value is not None:
         return _call(true_fun if value else false_fun, operands, "cond")

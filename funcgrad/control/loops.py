@@ -122,14 +122,14 @@ def scan(
     Raises:
         TypeError: length or unroll is no integer, or the carry changes; the message says which leaf, in shape or in
             dtype.
-        ValueError: the slices differ in number, or length is negative.
+        ValueError: the slices differ in number, or length or unroll is negative.
 
     >>> carry, ys = scan(lambda c, x: (c + x, c), 0.0, np.arange(1.0, 4.0))
     >>> float(carry), ys
     (6.0, array([0., 1., 3.]))
     """
     check_callable(f, "scan")
-    index(unroll)  # raises TypeError for what is no integer
+    _check_unroll(unroll, "scan")
     f = giving_arrays(f, (init, xs))
     given, carry_tree = _leaf_list(init, "scan", "init")
     leaves, x_tree = _leaf_list(xs, "scan", "xs")
@@ -156,6 +156,12 @@ def scan(
     return carry_tree.unflatten(list(results[: len(start)])), ys_tree.unflatten(list(results[len(start) :]))
 
 
+def _check_unroll(unroll: Any, name: str) -> None:
+    """Raise TypeError for what is no integer, ValueError for a negative one."""
+    if index(unroll) < 0:
+        raise ValueError(f"{name}: unroll must be a boolean or a number of steps, got {unroll}")
+
+
 def _python_scan(f: Any, carry: Any, leaves: list[Any], x_tree: Any, n: int, reverse: bool) -> tuple[Any, Any]:
     """`scan` as a loop of Python's, for `config.disable_jit`."""
     rows: list[Any] = []
@@ -170,9 +176,13 @@ def _python_scan(f: Any, carry: Any, leaves: list[Any], x_tree: Any, n: int, rev
 def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
     """Apply a function to each slice along the first axes, one after the other, and stack the results.
 
+    A `batch_size` is accepted for JAX's sake. Raises ValueError where it is negative, TypeError if it is no integer.
+
     >>> map(lambda x: x**2, np.arange(3.0))
     array([0., 1., 4.])
     """
+    if batch_size is not None and index(batch_size) < 0:
+        raise ValueError(f"map: batch_size must not be negative, got {batch_size}")
     return scan(lambda _, x: (None, f(x)), None, xs)[1]
 
 
@@ -282,6 +292,8 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
 
     With bounds that are known it is a scan, so that reverse mode works anywhere; with traced bounds a `while_loop`.
 
+    Raises ValueError where `unroll` (accepted for JAX's sake) is negative, or given with traced bounds.
+
     >>> float(fori_loop(0, 5, lambda i, x: x + i, 0.0))
     10.0
     """
@@ -289,6 +301,10 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
     body_fun = giving_arrays(body_fun, init_val)
     low, high = (x.concrete() if isinstance(x, Tracer) else x for x in (lower, upper))
     leaves, treedef = _leaf_list(init_val, "fori_loop", "init_val")
+    if unroll is not None:
+        _check_unroll(unroll, "fori_loop")
+        if low is None or high is None:
+            raise ValueError("fori_loop: unroll needs bounds that are known, and these are traced")
 
     def step(i: Any, value: Any) -> Any:
         return body_fun(WEAKEN.bind(i), value)  # a Python integer, as in the loop that this stands for
