@@ -94,9 +94,10 @@ class TorchBackend(ArrayAPIBackend):
 
     Args:
         device: "torch:cpu", "torch:cuda:1", "torch:mps", "torch:xpu:0".
-        compile: hand straight pieces of a program to Inductor, PyTorch's compiler: some ten seconds for the first call,
-            and a few in another process, as PyTorch keeps the result on disk. Where it fails, a CompileFallbackWarning
-            says why, and the piece is run as it is.
+        compile: hand straight pieces of a program to Inductor, PyTorch's compiler: some ten seconds for the first call.
+            Another process has the result from disk: on the processor as a library in the user's cache folder
+            (`config.native_cache`), which takes milliseconds to load, elsewhere by PyTorch's own cache, which takes
+            seconds. Where it fails, a CompileFallbackWarning says why, and the piece is run as it is.
         graph: replay the program as a CUDA graph, over buffers that it keeps; a program that asks for values on its way
             (`cond`, `while_loop`, callbacks) is run as it is. On other devices the buffers are the same.
         float64: "float32" to compute in float32 what is float64 (and complex64 for complex128), on a device that has

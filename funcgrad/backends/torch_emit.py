@@ -23,6 +23,7 @@ from funcgrad.backends.torch_lower_arrays import CHECKED
 from funcgrad.backends.torch_text import TEXTS
 from funcgrad.core import Primitive
 from funcgrad.ir import Atom, Equation, Literal, Program, Var
+from funcgrad.native.fingerprint import text_of
 from funcgrad.passes.rewrite import remade
 from funcgrad.types import ShapedArray
 
@@ -344,7 +345,9 @@ class Emitter:
         source = head + "".join(f"{line}\n" for line in inner.lines) + tail
         given = {n: v for n, v in inner.given.items() if n not in tensors}
         exec(compile(source, f"<funcgrad torch {name}>", "exec"), given)
-        piece = Piece(given.pop(name), self.backend.torch, list(tensors.values()), name)
+        about = text_of(program)
+        text = None if about is None else [*map(str, self.backend.options), source, *about]
+        piece = Piece(given.pop(name), self.backend.torch, list(tensors.values()), name, text)
         self.pieces[name], self.given[name] = (piece, source), piece
         first = len(self.sites) - len(fine)
         results, flags = [self.fresh() for _ in outputs], [self.fresh() for _ in fine]

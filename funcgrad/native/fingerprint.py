@@ -21,7 +21,7 @@ from funcgrad.ir_signature import Signature
 from funcgrad.native import cache as disk
 from funcgrad.native.llvm import target
 
-__all__ = ["fingerprint"]
+__all__ = ["fingerprint", "package", "text_of"]
 
 LARGEST = 4 << 20
 """Bytes of all constants that are read for this."""
@@ -36,20 +36,34 @@ class _Unknown(Exception):
 
 def fingerprint(program: Program) -> str | None:
     """The digest; None if there is none."""
+    text = text_of(program)
+    try:
+        return None if text is None else disk.digest(_surroundings(), config, cpus(), *text)
+    except OSError:  # of a package that is no folder of Python files nobody knows which it is
+        return None
+
+
+def text_of(program: Program) -> list[str] | None:
+    """A program as pieces of text, in which no two different programs agree; None where something has no text."""
     text = _Text()
     try:
         text.program(program)
-        return disk.digest(_surroundings(), config, cpus(), *text.parts)
-    except (_Unknown, OSError):  # of a package that is no folder of Python files nobody knows which it is
+    except _Unknown:
         return None
+    return text.parts
 
 
 @cache
 def _surroundings() -> str:
+    return "\n".join([package(), *target()])
+
+
+def package() -> str:
+    """Python, NumPy and the files of this package; raises OSError where these are not to be found."""
     files = _files(_PACKAGE)
     if not files:
         raise FileNotFoundError(_PACKAGE)
-    return "\n".join([sys.version, np.__version__, *target(), *files])
+    return "\n".join([sys.version, np.__version__, *files])
 
 
 def _files(folder: str) -> list[str]:
