@@ -51,6 +51,7 @@ __all__ = [
     "UnsupportedFunctionError",
     "explain",
     "fold_traceback",
+    "from_user",
     "locate",
     "operands_text",
     "reraise",
@@ -261,7 +262,7 @@ def _retold(name: str, args: Sequence[Any], error: Exception, words: str, place:
         message += f"\n  at {place}"
     kind = type(error)
     new: Exception | None = None
-    if _from_user(error):  # a function that was handed over, which has its own words and line
+    if from_user(error):  # a function that was handed over, which has its own words and line
         pass
     elif isinstance(error, (ShapeError, DTypeError, InconclusiveRuleError)):
         new = kind(message)
@@ -298,7 +299,7 @@ def rule_failed(name: str, args: Sequence[Any], error: Exception, source: Source
     """
     told: _Told | None = getattr(error, "told", None)
     if told is None:
-        if _from_user(error):
+        if from_user(error):
             raise error
         reraise(name, args, error, of_rule(source, name))
     if rule_of(told.source):
@@ -311,7 +312,7 @@ def rule_failed(name: str, args: Sequence[Any], error: Exception, source: Source
     reraise(told.name, args, told.error, of_rule(source, name))
 
 
-def _from_user(error: Exception) -> bool:
+def from_user(error: Exception) -> bool:
     """Whether an error was raised by code that is neither funcgrad's nor NumPy's, nor generated."""
     tb = error.__traceback__
     while tb is not None:

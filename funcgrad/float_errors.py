@@ -35,7 +35,21 @@ try:
 except ImportError:  # a NumPy that keeps its settings elsewhere: its warnings stay where they are
     _state, _make = ContextVar("extobj", default=None), None
 
-__all__ = ["OURS", "OUTER", "PLACES", "STATE", "Log", "Noted", "current", "enter", "noting", "put", "replaced", "shown"]
+__all__ = [
+    "OURS",
+    "OUTER",
+    "PLACES",
+    "STATE",
+    "Log",
+    "Met",
+    "Noted",
+    "current",
+    "enter",
+    "noting",
+    "put",
+    "replaced",
+    "shown",
+]
 
 STATE: ContextVar[Any] | None = _state if _make is not None else None
 """Where NumPy keeps its state for floating-point errors; None where that is not known."""
@@ -101,8 +115,12 @@ class Log:
         warnings.warn_explicit(message, RuntimeWarning, filename, line, module, registry)
 
 
+class Met(FloatingPointError):
+    """A floating-point error was met that somebody else is to tell of."""
+
+
 class Noted:
-    """Counts what NumPy would warn of or raise, by the mode 'call' of `numpy.errstate`."""
+    """Counts what NumPy would warn of or raise, by the mode 'call' of `numpy.errstate`; the operation ends by `Met`."""
 
     __slots__ = ("count",)
 
@@ -111,6 +129,7 @@ class Noted:
 
     def __call__(self, error: str, flag: int) -> None:
         self.count += 1
+        raise Met(error)
 
 
 _NOTING: dict[Any, tuple[Any, Noted]] = {}

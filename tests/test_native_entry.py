@@ -264,23 +264,25 @@ def test_what_a_host_step_raises_numpy_raises_again(way: str) -> None:
     def numpy(x: float) -> Any:
         raise ZeroDivisionError("by NumPy")
 
-    def impl(x: float) -> Any:
-        raise ValueError("in the host step")
-
     with pytest.raises(ZeroDivisionError, match="by NumPy") as caught:
-        hosted(impl, numpy).call(1.0)
+        hosted(np.linalg.inv, numpy).call(1.0)  # which wants a matrix
     assert caught.value.__context__ is None
 
 
-def test_interrupts_pass(way: str) -> None:
+@pytest.mark.parametrize("error", [KeyboardInterrupt, TimeoutError])
+def test_what_the_users_own_code_raises_passes(way: str, error: type[BaseException]) -> None:
+    """Which may be the handler of a signal."""
+
     def impl(x: float) -> Any:
-        raise KeyboardInterrupt
+        raise error
 
     state = np.geterr()
     program = hosted(impl, lambda x: ("numpy", x))
     for _ in range(3):
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(error) as caught:
             program.call(1.0)
+        notes = ["funcgrad: in step of f64[]"] if error is TimeoutError else []
+        assert getattr(caught.value, "__notes__", []) == notes
     assert np.geterr() == state and program.reruns == 0
 
 
@@ -300,6 +302,20 @@ def test_errors_before_a_host_step_are_not_lost(way: str) -> None:
     program = hosted(lambda x: np.add(1.0, 2.0), lambda x: ("numpy", x), body=body)
     assert program.call(3.0) == (3.0,)
     assert program.call(1.0) == ("numpy", 1.0)
+
+
+def test_effects_do_not_come_after_errors(way: str) -> None:
+    """NumPy warns, or raises, before it comes to them."""
+    body = HOST.replace(
+        "%bad = fdiv double %x, 3.0", "%z = fsub double %x, 1.0\n %b = fdiv double 1.0, %z\n store double %b, ptr %o0"
+    )
+    body = body.replace("%q = getelementptr double, ptr %w0, i64 8", "%q = getelementptr double, ptr %w0, i64 0")
+    seen: list[Any] = []
+    program = hosted(lambda x: seen.append(x) or (), lambda x: ("numpy", x), effect=True, body=body)
+    assert program.call(3.0) == (3.0,) and seen == [3.0]
+    assert program.call(1.0) == ("numpy", 1.0) and seen == [3.0]
+    with np.errstate(divide="ignore"):
+        assert program.call(1.0) == (1.0,) and seen == [3.0, 1.0]
 
 
 def test_a_function_may_call_itself(way: str) -> None:

@@ -19,7 +19,8 @@ import numpy as np
 
 from funcgrad.config import config
 from funcgrad.debug import Effects, current_effects, put_effects
-from funcgrad.float_errors import current, noting, put
+from funcgrad.errors import from_user
+from funcgrad.float_errors import Met, current, noting, put
 from funcgrad.native import recycled
 from funcgrad.native.code import SHARE, SHARE_BLAS, NativeCode
 from funcgrad.native.entry_code import SYMBOLS, entry_text
@@ -230,8 +231,8 @@ def _again(*args: Any) -> Any:
 def _hosted(call: Run, numpy: _Reruns) -> Run:
     """`call` of a program with host steps, which may warn, raise, and have effects.
 
-    Whatever they would warn of or raise, NumPy does in a second run, at the user's line; effects that were had are not
-    had again.
+    Whatever NumPy would warn of or raise in them, it does in a second run, at the user's line; effects that were had
+    are not had again.
     """
 
     def run(*args: Any) -> Any:
@@ -246,8 +247,10 @@ def _hosted(call: Run, numpy: _Reruns) -> Run:
                 out = call(*args)
                 if out is not _AGAIN and noted.count == seen:
                     return out
-            except Exception:
-                pass
+            except Exception as error:
+                theirs = from_user(error) and not isinstance(error, Met)  # also a signal's handler
+                if theirs and noted.count == seen:
+                    raise
             put(state)
             effects.start_over(begun)
             return numpy(*args)

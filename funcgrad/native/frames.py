@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.errors import from_user, reraise
 from funcgrad.executor.denormals import unflushed
-from funcgrad.float_errors import OUTER, current, enter, put
+from funcgrad.float_errors import OUTER, Met, current, enter, put
 from funcgrad.native.code import DIVIDE, INVALID, OVERFLOW, UNDERFLOW, HostStep, NativeCode, Place
 from funcgrad.native.entry_words import FLAGS, FRAME, KINDS, RESULT, SLOT
 from funcgrad.native.layout import INSIDE, globals_address, layout
@@ -103,7 +104,7 @@ class Maker:
         slots = block[start + -start % (SLOT // 8) :]
         self._specs(at["specs"].reshape(-1, len(RESULT)), at["dims"], dims)
         memory = [aligned(size) for size in code.workspace]
-        steps = [_closure(step, memory) for step in code.host_steps]
+        steps = [_closure(step, memory, block) for step in code.host_steps]
         pointers = [*(a.ctypes.data for a in code.constants), *(m.ctypes.data for m in memory)]
         pointers += [self._address(symbol) for symbol in code.externals]
         at["table"][len(avals) : len(avals) + len(pointers)] = pointers
@@ -168,18 +169,42 @@ def _converted(x: Any, aval: ShapedArray) -> Any:
     return np.array(y, aval.dtype, order="C", copy=True, subok=False)
 
 
-def _closure(step: HostStep, memory: Sequence[np.ndarray]) -> Run:
-    """A host step as a function without arguments that reads and writes the workspace."""
+def _closure(step: HostStep, memory: Sequence[np.ndarray], words: np.ndarray) -> Run:
+    """A host step as a function without arguments that reads and writes the workspace.
+
+    What the user's own code raises is explained here; nothing of that code is run, or told, after an error that is
+    NumPy's to tell.
+    """
     operands = [(_view(place, memory), not place.shape and place.slot >= 0) for place in step.operands]
     results = [_view(place, memory) for place in step.results]
     impl, params, multiple = step.primitive.impl, step.params, step.primitive.multiple
 
     def run(source: Source = step.source) -> None:
-        found = impl(*[x[()] if scalar else x for x, scalar in operands], **params)
+        try:
+            found = impl(*[x[()] if scalar else x for x, scalar in operands], **params)
+        except Exception as error:
+            if from_user(error) and not isinstance(error, Met):
+                _look(words)
+                reraise(step.primitive.name, [ShapedArray(p.shape, p.dtype) for p in step.operands], error, source)
+            raise
         for to, x in zip(results, found if multiple else (found,), strict=True):
             to[...] = x
 
-    return unflushed(_outside(run)) if step.primitive.effect else run
+    if not step.primitive.effect:
+        return run
+    outside = unflushed(_outside(run))
+
+    def effect() -> None:
+        _look(words)
+        outside()
+
+    return effect
+
+
+def _look(words: np.ndarray) -> None:
+    """Raise `Met` where there is a floating-point error to be told of."""
+    if words[FRAME["flags"]] & mask():
+        raise Met
 
 
 def _outside(run: Run) -> Run:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from funcgrad.native.code import AGAIN
-from funcgrad.native.entry_words import FLAGS
-from funcgrad.native.frames import Maker, converted, mask
+from funcgrad.native.entry_words import FLAGS, FRAME
+from funcgrad.native.frames import Frame, Maker, converted, mask
 
 __all__ = ["Portable"]
 
@@ -32,7 +32,7 @@ class Portable:
 
     def __init__(self, make: Maker, odd: Callable[..., Any], again: Callable[..., Any]) -> None:
         self._make, self._odd, self._again = make, odd, again
-        self._pool: deque[Any] = deque()
+        self._pool: deque[Frame] = deque()
         integer = ctypes.c_int32
         self._guarded = ctypes.PYFUNCTYPE(integer, ctypes.c_void_p, ctypes.c_void_p, integer)(make.shared["guarded"])
         self._flags = ctypes.PYFUNCTYPE(integer)(make.shared["flags"])
@@ -45,38 +45,36 @@ class Portable:
         inputs = [np.asarray(x, aval.dtype) for x, aval in zip(given, code.inputs, strict=True)]
         outputs = [np.empty(aval.shape, aval.dtype) for aval in code.outputs]
         try:
-            frame, met = self._pool.pop()
+            frame = self._pool.pop()
         except IndexError:
-            frame, met = self._frame()
-        met.clear()
+            frame = self._frame()
         arrays = [*inputs, *outputs]
         frame.table[: len(arrays)] = [x.ctypes.data for x in arrays]
         table, flush = frame.table.ctypes.data, self._make.flush
         try:
             status = self._guarded(self._make.library["table"], table, flush)  # raises what a host step has raised
         finally:
-            self._pool.append((frame, met))
-        flags = (status >> 8) & FLAGS
-        for more in met:
-            flags |= more
+            before, frame.words[FRAME["flags"]] = int(frame.words[FRAME["flags"]]), 0
+            self._pool.append(frame)
+        flags = (status >> 8 | before) & FLAGS
         if status & AGAIN or flags & mask():
             return self._again(*args)
         found = zip(outputs, code.outputs, strict=True)
         return tuple(x if aval.shape else x.item() if aval.weak else x[()] for x, aval in found)
 
-    def _frame(self) -> tuple[Any, list[int]]:
+    def _frame(self) -> Frame:
         """A frame whose host steps note down the flags that were raised before them."""
-        frame, met = self._make.frame(), []
-        frame.steps[:] = [self._noting(step, met) for step in frame.steps]
+        frame = self._make.frame()
+        frame.steps[:] = [self._noting(step, frame.words) for step in frame.steps]
         if frame.steps:
             frame.table[-len(frame.steps) :] = list(map(id, frame.steps))
-        return frame, met
+        return frame
 
-    def _noting(self, step: Callable[[], None], met: list[int]) -> Callable[[], None]:
+    def _noting(self, step: Callable[[], None], words: np.ndarray) -> Callable[[], None]:
         flags = self._flags
 
         def run() -> None:
-            met.append(flags())
+            words[FRAME["flags"]] |= flags()
             step()
 
         return run
