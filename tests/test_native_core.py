@@ -172,3 +172,25 @@ def test_primitives_that_are_made_later_are_native_too() -> None:
 
     compiled = compare(lambda x: [erf(x), erfc(x)], [np.linspace(-2, 2, 9)], False)
     assert not compiled.code.host_steps
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "float32", "complex128"])
+def test_short_rows_are_written_together(dtype: str) -> None:
+    x = np.random.default_rng(0).integers(0, 2, (2, 3, 5, 21)).astype(dtype)
+    y = x[:, 0, :, :, None]
+
+    def f(x: Any, y: Any) -> Any:
+        return [np.not_equal(np.transpose(x, (0, 2, 3, 1)), y), np.stack([x, x + x, x], -1), np.stack([x, x * x], -2)]
+
+    compare(f, [x, y], True)
+
+
+def test_arrays_are_turned_before_they_are_computed_with() -> None:
+    rng = np.random.default_rng(0)
+    x, y, z = rng.standard_normal((3, 17, 19)), rng.standard_normal((19, 3, 17)), rng.standard_normal((17, 19))
+
+    def f(x: Any, y: Any, z: Any) -> Any:
+        return [np.transpose(x, (2, 0, 1)) + y, np.sum(z.T * (z + 1).T, 0), z.T[1:] - 2 * z.T[:-1]]
+
+    for width in (16, 64):
+        compare(f, [x, y, z], False, width=width)

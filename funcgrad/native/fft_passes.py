@@ -15,6 +15,7 @@ import numpy as np
 
 from funcgrad.native.emission import Emission
 from funcgrad.native.index import ZERO, Ix, constant, unit
+from funcgrad.native.shuffles import interleaved, shuffled
 from funcgrad.native.values import Buf
 from funcgrad.native.writer import Pair, Writer, component, memory_type
 
@@ -138,15 +139,16 @@ class Pass:
     def _places_in_lanes(self, source: Buf | Halves, target: Buf | Halves, width: int) -> None:
         """A vector has all columns of a place, and of as many places as it holds."""
         w, r, s, n = self.w, self.r, self.s, self.m * self.s
+        t = memory_type(self.real)
         read, write = _seen(self.em, source, (r, n)), _seen(self.em, target, (r * n,))
 
-        def vector(t: Ix) -> None:
+        def vector(i: Ix) -> None:
             with w.lanes(width):
-                found = [read.load([constant(k), t]) for k in range(r)]
-                made = self._values(found, [self._repeated(k, t, width) for k in range(r - 1)])
-                re, im = (_interleaved(w, [x[c] for x in made], self.real, s) for c in range(2))
+                found = [read.load([constant(k), i]) for k in range(r)]
+                made = self._values(found, [self._repeated(k, i, width) for k in range(r - 1)])
+                re, im = (interleaved(w, t, width, [x[c] for x in made], s) for c in range(2))
             with w.lanes(r * width):
-                write.store([Ix(t.base, r * t.scale, r * t.off, 0, r * n - 1, step=1)], (re, im))
+                write.store([Ix(i.base, r * i.scale, r * i.off, 0, r * n - 1, step=1)], (re, im))
 
         self._vectors(n, width, vector)
 
@@ -176,20 +178,19 @@ class Pass:
     def _wide(self, value: str) -> str:
         return str(self.em.spread(value, self.real)) if self.w.width else value
 
-    def _repeated(self, k: int, t: Ix, width: int) -> Pair:
+    def _repeated(self, k: int, i: Ix, width: int) -> Pair:
         """The factors of result `k + 1` at the places of a vector, each for all columns."""
         w, s, few = self.w, self.s, width // self.s
         if s == 1:
-            return self._factor(k, t)
-        place = w.op(f"udiv exact i64 {t.base}, {s}") if t.base.startswith("%") else "0"
+            return self._factor(k, i)
+        place = w.op(f"udiv exact i64 {i.base}, {s}") if i.base.startswith("%") else "0"
         with w.lanes(few if few > 1 else 0):
             found = self._factor(k, unit(place, 0, self.m - 1, step=int(few > 1)))
         if few == 1:
             return self._wide(found[0]), self._wide(found[1])
-        order = [lane // s for lane in range(width)]
-        return shuffled(w, self.real, few, found[0], "poison", order), shuffled(
-            w, self.real, few, found[1], "poison", order
-        )
+        order, t = [lane // s for lane in range(width)], memory_type(self.real)
+        re, im = (shuffled(w, t, few, x, "poison", order) for x in found)
+        return re, im
 
     # ------------------------------------------------------------------ values
 
@@ -272,33 +273,6 @@ def _seen(em: Emission, x: Buf | Halves, shape: Sequence[int]) -> Seen | Whole:
         return Whole(em, Buf(x.ptr, shape, x.dtype, None, x.off))
     down = x.strides[0]
     return Whole(em, Buf(x.ptr, shape, x.dtype, (shape[1] * down, down, 1), x.off))
-
-
-def shuffled(w: Writer, real: np.dtype[Any], n: int, x: str, y: str, order: Sequence[int]) -> str:
-    """Lanes of two vectors of n lanes each."""
-    v, lanes = f"<{n} x {memory_type(real)}>", ", ".join(f"i32 {k}" for k in order)
-    return w.op(f"shufflevector {v} {x}, {v} {y}, <{len(order)} x i32> <{lanes}>")
-
-
-def _interleaved(w: Writer, xs: list[str], real: np.dtype[Any], s: int) -> str:
-    """Vectors as one, in which groups of `s` lanes of each take turns."""
-    width = w.width
-    if len(xs) == 4:
-        xs = [_zipped(w, xs[k], xs[k + 2], real, width, s) for k in range(2)]
-        return _zipped(w, xs[0], xs[1], real, 2 * width, s)
-    if len(xs) == 2:
-        return _zipped(w, xs[0], xs[1], real, width, s)
-    total, n = xs[0], width
-    for x in xs[1:]:  # one behind the other
-        x = shuffled(w, real, width, x, "poison", [min(k, width) for k in range(n)])
-        total, n = shuffled(w, real, n, total, x, [*range(n), *range(n, n + width)]), n + width
-    order = [k * width + p * s + q for p in range(width // s) for k in range(len(xs)) for q in range(s)]
-    return shuffled(w, real, n, total, "poison", order)
-
-
-def _zipped(w: Writer, x: str, y: str, real: np.dtype[Any], n: int, s: int) -> str:
-    order = [side * n + p * s + q for p in range(n // s) for side in range(2) for q in range(s)]
-    return shuffled(w, real, n, x, y, order)
 
 
 def _power(n: int) -> int:

@@ -339,10 +339,10 @@ class Kernel:
     def _body(self, idx: list[Ix]) -> None:
         em = self.em
         for x, b in self.stores:
-            shape = x.aval.shape
-            for place in self._places(shape, idx):
-                value = em.element(x, place)
-                if b is not None:
+            places = self._places(x.aval.shape, idx)
+            values = [em.element(x, place) for place in places]
+            if b is not None and not em.store_rows(b, places, values):
+                for place, value in zip(places, values, strict=True):
                     em.store(b.flat() if self.flat else b, place, value)
         for a in self.reductions:
             for place in self._places(a.r.domain, idx):

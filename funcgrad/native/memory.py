@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.native.index import Ix
+from funcgrad.native.shuffles import interleaved
 from funcgrad.native.values import Buf
 from funcgrad.native.writer import Operand, Writer, arithmetic, component, memory_type
 
@@ -243,6 +244,19 @@ class Memory:
         if stride < 0:
             value = self._shuffled(t, value, _backwards(n))
         w.store(t, value, address, b.dtype.alignment)
+
+    def store_rows(self, b: Buf, places: Sequence[Sequence[Ix]], values: Sequence[Operand]) -> bool:
+        """Write the elements of short rows, which lie one behind the other, all at once; false if they do not."""
+        w, n = self.w, len(places)
+        if n == 1 or not w.width or _complex(b.dtype) or self._lane_stride(b, places[0]) != n:
+            return False
+        if sum((j.off - i.off) * s for i, j, s in zip(*places[:2], b.strides, strict=True)) != 1:
+            return False
+        t = memory_type(b.dtype)
+        lanes = [self._as_byte(b.dtype, v, f"<{w.width} x {t}>") for v in values if isinstance(v, str)]
+        rows = interleaved(w, t, w.width, lanes)
+        w.store(f"<{n * w.width} x {t}>", rows, self.address(b, places[0]), b.dtype.alignment)
+        return True
 
     def _as_byte(self, dtype: DType, value: str, type: str) -> str:
         return self.w.op(f"zext {self.w.mask()} {value} to {type}") if dtype.kind == "b" else value

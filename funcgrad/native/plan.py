@@ -31,6 +31,8 @@ WRITTEN = 64
 _SHARED = 2.0
 """From which cost on (in additions) a value that several read is stored."""
 
+_CROSSED = 8
+"""From which sizes on an array is copied whose rows are read as columns: in tiles, not each element by itself."""
 _PARTS = 3
 """How many concatenations (and the like) of one another are evaluated together."""
 _ALWAYS = 1 << 60
@@ -174,7 +176,7 @@ class Plan:
         if moves == "copy":
             return len({id(u) for u in users}) > 1 and cost > 0
         if moves:
-            return False
+            return self._crossed(eqn, v) and self._is_view(eqn)
         readers = self._readers(v)
         if cost >= _SHARED and len({id(u) for u in readers}) > 1:
             return True
@@ -182,6 +184,18 @@ class Plan:
         return cost > _SHARED and any(
             u.primitive.pointwise and math.prod(u.outputs[0].aval.shape) > size for u in readers
         )
+
+    def _crossed(self, eqn: Equation, v: Var) -> bool:
+        """Whether an array is turned so that vectors along its rows would be read across those of the other, to be
+        computed with."""
+        x = eqn.inputs[0]
+        if eqn.primitive.name != "transpose" or v.aval.dtype.kind not in "fiu" or v.aval.dtype.itemsize not in (4, 8):
+            return False
+        rows = [max((k for k, n in enumerate(shape) if n != 1), default=-1) for shape in (x.aval.shape, v.aval.shape)]
+        along = [x.aval.shape[rows[0]], v.aval.shape[rows[1]]]
+        if eqn.params["axes"][rows[1]] == rows[0] or min(along) < _CROSSED:
+            return False
+        return any(u.primitive.pointwise and not u.primitive.moves for u in self.users[v])
 
     def _readers(self, v: Var) -> list[Equation]:
         """The equations that compute with a value, or with a view of it."""
@@ -281,7 +295,7 @@ class Plan:
         needs: dict[Var, bool] = {}
         for x in eqn.inputs:
             self._needs(x, loops, identity_read(eqn, v, x), needs)
-        item = self._kernel(loops, needs)
+        item = self._own_kernel(loops) if eqn.primitive.moves == "view" else self._kernel(loops, needs)
         item.stores.append(v)
         self._placed(v, item, needs)
 
@@ -308,9 +322,14 @@ class Plan:
                 return item
             if item.position == before and self._together(item, needs):
                 return item
+        item = self._own_kernel(loops)
+        self._by_core[loops].append(item)
+        return item
+
+    def _own_kernel(self, loops: tuple[int, ...]) -> Item:
+        """A kernel that nothing else joins."""
         item = Item(len(self.items), loops)
         self.items.append(item)
-        self._by_core[loops].append(item)
         return item
 
     def _together(self, item: Item, needs: dict[Var, bool]) -> bool:

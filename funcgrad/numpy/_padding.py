@@ -25,6 +25,8 @@ _STATISTICS: dict[str, Callable[..., Any]] = {
     "maximum": np.max, "minimum": np.min, "mean": np.mean, "median": np.median,
 }  # fmt: skip
 
+_FEW_RUNS = 5
+
 
 @implements(np.pad)
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> Any:
@@ -61,7 +63,7 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> A
         elif options.get("reflect_type", "even") == "odd":
             x = _pad_odd(x, axis, width, mode)
         else:
-            x = take(x, _indices(x.shape[axis], width, mode), axis)
+            x = _taken(x, _indices(x.shape[axis], width, mode), axis)
     return x
 
 
@@ -78,6 +80,33 @@ def _along(x: Any, axis: int, ndim: int) -> Any:
 def _indices(n: int, width: Pair, mode: str, **options: Any) -> Any:
     """The indices that pad an axis of size n: np.pad itself, asked about indices."""
     return np.pad(np.arange(n), tuple(width), mode=mode, **options)  # type: ignore[call-overload]
+
+
+def _taken(x: Any, index: Any, axis: int) -> Any:
+    """Elements along an axis, as a few slices where that is possible: they are views, whose derivatives are too."""
+    runs = _runs(index.tolist())
+    if len(runs) > _FEW_RUNS:
+        return take(x, index, axis)
+    shape, parts = list(x.shape), []
+    for start, count, step in runs:
+        shape[axis] = count
+        part = slice_axis(x, axis, start, count if step else 1, step or 1)
+        parts.append(part if step else np.broadcast_to(part, tuple(shape)))
+    return np.concatenate(parts, axis)
+
+
+def _runs(index: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Numbers as (first, count, step) with steps of 1, -1 and 0."""
+    runs: list[tuple[int, int, int]] = []
+    for i in index:
+        first, count, step = runs[-1] if runs else (i, 0, 1)
+        if count == 1 and abs(i - first) <= 1:
+            step = i - first
+        if count and i == first + count * step:
+            runs[-1] = first, count + 1, step
+        else:
+            runs.append((i, 1, 1))
+    return runs
 
 
 def _pad_constant(x: Any, widths: Sequence[Pair], values: Any) -> Any:
