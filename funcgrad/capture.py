@@ -100,7 +100,7 @@ def owned(array: np.ndarray) -> np.ndarray:
     if array in _owned:
         return array
     copy = np.array(array, subok=False)
-    copy.flags.writeable = False
+    copy.setflags(write=False)
     _owned.add(copy)
     return copy
 
@@ -134,7 +134,7 @@ def to_read(x: Any) -> Any:
     if type(x) is not np.ndarray or x in _handed:
         return x
     view = x.copy() if x.nbytes <= _COMPARE_LIMIT else x.view()
-    view.flags.writeable = False
+    view.setflags(write=False)
     _handed.add(view)
     return view
 
@@ -191,8 +191,8 @@ def own_leaves(results: list[Any], inside: bool = False) -> list[Any]:
 class Captures:
     """The arrays that one recording has captured.
 
-    An interrupt may come between any two operations. So a lock is noted in `locked` before the array is changed, and in
-    `_waiting` from when it is given back until the array is as it was; what `release` does can be done again.
+    An interrupt may come between any two operations. So a lock is noted in `locked` before the array is changed, and
+    there, or in `_waiting`, until the array is as it was; what `release` does can be done again.
 
     Attributes:
         locked: the locks, and what the arrays were when they were captured, by id.
@@ -222,6 +222,14 @@ class Captures:
 
     def lock(self, array: np.ndarray) -> np.ndarray:
         """An array of the same values that cannot change before `release`: `array` itself where possible."""
+        if not self.copies and type(array) is np.ndarray and array.base is None and array.dtype in NUMBERS:
+            if id(array) not in self.locked:
+                self._lock(array)
+            return array
+        return self._lock_or_copy(array)
+
+    def _lock_or_copy(self, array: np.ndarray) -> np.ndarray:
+        """As `lock`, for any array."""
         given = array
         known = self.copies.get(id(array))
         if known is not None and known[0]() is not array:  # of another array, which is gone
@@ -277,7 +285,7 @@ class Captures:
             self.locked[key] = lock, mark
             lock.holders[id(self)] = ref(self)
             if lock.writeable:
-                array.flags.writeable = False
+                array.setflags(write=False)
 
     def release(self) -> None:
         """Give back every array that no other recording needs, as it was.
@@ -300,12 +308,21 @@ class Captures:
 
     def abandon(self) -> None:
         """As `release`, where there is no result that a change could have made wrong."""
+        holder, locked = id(self), self.locked
         with _guard:
-            for key, (lock, _) in tuple(self.locked.items()):
-                _waiting[key] = lock
-                lock.holders.pop(id(self), None)
-                self.locked.pop(key, None)
-            _free()
+            for key, (lock, _) in tuple(locked.items()):
+                lock.holders.pop(holder, None)
+                if lock.holders:
+                    locked.pop(key, None)
+                elif lock.array.base is None:
+                    _unlock(lock)
+                    locked.pop(key, None)
+                    _locks.pop(key, None)  # last: where an interrupt comes in between, it is free, or locked by this
+                else:
+                    _waiting[key] = lock
+                    locked.pop(key, None)
+            if _waiting:
+                _free()
 
 
 def _can_be_freed(array: np.ndarray) -> bool:
@@ -315,7 +332,7 @@ def _can_be_freed(array: np.ndarray) -> bool:
     while is_a(link.base, np.ndarray):
         link = link.base
     try:
-        link.flags.writeable = link.flags.writeable
+        link.setflags(write=link.flags.writeable)
     except ValueError:
         return False
     return True
@@ -371,20 +388,28 @@ def is_locking() -> bool:
 
 def _free() -> None:
     """Unlock what nobody needs: a base before its views."""
-    for key, lock in tuple(_waiting.items()):
-        if lock.holders:  # somebody needs it again
+    freed = True
+    while freed and _waiting:
+        freed = False
+        for key, lock in tuple(_waiting.items()):
+            if lock.holders:  # somebody needs it again
+                _waiting.pop(key, None)
+                continue
+            base = lock.array.base
+            if base is not None and id(base) in _locks:
+                continue
+            _unlock(lock)
             _waiting.pop(key, None)
-    while ready := [k for k in _waiting.values() if k.array.base is None or id(k.array.base) not in _locks]:
-        for lock in ready:
-            if lock.writeable:
-                try:
-                    lock.array.flags.writeable = True
-                except ValueError:  # the user made its base read-only meanwhile
-                    pass
-            _waiting.pop(id(lock.array), None)
-            _locks.pop(
-                id(lock.array), None
-            )  # last: where an interrupt comes in between, it is locked by this one again
+            _locks.pop(key, None)  # last: where an interrupt comes in between, it is locked by this one again
+            freed = True
+
+
+def _unlock(lock: _Lock) -> None:
+    if lock.writeable:
+        try:
+            lock.array.setflags(write=True)
+        except ValueError:  # the user made its base read-only meanwhile
+            pass
 
 
 _REFUSALS = ("array is read-only", "destination is read-only", "base is read-only", "flag set is read-only")

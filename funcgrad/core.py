@@ -41,6 +41,7 @@ __all__ = [
     "on_behalf",
     "plain_operand",
     "put_trace",
+    "reset_trace",
     "under",
 ]
 
@@ -49,8 +50,8 @@ _current: ContextVar[Trace | None] = ContextVar("funcgrad_trace", default=None)
 current_trace = _current.get
 """The trace that interprets operations now; None where they are simply evaluated."""
 
-put_trace = _current.set
-"""Make a trace the current one, where `under` will not do: after an interrupt."""
+put_trace, reset_trace = _current.set, _current.reset
+"""Make a trace the current one, where `under` will not do (after an interrupt) or takes too long; and undo that."""
 
 Rule = Callable[..., Any]
 Axes = tuple[tuple[Any, int], ...]
@@ -288,10 +289,9 @@ class Trace:
     def __init__(self, parent: Trace | None) -> None:
         self.parent = parent
         self.source: Source = None
-        self.border = ""
         self.refused: Exception | None = None
         self.axes: Axes = () if parent is None else parent.axes
-        self.faithful = True
+        self.border, self.faithful = "", True
 
     @property
     def scope(self) -> Trace:

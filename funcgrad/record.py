@@ -170,9 +170,9 @@ class Record(Trace):
         self.keeper = _keeper(parent) or (self.captures if abstract or keeps else None)
         self.hold: Callable[[np.ndarray], np.ndarray] = self.captures.lock if self.keeper is None else self.keeper.copy
 
-    def input(self, value: Any) -> RecordTracer:
-        """A new input: of this value, or (abstract) of this value's aval."""
-        source = self.source or user_source()
+    def input(self, value: Any, source: Source = None) -> RecordTracer:
+        """A new input: of this value, or (abstract) of this value's aval; `source` is its place, if that is known."""
+        source = source or self.source or user_source()
         if self.abstract:
             return RecordTracer(self, None, argument_aval(value), source)
         kind = type(value)
@@ -213,8 +213,7 @@ class Record(Trace):
         if carries is not None:
             wanted = [w and c for w, c in zip(wanted, carries, strict=True)] if carries else [False] * len(wanted)
         if captured:
-            args = self._captured(primitive, args)
-            values = [v if isinstance(a, Tracer) else a for a, v in zip(args, values, strict=True)]
+            args = self._captured(primitive, args, values)
         kept = None
         if self.abstract:
             outs: Any = self._abstract(primitive, args, params, source)
@@ -229,14 +228,14 @@ class Record(Trace):
                 fail(primitive, values, params, error, source)
         else:
             outs = self._in_parent(primitive.again or primitive, values, params, source)
-        depends, abstract = True in wanted, self.abstract
         if not primitive.multiple:
-            if abstract:
+            if self.abstract:
                 tracer = RecordTracer(self, None, outs, source)
             else:
-                tracer = RecordTracer(self, outs, None, source, depends)
+                tracer = RecordTracer(self, outs, None, source, True in wanted)
             self.equations.append(Equation(primitive, args, (tracer,), params, source, values, wanted, kept))
             return tracer
+        abstract, depends = self.abstract, True in wanted
         tracers = tuple(
             RecordTracer(self, *((None, out) if abstract else (out, None)), source, depends) for out in outs
         )
@@ -262,16 +261,17 @@ class Record(Trace):
             raise a.owner.escaped(a, primitive.name)
         return Settled([*args[:i], a, *args[i + 1 :]])
 
-    def _captured(self, primitive: Primitive, args: Sequence[Any]) -> Sequence[Any]:
-        """The operands with arrays that do not change, of numbers."""
-        hold = self.hold
-        try:
-            return [hold(a) if type(a) is np.ndarray or is_a(a, np.ndarray) else a for a in args]
-        except TypeError:
-            for i, a in enumerate(args):
-                if is_a(a, np.ndarray):
+    def _captured(self, primitive: Primitive, args: Sequence[Any], values: list[Any]) -> Sequence[Any]:
+        """The operands, and in `values` too, with arrays that do not change, of numbers."""
+        held = [*args]
+        for i, a in enumerate(args):
+            if type(a) is np.ndarray or is_a(a, np.ndarray):
+                try:
+                    held[i] = values[i] = self.hold(a)
+                except TypeError:
                     plain_operand(primitive, a, i)
-            raise
+                    raise
+        return held
 
     def to_read(self, array: np.ndarray) -> np.ndarray:
         return super().to_read(array) if self.abstract else self.captures.lock(array)

@@ -97,9 +97,10 @@ def user_source() -> Source:
         while frame.f_code.co_filename in _inside:
             frame = frame.f_back
         name = frame.f_code.co_filename
-        if name in _outside or not is_internal(name):
-            _outside.add(name)
+        if name in _outside:
             return frame.f_code, frame.f_lasti
+        if not is_internal(name):
+            _outside.add(name)
     return None
 
 

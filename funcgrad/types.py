@@ -126,9 +126,9 @@ class ShapedArray:
         if dtype is None:
             raise ValueError("ShapeDtypeStruct: a dtype must be given")
         self.shape: tuple[int, ...] = (shape,) if is_a(shape, int) else tuple(shape)
-        self.dtype = np.dtype(dtype)
-        if not self.dtype.isnative:  # transformations compute in the machine's byte order
-            self.dtype = self.dtype.newbyteorder("=")
+        dtype = np.dtype(dtype)
+        # transformations compute in the machine's byte order
+        self.dtype: np.dtype[Any] = dtype if dtype.isnative else dtype.newbyteorder("=")
         self.weak = weak or weak_type
 
     @property
@@ -294,9 +294,12 @@ def without_derivative(aval: ShapedArray) -> str:
 
 def aval_of(x: Any) -> ShapedArray:
     """The abstract value of an array, a NumPy scalar, a Python scalar or a tracer; raises TypeError for the rest."""
-    if type(x) in PYTHON_SCALARS:
-        return ShapedArray((), _WEAK_DTYPES[type(x)], True)
-    if is_a(x, ShapedArray):
+    kind = type(x)
+    if kind is np.ndarray:
+        return ShapedArray(x.shape, x.dtype)
+    if kind in PYTHON_SCALARS:
+        return ShapedArray((), _WEAK_DTYPES[kind], True)
+    if issubclass(kind, ShapedArray):
         return x
     aval = getattr(x, "aval", None)
     return aval if aval is not None else ShapedArray(shape_of(x), dtype_of(x))

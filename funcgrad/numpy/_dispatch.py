@@ -127,7 +127,8 @@ def operand(x: Any) -> Any:
 
     Raises TypeError for what is no number.
     """
-    if type(x) in SCALARS or (type(x) is np.ndarray and x.dtype in NUMBERS) or isinstance(x, Tracer):
+    kind = type(x)
+    if kind in SCALARS or issubclass(kind, Tracer) or (kind is np.ndarray and x.dtype in NUMBERS):
         return x
     if is_a(x, (np.ndarray, np.generic)):
         return plain_array(x) if type(x) is Array and x.dtype in NUMBERS else as_numbers(x, "an operand")

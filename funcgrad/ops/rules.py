@@ -28,6 +28,7 @@ from funcgrad.ops.scalar import Scalar, scalar_form
 from funcgrad.types import (
     NO_NUMBERS,
     PYTHON_SCALARS,
+    SCALARS,
     ShapedArray,
     aval_of,
     broadcast_shapes,
@@ -46,6 +47,7 @@ __all__ = [
     "Push",
     "Unknown",
     "aligned",
+    "alike",
     "batch_pointwise",
     "bilinear",
     "constant",
@@ -234,12 +236,15 @@ def _ufunc_dtype(ufunc: Any, result: int = 0) -> Rule:
 
 def aligned(args: Sequence[Any], batched: Sequence[bool]) -> list[Any]:
     """Operands that broadcast against each other, with room made behind the batch axis of those with fewer axes."""
-    n = max(len(shape_of(x)) - b for x, b in zip(args, batched, strict=True))
-    out: list[Any] = []
-    for x, b in zip(args, batched, strict=True):
-        shape = shape_of(x)
-        short = b and len(shape) - 1 < n
-        out.append(np.reshape(x, (shape[0], *(1,) * (n + 1 - len(shape)), *shape[1:])) if short else x)
+    out = [*args]
+    if len(out) == 1:
+        return out
+    ranks = [len(shape_of(x)) - b for x, b in zip(args, batched, strict=True)]
+    n = max(ranks)
+    for i, rank in enumerate(ranks):
+        if rank < n and batched[i]:
+            shape = shape_of(out[i])
+            out[i] = np.reshape(out[i], (shape[0], *(1,) * (n - rank), *shape[1:]))
     return out
 
 
@@ -280,7 +285,10 @@ def elementwise_rules(pushes: Sequence[Push], numpy: bool = False) -> tuple[Rule
 
     What is `numpy` only has its derivative in NumPy's numbers too: Python's raise where these are infinite.
     """
-    push_first = pushes[0]
+    if len(pushes) == 1:
+        return _unary_rules(pushes[0], numpy)
+    if len(pushes) == 2:
+        return _binary_rules(pushes[0], pushes[1], numpy)
 
     def jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any]) -> Any:
         total = None
@@ -295,12 +303,46 @@ def elementwise_rules(pushes: Sequence[Push], numpy: bool = False) -> tuple[Rule
     def vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
         if numpy and type(ins[0]) is not np.ndarray:
             ins = _strong(ins)
-        if len(pushes) == 1:  # most are of one operand
-            return [push_first(ct, out, ins[0]) if wanted[0] and push_first is not ZERO else None]
         cts: list[Any] = []
         for i, push in enumerate(pushes):
-            cts.append(push(ct, out, *ins) if push is not ZERO and wanted[i] else None)
+            cts.append(push(ct, out, *ins) if wanted[i] and push is not ZERO else None)
         return cts
+
+    return jvp, vjp
+
+
+def _binary_rules(push_a: Push, push_b: Push, numpy: bool) -> tuple[Rule, Rule]:
+    """`elementwise_rules`, of a function of two operands."""
+
+    def jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any]) -> Any:
+        if numpy and type(ins[0]) is not np.ndarray:
+            ins = _strong(ins)
+        (da, db), (a, b) = tangents, ins
+        left = None if da is None else push_a(da, out, a, b)
+        right = None if db is None else push_b(db, out, a, b)
+        return right if left is None else left if right is None else left + right
+
+    def vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
+        if numpy and type(ins[0]) is not np.ndarray:
+            ins = _strong(ins)
+        a, b = ins
+        return [push_a(ct, out, a, b) if wanted[0] else None, push_b(ct, out, a, b) if wanted[1] else None]
+
+    return jvp, vjp
+
+
+def _unary_rules(push: Push, numpy: bool) -> tuple[Rule, Rule]:
+    """`elementwise_rules`, of a function of one operand."""
+
+    def jvp(tangents: Sequence[Any], out: Any, ins: Sequence[Any]) -> Any:
+        if numpy and type(ins[0]) is not np.ndarray:
+            ins = _strong(ins)
+        return push(tangents[0], out, ins[0])
+
+    def vjp(ct: Any, out: Any, ins: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
+        if numpy and type(ins[0]) is not np.ndarray:
+            ins = _strong(ins)
+        return [push(ct, out, ins[0]) if wanted[0] else None]
 
     return jvp, vjp
 
@@ -356,12 +398,23 @@ def bilinear(name: str, impl: Rule, abstract: Rule, transpose_a: Rule, transpose
 # ------------------------------------------------------------------------------------------- shapes of derivatives
 
 
+def alike(a: Any, b: Any) -> bool:
+    """Whether two values are certainly of one shape and dtype."""
+    kind = type(a)
+    if kind is not type(b):
+        return False
+    return (a.shape == b.shape and a.dtype == b.dtype) if kind is np.ndarray else kind in SCALARS
+
+
 def match_cotangent(ct: Any, like: Any) -> Any:
     """Bring a cotangent to the shape and dtype of its primal: sum over broadcast dimensions, cast, take real parts.
 
     One that is constant along dimensions may lack them (or have size 1 there): it is left so.
     """
-    if type(ct) is np.ndarray and type(like) is np.ndarray and ct.shape == like.shape and ct.dtype == like.dtype:
+    kind = type(ct)
+    if kind is type(like) and (
+        (ct.shape == like.shape and ct.dtype == like.dtype) if kind is np.ndarray else kind in SCALARS
+    ):
         return ct
     shape, have = shape_of(like), shape_of(ct)
     if shape != have and have:
@@ -389,6 +442,8 @@ def full_cotangent(ct: Any, like: Any) -> Any:
 
 def match_tangent(tangent: Any, out: Any) -> Any:
     """Bring a tangent to the shape and dtype of its primal."""
+    if alike(tangent, out):
+        return tangent
     if shape_of(tangent) != shape_of(out):
         tangent = np.broadcast_to(tangent, shape_of(out))
     tangent = _match_dtype(tangent, dtype_of(out))

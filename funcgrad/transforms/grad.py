@@ -190,6 +190,8 @@ def one_or_all(per_argument: Sequence[Any], argnums: Argnums) -> Any:
 
 def positions(argnums: Argnums, n: int, fun: Callable[..., Any], who: str) -> tuple[int, ...]:
     """`argnums` as positions from 0 to n - 1; raises TypeError where a call with n arguments has none there."""
+    if type(argnums) is int and 0 <= argnums < n:
+        return (argnums,)
     if not _single(argnums) and not isinstance(argnums, (tuple, list)):
         raise TypeError(f"{who}: argnums must be an integer or a tuple of integers, got {argnums!r}")
     nums: Any = (argnums,) if _single(argnums) else tuple(argnums)  # type: ignore[arg-type]

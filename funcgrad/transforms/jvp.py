@@ -16,9 +16,9 @@ import numpy as np
 import funcgrad.tree as tree
 from funcgrad.aliasing import Mutable, aliased, made_in, mutable, operand_of, settle, settle_all, strides_of
 from funcgrad.capture import to_read
-from funcgrad.core import Primitive, Trace, Tracer, current_trace, on_behalf, under
+from funcgrad.core import Primitive, Trace, Tracer, current_trace, evaluate, on_behalf, put_trace, reset_trace, under
 from funcgrad.errors import ArgumentError, InconclusiveRuleError, reraise, rule_failed
-from funcgrad.ops.rules import match_tangent
+from funcgrad.ops.rules import alike, match_tangent
 from funcgrad.source import Source, of_rule, user_source
 from funcgrad.strides import Strides, is_contiguous
 from funcgrad.transforms.boundary import (
@@ -30,7 +30,18 @@ from funcgrad.transforms.boundary import (
     plain_leaf,
     split_aux,
 )
-from funcgrad.types import PYTHON_SCALARS, ShapedArray, aval_of, dtype_of, float0, is_a, is_inexact, shape_of, weak_type
+from funcgrad.types import (
+    NUMBERS,
+    PYTHON_SCALARS,
+    ShapedArray,
+    aval_of,
+    dtype_of,
+    float0,
+    is_a,
+    is_inexact,
+    shape_of,
+    weak_type,
+)
 
 __all__ = ["JVPTrace", "JVPTracer", "jvp"]
 
@@ -79,9 +90,11 @@ class JVPTrace(Trace):
     def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         primals: list[Any] = []
         tangents: list[Any] = []
+        carries = False
         for a in args:
             kind = type(a)
             if kind is JVPTracer and a.owner is self:
+                carries = True
                 primals.append(a.primal)
                 tangents.append(a.tangent)
             elif issubclass(kind, Mutable):
@@ -89,30 +102,44 @@ class JVPTrace(Trace):
                 mine = [is_a(x, JVPTracer) and x.owner is self for x in args]
                 primals = [x.primal if m else x for x, m in zip(args, mine, strict=True)]
                 tangents = [x.tangent if m else None for x, m in zip(args, mine, strict=True)]
+                carries = True in mine
                 break
             else:
                 primals.append(a)
                 tangents.append(None)
         source = self.source or user_source()
-        with on_behalf(self.parent, source):
-            if all(t is None for t in tangents):
-                return made_in(self, primitive.bind(*primals, **params), args)
-            return self._push(primitive, primals, tangents, params, source)
+        parent = self.parent
+        if parent is not None:
+            with on_behalf(parent, source):
+                return self._below(primitive, args, primals, tangents if carries else None, params, source)
+        token = put_trace(None)
+        try:
+            return self._below(primitive, args, primals, tangents if carries else None, params, source)
+        finally:
+            reset_trace(token)
 
-    def _push(
+    def _below(
         self,
         primitive: Primitive,
+        args: Sequence[Any],
         primals: Sequence[Any],
-        tangents: Sequence[Any],
+        tangents: Sequence[Any] | None,
         params: dict[str, Any],
         source: Source,
     ) -> Any:
+        """The operation, under the parent; without `tangents` it is on constants."""
+        parent = self.parent
+        if tangents is None:
+            return made_in(self, primitive.bind(*primals, **params), args)
         if primitive.push is not None:
             out, dout = primitive.push(primals, tangents, **params)
         elif primitive.jvp is not None:
-            out = (primitive.again or primitive).bind(*primals, **params)
-            if self.parent is not None:
-                self.parent.source = of_rule(source, primitive.name)
+            chosen = primitive.again or primitive
+            if parent is None:
+                out = evaluate(chosen, primals, params, source)
+            else:
+                out = parent.process(chosen, primals, params)
+                parent.source = of_rule(source, primitive.name)
             try:
                 dout = primitive.jvp(tangents, out, primals, **params)
             except Exception as error:
@@ -188,6 +215,9 @@ def _leaves(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[list[t
         raise ArgumentError(f"jvp: tangents do not have the structure of the primals: {error}") from None
     out: list[tuple[Any, Any]] = []
     for (path, leaf), t in zip(paths, given, strict=True):
+        if type(leaf) is np.ndarray and leaf.dtype.kind in "fc" and leaf.dtype in NUMBERS and alike(leaf, t):
+            out.append((leaf, t))
+            continue
         name = f"primals{tree.keystr(path)}"
         x = plain_leaf(leaf, name, "jvp")
         if not is_inexact(x):

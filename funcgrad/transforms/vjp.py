@@ -22,7 +22,7 @@ from funcgrad.errors import InconclusiveRuleError, reraise, rule_failed
 from funcgrad.ir import Equation
 from funcgrad.ops.rules import full_cotangent, match_cotangent
 from funcgrad.record import Opened, Record, RecordTracer
-from funcgrad.source import of_rule
+from funcgrad.source import of_rule, user_source
 from funcgrad.transforms.boundary import own_value, split_aux
 from funcgrad.types import dtype_of, float0, is_a, is_inexact, is_weak, shape_of, weak_type
 
@@ -62,7 +62,8 @@ class Recording(Opened):
         record = self.record
         record.watch = ref(self, record.gone)  # before anything is locked
         try:
-            self.inputs = [record.input(x) for x in leaves]
+            source = record.source or user_source()
+            self.inputs = [record.input(x, source) for x in leaves]
             with under(record):
                 result = fun(*in_tree.unflatten(self.inputs))
                 record.accept()
@@ -132,9 +133,10 @@ def _visit(eqn: Equation, ct: Any, found: dict[int, Any], owned: set[int]) -> No
         ct = [None if c is None else full_cotangent(c, o) for c, o in zip(ct, out, strict=True)]
     else:
         out = eqn.outputs[0].value
-        shape = shape_of(out)
-        if shape_of(ct) != shape and not (primitive.pointwise and not _broadcasts(ins, wanted, shape)):
-            ct = np.broadcast_to(ct, shape)
+        if not (type(ct) is np.ndarray and type(out) is np.ndarray and ct.shape == out.shape):
+            shape = shape_of(out)
+            if shape_of(ct) != shape and not (primitive.pointwise and not _broadcasts(ins, wanted, shape)):
+                ct = np.broadcast_to(ct, shape)
     if primitive.vjp is None and eqn.kept is None:
         error = InconclusiveRuleError("has no derivative in reverse mode")
         reraise(primitive.name, ins, error, eqn.source)
@@ -146,12 +148,11 @@ def _visit(eqn: Equation, ct: Any, found: dict[int, Any], owned: set[int]) -> No
     except Exception as error:
         rule_failed(primitive.name, ins, error, eqn.source)
     for i, ct in enumerate(in_cts):
-        if ct is None or not wanted[i]:
-            continue
-        ct = match_cotangent(ct, ins[i])
-        key = id(eqn.inputs[i])
-        have = found.get(key)
-        found[key] = ct if have is None else _sum(have, ct, key, owned)
+        if ct is not None and wanted[i]:
+            ct = match_cotangent(ct, ins[i])
+            key = id(eqn.inputs[i])
+            have = found.get(key)
+            found[key] = ct if have is None else _sum(have, ct, key, owned)
 
 
 def _broadcasts(ins: Sequence[Any], wanted: Sequence[bool], shape: tuple[int, ...]) -> bool:

@@ -12,9 +12,9 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad.aliasing import made_in, mutable, operand_of, settle, settle_all, strides_of
+from funcgrad.aliasing import Mutable, made_in, mutable, operand_of, settle, settle_all, strides_of
 from funcgrad.capture import to_read
-from funcgrad.core import Primitive, Trace, Tracer, current_trace, on_behalf, under
+from funcgrad.core import Primitive, Trace, Tracer, current_trace, on_behalf, put_trace, reset_trace, under
 from funcgrad.errors import ConcretizationTypeError, InconclusiveRuleError, UnexpectedTracerError, reraise
 from funcgrad.ir import crosses
 from funcgrad.source import Source, user_source
@@ -35,6 +35,7 @@ class BatchTracer(Tracer):
     """One example of a batch: `value`, of the parent trace, has the batch as its first axis."""
 
     __slots__ = ("value",)
+    weak = False  # type: ignore[assignment]  # many numbers are an array
 
     def __init__(self, trace: Trace, value: Any, source: Source) -> None:
         self.owner, self.value, self.source = trace, value, source
@@ -50,6 +51,10 @@ class BatchTracer(Tracer):
     @property
     def dtype(self) -> np.dtype[Any]:
         return self.value.dtype
+
+    @property
+    def stands_for(self) -> type:
+        return np.ndarray if len(self.value.shape) > 1 else self.value.dtype.type
 
     def layout(self) -> Strides | None:
         strides = strides_of(self.value)
@@ -82,18 +87,49 @@ class BatchTrace(Trace):
             self.axes = (*self.axes, (axis_name, size))
 
     def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
-        args = settle_all(args)
-        mine = [isinstance(a, BatchTracer) and a.owner is self for a in args]
-        values = [a.value if m else a for a, m in zip(args, mine, strict=True)]
+        values: list[Any] = []
+        mine: list[bool] = []
+        for a in args:
+            kind = type(a)
+            if kind is BatchTracer and a.owner is self:
+                values.append(a.value)
+                mine.append(True)
+            elif issubclass(kind, Mutable):
+                args = settle_all(args)
+                mine = [is_a(x, BatchTracer) and x.owner is self for x in args]
+                values = [x.value if m else x for x, m in zip(args, mine, strict=True)]
+                break
+            else:
+                values.append(a)
+                mine.append(False)
         source = self.source or user_source()
-        with on_behalf(self.parent, source):
-            crossing = self.axis_name is not None and crosses(primitive, params, self.axis_name)
-            if True not in mine and not crossing:
-                return made_in(self, primitive.bind(*values, **params), args)
-            if crossing and primitive.collective is not None:
-                out, batched = primitive.collective(values, mine, self.size, **params)
-                return BatchTracer(self, out, source) if batched else out
-            out = self._batched(primitive, values, mine, params, source)
+        parent = self.parent
+        if parent is not None:
+            with on_behalf(parent, source):
+                return self._below(primitive, args, values, mine, params, source)
+        token = put_trace(None)
+        try:
+            return self._below(primitive, args, values, mine, params, source)
+        finally:
+            reset_trace(token)
+
+    def _below(
+        self,
+        primitive: Primitive,
+        args: Sequence[Any],
+        values: list[Any],
+        mine: list[bool],
+        params: dict[str, Any],
+        source: Source,
+    ) -> Any:
+        """The operation, under the parent."""
+        crossing = self.axis_name is not None and crosses(primitive, params, self.axis_name)
+        if True not in mine and not crossing:
+            return made_in(self, primitive.bind(*values, **params), args)
+        if crossing and primitive.collective is not None:
+            out, batched = primitive.collective(values, mine, self.size, **params)
+            return BatchTracer(self, out, source) if batched else out
+        out = self._batched(primitive, values, mine, params, source)
         if primitive.multiple:
             return tuple(BatchTracer(self, o, source) for o in out)
         return BatchTracer(self, out, source)
@@ -104,9 +140,10 @@ class BatchTrace(Trace):
         if primitive.batch is None:
             error = InconclusiveRuleError("has no batching rule")
             reraise(primitive.name, values, error, source)
-        more = {"axis_name": self.axis_name} if primitive.nested else {}
+        if primitive.nested:
+            params = {"axis_name": self.axis_name, **params}
         try:
-            return primitive.batch(values, mine, self.size, **more, **params)
+            return primitive.batch(values, mine, self.size, **params)
         except UnexpectedTracerError:  # which depends on no value
             raise
         except Exception as error:
