@@ -14,6 +14,7 @@ from native_running import Compiled
 
 import funcgrad as fg
 from funcgrad.native.symbols import address
+from funcgrad.scipy.linalg import expm
 from funcgrad.transforms.make_ir import trace_to_program
 
 rng = np.random.default_rng(0)
@@ -143,3 +144,14 @@ def test_norms(axis: int | None) -> None:
     assert not program.code.host_steps
     for got, want in zip(program(a), f(a), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-14)
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (2, 9, 9)])
+def test_exponentials_of_matrices(shape: tuple[int, ...]) -> None:
+    a = rng.standard_normal(shape)
+    for size in (1e-3, 1.0, 100.0):  # not halved, halved once, halved often
+        given = (size * a).astype("float32" if size == 1 else "float64")
+        program = compiled(lambda a: [expm(a)], given)
+        assert not program.code.host_steps
+        want = expm(given)
+        np.testing.assert_allclose(program(given)[0], want, atol=1e-12 * np.max(np.abs(want)))

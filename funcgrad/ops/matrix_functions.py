@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.linalg import LinAlgError
 
+from funcgrad.control.loops import fori_loop
 from funcgrad.core import Primitive
 from funcgrad.errors import ShapeError
 from funcgrad.ops.linalg import check_matrix, linalg_dtype, transpose, transpose_conj
@@ -69,31 +70,45 @@ _PADE_RADIUS = 4.25
 _PADE_ERROR = 113250775606021113483283660800000000.0
 
 
+Loop = Callable[[Any, Callable[[Any, Any], Any], Any], Any]
+"""`loop(n, body, x)`: n times `x = body(i, x)`."""
+
+
+def _python_loop(n: Any, body: Callable[[Any, Any], Any], x: Any) -> Any:
+    for i in range(int(n)):
+        x = body(i, x)
+    return x
+
+
 def _expm_impl(a: Any) -> Any:
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        return _expm(a, _python_loop)
+
+
+def _expm(a: Any, loop: Loop) -> Any:
     """Padé's approximation of order 13, scaled and squared: Al-Mohy and Higham, "A New Scaling and Squaring Algorithm
     for the Matrix Exponential" (2009)."""
     dtype = linalg_dtype(aval_of(a))
-    n = a.shape[-1]
-    a = np.asarray(a, np.result_type(dtype, np.float64))
+    a = a.astype(np.result_type(dtype, np.float64))
+    if not shape_of(a)[-1]:
+        return a.astype(dtype)
     finite = np.isfinite(a).all(axis=(-2, -1))[..., None, None]
     a = np.where(finite, a, 0)
-    if n == 0:
-        return a.astype(dtype)
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        squarings = _squarings(a)
-        scaled = a * np.exp2(-squarings)[..., None, None]
-        out = _pade(scaled)
-        for i in range(int(squarings.max(initial=0))):
-            more = (squarings > i)[..., None, None]
-            out = np.where(more, out @ out, out) if not more.all() else out @ out
-        return np.where(finite, out, np.nan).astype(dtype)
+    squarings = _squarings(a, loop)
+
+    def squared(i: Any, out: Any) -> Any:
+        return np.where((squarings > i)[..., None, None], out @ out, out)
+
+    out = _pade(a * np.exp2(-squarings)[..., None, None])
+    out = loop(np.max(squarings, initial=0).astype(np.int64), squared, out)
+    return np.where(finite, out, np.nan).astype(dtype)
 
 
 def _norm1(a: Any) -> Any:
     return np.max(np.sum(np.abs(a), axis=-2), axis=-1)
 
 
-def _squarings(a: Any) -> Any:
+def _squarings(a: Any, loop: Loop) -> Any:
     """How often each matrix must be halved."""
     squared = a @ a
     fourth = squared @ squared
@@ -102,9 +117,7 @@ def _squarings(a: Any) -> Any:
     reach = np.where(np.isfinite(reach), np.minimum(reach, size), size)
     count = np.maximum(0, np.ceil(np.log2(np.maximum(reach, 1e-300) / _PADE_RADIUS)))
     absolute = np.abs(a) * np.exp2(-count)[..., None, None]
-    power = np.ones((*a.shape[:-2], 1, a.shape[-1]))
-    for _ in range(27):
-        power = power @ absolute
+    power = loop(27, lambda i, x: x @ absolute, np.ones((*a.shape[:-2], 1, a.shape[-1])))
     error = np.max(power, axis=(-2, -1)) / (np.maximum(_norm1(absolute), 1e-300) * _PADE_ERROR)
     more = np.ceil(np.log2(np.maximum(error, 1e-300) * 2.0**53) / 26)
     return count + np.where(np.isfinite(more), np.maximum(more, 0), 0)
@@ -144,7 +157,7 @@ def _by_blocks(name: str, impl: Callable[[Any], Any], abstract: Callable[..., An
     return primitive
 
 
-EXPM = _by_blocks("expm", _expm_impl, _square_aval)
+EXPM = _by_blocks("expm", _expm_impl, _square_aval, expansion=lambda a: _expm(a, lambda n, f, x: fori_loop(0, n, f, x)))
 """The exponential of square matrices."""
 
 

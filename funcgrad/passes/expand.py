@@ -96,7 +96,7 @@ def _expansion(eqn: Equation, builder: Builder, smallest: int, widest: int) -> R
     if primitive is DOT_GENERAL and not _pairs_rows(eqn):
         return None
     expansion = _product if primitive is DOT_GENERAL else primitive.expansion
-    if expansion is None:
+    if expansion is None or not (primitive.pointwise or primitive.along or primitive is DOT_GENERAL):
         return None
     out = eqn.outputs[0].aval
     shape, dtype = (out if primitive.pointwise else eqn.inputs[0].aval).shape, out.dtype
