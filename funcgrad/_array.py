@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-__all__ = ["ARRAYS", "TRACERS", "Array", "Device", "SingleDeviceSharding", "WeakArray", "cpu", "elsewhere", "methods",
-           "returning", "returning_arrays", "unwrap", "wrap", "wrap_leaves", "wrap_scalar"]  # fmt: skip
+__all__ = ["ARRAYS", "TRACERS", "Array", "Counter", "Device", "SingleDeviceSharding", "WeakArray", "cpu", "elsewhere",
+           "methods", "returning", "returning_arrays", "unwrap", "wrap", "wrap_leaves", "wrap_scalar"]  # fmt: skip
 
 
 class Device(str):
@@ -142,7 +142,7 @@ class _ArrayType(type):
         kind = type(instance)
         if cls is not Array:
             return issubclass(kind, cls)
-        return issubclass(kind, (np.ndarray, np.generic, *TRACERS))
+        return issubclass(kind, (np.ndarray, np.generic, Counter, *TRACERS))
 
 
 def _is_traced(index: Any) -> bool:
@@ -290,6 +290,50 @@ class WeakArray(Array):
         return wrap(func(*map(_scalar, args), **{k: _scalar(v) for k, v in kwargs.items()}))
 
 
+def _counting(name: str) -> Callable[..., Any]:
+    """An operator of int, with a `Counter` for an int as its result."""
+    operator = getattr(int, name)
+
+    def method(self: Any, *others: Any) -> Any:
+        out = operator(self, *others)
+        return Counter(out) if type(out) is int else out
+
+    method.__name__, method.__doc__ = name, operator.__doc__
+    return method
+
+
+class Counter(int):
+    """A Python integer with the attributes and methods of an array: what the body of a loop is given where the loop
+    runs in Python, as it is given a traced integer where it is recorded.
+
+    >>> i = Counter(3)
+    >>> i.dtype, i.shape, (2 * i + 1).astype(np.float32), [10, 20, 30, 40][i]
+    (dtype('int64'), (), array(7., dtype=float32), 40)
+    """
+
+    __slots__ = ()
+    for _name in (
+        "__add__", "__radd__", "__sub__", "__rsub__", "__mul__", "__rmul__", "__floordiv__", "__rfloordiv__", "__mod__",
+        "__rmod__", "__pow__", "__rpow__", "__and__", "__rand__", "__or__", "__ror__", "__xor__", "__rxor__",
+        "__lshift__", "__rlshift__", "__rshift__", "__rrshift__", "__neg__", "__pos__", "__abs__", "__invert__",
+    ):  # fmt: skip
+        vars()[_name] = _counting(_name)
+    del _name
+
+    # NumPy takes a class derived from int for one of its own integers, which do not give way to another dtype.
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return getattr(ufunc, method)(*map(_counted, inputs), **kwargs)
+
+    def __array_function__(self, func: Any, types: Iterable[type], args: Any, kwargs: Any) -> Any:
+        return func(*_counted(args), **_counted(kwargs))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # by which NumPy would take it for an array
+            raise AttributeError(f"an integer has no attribute {name!r}")
+        view = WeakArray if name in ("aval", "weak", "weak_type") else Array  # what methods return is an array
+        return getattr(np.asarray(int(self)).view(view), name)
+
+
 ARRAYS = frozenset((Array, WeakArray))
 """The classes of arrays that are given back where they are given."""
 
@@ -300,12 +344,21 @@ def _scalar(x: Any) -> Any:
     return x.item() if type(x) is WeakArray and x.ndim == 0 else x
 
 
+def _counted(x: Any) -> Any:
+    """Arguments with an int in place of each `Counter`."""
+    kind = type(x)
+    if kind is tuple or kind is list:
+        return kind([_counted(v) for v in x])
+    return {k: _counted(v) for k, v in x.items()} if kind is dict else int(x) if kind is Counter else x
+
+
 def unwrap(x: Any) -> Any:
-    """What is behind an `Array`: a plain array that shares its memory, or a Python scalar; anything else as it is."""
+    """What is behind an `Array`: a plain array that shares its memory, or a Python scalar; anything else as it is.
+    Behind a `Counter` is an int."""
     kind = type(x)
     if kind is Array or kind is WeakArray:
         return x.view(np.ndarray) if kind is Array or x.ndim else x.item()
-    return x
+    return int(x) if kind is Counter else x
 
 
 def wrap(x: Any) -> Any:

@@ -200,7 +200,7 @@ class Record(Trace):
             if kind is np.ndarray or issubclass(kind, np.ndarray):
                 captured = True
             elif not isinstance(a, Tracer):
-                plain_operand(primitive, a, len(values) - 1)
+                values[-1], args = _with_plain(primitive, args, len(values) - 1)
             elif issubclass(kind, Mutable):
                 args = self._settled(primitive, args, values, wanted)
                 mine, captured = mine or values[-1] is not args[len(values) - 1], True
@@ -375,6 +375,12 @@ class Opened:
 
     def __exit__(self, *_: object) -> None:
         self.record.close()
+
+
+def _with_plain(primitive: Primitive, args: Sequence[Any], i: int) -> tuple[Any, Sequence[Any]]:
+    """What is behind operand `i`, and the operands with that in its place; raises TypeError if it is not of numbers."""
+    plain = plain_operand(primitive, args[i], i)
+    return plain, [*args[:i], plain, *args[i + 1 :]]
 
 
 def _outermost(record: Record) -> Record:

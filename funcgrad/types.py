@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
 
-from funcgrad._array import Array, WeakArray, unwrap
+from funcgrad._array import Array, Counter, WeakArray, unwrap
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -96,7 +96,7 @@ NUMBERS = frozenset(map(np.dtype, _CODES)) | frozenset(KEYS.values())
 SCALARS = PYTHON_SCALARS | frozenset(np.dtype(code).type for code in _CODES)
 """The classes of Python's and of NumPy's numbers."""
 
-_OURS = (Array, WeakArray)
+_OURS = (Array, Counter, WeakArray)
 
 float0 = np.dtype([("float0", np.void, 0)])
 """The dtype of the tangent of an integer or boolean: it holds nothing."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from funcgrad import grad, jit, lax, make_ir, tree, vjp
-from funcgrad._array import wrap_scalar
+from funcgrad import grad, jit, lax, make_ir, random, tree, vjp, vmap
+from funcgrad._array import Array, Counter, wrap_scalar
 
 Fun = Callable[..., Any]
 
@@ -31,6 +31,55 @@ LOOPS: dict[str, tuple[Fun, Any]] = {
 def types(x: Any) -> Any:
     """What is told apart but for the class that the functions of `lax` give to their results."""
     return tree.map(lambda x: (type(wrap_scalar(x)), np.asarray(x).dtype, np.shape(x), np.asarray(x).tolist()), x)
+
+
+def _product(x: Any, y: Any) -> Any:
+    return x * x * y
+
+
+_F32 = np.ones(3, np.float32)
+
+COUNTED: dict[str, tuple[Fun, Any]] = {
+    "operators": (lambda i, s: s * i + (2 * i + 1) % 3 - i**2, _F32),
+    "operators of a scalar": (lambda i, s: s + i * s, np.float32(1)),
+    "an attribute": (lambda i, s: s + i.astype(s.dtype) + i.ndim + (i + 1).dtype.itemsize, _F32),
+    "functions": (lambda i, s: np.add(i, s) + np.where(s > i, s, i) + np.maximum(i, s), _F32),
+    "an index": (lambda i, s: s.at[i].set(i) + s[i], _F32.view(Array)),
+    "jit": (lambda i, s: s + jit(lambda x: x * 2)(i), _F32),
+    "vmap": (lambda i, s: vmap(lambda x, j: x * j, (0, None))(s, i), _F32),
+    "grad": (lambda i, s: s + grad(_product)(2.0, i), _F32),
+    "cond": (lambda i, s: lax.cond(i > 1, lambda j: s + j, lambda j: s, i), _F32),
+    "while_loop": (lambda i, s: s + lax.while_loop(lambda j: j < i, lambda j: j + 1, 0).astype(s.dtype), _F32),
+    "fold_in": (lambda i, s: s + random.normal(random.fold_in(random.key(0), i), (), np.float32), _F32),
+    "itself": (lambda i, s: i, 0),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_the_counter_of_a_loop_is_an_integer_with_the_attributes_of_an_array(name: str) -> None:
+    body, start = COUNTED[name]
+    run: Fun = lambda s: lax.fori_loop(0, 3, body, s)  # noqa: E731
+    got, want = run(start), jit(run)(start)
+    np.testing.assert_allclose(got, want, rtol=1e-6)
+    assert np.asarray(got).dtype == np.asarray(want).dtype
+    assert isinstance(Counter(1), Array) and isinstance(Counter(1), int) and Counter(1).weak_type
+
+
+@pytest.mark.parametrize(
+    ("bounds", "dtypes"),
+    [
+        ((0, 2.5), "int and float"),
+        ((np.int32(0), np.int64(3)), r"i32\[\] and i64\[\]"),
+        ((0, np.uint8(3)), r"int and u8\[\]"),
+        ((0, np.ones(2, int)), r"int and i64\[2\]"),
+    ],
+)
+def test_bounds_of_a_loop_have_one_dtype(bounds: Any, dtypes: str) -> None:
+    run: Fun = lambda a, b: lax.fori_loop(a, b, lambda i, s: s, 0.0)  # noqa: E731
+    for call in (run, jit(run)):
+        with pytest.raises(TypeError, match=f"fori_loop: the bounds must .*{dtypes}"):
+            call(*bounds)
+    assert lax.fori_loop(0, np.int16(3), lambda i, s: s + i, 0) == 3
 
 
 @pytest.mark.parametrize("name", LOOPS)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad._array import unwrap
+from funcgrad._array import Counter, unwrap
 from funcgrad.aliasing import own_arguments
 from funcgrad.capture import own_leaves
 from funcgrad.config import config
@@ -286,11 +286,26 @@ def _next(name: str, carry: list[Any], treedef: Any, result: Any, settled: bool)
     return strong, not any(is_weak(x) for x in carry)
 
 
+def _check_bounds(lower: Any, upper: Any) -> None:
+    """Raise TypeError unless the bounds are scalars of one dtype; that of a Python integer gives way to another."""
+    a, b = (plain_leaf(x, f"argument {name}", "fori_loop") for name, x in (("lower", lower), ("upper", upper)))
+    if shape_of(a) != () or shape_of(b) != ():
+        raise TypeError(f"fori_loop: the bounds must be scalars, got {aval_of(a)} and {aval_of(b)}")
+    signed = dtype_of(a).kind == dtype_of(b).kind == "i"
+    if dtype_of(a) != dtype_of(b) and not (signed and is_weak(a) != is_weak(b)):
+        raise TypeError(
+            f"fori_loop: the bounds must have one dtype, got {aval_of(a)} and {aval_of(b)}; convert one (.astype)"
+        )
+
+
 @boundary
 def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any, *, unroll: Any = None) -> Any:
     """`for i in range(lower, upper): val = body_fun(i, val)`.
 
     With bounds that are known it is a scan, so that reverse mode works anywhere; with traced bounds a `while_loop`.
+    `i` is an integer whose dtype gives way, as a Python integer's does, with the attributes of an array.
+
+    Raises TypeError where the value changes (the message says which leaf), or the bounds are no scalars of one dtype.
 
     Raises ValueError where `unroll` (accepted for JAX's sake) is negative, or given with traced bounds.
 
@@ -299,6 +314,7 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
     """
     check_callable(body_fun, "fori_loop")
     body_fun = giving_arrays(body_fun, init_val)
+    _check_bounds(lower, upper)
     low, high = (x.concrete() if isinstance(x, Tracer) else x for x in (lower, upper))
     leaves, treedef = _leaf_list(init_val, "fori_loop", "init_val")
     if unroll is not None:
@@ -317,6 +333,6 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
     if steps and _plain(leaves):
         value, settled = _own_carry(leaves), False
         for i in steps:
-            value, settled = _next("fori_loop", value, treedef, body_fun(i, treedef.unflatten(value)), settled)
+            value, settled = _next("fori_loop", value, treedef, body_fun(Counter(i), treedef.unflatten(value)), settled)
         return treedef.unflatten(own_leaves(value))
     return scan(lambda c, i: (step(i, c), None), init_val, np.arange(steps.start, max(steps.stop, steps.start)))[0]

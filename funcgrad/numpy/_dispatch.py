@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from funcgrad._array import Array
+from funcgrad._array import Array, Counter
 from funcgrad.aliasing import settle
 from funcgrad.conversions import write_error
 from funcgrad.core import Primitive, Tracer
@@ -119,7 +119,7 @@ def _taking_out(func: Any, fun: F) -> F:
 def foreign(x: Any) -> bool:
     """Whether the other operand wants to handle the operation itself (as `ndarray` asks it)."""
     kind = type(x)
-    return hasattr(kind, "__array_ufunc__") and not issubclass(kind, (Tracer, np.ndarray, np.generic))
+    return hasattr(kind, "__array_ufunc__") and not issubclass(kind, (Tracer, np.ndarray, np.generic, Counter))
 
 
 def operand(x: Any) -> Any:
@@ -130,7 +130,7 @@ def operand(x: Any) -> Any:
     kind = type(x)
     if kind in SCALARS or issubclass(kind, Tracer) or (kind is np.ndarray and x.dtype in NUMBERS):
         return x
-    if is_a(x, (np.ndarray, np.generic)):
+    if is_a(x, (np.ndarray, np.generic, Counter)):
         return plain_array(x) if type(x) is Array and x.dtype in NUMBERS else as_numbers(x, "an operand")
     if hasattr(type(x), "__dlpack__"):
         there = of_library(x)

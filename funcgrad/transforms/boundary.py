@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad._array import Array, wrap
+from funcgrad._array import Array, Counter, wrap
 from funcgrad.aliasing import alias, is_array, settle
 from funcgrad.capture import free_forgotten, is_locking, is_write_error, own_leaves, to_read
 from funcgrad.config import checks, config
@@ -210,7 +210,7 @@ def differentiable_leaf(x: Any, name: str | Callable[[], str], transform: str) -
 
     A `name` that takes time to make is given as a function.
     """
-    if type(x) in SCALARS or (type(x) is np.ndarray and x.dtype in NUMBERS) or isinstance(x, Tracer):
+    if type(x) in SCALARS or (type(x) is np.ndarray and x.dtype in NUMBERS) or isinstance(x, (Tracer, Counter)):
         return
     numeric = is_a(x, (np.ndarray, np.generic))
     if numeric and no_numbers(x, "") is None:
@@ -273,6 +273,8 @@ def plain_leaf(x: Any, name: str | Callable[[], str], transform: str) -> Any:
         return x
     if type(x) is Array and x.dtype in NUMBERS:
         return x.view(np.ndarray)
+    if type(x) is Counter:
+        return int(x)
     differentiable_leaf(x, name, transform)
     return as_numbers(x, "an argument") if is_a(x, (np.ndarray, np.void)) else x
 
