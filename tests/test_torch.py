@@ -17,9 +17,10 @@ from programs import PROGRAMS  # noqa: E402
 
 import funcgrad as fg  # noqa: E402
 from funcgrad import DeviceArray, device_put, errors, lax, random, tree  # noqa: E402
-from funcgrad.backends import RecordingBackend, UnsupportedOperationError, get_backend  # noqa: E402
+from funcgrad.backends import UnsupportedOperationError, get_backend  # noqa: E402
 from funcgrad.backends.torch_backend import TorchBackend  # noqa: E402
 from tools.backend_table import TRANSFORMS, operations, outcome  # noqa: E402
+from tools.device_claims import CLAIMS  # noqa: E402
 from tools.fake_devices import FakeBackend  # noqa: E402
 from tools.fake_devices import outcome as fake_outcome  # noqa: E402
 
@@ -214,33 +215,10 @@ def test_loops_and_their_gradients(name: str) -> None:
     same(fg.jit(g)(put(x)), g(x))
 
 
-def test_training_is_numpys() -> None:
-    rng = np.random.default_rng(0)
-    params = {"w1": rng.normal(size=(8, 16)), "b1": np.zeros(16), "w2": rng.normal(size=(16, 3)), "b2": np.zeros(3)}
-    x, y = rng.normal(size=(32, 8)), rng.integers(0, 3, 32)
-
-    def loss(p: Any, x: Any, y: Any) -> Any:
-        h = np.maximum(x @ p["w1"] + p["b1"], 0.0)
-        return -np.mean(fg.nn.log_softmax(h @ p["w2"] + p["b2"])[np.arange(32), y])
-
-    step = fg.jit(lambda p, x, y: tree.map(lambda p, g: p - 0.1 * g, p, fg.grad(loss)(p, x, y)), donate_argnums=0)
-    ours, theirs = params, put(params)
-    for _ in range(100):
-        ours, theirs = step(tree.map(np.copy, ours), x, y), step(theirs, put(x), put(y))
-    for a, b in zip(tree.leaves(theirs), tree.leaves(ours), strict=True):
-        np.testing.assert_allclose(np.asarray(a), b, rtol=1e-9, atol=1e-12)
-
-
-def test_a_training_step_moves_nothing() -> None:
-    device = RecordingBackend(CPU)
-    x = device_put(np.ones((4, 3)), device)
-    step = fg.jit(lambda w, x: w - 0.1 * fg.grad(lambda w: np.mean((x @ w) ** 2))(w))
-    w = step(device_put(np.ones((3, 2)), device), x)
-    device.clear()
-    for _ in range(3):
-        w = step(w, x)
-    assert device.transfers == [] and len(device.launches) > 3
-    same(w, np.asarray(w))
+@pytest.mark.parametrize("claim", ["training", "transfers", "bits"])
+def test_what_is_said_of_devices(claim: str) -> None:
+    figure = CLAIMS[claim](DEVICE)
+    assert figure.met, figure
 
 
 def test_tensors_closed_over_are_constants_on_their_device() -> None:
