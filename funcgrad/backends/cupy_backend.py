@@ -1,8 +1,9 @@
 """CuPy: NVIDIA's graphics cards through a library with NumPy's names. (Nothing of this has run on a device.)
 
-Its namespace follows the array API standard, so the lowerings are those of `array_api.py`; here is what differs: the
-current device is set around each program, arrays come and go by CuPy's own copies, and memory that its pool keeps is
-given back after the device was out of memory.
+The lowerings are those of `array_api.py`, over `array-api-compat`, as CuPy's own functions do not take all arguments
+that the array API standard has (`tools.cupy_names` compares them). Here is what differs: the current device is set
+around each program, arrays come and go by CuPy's own copies, and memory that its pool keeps is given back after the
+device was out of memory.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ class CupyBackend(ArrayAPIBackend):
 
     def __init__(self, device: str = "cupy:0") -> None:
         place = Device(device)
-        self.cupy = cupy = _cupy(f"the device {str(place)!r}")
+        what = f"the device {str(place)!r}"
+        self.cupy = cupy = _cupy(what)
         count = _count(cupy)
         if place.id >= count:
             there = f"CuPy {cupy.__version__} sees {count} devices" if count else "CuPy finds no driver of NVIDIA's"
@@ -64,7 +66,7 @@ class CupyBackend(ArrayAPIBackend):
                 f"the device {str(place)!r} is not there: {there}; install the driver, and the extra cuda12 or cuda13 "
                 "that fits it"
             )
-        super().__init__(cupy, str(place), called=str(place))
+        super().__init__(optional("array_api_compat.cupy", what, "cuda12"), str(place), called=str(place))
 
     def __repr__(self) -> str:
         return f"CupyBackend({str(self.device)!r})"
