@@ -202,8 +202,7 @@ def _put_on(x: Any, backend: Backend) -> Any:
     if type(x) is DeviceArray:
         if x.device is backend.device:
             return x if x.backend is backend else DeviceArray(x.array, x.aval, backend, x._pending)
-        data = x.to_numpy()
-        return DeviceArray(backend.asarray(data), backend.stored(x.aval), backend)
+        return DeviceArray(_placed(backend, x.to_numpy()), backend.stored(x.aval), backend)
     if isinstance(x, Tracer):
         return x
     taken = None if is_a(x, (np.ndarray, np.generic)) else getattr(backend, "taken", lambda x: None)(x)
@@ -213,7 +212,11 @@ def _put_on(x: Any, backend: Backend) -> Any:
     if not (type(x) in PYTHON_SCALARS or is_a(x, (np.ndarray, np.generic)) or hasattr(x, "__array__")):
         raise TypeError(f"device_put: a {type(x).__name__} is no array or number")
     given: Any = as_numbers(np.asarray(unwrap(x)), "device_put: an array")
-    return DeviceArray(backend.asarray(given), backend.stored(ShapedArray(given.shape, given.dtype)), backend)
+    return DeviceArray(_placed(backend, given), backend.stored(ShapedArray(given.shape, given.dtype)), backend)
+
+
+def _placed(backend: Backend, x: np.ndarray) -> Any:
+    return import_module("funcgrad.backends._memory").placed(backend, x)
 
 
 def _put(x: Any) -> Any:

@@ -325,7 +325,8 @@ def _public(fun: Callable[..., Any], args: Any, kwargs: Any) -> Any:
 def _again(x: np.ndarray, device: Device, weak: bool) -> DeviceArray:
     """An array that was pickled, on its device again."""
     backend = import_module("funcgrad.backends").get_backend(device)
-    return DeviceArray(backend.asarray(x), ShapedArray(x.shape, x.dtype, weak), backend)
+    data = import_module("funcgrad.backends._memory").placed(backend, x)
+    return DeviceArray(data, ShapedArray(x.shape, x.dtype, weak), backend)
 
 
 def of_library(x: Any) -> DeviceArray | None:

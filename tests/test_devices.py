@@ -289,6 +289,29 @@ def test_out_of_memory_is_one_error_and_the_next_call_works() -> None:
     assert device.bytes_in_use == 8 * 220
 
 
+LARGE, BOTH = np.ones(20_000), lambda x: x + x
+TRANSFERS: dict[str, Callable[[Any], Any]] = {
+    "device_put": lambda device: device_put(LARGE, device),
+    "an argument": lambda device: fg.jit(BOTH, backend=device)(LARGE),
+    "a constant": lambda device: fg.jit(lambda x: np.sum(x * LARGE), backend=device)(2.0),
+    "a branch": lambda device: fg.jit(lambda x: x if np.sum(x) > 0 else -x, backend=device)(LARGE),
+    "a call of another device": lambda device: fg.jit(lambda x: fg.jit(BOTH, backend=device)(x) * 2)(LARGE),
+    "an index": lambda device: device_put(np.ones(3), device)[np.zeros(20_000, np.intp)],
+    "another device": lambda device: device_put(device_put(LARGE, "simulated:1"), device),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFERS)
+def test_what_does_not_fit_on_the_device_is_the_same_error(name: str) -> None:
+    device = SimulatedBackend(limit=100_000)
+    with pytest.raises(
+        errors.OutOfDeviceMemoryError, match=r"simulated:0: out of memory for an array that goes there, "
+    ):
+        TRANSFERS[name](device)
+    gc.collect()
+    assert device.bytes_in_use == 0
+
+
 # ------------------------------------------------------------------------------------------------- branches on values
 
 

@@ -13,7 +13,7 @@ from programs import PROGRAMS
 
 import funcgrad as fg
 from funcgrad import lax, random, tree
-from funcgrad.backends import RecordingBackend
+from funcgrad.backends import RecordingBackend, SimulatedBackend
 from funcgrad.errors import FuncgradWarning
 from funcgrad.offload import Machine, Offload, OffloadCost, SimulatedMachine
 from funcgrad.offload.parts import parts_of
@@ -283,6 +283,18 @@ def test_too_little_memory_is_said_and_the_host_takes_over() -> None:
         f(x)
     small = np.eye(16)
     _same(f(small)[0], small)
+
+
+@pytest.mark.parametrize("what", ["an argument", "a constant", "rates"])
+def test_what_does_not_fit_on_the_device_stays_on_the_host(what: str) -> None:
+    x = np.linspace(0.0, 1.0, 64 * 64).reshape(64, 64)
+    backend = SimulatedBackend(limit=1000) if what == "rates" else device(EAGER, limit=1000)
+    f = (lambda y: y @ np.zeros((64, 64)) + x) if what == "a constant" else lambda y: np.sin(y) @ y
+    g = fg.jit(f, offload=backend)
+    with pytest.warns(FuncgradWarning, match="offload: the memory of simulated:0 was not enough; the function runs on"):
+        _same(g(x), f(x))
+    _same(g(x), f(x))
+    assert backend.bytes_in_use == 0
 
 
 def test_nothing_is_left_on_the_device() -> None:

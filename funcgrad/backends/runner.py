@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from traceback import clear_frames
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.backends._memory import bytes_of, placed, raise_if_out_of_memory
 from funcgrad.backends.base import Backend, unsupported
 from funcgrad.core import Primitive
 from funcgrad.device_array import DeviceArray
-from funcgrad.errors import DeviceError, OutOfDeviceMemoryError, explain
+from funcgrad.errors import DeviceError, explain
 from funcgrad.ir import Equation, Program, Var
 from funcgrad.passes.pipeline import optimise
 from funcgrad.passes.rewrite import remade, with_programs
@@ -25,7 +25,7 @@ from funcgrad.passes.strict import strict
 from funcgrad.transforms.call import CALL, reverse_programs
 from funcgrad.types import ShapedArray, is_inexact
 
-__all__ = ["DeviceProgram", "at_home", "constant", "elsewhere", "raise_if_out_of_memory", "run_program"]
+__all__ = ["DeviceProgram", "at_home", "constant", "elsewhere", "run_program"]
 
 Run = Callable[..., Sequence[Any]]
 
@@ -92,43 +92,16 @@ class Block:
         return [held[i] for i in self.outputs]
 
 
-def _bytes(aval: ShapedArray) -> int:
-    return aval.size * aval.dtype.itemsize
-
-
 def constant(backend: Backend, value: Any, aval: ShapedArray) -> Any:
     """A constant of a program on the device; raises DeviceError for an array of another one."""
     if type(value) is not DeviceArray:
-        return backend.asarray(np.asarray(value, aval.dtype))
+        return placed(backend, np.asarray(value, aval.dtype))
     if value.device is not backend.device:
         raise DeviceError(
             f"a function that runs on {backend.device} closes over an array on {value.device}, {value.aval}: "
             f"device_put(x, {str(backend.device)!r}) makes a copy there"
         )
     return value.array
-
-
-def raise_if_out_of_memory(backend: Backend, error: Exception, program: Program, scratch: int) -> None:
-    """Raise OutOfDeviceMemoryError for what the library of a device raises; the values of the program, which the
-    traceback holds, are dropped first, so that the next call finds their memory."""
-    tells = getattr(backend, "is_out_of_memory", None)
-    cause: BaseException | None = error if tells is not None else None
-    while cause is not None and not (isinstance(cause, Exception) and tells(cause)):  # type: ignore[misc]
-        cause = cause.__cause__ or cause.__context__
-    if cause is None:
-        return
-    text = str(cause).partition("\n")[0]
-    seen: BaseException | None = error
-    while seen is not None:
-        clear_frames(seen.__traceback__)
-        seen.__traceback__, seen = None, seen.__cause__ or seen.__context__
-    backend.free_memory()
-    results = sum(map(_bytes, program.out_avals))
-    raise OutOfDeviceMemoryError(
-        f"{backend.name}: out of memory in a program of {len(program.equations)} operations, whose results take "
-        f"{results:,} bytes and whose values, as far as known, {scratch:,} at once ({text}). What it had computed is "
-        "gone, and arrays donated to it too; a smaller batch, donate_argnums, checkpoint, or a smaller dtype needs less"
-    ) from None
 
 
 class _Compiler:
@@ -162,16 +135,16 @@ class _Compiler:
             dead = [a for a in dict.fromkeys((*eqn.inputs, *eqn.outputs)) if last.get(a) == at and a not in kept]
             operands, results = tuple(map(place, eqn.inputs)), tuple(map(place, eqn.outputs))
             steps.append(Step(run, operands, results, tuple(map(place, dead)), eqn, eqn.primitive.name in _CONTROL))
-            live += sum(_bytes(v.aval) for v in eqn.outputs)
+            live += sum(bytes_of(v.aval) for v in eqn.outputs)
             peak = max(peak, live + inner)
-            live -= sum(_bytes(a.aval) for a in dead if a not in program.inputs)
+            live -= sum(bytes_of(a.aval) for a in dead if a not in program.inputs)
         return Block(start, inputs, [place(a) for a in program.outputs], steps, peak)
 
     def literal(self, value: Any) -> Any:
         array = np.asarray(value)
         key = (array.dtype, array.tobytes())
         if key not in self.literals:
-            self.literals[key] = self.backend.asarray(array)
+            self.literals[key] = placed(self.backend, array)
         return self.literals[key]
 
     def implementation(self, eqn: Equation) -> tuple[Run, int]:
@@ -219,7 +192,7 @@ def elsewhere(backend: Backend, program: Program, other: Backend) -> Run:
     """A call of a program on another backend, by way of the host."""
     own = getattr(other, "compile", None)
     run = DeviceProgram(program, other) if own is None else own(program, ())
-    return lambda *args: [backend.asarray(np.asarray(y)) for y in run(*map(backend.to_numpy, args))]
+    return lambda *args: [placed(backend, np.asarray(y)) for y in run(*map(backend.to_numpy, args))]
 
 
 def _cond(compiler: _Compiler, eqn: Equation) -> tuple[Run, int]:
@@ -248,7 +221,7 @@ def _scan(compiler: _Compiler, eqn: Equation) -> tuple[Run, int]:
                 s.append(y)
         return [*carry, *(stack(*s[order]) for s in stacks)]
 
-    return run, block.peak + sum(map(_bytes, emitted))
+    return run, block.peak + sum(map(bytes_of, emitted))
 
 
 def _while(compiler: _Compiler, eqn: Equation) -> tuple[Run, int]:
@@ -352,8 +325,7 @@ class DeviceProgram:
 
     def __call__(self, *args: Any) -> tuple[Any, ...]:
         """The outputs for these inputs, as fresh arrays of the host."""
-        asarray = self.backend.asarray
-        given = [asarray(np.asarray(x, a.dtype)) for x, a in zip(args, self._in_avals, strict=True)]
+        given = [placed(self.backend, np.asarray(x, a.dtype)) for x, a in zip(args, self._in_avals, strict=True)]
         results, check = self.run(given)
         self.backend.synchronize()
         if check is not None:

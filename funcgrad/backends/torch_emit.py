@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.backends._memory import bytes_of, placed
 from funcgrad.backends.base import unsupported
 from funcgrad.backends.runner import constant
 from funcgrad.backends.torch_control import CONTROL
@@ -25,7 +26,6 @@ from funcgrad.core import Primitive
 from funcgrad.ir import Atom, Equation, Literal, Program, Var
 from funcgrad.native.fingerprint import text_of
 from funcgrad.passes.rewrite import remade
-from funcgrad.types import ShapedArray
 
 __all__ = ["Emitter", "Site"]
 
@@ -161,7 +161,7 @@ class Emitter:
         value = np.asarray(atom.value, atom.aval.dtype)
         key = value.dtype, value.tobytes()
         if key not in self._literals:
-            self._literals[key] = self.bind(self.backend.asarray(value), "number")
+            self._literals[key] = self.bind(placed(self.backend, value), "number")
         return self._literals[key]
 
     def either(self, atom: Atom, tensor: bool) -> str:
@@ -254,12 +254,12 @@ class Emitter:
             names = [self.env[a] for a in dead if a in self.env]
             if names:
                 self.write(f"del {', '.join(names)}")
-            self._bytes -= sum(_bytes(a.aval) for a in dead if a not in given_up)
+            self._bytes -= sum(bytes_of(a.aval) for a in dead if a not in given_up)
         self._equation = None
         self._block = outer
 
     def _count_bytes(self, eqn: Equation) -> None:
-        self._bytes += sum(_bytes(v.aval) for v in eqn.outputs)
+        self._bytes += sum(bytes_of(v.aval) for v in eqn.outputs)
         self.peak = max(self.peak, self._bytes)
 
     def equation(self, eqn: Equation) -> None:
@@ -396,7 +396,3 @@ def never_outside(eqn: Equation) -> bool:
     return all(
         isinstance(i, Literal) and -shape[a] <= int(i.value) < shape[a] for i, a in zip(indices, axes, strict=True)
     )
-
-
-def _bytes(aval: ShapedArray) -> int:
-    return aval.size * aval.dtype.itemsize

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
+from funcgrad.backends._memory import raise_if_out_of_memory
 from funcgrad.backends.narrow import narrowed
-from funcgrad.backends.runner import DeviceProgram, at_home, raise_if_out_of_memory
+from funcgrad.backends.runner import DeviceProgram, at_home
 from funcgrad.backends.torch_emit import Emitter, Site
 from funcgrad.backends.torch_graph import Replayed
 from funcgrad.errors import explain, explain_generated

@@ -17,6 +17,7 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.aliasing import settle_all
+from funcgrad.backends._memory import placed
 from funcgrad.config import config
 from funcgrad.core import Primitive, Tracer, escaped, under
 from funcgrad.device_array import DeviceArray, Pending
@@ -110,7 +111,7 @@ class _Recorder(Watched):
 
 def on_device(x: Any, aval: ShapedArray, backend: Backend) -> Any:
     """An argument as an array of the device."""
-    return x.array if type(x) is DeviceArray else backend.asarray(np.asarray(x, aval.dtype))
+    return x.array if type(x) is DeviceArray else placed(backend, np.asarray(x, aval.dtype))
 
 
 def host_value(backend: Backend, x: Any, aval: ShapedArray) -> Any:
@@ -215,7 +216,7 @@ class GuardedOnDevice(Guarded):
             return x.concrete() if self.to_host else x
         if self.to_host:
             return np.array(x) if is_a(x, np.ndarray) else x
-        return DeviceArray(self.backend.asarray(np.array(x)), aval_of(x), self.backend.home)
+        return DeviceArray(placed(self.backend, np.array(x)), aval_of(x), self.backend.home)
 
     def _given(self, x: Any, aval: ShapedArray, pending: tuple[Pending, ...] = ()) -> Any:
         if self.to_host:

@@ -13,6 +13,7 @@ import numpy as np
 
 import funcgrad.tree as tree
 from funcgrad.aliasing import written
+from funcgrad.backends._memory import placed
 from funcgrad.core import Primitive, Question, Tracer
 from funcgrad.device_array import NOT_WRITABLE, DeviceArray, Pending, device_arrays
 from funcgrad.errors import DeviceError
@@ -88,7 +89,7 @@ class Resident:
                     pending = merged(pending, x._pending)
                 values.append(x.array)
             else:
-                values.append(self.backend.asarray(np.asarray(x, aval.dtype)))
+                values.append(placed(self.backend, np.asarray(x, aval.dtype)))
         return values, pending
 
     def _donate(self, given: Sequence[Any], values: Sequence[Any]) -> list[Any]:
@@ -350,7 +351,7 @@ def _punched(x: Any, leaves: list[Any], name: str, computes: bool, backend: Back
     if is_a(x, np.ndarray) and x.ndim:
         if not (name in _INDEXING or name.startswith("at.")) or x.dtype.kind not in "biu":
             raise mixed(f"{name}: an operand", x, backend.device)
-        x = DeviceArray(backend.asarray(x), ShapedArray(x.shape, x.dtype), backend)
+        x = DeviceArray(placed(backend, x), ShapedArray(x.shape, x.dtype), backend)
     elif not (isinstance(x, Tracer) or (computes and (kind is float or kind is complex or is_a(x, np.generic)))):
         return x
     leaves.append(x)

@@ -14,6 +14,7 @@ import platform
 import sys
 from _thread import allocate_lock
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from statistics import median
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.backends import compile_for
+from funcgrad.backends._memory import placed
 from funcgrad.backends.base import Backend, UnsupportedOperationError
 from funcgrad.config import config
 from funcgrad.executor.build import build
@@ -136,14 +138,18 @@ def _write(key: str, machine: Machine) -> None:
 
 
 def measured_machine(backend: Backend) -> Machine:
-    """The rates of this machine with a backend's device, measured now: in a second or so."""
+    """The rates of this machine with a backend's device, measured now: in a second or so.
+
+    Raises OutOfDeviceMemoryError where the device has no room for that.
+    """
+    put = partial(placed, backend)
     host = _rates(lambda program: build(program), lambda x: x, lambda: None)
-    device = _rates(lambda program: _there(program, backend), backend.asarray, backend.synchronize)
+    device = _rates(lambda program: _there(program, backend), put, backend.synchronize)
     small, large = np.zeros(16, np.float32), np.zeros(_LARGE, np.float32)
-    there_small, there_large = backend.asarray(small), backend.asarray(large)
+    there_small, there_large = put(small), put(large)
 
     def send(x: np.ndarray) -> Callable[[], Any]:
-        return lambda: (backend.asarray(x), backend.synchronize())
+        return lambda: (put(x), backend.synchronize())
 
     up = _link(send(small), send(large), large.nbytes)
     down = _link(lambda: backend.to_numpy(there_small), lambda: backend.to_numpy(there_large), large.nbytes)

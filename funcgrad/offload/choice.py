@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -13,12 +14,12 @@ from funcgrad.backends.base import Backend
 from funcgrad.backends.numpy import NumpyBackend
 from funcgrad.backends.runner import at_home
 from funcgrad.device_array import DeviceArray
-from funcgrad.errors import DeviceError
+from funcgrad.errors import DeviceError, FuncgradWarning, OutOfDeviceMemoryError
 from funcgrad.executor.compiled import executable
 from funcgrad.executor.executable import Executable
 from funcgrad.ir import Program
 from funcgrad.offload.calibrate import machine_of
-from funcgrad.offload.program import OffloadedProgram
+from funcgrad.offload.program import OffloadedProgram, not_enough
 from funcgrad.offload.variant import WALL
 
 __all__ = ["Offload", "offload_of"]
@@ -82,7 +83,12 @@ class Offload(NumpyBackend):
         if backend is None or isinstance(backend, NumpyBackend):
             return executable(program, tuple(donated))
         clock = getattr(backend, "clock", WALL)
-        return OffloadedProgram(program, backend, machine_of(backend), clock, self.only == "matmul", donated)
+        try:
+            return OffloadedProgram(program, backend, machine_of(backend), clock, self.only == "matmul", donated)
+        except OutOfDeviceMemoryError as error:  # for what the rates are measured with, or for constants
+            warnings.warn(f"offload: {not_enough(backend)}; the function runs on the host. {error}", FuncgradWarning,
+                          stacklevel=2)  # fmt: skip
+        return executable(program, tuple(donated))
 
 
 def accelerator() -> Backend | None:

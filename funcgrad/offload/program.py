@@ -29,7 +29,7 @@ from funcgrad.offload.steps import Lacking
 from funcgrad.offload.variant import WALL, Clock, Variant
 from funcgrad.passes.pipeline import optimise
 
-__all__ = ["OffloadedProgram"]
+__all__ = ["OffloadedProgram", "not_enough"]
 
 _OPTIMISM = 4.0
 """So many times as fast as it is thought to be a device may be where that decides whether it is tried."""
@@ -116,7 +116,7 @@ class OffloadedProgram:
     def _without_device(self, error: MemoryError, args: Sequence[Any]) -> tuple[Any, ...]:
         _drop_values(error)
         self.variant = None  # with its constants
-        self._settle(None, f"the memory of {self.backend.name} was not enough")
+        self._settle(None, not_enough(self.backend))
         warnings.warn(f"offload: {self.note}; the function runs on the host from now on. {error}", FuncgradWarning,
                       stacklevel=2)  # fmt: skip
         return self._on_host(*args)
@@ -254,6 +254,11 @@ class OffloadedProgram:
     def _settle(self, variant: Variant | None, note: str = "") -> None:
         self.note = note
         self._settled = variant if variant is not None else self.host if self.clock is WALL else self._on_host
+
+
+def not_enough(backend: Backend) -> str:
+    """Why a device is not used."""
+    return f"the memory of {backend.name} was not enough"
 
 
 def _drop_values(error: BaseException) -> None:

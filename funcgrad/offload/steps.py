@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from funcgrad.backends import compile_for
+from funcgrad.backends._memory import placed
 from funcgrad.backends.base import Backend, UnsupportedOperationError
 from funcgrad.executor.build import build
 from funcgrad.executor.compiled import executable
@@ -117,7 +119,7 @@ class Layout:
         dead = tuple(self.slot(v) for v in dict.fromkeys(mine) if self._ends[v] == at and v not in kept)
         operands = tuple(map(self.slot, values))
         if part is None:
-            move = self.backend.asarray if kind == "up" else self.backend.to_numpy
+            move = partial(placed, self.backend) if kind == "up" else self.backend.to_numpy
             return Step(kind, move, operands, operands, tuple(v.aval for v in values), dead, None)
         run: Callable[..., Any]
         if part.on_device:
