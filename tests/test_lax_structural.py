@@ -129,7 +129,7 @@ def test_programs_as_they_are() -> None:
     lax.after_all(lax.create_token(), lax.create_token(0))
 
 
-REFUSED = "rng_bit_generator rng_uniform ragged_dot_general ragged_all_to_all scaled_dot psend precv".split()
+REFUSED = "rng_bit_generator rng_uniform ragged_all_to_all scaled_dot psend precv".split()
 
 
 def test_what_is_not_offered_says_what_is() -> None:
@@ -146,6 +146,11 @@ def test_precisions_are_accepted() -> None:
     assert lax.Precision("bfloat16_3x") is lax.Precision.HIGH and lax.Precision(None) is lax.Precision.DEFAULT
     with pytest.raises(ValueError, match="exact"):
         lax.Precision("exact")
+    conv = lambda a, b, **given: lax.conv(a[None], b[None], (1,), "SAME", **given)  # noqa: E731
+    for product in (lax.dot, conv):
+        for wrong in ("exact", 3, ("high", "exact")):
+            with pytest.raises(ValueError, match="precision must be"):
+                product(a, a, precision=wrong)
 
 
 def test_older_ways_to_call_cond() -> None:
@@ -191,6 +196,55 @@ def test_ragged_products() -> None:
     for wrong in ((a, b[0], sizes), (a, b, sizes[:2]), (a[:, :2], b, sizes)):
         with pytest.raises(ShapeError, match="ragged_dot"):
             lax.ragged_dot(*wrong)
+
+
+RAGGED: dict[str, tuple[Any, ...]] = {  # shapes, group sizes, dimension numbers, and each group's product
+    "free": ((5, 3), (2, 3, 4), [2, 2], (((1,), (1,)), ((), ())), 0, (0,), "mk,kn->mn"),
+    "free, of a batch": ((2, 5, 3), (3, 2, 3, 4), [1, 3, 1], (((2,), (2,)), ((0,), (1,))), 1, (0,), "bmk,bkn->bmn"),
+    "contracted": ((5, 6), (6, 4), [1, 3, 1], (((1,), (0,)), ((), ())), 1, (), "mk,kn->mn"),
+    "contracted, of two": ((3, 6), (6, 3, 4), [2, 4], (((0, 1), (1, 0)), ((), ())), 1, (), "mk,kmn->n"),
+}
+
+
+@pytest.mark.parametrize("name", RAGGED)
+def test_ragged_products_of_any_axes(name: str) -> None:
+    left, right, counts, numbers, axis, grouped, path = RAGGED[name]
+    rng = np.random.default_rng(4)
+    a, b, sizes = rng.standard_normal(left), rng.standard_normal(right), np.array(counts)
+    ends = np.cumsum(sizes)
+    place = np.arange(left[axis]).reshape([-1 if i == axis else 1 for i in range(a.ndim)])
+    parts = [
+        np.einsum(path, np.where((end - n <= place) & (place < end), a, 0.0), b[i] if grouped else b)
+        for i, (n, end) in enumerate(zip(sizes, ends, strict=True))
+    ]
+    full = lax.RaggedDotDimensionNumbers(numbers, (axis,), grouped)
+    product = lambda a, b, sizes: lax.ragged_dot_general(a, b, sizes, full)  # noqa: E731
+    np.testing.assert_allclose(product(a, b, sizes), sum(parts) if grouped else np.stack(parts))
+    np.testing.assert_allclose(jit(product)(a, b, sizes), product(a, b, sizes))
+    check_grads(lambda a, b: product(a, b, sizes), (a, b), order=1)
+    for wrong in (full._replace(lhs_ragged_dimensions=(9,)), full._replace(rhs_group_dimensions=(0, 1))):
+        with pytest.raises(ShapeError, match="ragged_dot_general"):
+            lax.ragged_dot_general(a, b, sizes, wrong)
+
+
+def test_group_sizes_for_each_outer_index() -> None:
+    rng = np.random.default_rng(5)
+    a, b, sizes = rng.standard_normal((2, 4, 3)), rng.standard_normal((2, 2, 3)), np.array([[1, 2], [4, 0]])
+    numbers = lax.RaggedDotDimensionNumbers((((2,), (2,)), ((0,), (1,))), (1,), (0,))
+    want = [[a[0, 0] @ b[0, 0], a[0, 1] @ b[1, 0], a[0, 2] @ b[1, 0], 0.0], list(a[1] @ b[0, 1])]
+    np.testing.assert_allclose(lax.ragged_dot_general(a, b, sizes, numbers), want)
+    with pytest.raises(ShapeError, match="group sizes"):
+        lax.ragged_dot_general(a, b, np.ones((3, 2), int), numbers)
+    batch = numbers._replace(lhs_ragged_dimensions=(0,), rhs_group_dimensions=())
+    np.testing.assert_allclose(
+        lax.ragged_dot_general(a, b, np.array([1, 1]), batch), lax.dot_general(a, b, numbers.dot_dimension_numbers)
+    )
+
+
+def test_preferred_dtypes_do_not_round_operands() -> None:
+    a = np.array([[0.75, 0.75]])
+    assert lax.dot(a, a.T, preferred_element_type=np.int32).tolist() == [[1]]
+    assert lax.conv(a[None], a[None], (1,), "VALID", preferred_element_type=np.int32).ravel().tolist() == [1]
 
 
 def test_products() -> None:

@@ -23,6 +23,7 @@ from funcgrad.lax import (
     _gather,
     _products,
     _program,
+    _ragged,
     _reductions,
     _scatter,
     _special,
@@ -98,7 +99,7 @@ def _stopped(x: Any) -> Any:
 
 
 for _module in (
-    _bits, _conv, _dynamic, _elementwise, _fft, _gather, _products, _program, _reductions, _scatter, _special,
+    _bits, _conv, _dynamic, _elementwise, _fft, _gather, _products, _program, _ragged, _reductions, _scatter, _special,
     _structural, _types, _windows,
 ):  # fmt: skip
     for _name in _module.__all__:
@@ -107,7 +108,7 @@ for _module in (
 for _name, _fun in _elementwise.NAMES.items():
     globals()[_name] = _fun
     __all__.append(_name)
-for _name in ("NAMES", "no_sharding"):
+for _name in ("NAMES", "check_precision", "in_dtype", "no_sharding"):
     __all__.remove(_name)
 
 _CONTROL = ("associative_scan", "cond", "fori_loop", "map", "scan", "switch", "while_loop")

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad.errors import ArgumentError, ShapeError
-from funcgrad.lax._products import dot_general
-from funcgrad.lax._types import no_sharding
+from funcgrad.lax._products import dot_general, in_dtype
+from funcgrad.lax._types import check_precision, no_sharding
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.ops.conv import CONV
 from funcgrad.ops.conv_kernels import output_sizes
@@ -183,7 +183,7 @@ def conv_general_dilated(
         feature_group_count: input features in so many groups, each with its share of the output features.
         batch_group_count: examples in so many groups, each with its share of the output features.
         precision: accepted for JAX's sake.
-        preferred_element_type: the dtype to compute in, and of the result.
+        preferred_element_type: the dtype of the result.
         out_sharding: None.
 
     Booleans are combined by `or` of `and`.
@@ -197,10 +197,9 @@ def conv_general_dilated(
     array([4., 6., 6., 4.])
     """
     no_sharding("conv_general_dilated", out_sharding)
+    check_precision("conv_general_dilated", precision)
     lhs, rhs = array_operand(lhs), array_operand(rhs)
     numbers = conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
-    if preferred_element_type is not None:
-        lhs, rhs = lhs.astype(preferred_element_type), rhs.astype(preferred_element_type)
     lhs, rhs = np.transpose(lhs, numbers.lhs_spec), np.transpose(rhs, numbers.rhs_spec)
     n = lhs.ndim - 2
     if n < 0:
@@ -216,18 +215,22 @@ def conv_general_dilated(
         window = [(k - 1) * d + 1 if k else 0 for k, d in zip(rhs.shape[2:], dilation, strict=True)]
         padding = padtype_to_pads(lhs.shape[2:], window, strides, padding)
     pads = _pairs(padding, lhs.shape[2:], base)
-    logical = lhs.dtype.kind == rhs.dtype.kind == "b"
-    out = CONV.bind(
-        lhs.astype(np.int32) if logical else lhs,
-        rhs.astype(np.int32) if logical else rhs,
-        window_strides=strides,
-        padding=pads,
-        lhs_dilation=base,
-        rhs_dilation=dilation,
-        feature_group_count=_groups(feature_group_count, "feature_group_count"),
-        batch_group_count=_groups(batch_group_count, "batch_group_count"),
-    )
-    return np.transpose(out != 0 if logical else out, np.argsort(numbers.out_spec).tolist())
+    params = {
+        "window_strides": strides,
+        "padding": pads,
+        "lhs_dilation": base,
+        "rhs_dilation": dilation,
+        "feature_group_count": _groups(feature_group_count, "feature_group_count"),
+        "batch_group_count": _groups(batch_group_count, "batch_group_count"),
+    }
+    out = in_dtype(lambda a, b: _convolved(a, b, params), lhs, rhs, preferred_element_type)
+    return np.transpose(out, np.argsort(numbers.out_spec).tolist())
+
+
+def _convolved(lhs: Any, rhs: Any, params: dict[str, Any]) -> Any:
+    if lhs.dtype.kind == "b":
+        return CONV.bind(lhs.astype(np.int32), rhs.astype(np.int32), **params) != 0
+    return CONV.bind(lhs, rhs, **params)
 
 
 def conv(
@@ -243,7 +246,9 @@ def conv(
     >>> conv(np.ones((1, 1, 4)), np.ones((1, 1, 2)), (2,), "VALID")
     array([[[2., 2.]]])
     """
-    return conv_general_dilated(lhs, rhs, window_strides, padding, preferred_element_type=preferred_element_type)
+    return conv_general_dilated(
+        lhs, rhs, window_strides, padding, precision=precision, preferred_element_type=preferred_element_type
+    )
 
 
 def conv_with_general_padding(
@@ -262,8 +267,9 @@ def conv_with_general_padding(
     array([[[1., 2., 1.]]])
     """
     return conv_general_dilated(
-        lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, preferred_element_type=preferred_element_type
-    )
+        lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, precision=precision,
+        preferred_element_type=preferred_element_type,
+    )  # fmt: skip
 
 
 def _transposed_padding(k: int, s: int, padding: str) -> tuple[int, int]:
@@ -320,8 +326,9 @@ def conv_transpose(
         rhs = np.swapaxes(np.flip(rhs, spatial), numbers.rhs_spec[0], numbers.rhs_spec[1])
     one = (1,) * len(spatial)
     return conv_general_dilated(
-        lhs, rhs, one, padding, strides, rhs_dilation, numbers, preferred_element_type=preferred_element_type
-    )
+        lhs, rhs, one, padding, strides, rhs_dilation, numbers, precision=precision,
+        preferred_element_type=preferred_element_type,
+    )  # fmt: skip
 
 
 def conv_general_dilated_patches(
@@ -350,7 +357,7 @@ def conv_general_dilated_patches(
     one_hot = np.tile(np.eye(size, dtype=dtype).reshape(size, 1, *window), (features, *(1,) * (lhs.ndim - 1)))
     kernel = np.transpose(one_hot, np.argsort(numbers.rhs_spec))
     return conv_general_dilated(
-        lhs, kernel, window_strides, padding, lhs_dilation, rhs_dilation, numbers, features,
+        lhs, kernel, window_strides, padding, lhs_dilation, rhs_dilation, numbers, features, precision=precision,
         preferred_element_type=preferred_element_type,
     )  # fmt: skip
 
@@ -385,7 +392,7 @@ def conv_general_dilated_local(
     rhs = array_operand(rhs)
     numbers = conv_dimension_numbers(shape_of(array_operand(lhs)), rhs.shape, dimension_numbers)
     patches = conv_general_dilated_patches(
-        lhs, filter_shape, window_strides, padding, lhs_dilation, rhs_dilation, numbers
+        lhs, filter_shape, window_strides, padding, lhs_dilation, rhs_dilation, numbers, precision
     )
     (n, c, *space), (_, i, *places) = numbers.out_spec, numbers.rhs_spec
     out = dot_general(rhs, patches, (((i,), (c,)), (tuple(places), tuple(space))))  # the places, then O, then N

@@ -1,25 +1,29 @@
-"""Products of arrays by the names of `jax.lax`: `dot_general` and its shorter forms, `ragged_dot`."""
+"""Products of arrays by the names of `jax.lax`: `dot_general` and its shorter forms."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from funcgrad.errors import ShapeError
-from funcgrad.lax._types import DotDimensionNumbers, no_sharding
+from funcgrad.lax._types import DotDimensionNumbers, check_precision, no_sharding
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._shape import axis_index
 from funcgrad.ops.contract import DOT_GENERAL
-from funcgrad.types import result_dtype, shape_of
+from funcgrad.types import is_a, result_dtype
 
-__all__ = ["batch_matmul", "dot", "dot_general", "ragged_dot"]
+__all__ = ["batch_matmul", "dot", "dot_general", "in_dtype"]
 
 
-def _promoted(a: Any, b: Any, dtype: Any) -> tuple[Any, Any]:
-    a, b = array_operand(a), array_operand(b)
-    dtype = result_dtype(a, b) if dtype is None else dtype
-    return a.astype(dtype), b.astype(dtype)
+def in_dtype(product: Callable[[Any, Any], Any], lhs: Any, rhs: Any, preferred: Any) -> Any:
+    """A product in the preferred dtype; it is computed in one that holds the operands as well."""
+    a, b = array_operand(lhs), array_operand(rhs)
+    wanted = np.dtype(result_dtype(a, b) if preferred is None else preferred)
+    dtype = result_dtype(a, b, np.empty((), wanted))
+    out = product(a if a.dtype == dtype else a.astype(dtype), b if b.dtype == dtype else b.astype(dtype))
+    return out if dtype == wanted else out.astype(wanted)
 
 
 def dot(
@@ -41,13 +45,14 @@ def dot(
     no_sharding("dot", out_sharding)
     if dimension_numbers is not None:
         return dot_general(lhs, rhs, dimension_numbers, precision, preferred_element_type)
-    a, b = _promoted(lhs, rhs, preferred_element_type)
+    check_precision("dot", precision)
+    a, b = array_operand(lhs), array_operand(rhs)
     if not (1 <= a.ndim <= 2 and 1 <= b.ndim <= 2 and a.shape[-1] == b.shape[0]):
         raise ShapeError(
             f"dot: vectors and matrices only, with equal inner sizes, unless dimension_numbers are given; got "
             f"{a.shape} and {b.shape}"
         )
-    return np.dot(a, b)
+    return in_dtype(np.dot, a, b, preferred_element_type)
 
 
 def batch_matmul(lhs: Any, rhs: Any, precision: Any = None) -> Any:
@@ -58,6 +63,7 @@ def batch_matmul(lhs: Any, rhs: Any, precision: Any = None) -> Any:
     >>> batch_matmul(np.ones((5, 2, 3)), np.ones((5, 3, 4))).shape
     (5, 2, 4)
     """
+    check_precision("batch_matmul", precision)
     a, b = array_operand(lhs), array_operand(rhs)
     if a.ndim < 2 or a.shape[:-2] != b.shape[:-2]:
         raise ShapeError(f"batch_matmul: stacks of as many matrices are needed, got {a.shape} and {b.shape}")
@@ -80,7 +86,7 @@ def dot_general(
         rhs: an array.
         dimension_numbers: ((contracted axes of lhs, of rhs), (batch axes of lhs, of rhs)).
         precision: accepted for JAX's sake.
-        preferred_element_type: the dtype to compute in, and of the result.
+        preferred_element_type: the dtype of the result.
         out_sharding: None.
 
     The result has the batch axes first, then the other axes of `lhs`, then those of `rhs`.
@@ -92,11 +98,9 @@ def dot_general(
     (2, 3)
     """
     no_sharding("dot_general", out_sharding)
-    a, b = _promoted(lhs, rhs, preferred_element_type)
-    pairs = [
-        (tuple(axis_index(i, a.ndim) for i in left), tuple(axis_index(i, b.ndim) for i in right))
-        for left, right in dimension_numbers
-    ]
+    check_precision("dot_general", precision)
+    a, b = array_operand(lhs), array_operand(rhs)
+    pairs = [(_axes(left, a, "left"), _axes(right, b, "right")) for left, right in dimension_numbers]
     for left, right in pairs:
         if len(left) != len(right):
             raise ShapeError(f"dot_general: axes {left} of the left operand are paired with {right} of the right one")
@@ -107,52 +111,12 @@ def dot_general(
                 f"dot_general: axes of the {which} operand occur twice: it is contracted over {axes[0]}, with batch "
                 f"axes {axes[1]}"
             )
-    return DOT_GENERAL.bind(a, b, contract=pairs[0], batch=pairs[1])
+    contract, batch = pairs
+    return in_dtype(lambda a, b: DOT_GENERAL.bind(a, b, contract=contract, batch=batch), a, b, preferred_element_type)
 
 
-def ragged_dot(
-    lhs: Any,
-    rhs: Any,
-    group_sizes: Any,
-    precision: Any = None,
-    preferred_element_type: Any = None,
-    group_offset: Any = None,
-    out_sharding: Any = None,
-) -> Any:
-    """The product of groups of rows with a matrix for each group.
-
-    Args:
-        lhs: `(m, k)`, the rows.
-        rhs: `(g, k, n)`, the matrices.
-        group_sizes: integers `(g,)`: how many rows each group has. Rows behind the last group give zeros.
-        precision: accepted for JAX's sake.
-        preferred_element_type: the dtype to compute in, and of the result.
-        group_offset: an integer `(1,)`: the group that the first matrix is for.
-        out_sharding: None.
-
-    Returns:
-        `(m, n)`. Each group is computed for all rows, and selected from.
-
-    Raises:
-        ShapeError: the shapes do not fit together.
-
-    >>> ragged_dot(np.ones((3, 1)), np.array([[[1.0]], [[2.0]]]), np.array([2, 1]))[:, 0]
-    array([1., 1., 2.])
-    """
-    no_sharding("ragged_dot", out_sharding)
-    a, b = _promoted(lhs, rhs, preferred_element_type)
-    sizes = array_operand(group_sizes)
-    if a.ndim != 2 or b.ndim != 3 or a.shape[1] != b.shape[1] or sizes.ndim != 1:
-        raise ShapeError(
-            f"ragged_dot: shapes (m, k), (g, k, n) and (g,) are needed, got {a.shape}, {b.shape}, {sizes.shape}"
-        )
-    if group_offset is None and sizes.shape[0] != b.shape[0]:
-        raise ShapeError(f"ragged_dot: there are {sizes.shape[0]} group sizes for {b.shape[0]} matrices")
-    ends = np.cumsum(sizes)
-    first = 0 if group_offset is None else np.reshape(array_operand(group_offset), ())
-    rows = np.arange(a.shape[0])
-    group = np.sum(rows[:, None] >= ends, axis=1) - first
-    out = np.zeros((a.shape[0], b.shape[2]), result_dtype(a, b))
-    for i in range(shape_of(b)[0]):
-        out = np.where((group == i)[:, None], np.matmul(a, b[i]), out)
-    return out
+def _axes(axes: Any, x: Any, which: str) -> tuple[int, ...]:
+    try:
+        return tuple(axis_index(i, x.ndim) for i in ((axes,) if is_a(axes, int) else axes))
+    except np.exceptions.AxisError:
+        raise ShapeError(f"dot_general: the {which} operand, of shape {x.shape}, has no axes {axes}") from None

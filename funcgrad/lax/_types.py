@@ -16,6 +16,7 @@ __all__ = [
     "RaggedDotDimensionNumbers",
     "RandomAlgorithm",
     "Tolerance",
+    "check_precision",
     "no_sharding",
 ]
 
@@ -95,12 +96,20 @@ class DotAlgorithmPreset(enum.Enum):
     F64_F64_F64 = 15
 
 
+_PRESETS = DotAlgorithmPreset.__members__
+
 PrecisionLike = None | str | Precision | tuple[str, str] | tuple[Precision, Precision] | DotAlgorithm | Any
 """What a `precision` may be."""
 
 
 class RaggedDotDimensionNumbers(NamedTuple):
-    """Dimension numbers of `jax.lax.ragged_dot_general`, which is not offered."""
+    """Dimension numbers of `ragged_dot_general`.
+
+    Attributes:
+        dot_dimension_numbers: those of `dot_general`.
+        lhs_ragged_dimensions: the axis of the left operand that is divided into groups, in a sequence.
+        rhs_group_dimensions: the axis of the right operand that has an entry for each group, in a sequence, or none.
+    """
 
     dot_dimension_numbers: DotDimensionNumbers
     lhs_ragged_dimensions: Sequence[int]
@@ -122,3 +131,19 @@ def no_sharding(name: str, sharding: Any) -> None:
     """
     if sharding is not None:
         raise NotImplementedError(f"{name}: there is one device, so that nothing can be sharded; leave it out")
+
+
+def check_precision(name: str, precision: Any) -> None:
+    """Refuse what says nothing of precision.
+
+    Raises ValueError unless it is None, one of JAX's names or types, or a pair of these.
+    """
+    if isinstance(precision, DotAlgorithm):
+        return
+    for given in precision if isinstance(precision, tuple) and len(precision) == 2 else (precision,):
+        named = given is None or (isinstance(given, str) and (given in _PRECISIONS or given in _PRESETS))
+        if not (named or isinstance(given, (Precision, DotAlgorithmPreset))):
+            raise ValueError(
+                f"{name}: precision must be None, a lax.Precision, an algorithm, or a pair of them, got {precision!r}; "
+                f"the names are {', '.join(sorted(n for n in _PRECISIONS if n))}"
+            )
