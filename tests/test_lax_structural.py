@@ -129,13 +129,44 @@ def test_programs_as_they_are() -> None:
     lax.after_all(lax.create_token(), lax.create_token(0))
 
 
-REFUSED = "rng_bit_generator rng_uniform ragged_all_to_all scaled_dot psend precv".split()
+REFUSED = "rng_uniform ragged_all_to_all scaled_dot psend precv".split()
 
 
 def test_what_is_not_offered_says_what_is() -> None:
     for name in (*REFUSED, "with_sharding_constraint"):
         with pytest.raises(NotImplementedError, match=f"lax.{name} is not offered.*use"):
             getattr(lax, name)(X)
+
+
+BITS: dict[str, tuple[Any, Any, int, Any]] = {  # those of XLA's generator from one state
+    "odd": ((3,), np.uint32, 0, [157446805, 4182913555, 3430527567]),
+    "rows": ((2, 3), np.uint32, 1, [[157446805, 3430527567, 3686367607], [4182913555, 4199582099, 3925992338]]),
+    "columns": ((3, 2), np.uint8, 1, [[149, 19], [79, 147], [119, 146]]),
+    "wide": (2, np.uint64, 0, [17965476920877544085, 18037067775502561871]),
+}
+
+
+@pytest.mark.parametrize("name", BITS)
+def test_bits_of_the_generator(name: str) -> None:
+    shape, dtype, count, want = BITS[name]
+    state = np.array([0x123456789, 2**64 - 2], np.uint64)
+    draw = lambda state: lax.rng_bit_generator(state, shape, dtype)  # noqa: E731
+    after, bits = draw(state)
+    assert after.tolist() == [0x123456789, count] and bits.tolist() == want and bits.dtype == dtype
+    after, bits = jit(draw)(state.view(np.uint32))
+    assert after.view(np.uint64).tolist() == [0x123456789, count] and bits.tolist() == want
+    assert vmap(draw)(np.stack([state, state + np.array(1, np.uint64)]))[1][0].tolist() == want
+
+
+def test_what_the_generator_refuses() -> None:
+    state = np.ones(2, np.uint64)
+    for wrong in ((np.ones(2, np.uint32), 3), (state, 3, np.int32), (np.ones(3, np.uint64), 3)):
+        with pytest.raises(TypeError, match="rng_bit_generator"):
+            lax.rng_bit_generator(*wrong)
+    with pytest.raises(ValueError, match="not negative"):
+        lax.rng_bit_generator(state, (-1,))
+    with pytest.raises(NotImplementedError, match="RNG_THREE_FRY"):
+        lax.rng_bit_generator(state, 3, algorithm=lax.RandomAlgorithm.RNG_PHILOX)
 
 
 def test_precisions_are_accepted() -> None:

@@ -75,6 +75,11 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception]]] = {
     "crop of all and more": (lambda: convolved(padding=[(-5, 0)]), ValueError),
     "no groups": (lambda: convolved(feature_group_count=0), ValueError),
     "no groups of examples": (lambda: convolved(batch_group_count=0), ValueError),
+    "no such transform": (lambda: lax.fft(X, 7, (4,)), TypeError),
+    "real transform of complex numbers": (lambda: lax.fft(X + 0j, "rfft", (4,)), ValueError),
+    "root of two": (lambda: lax.custom_root(lambda x: (x, x), 1.0, lambda f, x: x, lambda g, y: y), TypeError),
+    "product in a list": (lambda: lax.custom_linear_solve(lambda x: [x], 1.0, lambda f, b: b), TypeError),
+    "axes that are not there": (lambda: lax.dot_general(X, X, (((5,), (0,)), ((), ()))), TypeError),
     "condition": (lambda: lax.while_loop(lambda c: (c < 5,), lambda c: c + 1, 0), TypeError),
 }
 
@@ -85,6 +90,8 @@ CASES: dict[str, tuple[Callable[[], Any], Any]] = {
     "vjp rule, named": (lambda: jax.grad(lambda x: V(x, y=3.0))(1.0), 21.0),
     "conj of a real": (lambda: lax.conj(np.float32(2)).dtype == np.complex64, True),
     "conj of an integer": (lambda: lax.conj(2).dtype.kind, "i"),
+    "transforms by number": (lambda: lax.fft(X + 0j, lax.FftType(1), (4,)), np.fft.ifft(X)),
+    "one axis each": (lambda: lax.dot_general(X, X, ((0, 0), ((), ()))), 14.0),
     "booleans": (lambda: convolved(X == 3, X[:2] == 1), [False, False, True, False]),
     "half precision": (lambda: lax.random_gamma_grad(np.float16(2), np.float16(1)).dtype == np.float16, True),
     "slice from the end": (lambda: lax.slice_in_dim(X, -3, -1, 1), [1.0, 2.0]),

@@ -25,6 +25,7 @@ from funcgrad.lax import (
     _program,
     _ragged,
     _reductions,
+    _rng,
     _scatter,
     _special,
     _structural,
@@ -99,8 +100,8 @@ def _stopped(x: Any) -> Any:
 
 
 for _module in (
-    _bits, _conv, _dynamic, _elementwise, _fft, _gather, _products, _program, _ragged, _reductions, _scatter, _special,
-    _structural, _types, _windows,
+    _bits, _conv, _dynamic, _elementwise, _fft, _gather, _products, _program, _ragged, _reductions, _rng, _scatter,
+    _special, _structural, _types, _windows,
 ):  # fmt: skip
     for _name in _module.__all__:
         globals()[_name] = getattr(_module, _name)

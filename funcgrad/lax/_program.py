@@ -14,7 +14,7 @@ from funcgrad.types import is_a
 
 __all__ = [
     "after_all", "composite", "create_token", "dce_sink", "optimization_barrier", "pcast", "platform_dependent",
-    "precv", "psend", "ragged_all_to_all", "rng_bit_generator", "rng_uniform", "scaled_dot",
+    "precv", "psend", "ragged_all_to_all", "rng_uniform", "scaled_dot",
     "stage", "with_sharding_constraint",
 ]  # fmt: skip
 
@@ -92,8 +92,7 @@ def _refused(name: str, reason: str, instead: str) -> Callable[..., NoReturn]:
 
 
 _ONE = "there is one device"
-_BITS = "its bits are those of an accelerator's generator"
-rng_bit_generator = _refused("rng_bit_generator", _BITS, "funcgrad.random.bits")
+_BITS = "it draws from a state of its own"
 rng_uniform = _refused("rng_uniform", _BITS, "funcgrad.random.uniform")
 ragged_all_to_all = _refused("ragged_all_to_all", _ONE, "lax.all_to_all")
 scaled_dot = _refused("scaled_dot", "there are no block-scaled dtypes", "lax.dot_general of scaled operands")

@@ -238,7 +238,7 @@ def custom_root(
     space = Space(initial_guess, name, "initial_guess")
     moving = [is_inexact(a) for a in space.avals]
     if current_trace() is None or not any(moving):  # integers have no derivative
-        return space.solved(solve(space.checked(f, "f"), space.value), has_aux)
+        return space.solution(solve, f, "f", has_aux)
     if not all(moving):
         fixed = space.avals[moving.index(False)]
         raise TypeError(

@@ -74,16 +74,25 @@ class Space:
             raise ArgumentError(f"{self.name}: {what} must return what is like its argument:\n  " + "\n  ".join(faults))
         return leaves, aux
 
-    def checked(self, fun: Callable[[Any], Any], what: str) -> Callable[[Any], Any]:
-        """The function, which must map members to members; what it does to other arguments does not matter."""
+    def solution(self, solve: Callable[..., Any], fun: Callable[[Any], Any], what: str, has_aux: bool) -> Any:
+        """What a solver makes of a function and the given tree, where nothing is traced.
+
+        The function must map members to members; what it does to other arguments does not matter. If the solver does
+        not call it with one, it is called to see that.
+        """
+        seen: list[bool] = []
 
         def checking(x: Any) -> Any:
             out = fun(x)
             if not self._flat(x, "", _cast)[1]:
                 self.result(out, what)
+                seen.append(True)
             return out
 
-        return checking
+        out = self.solved(solve(checking, self.value), has_aux)
+        if not seen:
+            checking(self.value)
+        return out
 
     def record(
         self, fun: Callable[..., Any], what: str, arity: int = 1, has_aux: bool = False
@@ -359,7 +368,7 @@ def custom_linear_solve(
             check_callable(f, name)
     space = Space(b, name, "b")
     if current_trace() is None:
-        return space.solved(solve(space.checked(matvec, "matvec"), space.value), has_aux)
+        return space.solution(solve, matvec, "matvec", has_aux)
     product, of_matvec, _ = space.record(matvec, "matvec")
     solver, of_solve, aux_tree = space.solver(lambda v: solve(matvec, v), "solve", has_aux=has_aux)
     turned, back, of_back = None, None, []
