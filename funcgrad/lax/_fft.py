@@ -9,6 +9,7 @@ from typing import Any
 import funcgrad.numpy as fnp
 from funcgrad.errors import ArgumentError, ShapeError
 from funcgrad.numpy._dispatch import array_operand
+from funcgrad.types import is_a
 
 __all__ = ["FftType", "fft"]
 
@@ -56,6 +57,6 @@ def _kind(given: Any) -> FftType:
     named = given.upper() if isinstance(given, str) else given
     if isinstance(named, str) and named in FftType.__members__:
         return FftType[named]
-    if isinstance(named, int) and named in tuple(FftType):
+    if is_a(named, int) and named in tuple(FftType):
         return FftType(named)
     raise ArgumentError(f"fft: the transforms are {', '.join(FftType.__members__)}, got {given!r}")

@@ -115,6 +115,10 @@ def triangular_solve(
     vector = b.ndim == a.ndim - 1
     if vector:
         b = np.expand_dims(b, -1 if left_side else -2)
+    side = b.shape[-2 if left_side else -1] if b.ndim >= 2 else None
+    if a.ndim < 2 or a.shape[-2] != a.shape[-1] or side != a.shape[-1]:
+        want = "(..., M, N)" if left_side else "(..., N, M)"
+        raise ShapeError(f"triangular_solve: a must be (..., M, M) and b {want}, got {a.shape} and {b.shape}")
     how = {"lower": bool(lower), "unit": bool(unit_diagonal), "strict": False}
     if left_side:
         x = TRIANGULAR_SOLVE.bind(a, b, transposed=bool(transpose_a), **how)
