@@ -15,7 +15,7 @@ from native_running import Compiled
 import funcgrad as fg
 from funcgrad.native.symbols import address
 from funcgrad.scipy.linalg import expm
-from funcgrad.transforms.make_ir import trace_to_program
+from funcgrad.transforms.make_ir import make_ir, trace_to_program
 
 rng = np.random.default_rng(0)
 STACKS = ((), (1,), (3,), (9,), (2, 5))  # places of the leading axes: fewer than lanes, more, a remainder
@@ -155,3 +155,17 @@ def test_exponentials_of_matrices(shape: tuple[int, ...]) -> None:
         assert not program.code.host_steps
         want = expm(given)
         np.testing.assert_allclose(program(given)[0], want, atol=1e-12 * np.max(np.abs(want)))
+
+
+def test_a_matrix_is_decomposed_once() -> None:
+    a = matrices((3,), 6, "float64")
+
+    def f(a: Any) -> Any:
+        values = np.linalg.eigh(a)[0], np.linalg.svd(a, full_matrices=False)[1]
+        return sum(np.sum(np.sin(v)) for v in values)
+
+    gradient = fg.value_and_grad(f)
+    program = Compiled(make_ir(gradient)(a))
+    assert sorted(s.primitive.name for s in program.code.host_steps) == ["eigh", "svd"]
+    for got, want in zip(program(a), gradient(a), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-11, atol=1e-12)

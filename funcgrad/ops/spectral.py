@@ -211,6 +211,7 @@ EIGEN_SUM = declare(
     lambda a, c, uplo: _sum_aval(a, c),
     jvp=_eigen_sum_jvp,
     vjp=_eigen_sum_vjp,
+    expansion=_eigen_sum_impl,
     fails=True,
 )
 """The conjugate of V diag(c) Vᴴ, for the eigenvectors V of a Hermitian matrix: the gradient of a function of its
@@ -435,6 +436,7 @@ SINGULAR_SUM = declare(
     _sum_aval,
     jvp=_singular_sum_jvp,
     vjp=_singular_sum_vjp,
+    expansion=_singular_sum_impl,
     fails=True,
 )
 """The conjugate of U diag(c) Vᴴ, for the singular vectors U and V of a matrix: the gradient of a function of its
