@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import product as product_of
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,8 @@ __all__ = ["convolution"]
 
 _COPIED = 0.5
 """Nanoseconds that copying an element of a window takes, estimated."""
+_PHASES = 16
+"""Into how many convolutions one is divided at most whose input has zeros between its elements."""
 _PARTS = 8
 """How many parts a batch is divided into at most: each has windows of its own in memory."""
 
@@ -60,10 +63,33 @@ class _Axis(NamedTuple):
         first = max(0, -(self.low // self.base))
         return first, max(first, min(self.n, (self.span - 1 - self.low) // self.base + 1))
 
+    def phases(self) -> list[_Phase]:
+        """The places of the result that lie alike among the zeros; all of them together where there are none, or where
+        it is not by its place alone that one meets zeros."""
+        if self.base == 1 or self.stride != 1 or math.gcd(self.dilation, self.base) != 1:
+            return [_Phase(self, 0, 0, 1)]
+        found: list[_Phase] = []
+        for place in range(min(self.base, self.out)):
+            first = (self.low - place) * pow(self.dilation, -1, self.base) % self.base
+            k, out = (max(0, -(-(n - i) // self.base)) for n, i in ((self.k, first), (self.out, place)))
+            low = (self.low - place - first * self.dilation) // self.base
+            found.append(_Phase(_Axis(self.n, k, out, 1, low, 1, self.dilation), place, first, self.base))
+        return found
+
     @property
     def plain(self) -> bool:
         """Whether the places are the input's own, from one of them on."""
         return self.base == 1 and self.low <= 0 and self.span - self.low <= self.n
+
+
+class _Phase(NamedTuple):
+    """Every `step`th place of the result, from `place` on, as a convolution with every `step`th place of the kernel,
+    from `first` on."""
+
+    axis: _Axis
+    place: int
+    first: int
+    step: int
 
 
 def _axes(eqn: Equation) -> list[_Axis]:
@@ -87,15 +113,61 @@ def convolution(em: Emission, eqn: Equation, outs: Sequence[Buf | None]) -> Sequ
         raise Unsupported("without spatial dimensions it is a product, which NumPy does")
     if eqn.params["batch_group_count"] != 1:
         raise Unsupported("groups of the batch are NumPy's")
-    if any(a.base > 1 for a in axes) and math.prod(a.base for a in axes) > 2:
-        raise Unsupported("most places of the dilated input are zeros, which NumPy leaves out")
     x, kernel = em.buffer(eqn.inputs[0]), em.buffer(eqn.inputs[1])
-    sizes = _Sizes(eqn.params["feature_group_count"], kernel.shape, axes)
-    found = _direct(em, _Operands(x, kernel, v, outs[0]), sizes, axes)
-    if found is None:
-        found = em.temp(v.aval.shape, v.aval.dtype, v) if outs[0] is None else outs[0]
-        _by_windows(em, x, em.dense(eqn.inputs[1]), found, sizes, axes)
+    given, groups = _Operands(x, kernel, v.aval.shape, v, outs[0]), eqn.params["feature_group_count"]
+    if any(a.base > 1 for a in axes):
+        found = _by_phases(em, given, groups, axes)
+    else:
+        found = _convolved(em, given, groups, axes)
     return [found if outs[0] is not None else em.settled(found)]
+
+
+def _convolved(em: Emission, given: _Operands, groups: int, axes: Sequence[_Axis]) -> Buf:
+    sizes = _Sizes(groups, given.kernel.shape, axes)
+    found = _direct(em, given, sizes, axes)
+    if found is None:
+        kernel = given.kernel
+        if not kernel.contiguous:
+            kernel = em.temp(kernel.shape, kernel.dtype)
+            em.copy_buffer(given.kernel, kernel)
+        found = given.target(em)
+        _by_windows(em, given.x, kernel, found, sizes, axes)
+    return found
+
+
+def _by_phases(em: Emission, given: _Operands, groups: int, axes: Sequence[_Axis]) -> Buf:
+    """For an input with zeros between its elements: those places of the result that meet the same places of the kernel
+    are a convolution without these zeros."""
+    phases = [a.phases() for a in axes]
+    zeros = math.prod(p[0].axis.base for p in phases)
+    if math.prod(map(len, phases)) > _PHASES or zeros > 2:
+        raise Unsupported("most places of the dilated input are zeros, which NumPy leaves out")
+    kernel, out = given.kernel, given.wanted
+    for phase in product_of(*phases):
+        shape = (*given.shape[:2], *(p.axis.out for p in phase))
+        found = None
+        if all(p.axis.k for p in phase):
+            seen = _part(kernel, [(p.axis.k, p.first, p.step) for p in phase])
+            found = _convolved(em, _Operands(given.x, seen, shape, None, None), groups, [p.axis for p in phase])
+        if out is None:
+            strides = found.strides if found is not None else given.x.strides
+            out = _ordered(em, given.shape, kernel.dtype, sorted(range(len(shape)), key=lambda i: -strides[i]), given.v)
+        target = _part(out, [(p.axis.out, p.place, p.step) for p in phase])
+        if found is None:
+            em.fill(target, em.w.number(0.0, out.dtype))
+        else:
+            em.copy_buffer(found, target)
+        em.forget()
+    assert out is not None
+    return out
+
+
+def _part(b: Buf, places: Sequence[tuple[int, int, int]]) -> Buf:
+    """Some of the spatial places of an array: for each dimension how many, the first one, and the step."""
+    strides = b.strides[2:]
+    off = b.off + sum(s * first for s, (_, first, _) in zip(strides, places, strict=True))
+    steps = (s * step for s, (_, _, step) in zip(strides, places, strict=True))
+    return Buf(b.ptr, (*b.shape[:2], *(n for n, _, _ in places)), b.dtype, (*b.strides[:2], *steps), off)
 
 
 class _Sizes:
@@ -115,12 +187,17 @@ class _Sizes:
 
 
 class _Operands(NamedTuple):
-    """Input and kernel; the variable of the result, and where it is wanted."""
+    """Input and kernel; the shape of the result, its variable, if it is one, and where it is wanted."""
 
     x: Buf
     kernel: Buf
-    v: Var
+    shape: Ints
+    v: Var | None
     wanted: Buf | None
+
+    def target(self, em: Emission) -> Buf:
+        """Memory for the result."""
+        return em.temp(self.shape, self.x.dtype, self.v) if self.wanted is None else self.wanted
 
 
 def _minor(b: Buf, axis: int) -> bool:
@@ -146,7 +223,7 @@ def _direct(em: Emission, given: _Operands, sizes: _Sizes, axes: Sequence[_Axis]
     if by_features:
         kernel = kernel if _minor(kernel, 0) else _features_last(em, kernel)
         return _over_features(em, given._replace(x=x, kernel=kernel), sizes, axes)
-    out = em.temp(given.v.aval.shape, x.dtype, given.v) if given.wanted is None else given.wanted
+    out = given.target(em)
     places, within = _strided(x, out, kernel, axes)
     (g, f, c), n = (sizes.groups, sizes.features, sizes.each), x.shape[0]
     rows = [(f, kernel.strides[0], out.strides[1])]
@@ -159,7 +236,7 @@ def _direct(em: Emission, given: _Operands, sizes: _Sizes, axes: Sequence[_Axis]
 
 def _over_features(em: Emission, given: _Operands, sizes: _Sizes, axes: Sequence[_Axis]) -> Buf:
     """Vectors of features, which come last in memory; behind the places, unless examples come last in the input."""
-    x, kernel, shape = given.x, given.kernel, given.v.aval.shape
+    x, kernel, shape = given.x, given.kernel, given.shape
     spatial = range(2, len(shape))
     order = [*spatial, 0, 1] if _minor(x, 0) else [0, *spatial, 1]
     wanted = given.wanted
