@@ -17,7 +17,7 @@ import numpy as np
 import funcgrad.tree as tree
 from funcgrad._array import Array, Device, SingleDeviceSharding, cpu, unwrap, wrap
 from funcgrad.core import Tracer
-from funcgrad.device_array import DeviceArray, in_use
+from funcgrad.device_array import DeviceArray, in_use, of_library
 from funcgrad.types import PYTHON_SCALARS, ShapedArray, as_numbers, is_a
 
 if TYPE_CHECKING:
@@ -209,6 +209,9 @@ def _put_on(x: Any, backend: Backend) -> Any:
     if taken is not None:
         data, dtype = taken
         return DeviceArray(data, ShapedArray(tuple(x.shape), dtype), backend)
+    there = of_library(x, backend.device)
+    if there is not None:
+        return _put_on(there, backend)
     if not (type(x) in PYTHON_SCALARS or is_a(x, (np.ndarray, np.generic)) or hasattr(x, "__array__")):
         raise TypeError(f"device_put: a {type(x).__name__} is no array or number")
     given: Any = as_numbers(np.asarray(unwrap(x)), "device_put: an array")
@@ -220,6 +223,9 @@ def _placed(backend: Backend, x: np.ndarray) -> Any:
 
 
 def _put(x: Any) -> Any:
+    there = of_library(x, cpu)
+    if there is not None:
+        x = there
     if type(x) is DeviceArray:
         return wrap(x.to_numpy())
     if isinstance(x, Tracer):

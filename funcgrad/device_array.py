@@ -224,6 +224,10 @@ class DeviceArray(AbstractTracer):
         return value.item() if self.weak else value if value.ndim else value[()]
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        if copy is False:
+            raise ValueError(
+                f"an array on {self.device} cannot be seen from the host without a copy; copy=None makes one"
+            )
         out = self.to_numpy()
         return out if dtype is None else out.astype(dtype, copy=False)
 
@@ -329,15 +333,22 @@ def _again(x: np.ndarray, device: Device, weak: bool) -> DeviceArray:
     return DeviceArray(data, ShapedArray(x.shape, x.dtype, weak), backend)
 
 
-def of_library(x: Any) -> DeviceArray | None:
+def _place_of(x: Any) -> str | None:
+    """The device of an array of such a library."""
+    for kind in type(x).__mro__:  # also of a class of the user's, such as one of parameters
+        library = kind.__module__.partition(".")[0]
+        if library == "torch" and kind.__name__ == "Tensor":
+            return f"torch:{x.device}"
+        if library == "cupy" and kind.__name__ == "ndarray":
+            return f"cupy:{x.device.id}"
+    return None
+
+
+def of_library(x: Any, elsewhere: Device | None = None) -> DeviceArray | None:
     """An array of a library for devices (a `torch.Tensor`, a `cupy.ndarray`) as one of ours, where it is; None for
-    anything else."""
-    library = type(x).__module__.partition(".")[0]
-    if library == "torch":
-        name = f"torch:{x.device}"
-    elif library == "cupy":
-        name = f"cupy:{x.device.id}"
-    else:
+    anything else, and for one that is on the device `elsewhere`."""
+    name = _place_of(x)
+    if name is None or (elsewhere is not None and Device(name) is elsewhere):
         return None
     return import_module("funcgrad._devices").device_put(x, name)
 

@@ -84,6 +84,8 @@ def test_ways_to_the_host_are_asked_for() -> None:
     one = put(2.0)
     assert (float(one), int(one), complex(one), bool(one), one.item()) == (2.0, 2, 2 + 0j, True, 2.0)
     assert range(5)[put(3)] == 3
+    with pytest.raises(ValueError, match="cannot be seen from the host without a copy"):
+        np.asarray(x, copy=False)
     handle = x.array
     for silent in (np.asarray, float, bool, lambda h: h == 1):
         with pytest.raises(TypeError, match="behind the backend's back"):

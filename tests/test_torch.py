@@ -112,6 +112,38 @@ def test_tensors_go_in_and_out_without_copies() -> None:
 # ------------------------------------------------------------------------------------------------------------- errors
 
 
+REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
+    "bfloat16": (lambda: torch.ones(3, dtype=torch.bfloat16), r"a tensor of torch.bfloat16, .* x.to\(torch.float32\)"),
+    "float8": (lambda: torch.ones(3).to(torch.float8_e4m3fn), "a tensor of torch.float8_e4m3fn, which NumPy's arrays"),
+    "sparse": (lambda: torch.eye(3).to_sparse(), r"layout torch.sparse_coo: make it a plain one, x.to_dense\(\)"),
+    "without elements": (lambda: torch.empty(3, device="meta"), "the device 'torch:meta' is not known"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("place", [DEVICE, "simulated:0", "cpu"])
+def test_tensors_that_numpy_has_no_like_of_are_refused(name: str, place: str) -> None:
+    make, message = REFUSED[name]
+    with pytest.raises((TypeError, RuntimeError), match=message):
+        device_put(make(), place)
+
+
+class Own(torch.Tensor):
+    """A user's own kind of tensor."""
+
+
+@pytest.mark.parametrize("place", [DEVICE, "simulated:0", "cpu"])
+def test_tensors_go_to_any_device(place: str) -> None:
+    """Also those with a gradient, in any order of memory, and whose sign or conjugation is still to be done."""
+    c = torch.tensor([1 + 2j, 3 - 1j]).conj()
+    some = (torch.ones(3, requires_grad=True), torch.nn.Parameter(torch.ones(2, 3).t()), torch.ones(1).expand(4))
+    for x in (*some, c, c.imag, torch.arange(6.0)[::2], torch.zeros(0, 3), torch.ones(3).as_subclass(Own)):
+        there = device_put(x, place)
+        want = x.detach().resolve_conj().resolve_neg().numpy()
+        assert there.dtype == want.dtype and there.shape == want.shape and there.device == place
+        np.testing.assert_array_equal(np.asarray(there + 1), want + 1)
+
+
 def test_an_index_out_of_bounds_is_told_with_the_results() -> None:
     f = fg.jit(lambda x, i: np.sum(x[i]) * 2.0)
     x = put(np.arange(5.0))

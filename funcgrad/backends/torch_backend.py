@@ -175,9 +175,18 @@ class TorchBackend(ArrayAPIBackend):
         return np.array(x.detach().resolve_conj().resolve_neg().cpu().numpy())
 
     def taken(self, x: Any) -> tuple[Any, np.dtype[Any]] | None:
-        """A tensor that is on this device already, without its gradient, and its dtype; None for anything else."""
-        if not isinstance(x, self.torch.Tensor) or x.device != self.torch_device or x.dtype not in self.dtypes:
+        """A tensor that is on this device already, without its gradient, and its dtype; None for anything else.
+
+        Raises TypeError for one that NumPy has no like of: bfloat16, sparse, quantised, nested.
+        """
+        torch = self.torch
+        if not isinstance(x, torch.Tensor) or x.device != self.torch_device:
             return None
+        if x.dtype not in self.dtypes:
+            raise TypeError(f"a tensor of {x.dtype}, which NumPy's arrays do not have: convert it, x.to(torch.float32)")
+        if x.layout != torch.strided or x.is_nested:
+            what = "a nested tensor" if x.is_nested else f"a tensor of the layout {x.layout}"
+            raise TypeError(f"{what}: make it a plain one, x.to_dense()")
         return x.detach().resolve_conj().resolve_neg(), self.dtypes[x.dtype]
 
     def supports(self, eqn: Equation) -> bool:
