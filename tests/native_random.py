@@ -60,9 +60,9 @@ CURVED: list[Function] = [
 """Elementary functions, of real numbers."""
 CURVED_COMPLEX: list[Function] = [np.exp, np.sin, np.sqrt, np.tanh, np.abs, lambda x: x**2, np.log, np.angle]
 TWO: list[Function] = [np.add, np.subtract, np.multiply, np.multiply, np.add]
-TWO_REAL: list[Function] = [np.maximum, np.minimum, np.fmax, np.copysign, np.divide]
+TWO_REAL: list[Function] = [np.maximum, np.minimum, np.fmax, np.divide]
 TWO_JUMPS: list[Function] = [
-    np.less, np.equal, np.floor_divide, np.remainder, np.fmod, np.greater_equal, np.nextafter, np.not_equal,
+    np.less, np.equal, np.floor_divide, np.remainder, np.fmod, np.greater_equal, np.nextafter, np.copysign,
     lambda x, y: np.where(x > y, x, y), lambda x, y: np.divmod(x, y)[0], np.heaviside,
 ]  # fmt: skip
 TWO_WHOLE: list[Function] = [
@@ -177,7 +177,8 @@ class _Run:
             to = np.dtype("f4")
         if v.kind == "c" and to.kind != "c":
             return Value(v.x.real, v.rounding)
-        y = v.x.astype(to)
+        x = v.x.astype("i8") if v.kind == "f" and to == np.uint32 else v.x  # NumPy's vectors and scalars differ there
+        y = x.astype(to)
         return Value(y, max(v.rounding, _spacing(y)) if v.rounding else 0.0)
 
     # ------------------------------------------------------------------------------------------------------------ views
@@ -300,7 +301,7 @@ class _Run:
             if y.dtype.char != chars:
                 real = np.dtype(chars).kind != "c" and y.dtype.kind == "c"
                 jumps = (out.rounding or y.dtype.kind == "c") and np.dtype(chars).kind not in "fc"
-                y = x if jumps else (y.real if real else y).astype(chars)
+                y = x if jumps or chars in "IL" else (y.real if real else y).astype(chars)
             found[0] = Value(None, max(out.rounding, v.rounding))
             return np.broadcast_to(y, x.shape)
 

@@ -105,6 +105,16 @@ def test_special_values() -> None:
     same(Compiled(program_of(f, [x]))(x), program_of(f, [x])(x), True)
 
 
+def test_products_of_complex_infinities() -> None:
+    z = np.array([[np.inf + 0.5j, 1 - 2j], [-1j, complex(-np.inf, np.inf)]])
+
+    def f(z: Any) -> Any:
+        return np.prod(z[:, :1], 1), np.prod(z[0, :1]), np.prod(z, 0), np.prod(z), np.prod(np.tile(z, (1, 9)), 1)
+
+    with np.errstate(invalid="ignore"):
+        same(Compiled(program_of(f, [z]))(z), program_of(f, [z])(z), True)
+
+
 def test_constants_and_scalars() -> None:
     table = np.arange(20.0)
     x = np.float64(2.0)

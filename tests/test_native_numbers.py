@@ -38,18 +38,39 @@ def test_integers_that_a_dtype_does_not_hold(dtype: Any) -> None:
         return -3 < x, x > 300, 1 << 40 == x, x[3] != -1, np.where(x < 256, x, 0), n <= x, np.equal(x, n)
 
     x = np.arange(5).astype(dtype)
-    g, h = jit(compared), jit(lambda x, n: x + n)
+    g, h, made = jit(compared), jit(lambda x, n: x + n), jit(lambda n: n.astype(dtype))
     for n in (3, -1, 1 << 40, 0):
         same(g(x, n), compared(x, n))
         if np.iinfo(dtype).min <= n <= np.iinfo(dtype).max:
             same(h(x, n), x + n)
+            same(made(n), dtype(n))
         else:
             with pytest.raises(OverflowError, match=str(n)):
                 h(x, n)
+            with pytest.raises(OverflowError, match=str(n)):
+                made(n)
     assert "native code" in g.explain() and "native code" in h.explain()
     for _ in range(2):
         with pytest.raises(OverflowError, match="-300"):
             jit(lambda x: x + -300)(x.astype(np.uint8))
+
+
+@pytest.mark.parametrize("code", "bhilBHILfd")
+def test_conversions_one_after_the_other(code: str) -> None:
+    """Of what is out of range C knows no value: the compiler is not to find one of its own."""
+    old = np.dtype(code)
+    info: Any = np.finfo(old) if old.kind == "f" else np.iinfo(old)
+    x = np.array([info.min, info.min / 3, -1, 0, 1, 5, info.max / 3, info.max])
+    with np.errstate(all="ignore"):
+        x = x.astype(old)
+
+    def f(x: Any) -> Any:  # float32 to uint32 is one thing in NumPy's vectors, and another one in what is left over
+        return [x.astype(by).astype(to) for by in "efd" for to in "bhilBHLQ"]
+
+    with np.errstate(all="ignore"):
+        same(jit(f)(x), f(x))
+    with np.errstate(invalid="raise"), pytest.raises(FloatingPointError, match="cast"):
+        jit(lambda x: x.astype("d").astype("b"))(np.array([1, 1 << 40]))
 
 
 EXACT: dict[str, Callable[[Any], Any]] = {

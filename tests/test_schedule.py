@@ -79,7 +79,7 @@ def test_what_waits_is_done_late() -> None:
     assert alive(before.equations, set(before.outputs)) == 6
 
 
-def test_a_gradient_needs_three_arrays() -> None:
+def test_a_gradient_needs_three_arrays(by_numpy: None) -> None:
     def f(x: Any) -> Any:
         return np.sum(np.tanh(x) * np.exp(-(x**2)) + np.sin(x))
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from funcgrad.native.emission import Emission
 from funcgrad.native.index import ZERO, Flat, Ix, constant, contiguous, unit
-from funcgrad.native.reductions import Reduction, Total, combine, converted, horizontal, identity
+from funcgrad.native.reductions import Reduction, Total, combine, converted, first, horizontal, identity
 from funcgrad.native.values import Buf
 from funcgrad.native.writer import Operand, component
 
@@ -286,7 +286,7 @@ class Accumulators:
         if not self.outer:
             key = tuple(i.key for i in at)
             old = self.here[key][1] if key in self.here else None
-            self.here[key] = at, value if old is None else combine(w, r, old, value)
+            self.here[key] = at, first(w, r, value) if old is None else combine(w, r, old, value)
             return
         old = converted(w, em.fresh(self.b, at), out, r.dtype)
         em.store(self.b, at, converted(w, combine(w, r, old, self._masked(value)), r.dtype, out))

@@ -126,18 +126,24 @@ def _machine(level: int) -> Any:
     return kind.create_target_machine(opt=level, cpu=cpu, features=features, reloc="pic", codemodel="small")
 
 
+@once
+def _builder(level: int, code: int) -> Any:
+    """What builds passes. It keeps nothing of the modules that they are run on; of itself something stays when it goes,
+    so there is one for all."""
+    with _binding().create_pipeline_tuning_options(level) as tuning:
+        tuning.loop_unrolling = False  # hot loops are written with several vectors at a time
+        return _binding().create_pass_builder(_machine(code), tuning)
+
+
 def _optimised(text: str, options: Options) -> Any:
     """The module after all passes. Each has a context of its own, which goes with it."""
-    binding, machine = _binding(), _machine(options.code)
+    binding = _binding()
     with lock:
         module = binding.parse_assembly(text, binding.create_context())
         if options.verify:
             module.verify()
     with lock:
-        with binding.create_pipeline_tuning_options(options.level) as tuning:
-            tuning.loop_unrolling = False  # hot loops are written with several vectors at a time
-            with binding.create_pass_builder(machine, tuning) as builder:
-                _run_passes(module, binding, builder, options.level)
+        _run_passes(module, binding, _builder(options.level, options.code), options.level)
         if options.verify:
             module.verify()
     return module

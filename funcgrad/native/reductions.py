@@ -25,7 +25,7 @@ from funcgrad.ops.contract import DOT_GENERAL
 from funcgrad.ops.math import UFUNCS
 from funcgrad.ops.shape import CONVERT
 
-__all__ = ["TERMS", "Reduction", "Total", "combine", "converted", "horizontal", "identity", "reduction"]
+__all__ = ["TERMS", "Reduction", "Total", "combine", "converted", "first", "horizontal", "identity", "reduction"]
 
 TERMS = 16
 """How many terms of a sum one lane of an accumulator takes before its total is set aside."""
@@ -161,6 +161,17 @@ def combine(w: Writer, r: Reduction, a: Operand, b: Operand) -> Operand:
     return _apply(w, r.by, [a, b], r.dtype)
 
 
+def first(w: Writer, r: Reduction, value: Operand) -> Operand:
+    (
+        """A term as what others are combined with. NumPy's products begin with one, which changes
+    complex numbers that are infinite."""
+        ""
+    )
+    if r.by.ufunc is np.multiply and r.dtype.kind == "c":
+        return combine(w, r, w.literal(identity(r), r.dtype), value)
+    return value
+
+
 def identity(r: Reduction) -> Any:
     """What combines with an element to that element; of no elements, what NumPy gives."""
     ufunc, dtype = r.by.ufunc, r.dtype
@@ -261,7 +272,7 @@ def written_out(em: Emission, r: Reduction, idx: Sequence[Ix]) -> Operand:
         for axis, c in zip(r.axes, point, strict=True):
             full[axis] = constant(c)
         value = r.element(em, list(full))
-        total = value if total is None else combine(em.w, r, total, value)
+        total = first(em.w, r, value) if total is None else combine(em.w, r, total, value)
     out = r.eqn.outputs[0].aval.dtype
     if total is None:
         return em.w.literal(identity(r), out)

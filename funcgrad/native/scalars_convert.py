@@ -133,9 +133,11 @@ def to_integer(w: Writer, x: str, old: DType, new: DType) -> str:
     """A float32 or float64 as an integer, as C's conversions do it on this machine (cvttsd2si).
 
     What is out of range raises `invalid`, and gives the smallest integer of 32 bits (for int64, uint32 and uint64 of 64
-    bits), cut off to the size. That is past LLVM's semantics, which know no value there: hence `freeze`.
+    bits), cut off to the size. That is past LLVM's semantics, which know no value there: hence `freeze`, and hence the
+    compiler is not to see that the float was an integer before, or is a certain number.
     """
     f = Numbers(w, old)
+    x = f.fence(x)
     wide = np.dtype(np.int64 if new.str[1:] in ("i8", "u4", "u8") else np.int32)
     i = Numbers(w, wide)
     if new.str[1:] != "u8":

@@ -165,9 +165,9 @@ class _Strict:
         new = self.env[var] = Var(_strong(var.aval))
         return new
 
-    def atom(self, atom: Atom, dtype: np.dtype[Any] | None, source: Any, ufunc: bool = False) -> Atom:
-        """An operand, with this dtype if one is given; of a ufunc, which raises where a Python integer does not fit."""
-        primitive = FIT if ufunc and _may_not_fit(atom, dtype) else CONVERT
+    def atom(self, atom: Atom, dtype: np.dtype[Any] | None, source: Any, checked: bool = False) -> Atom:
+        """An operand, with this dtype if one is given, which NumPy may have `checked`: a Python integer has to fit."""
+        primitive = FIT if checked and _may_not_fit(atom, dtype) else CONVERT
         atom = self.env.get(atom, atom)
         dtype = atom.aval.dtype if dtype is None else dtype
         if isinstance(atom, Literal):
@@ -187,7 +187,8 @@ class _Strict:
             params = {k: v for k, v in eqn.params.items() if k != "handling"}
             eqn = Equation(eqn.primitive.plain, eqn.inputs, eqn.outputs, params, eqn.source)
         if eqn.primitive is WEAKEN or eqn.primitive is CONVERT:
-            self.env[eqn.outputs[0]] = self.atom(eqn.inputs[0], eqn.outputs[0].aval.dtype, eqn.source)
+            explicit = eqn.primitive is CONVERT
+            self.env[eqn.outputs[0]] = self.atom(eqn.inputs[0], eqn.outputs[0].aval.dtype, eqn.source, explicit)
             return
         dtypes = operand_dtypes(eqn)
         known = _compared(eqn, dtypes)
