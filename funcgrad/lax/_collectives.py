@@ -24,9 +24,11 @@ from funcgrad.lax._mapped import (
     joined,
     leafwise,
     mapped_axes,
+    named_and_own,
     parted,
     stacked,
 )
+from funcgrad.numpy._dispatch import array_operand
 from funcgrad.ops import collective
 from funcgrad.ops.index import GATHER
 from funcgrad.transforms.boundary import boundary
@@ -58,12 +60,13 @@ def psum(x: Any, axis_name: Any, *, axis_index_groups: Any = None) -> Any:
 
     Args:
         x: a pytree of arrays, of any shapes.
-        axis_name: a name given to `vmap`, or a tuple of several.
+        axis_name: a name given to `vmap`, or a tuple of several. An integer that is no name is an axis of `x` itself.
         axis_index_groups: groups of numbers of examples, of one size, each of which is for itself; by default one.
 
     Returns:
-        A pytree like `x`, of the same shapes, the same for all examples. A Python number is multiplied by the number of
-        examples, so that `psum(1, name)` is the size of the axis. Dtypes are those of `np.sum`.
+        A pytree like `x`, of the same shapes (less the axes of its own that were summed over), the same for all
+        examples. A Python number is multiplied by the number of examples, so that `psum(1, name)` is the size of the
+        axis. Dtypes are those of `np.sum`.
 
     Raises:
         NameError: there is no axis of this name.
@@ -72,11 +75,19 @@ def psum(x: Any, axis_name: Any, *, axis_index_groups: Any = None) -> Any:
     >>> vmap(lambda x: x / psum(x, "i"), axis_name="i")(np.array([1.0, 3.0]))
     array([0.25, 0.75])
     """
-    return _psum("psum", x, axis_name, axis_index_groups)
+    return _psum("psum", _along_own("psum", np.sum, x, axis_name, axis_index_groups), axis_name, axis_index_groups)
+
+
+def _along_own(what: str, reduce: Any, x: Any, axis_name: Any, groups: Any) -> Any:
+    """The operand reduced along those axes that are its own."""
+    own = named_and_own(axis_name)[1]
+    if own and groups is not None:
+        raise ValueError(f"{what}: axis_index_groups are of mapped axes, and {axis_name!r} has {own}")
+    return leafwise(what, lambda leaf: reduce(array_operand(leaf), axis=own), x) if own else x
 
 
 def _psum(what: str, x: Any, axis_name: Any, groups: Any) -> Any:
-    axes = mapped_axes(what, axis_name)
+    axes = mapped_axes(what, named_and_own(axis_name)[0])
     group = None if groups is None else group_of(what, axes, groups)
 
     def total(leaf: Any) -> Any:
@@ -100,17 +111,21 @@ def pmean(x: Any, axis_name: Any, *, axis_index_groups: Any = None) -> Any:
     >>> vmap(lambda x: x - pmean(x, "i"), axis_name="i")(np.array([1.0, 3.0]))
     array([-1.,  1.])
     """
-    n = count_of(mapped_axes("pmean", axis_name)) if axis_index_groups is None else len(axis_index_groups[0])
+    named = mapped_axes("pmean", named_and_own(axis_name)[0])
+    n = count_of(named) if axis_index_groups is None else len(axis_index_groups[0])
+    x = _along_own("pmean", np.mean, x, axis_name, axis_index_groups)
     return tree.map(lambda leaf: np.divide(leaf, n), _psum("pmean", x, axis_name, axis_index_groups))
 
 
 def _extremum(what: str, primitive: Any, x: Any, axis_name: Any, groups: Any) -> Any:
-    axes = mapped_axes(what, axis_name)
+    axes = mapped_axes(what, named_and_own(axis_name)[0])
     group = None if groups is None else group_of(what, axes, groups)
+    plain = np.max if primitive is collective.PMAX else np.min
+    x = _along_own(what, plain, x, axis_name, groups)
 
     def reduced(leaf: Any) -> Any:
         if group is not None and type(leaf) not in PYTHON_SCALARS:
-            return (np.max if primitive is collective.PMAX else np.min)(gather_group(leaf, axes, group), axis=0)
+            return plain(gather_group(leaf, axes, group), axis=0)
         for name, _ in axes:
             leaf = leaf if type(leaf) in PYTHON_SCALARS else primitive.bind(leaf, axis_name=name)
         return leaf

@@ -15,7 +15,7 @@ from funcgrad.numpy._dispatch import array_operand
 from funcgrad.ops import collective
 from funcgrad.ops.index import GATHER
 from funcgrad.transforms.boundary import differentiable_leaf
-from funcgrad.types import shape_of
+from funcgrad.types import is_a, shape_of
 
 __all__ = [
     "Group",
@@ -29,6 +29,7 @@ __all__ = [
     "joined",
     "leafwise",
     "mapped_axes",
+    "named_and_own",
     "parted",
     "stacked",
 ]
@@ -53,6 +54,13 @@ def mapped_axes(what: str, axis_name: Any) -> list[tuple[Any, int]]:
     if twice:
         raise ValueError(f"{what}: the axis {twice.pop()!r} is named twice in {axis_name!r}")
     return [(name, _size(what, name)) for name in names]
+
+
+def named_and_own(axis_name: Any) -> tuple[tuple[Any, ...], tuple[int, ...]]:
+    """The names of mapped axes among these, and the axes of the operand itself: integers that name none."""
+    names, scope = _names(axis_name), [name for name, _ in axes_in_scope()]
+    own = tuple(n for n in names if is_a(n, int) and n not in scope)
+    return tuple(n for n in names if n not in own), own
 
 
 def count_of(axes: Sequence[tuple[Any, int]]) -> int:

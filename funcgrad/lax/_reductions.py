@@ -196,8 +196,10 @@ def sort_key_val(keys: Any, values: Any, dimension: int = -1, is_stable: bool = 
 def top_k(operand: Any, k: int, *, axis: int = -1) -> tuple[Any, Any]:
     """The `k` largest elements along an axis in descending order, and their indices; of equal ones the first ones.
 
+    The indices are int32, as in JAX.
+
     >>> top_k(np.array([1.0, 3.0, 2.0]), 2)
-    (array([3., 2.]), array([1, 2]))
+    (array([3., 2.]), array([1, 2], dtype=int32))
     """
     x = array_operand(operand)
     axis, k = axis_index(axis, x.ndim), operator.index(k)
@@ -208,7 +210,7 @@ def top_k(operand: Any, k: int, *, axis: int = -1) -> tuple[Any, Any]:
     order = n - 1 - np.argsort(np.flip(x, axis), axis=axis, stable=True)
     first = (*(slice(None),) * axis, slice(n - 1, n - 1 - k if k < n else None, -1) if k else slice(0, 0))
     indices = order[first]
-    return np.take_along_axis(x, indices, axis), indices
+    return np.take_along_axis(x, indices, axis), indices.astype(np.int32)
 
 
 def approx_max_k(
@@ -222,7 +224,7 @@ def approx_max_k(
     """`top_k` along an axis: exact, so that the recall is 1 and its parameters have no effect.
 
     >>> approx_max_k(np.array([1.0, 3.0, 2.0]), 2)
-    (array([3., 2.]), array([1, 2]))
+    (array([3., 2.]), array([1, 2], dtype=int32))
     """
     return top_k(operand, k, axis=reduction_dimension)
 
@@ -238,7 +240,7 @@ def approx_min_k(
     """The `k` smallest elements along an axis in ascending order, and their indices; see `approx_max_k`.
 
     >>> approx_min_k(np.array([1.0, 3.0, 2.0]), 2)
-    (array([1., 2.]), array([0, 2]))
+    (array([1., 2.]), array([0, 2], dtype=int32))
     """
     values, indices = top_k(-array_operand(operand), k, axis=reduction_dimension)
     return -values, indices

@@ -222,8 +222,8 @@ PPERMUTE.batch = _pass_on(PPERMUTE)
 AXIS_INDEX = constant(
     "axis_index",
     _impl("axis_index"),
-    lambda axis_name: ShapedArray((), np.dtype(int)),
-    collective=lambda args, batched, size, axis_name: (np.arange(size), True),
+    lambda axis_name: ShapedArray((), np.dtype(np.int32)),
+    collective=lambda args, batched, size, axis_name: (np.arange(size, dtype=np.int32), True),
 )
 """The number of each example."""
 AXIS_INDEX.batch = _pass_on(AXIS_INDEX)
