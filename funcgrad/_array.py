@@ -18,7 +18,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 __all__ = ["ARRAYS", "TRACERS", "Array", "Counter", "Device", "SingleDeviceSharding", "WeakArray", "cpu", "elsewhere",
-           "methods", "returning", "returning_arrays", "unwrap", "wrap", "wrap_leaves", "wrap_scalar"]  # fmt: skip
+           "methods", "numpys_own", "returning", "returning_arrays", "unwrap", "wrap", "wrap_leaves",
+           "wrap_scalar"]  # fmt: skip
 
 
 class Device(str):
@@ -163,18 +164,28 @@ def _in_place(name: str, ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
 
 
 _NUMPYS = {
-    "a_max", "a_min", "axis", "b", "choices", "condition", "indices", "kind", "max", "min", "mode", "order", "out",
-    "repeats", "side", "sorter", "stable", "v",
+    "a_max", "a_min", "axis", "axis1", "axis2", "b", "choices", "condition", "ddof", "decimals", "dtype", "indices",
+    "initial", "keepdims", "kind", "max", "mean", "min", "mode", "offset", "order", "out", "repeats", "side", "sorter",
+    "stable", "v", "where",
 }  # fmt: skip
 """Keywords of NumPy's methods."""
+
+
+def numpys_own(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether NumPy's method takes these arguments, and they mean the same to it as to JAX's."""
+    if len(args) > 2 and type(args[2]) is bool:  # JAX's `keepdims`, where NumPy's has `out`
+        return False
+    return not kwargs or (_NUMPYS.issuperset(kwargs) and kwargs.get("mode") in (None, "raise", "clip", "wrap"))
 
 
 def _by_function(name: str) -> Callable[..., Any]:
     numpys = getattr(np.ndarray, name)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not args and not kwargs:
+            return wrap(numpys(self))
         traced = _is_traced(args) or any(map(_is_traced, kwargs.values()))
-        if traced or not _NUMPYS.issuperset(kwargs) or kwargs.get("mode") not in (None, "raise", "clip", "wrap"):
+        if traced or not numpys_own(args, kwargs):
             return methods[name](self.view(np.ndarray), *args, **kwargs)
         if kwargs and kwargs.get("mode", "") is None:
             del kwargs["mode"]
@@ -216,7 +227,10 @@ class Array(np.ndarray, metaclass=_ArrayType):
         ("__ilshift__", np.left_shift), ("__irshift__", np.right_shift), ("__imatmul__", np.matmul),
     ):  # fmt: skip
         vars()[_name] = _in_place(_name, _ufunc)
-    for _name in ("argsort", "choose", "clip", "compress", "dot", "nonzero", "repeat", "searchsorted", "take"):
+    for _name in (
+        "argmax", "argmin", "argsort", "choose", "clip", "compress", "dot", "nonzero", "prod", "repeat", "searchsorted",
+        "std", "sum", "take", "var",
+    ):  # fmt: skip
         vars()[_name] = _by_function(_name)
     del _name, _ufunc
 
@@ -254,6 +268,10 @@ class Array(np.ndarray, metaclass=_ArrayType):
     def is_ready(self) -> bool:
         """True: what NumPy has returned is computed."""
         return True
+
+    def ptp(self, axis: Any = None, out: Any = None, keepdims: bool = False) -> Any:
+        """As `funcgrad.numpy.ptp`."""
+        return wrap(np.ptp(self, axis, out, keepdims))
 
     def is_deleted(self) -> bool:
         """False: arrays are not deleted."""

@@ -139,7 +139,6 @@ def test_numbers_that_decide() -> None:
 REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "data": (lambda x: x.data, "memory"),
     "ctypes": (lambda x: x.ctypes, "pure_callback"),
-    "ptp": (lambda x: x.ptp(), r"np\.ptp\(x\)"),
     "itemset": (lambda x: x.itemset(0, 1.0), "x.index. = value"),
     "byteswap": (lambda x: x.byteswap(), "astype"),
     "dump": (lambda x: x.dump("file"), r"debug\.callback"),

@@ -100,6 +100,13 @@ KEYWORDS: dict[str, tuple[Callable[[], Any], Any]] = {
     "sort": (lambda: jnp.sort(A, descending=True), [3, 3, 2, 1]),
     "argsort": (lambda: jnp.argsort(A, descending=True, dtype=np.int32), [0, 3, 2, 1]),
     "clip": (lambda: jnp.clip(arr=A, min=2), [3, 2, 2, 3]),
+    "argmax by position": (lambda: jnp.argmax(np.eye(2), 1, None, True), [[0], [1]]),
+    "zeros_like by position": (lambda: jnp.zeros_like(X, int, (2,)), [0, 0]),
+    "zeros_like, NumPy's order": (lambda: jnp.zeros_like(np.eye(2), int, "F").flags.f_contiguous, True),
+    "matmul by name": (lambda: jnp.matmul(a=np.eye(2), b=np.ones(2)), [1.0, 1.0]),
+    "sum by position": (lambda: jnp.sum(X, 0, None, None, False, 1.0, X > 1, True), 6.0),
+    "stack by position": (lambda: jnp.stack([X, X], 0, None, np.float32).dtype == np.float32, True),
+    "unwrap by position": (lambda: jnp.unwrap(np.array([0, 5, 9]), None, -1, 4), [0, 1, 1]),
     "zeros": (lambda: jnp.zeros(2, device=None, out_sharding=None), [0.0, 0.0]),
     "array": (lambda: jnp.array([[1, 2]], float, copy=True, ndmin=3, device=None), [[[1.0, 2.0]]]),
     "mask_indices": (lambda: jnp.mask_indices(2, jnp.triu, size=4), ([0, 0, 1, 0], [0, 1, 1, 0])),
@@ -188,6 +195,34 @@ def test_arrays_behave() -> None:
     assert x.clip(1.0, 2.0).tolist() == x.clip(min=1.0, max=2.0).tolist() and x.dot(x, precision=None) == 14
     assert vmap(lambda i: x.take(i))(np.array([3, 0])).tolist() == [3.0, 0.0]
     np.testing.assert_array_equal(jit(lambda v: x.dot(v) + x @ v)(X), 28.0)
+
+
+METHODS: dict[str, Callable[[Any], Any]] = {
+    "std": lambda x: x.std(correction=1, axis=1),
+    "sum": lambda x: x.astype(np.int8).sum(promote_integers=False),
+    "argmax": lambda x: x.argmax(1, None, True),
+    "ptp": lambda x: x.ptp(0),
+    "nonzero": lambda x: x.nonzero(size=3, fill_value=-1),
+    "compress": lambda x: x.compress(np.array([True, False]), 0, size=3),
+    "take": lambda x: x.take(np.array([0, 99]), mode="fill"),
+    "take fill": lambda x: x.take(1, fill_value=3),
+    "dot": lambda x: x.dot(b=np.ones(2), precision="high", preferred_element_type=np.float32),
+    "repeat": lambda x: x.repeat(2, total_repeat_length=3),
+    "argsort": lambda x: x.argsort(descending=True),
+    "argwhere of a number": lambda x: jnp.argwhere(x[0, 1]),
+    "cumulative_sum of a number": lambda x: jnp.cumulative_sum(x[0, 1]),
+    "unwrap of integers": lambda x: jnp.unwrap(x.astype(np.int32) * 5, period=3),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_take_the_keywords_of_jax(name: str) -> None:
+    """Of traced arrays too, with the same values and dtypes."""
+    have, want = jit(METHODS[name])(X.reshape(2, 2)), METHODS[name](jnp.asarray(X.reshape(2, 2)))
+    assert isinstance(want, tuple) or type(want) is Array
+    for h, w in zip(have, want, strict=True) if isinstance(want, tuple) else [(have, want)]:
+        np.testing.assert_array_equal(h, w)
+        assert h.dtype == w.dtype
 
 
 def test_functions_that_are_handed_over_get_what_they_are_made_of() -> None:

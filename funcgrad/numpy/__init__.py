@@ -129,7 +129,7 @@ __all__ += ("__array_api_version__", "__array_namespace_info__", "from_dlpack")
 
 _methods.install()
 _ours.update(
-    {n: globals()[n] for n in ("argsort", "choose", "clip", "dot", "nonzero", "repeat", "searchsorted", "take")},
+    {n: globals()[n] for n in _methods.METHODS},
     compress=lambda a, condition, *args, **kwargs: globals()["compress"](condition, a, *args, **kwargs),
 )
 _namespace.install()

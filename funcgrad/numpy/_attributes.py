@@ -203,7 +203,6 @@ _WRITTEN = "what is traced has no bytes to be written"
 _ABSENT = {
     "data": (_MEMORY, "the traced value as it is"),
     "ctypes": (_MEMORY, "funcgrad.pure_callback for a function in C"),
-    "ptp": ("arrays have no such method since NumPy 2.0", "np.ptp(x)"),
     "itemset": ("arrays have no such method since NumPy 2.0", "x[index] = value"),
     "newbyteorder": ("arrays have no such method since NumPy 2.0", "the traced value as it is"),
 }

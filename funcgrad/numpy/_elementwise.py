@@ -410,9 +410,11 @@ def unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: float = 6.283
     """Take the jumps of more than half a period out of a sequence of angles."""
     p = array_operand(p)
     d = np.diff(p, axis=axis)
-    half = period / 2
+    dtype = np.result_type(d, period)
+    half = period // 2 if dtype.kind in "iu" else period / 2
     wrapped = np.mod(d + half, period) - half
-    wrapped = np.where((wrapped == -half) & (d > 0), half, wrapped)
-    correct = np.where(np.abs(d) < (half if discont is None else discont), 0.0, wrapped - d)
+    if dtype.kind not in "iu" or period % 2 == 0:  # half a period can go either way
+        wrapped = np.where((wrapped == -half) & (d > 0), half, wrapped)
+    correct = np.where(np.abs(d) < (period / 2 if discont is None else discont), np.zeros((), dtype), wrapped - d)
     first = np.zeros_like(np.take(p, [0], axis=axis))
-    return p + np.concatenate([first, np.cumsum(correct, axis=axis)], axis=axis)
+    return p + np.concatenate([first, np.cumsum(correct, axis=axis)], axis=axis).astype(dtype)

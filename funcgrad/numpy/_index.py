@@ -181,7 +181,10 @@ def flatnonzero(a: Any) -> Any:
 @implements(np.argwhere)
 def argwhere(a: Any) -> Any:
     """The indices of elements that are not zero, as rows; needs concrete values."""
-    return np.stack(_places(a, "argwhere"), axis=1)
+    x = array_operand(a)
+    if not x.ndim:  # no index has an axis
+        return np.zeros((len(_places(x.reshape(1), "argwhere")[0]), 0), np.intp)
+    return np.stack(_places(x, "argwhere"), axis=1)
 
 
 @implements(np.compress)

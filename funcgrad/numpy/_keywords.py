@@ -46,6 +46,42 @@ _IGNORED: dict[str, dict[str, Any]] = {
 """Keywords that say how to compute, with JAX's defaults."""
 
 
+_CALLS: dict[str, str] = {
+    "argmax": "a axis out keepdims",
+    "argmin": "a axis out keepdims",
+    "average": "a axis weights returned keepdims",
+    "bincount": "x weights minlength",
+    "clip": "arr",
+    "corrcoef": "x y rowvar dtype",
+    "count_nonzero": "a axis keepdims",
+    "cov": "m y rowvar bias ddof fweights aweights dtype",
+    "dstack": "tup dtype",
+    "empty_like": "prototype dtype shape",
+    "full_like": "a fill_value dtype shape",
+    "hstack": "tup dtype",
+    "inner": "a b",
+    "matmul": "a b",
+    "nanargmax": "a axis out keepdims",
+    "nanargmin": "a axis out keepdims",
+    "nanmean": "a axis dtype out keepdims where",
+    "nanstd": "a axis dtype out ddof keepdims where mean",
+    "nanvar": "a axis dtype out ddof keepdims where mean",
+    "ones_like": "a dtype shape",
+    "packbits": "a axis bitorder",
+    "prod": "a axis dtype out keepdims initial where promote_integers",
+    "reshape": "a shape order",
+    "stack": "arrays axis out dtype",
+    "sum": "a axis dtype out keepdims initial where promote_integers",
+    "unpackbits": "a axis count bitorder",
+    "unwrap": "p discont axis period",
+    "vdot": "a b",
+    "vstack": "tup dtype",
+    "zeros_like": "a dtype shape",
+}
+"""The parameters of functions as JAX names and orders them, where NumPy has other names, or takes them by keyword
+alone; as far as they differ."""
+
+
 def signature_of(fun: Fun) -> inspect.Signature:
     """The signature of a function, or that of any arguments where it is not known."""
     try:
@@ -76,8 +112,39 @@ def extended(name: str, fun: Fun) -> Fun:
         fun = _sized(name, fun)
     if name in _IGNORED:
         fun = _ignoring(fun, _IGNORED[name])
-    make = _OTHERS.get(name)
-    return fun if make is None else make(fun)
+    if name in _OTHERS:
+        fun = _OTHERS[name](fun)
+    return _called(fun, getattr(np, name), _CALLS[name].split()) if name in _CALLS else fun
+
+
+def _called(fun: Fun, plain: Fun, names: list[str]) -> Fun:
+    """`fun`, which may also be called as JAX's function with these parameters: by their names, and in their order."""
+    known = list(signature_of(plain).parameters.values())
+    if any(p.kind is p.VAR_POSITIONAL for p in known):  # it is written in C
+        known = list(signature_of(fun).parameters.values())
+    named = {p.name for p in known if p.kind is not p.POSITIONAL_ONLY}
+    by_place = [p.name for p in known if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    alike = 0  # so many are NumPy's too, though their names may differ
+    while alike < min(len(names), len(by_place)) and (by_place[alike] == names[alike] or names[alike] not in named):
+        alike += 1
+    shaped = names[alike:] == ["shape"]
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if not kwargs and len(args) <= alike:
+            return fun(*args)
+        for name in names[len(args) :]:
+            if name in named or name not in kwargs:
+                break
+            args = (*args, kwargs.pop(name))
+        order = shaped and len(args) > alike and is_a(args[alike], str)  # NumPy's parameter there
+        if len(args) > alike and alike < len(names) and not order:
+            given = dict(zip(names[alike:], args[alike:], strict=False))
+            if len(args) > len(names) or not given.keys().isdisjoint(kwargs):
+                return fun(*args, **kwargs)  # raises
+            return fun(*args[:alike], **kwargs, **given)
+        return fun(*args, **kwargs)
+
+    return _public(fun, run, {})
 
 
 def _ignoring(fun: Fun, ignored: dict[str, Any]) -> Fun:
@@ -288,24 +355,10 @@ def _argsort(fun: Fun) -> Fun:
 
 
 def _dstack(fun: Fun) -> Fun:
-    def run(tup: Any, dtype: Any = None) -> Any:
+    def run(tup: Any, *, dtype: Any = None) -> Any:
         return fun(tup) if dtype is None else fun([array_operand(x).astype(dtype) for x in tup])
 
     return _public(fun, run, {"dtype": None})
-
-
-def _renamed(old: str, new: str) -> Callable[[Fun], Fun]:
-    """The first parameter has another name in JAX, by which it may be given."""
-
-    def make(fun: Fun) -> Fun:
-        def run(*args: Any, **kwargs: Any) -> Any:
-            if new in kwargs:
-                kwargs[old] = kwargs.pop(new)
-            return fun(*args, **kwargs)
-
-        return wraps(fun)(run)
-
-    return make
 
 
 def _interp(fun: Fun) -> Fun:
@@ -345,10 +398,8 @@ def _unique_of(which: str, x: Any, size: int, fill_value: Any) -> Any:
 
 _OTHERS: dict[str, Callable[[Fun], Fun]] = {
     "argsort": _argsort,
-    "clip": _renamed("a", "arr"),
     "delete": _delete,
     "dstack": _dstack,
-    "empty_like": _renamed("a", "prototype"),
     "fill_diagonal": _writing,
     "interp": _interp,
     "place": _writing,

@@ -19,6 +19,7 @@ import funcgrad.numpy._attributes as _attributes
 import funcgrad.numpy._dispatch as _dispatch
 import funcgrad.numpy._strict as _strict
 import funcgrad.numpy._writes as _writes
+from funcgrad._array import methods, numpys_own
 from funcgrad.aliasing import alias, is_array, operand_of
 from funcgrad.config import hooks
 from funcgrad.core import Primitive, Tracer
@@ -34,7 +35,7 @@ from funcgrad.ops.random import UNWRAP
 from funcgrad.types import PYTHON_SCALARS, is_key
 from funcgrad.writes import owned, viewed
 
-__all__ = ["install"]
+__all__ = ["METHODS", "install"]
 
 _READY = PYTHON_SCALARS | {np.ndarray}
 
@@ -74,9 +75,9 @@ _COMPARE = {
 }
 _UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute}
 
-_METHODS = (
+METHODS = (
     "all", "any", "argmax", "argmin", "argsort", "choose", "clip", "conj", "conjugate", "cumprod",
-    "cumsum", "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ravel", "repeat", "round",
+    "cumsum", "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat", "round",
     "searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var",
 )  # fmt: skip
 
@@ -190,6 +191,8 @@ def _from_function(name: str) -> Callable[..., Any]:
         return _dispatch.conjugated
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if (kwargs or len(args) > 1) and not numpys_own(args, kwargs):
+            return methods[name](self, *args, **kwargs)
         if "out" in kwargs or len(args) > 1:
             return _dispatch.call_function(function, (self, *args), kwargs)
         out = fun(self, *args, **kwargs)
@@ -218,12 +221,12 @@ def _astype(
     return astype(self, dtype)
 
 
-def _compress(self: Any, condition: Any, axis: Any = None, out: None = None) -> Any:
-    return compress(condition, self, axis, out)
+def _compress(self: Any, condition: Any, axis: Any = None, out: None = None, **sized: Any) -> Any:
+    return methods["compress"](self, condition, axis, out, **sized) if sized else compress(condition, self, axis, out)
 
 
 def _install_methods() -> None:
-    for name in _METHODS:
+    for name in METHODS:
         setattr(Tracer, name, _from_function(name))
     Tracer.reshape, Tracer.transpose, Tracer.astype = _reshape, _transpose, _astype  # type: ignore[attr-defined]
     Tracer.flatten = lambda self, order="C": alias(ravel(self, order))  # type: ignore[attr-defined]

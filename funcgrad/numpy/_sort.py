@@ -164,8 +164,8 @@ def nancumprod(a: Any, axis: Any = None, dtype: Any = None, out: None = None) ->
 
 def _with_initial(x: Any, axis: Any, dtype: Any, include_initial: bool, primitive: Any, first: Any) -> Any:
     x = array_operand(x)
-    if axis is None and x.ndim != 1:
-        raise ValueError("cumulative_sum and cumulative_prod need an axis for arrays of other than one dimension")
+    if axis is None and x.ndim > 1:
+        raise ValueError("cumulative_sum and cumulative_prod need an axis for arrays of more than one dimension")
     out = _cumulative(primitive, x, -1 if axis is None else axis, dtype)
     if not include_initial:
         return out

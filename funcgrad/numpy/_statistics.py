@@ -53,6 +53,15 @@ def _sum_dtype(x: Any, dtype: Any) -> Any:
     return np.float64 if dtype is None and x.dtype.kind in "biu" else dtype
 
 
+def _root(variance: Any, dtype: Any) -> Any:
+    """The square root of a variance, in the dtype that was asked for: NumPy does not write one into integers."""
+    if given(dtype) and np.dtype(dtype).kind in "biu":
+        raise TypeError(
+            f"std: a standard deviation cannot be computed in {np.dtype(dtype)}; take .astype of the result"
+        )
+    return np.sqrt(variance)
+
+
 @implements(np.mean)
 def mean(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: Any = False, *, where: Any = True
@@ -107,7 +116,7 @@ def std(
     correction: Any = None,
 ) -> Any:
     """The standard deviation over axes."""
-    return np.sqrt(var(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction))
+    return _root(var(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction), dtype)
 
 
 @implements(np.average)
@@ -259,7 +268,7 @@ def nanstd(
     correction: Any = None,
 ) -> Any:
     """The standard deviation of what is not NaN."""
-    return np.sqrt(nanvar(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction))
+    return _root(nanvar(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction), dtype)
 
 
 @implements(np.cov, view=True)
