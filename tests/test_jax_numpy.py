@@ -135,6 +135,9 @@ def test_what_has_no_meaning_here_is_refused_by_name() -> None:
     for refused in (lambda: jnp.zeros(3, out_sharding="x"), lambda: jnp.einsum("i,i", X, X, _dot_general=jnp.dot)):
         with pytest.raises(NotImplementedError, match=r"zeros: out_sharding|einsum: .*_dot_general"):
             refused()
+    for name in ("searchsorted", "digitize", "isin"):
+        with pytest.raises(ValueError, match=f"{name}: method must be one of .*, got 'fast'"):
+            getattr(jnp, name)(X, X, method="fast")
     with pytest.raises(ValueError, match="take: mode 'nearest'"):
         jnp.take(X, [0], mode="nearest")
     assert {"precision", "preferred_element_type", "out_sharding"} <= set(inspect.signature(jnp.dot).parameters)
@@ -211,6 +214,10 @@ METHODS: dict[str, Callable[[Any], Any]] = {
     "argsort": lambda x: x.argsort(descending=True),
     "argwhere of a number": lambda x: jnp.argwhere(x[0, 1]),
     "cumulative_sum of a number": lambda x: jnp.cumulative_sum(x[0, 1]),
+    "pad by axis": lambda x: jnp.pad(x, {0: 1, -1: (0, 2)}),
+    "insert in one place": lambda x: jnp.insert(x, np.array([1]), np.arange(3.0)),
+    "quantile of integers": lambda x: jnp.quantile(x.astype(np.int32), 1),
+    "compared to None": lambda x: (x == None, x != None),  # noqa: E711
     "unwrap of integers": lambda x: jnp.unwrap(x.astype(np.int32) * 5, period=3),
 }
 

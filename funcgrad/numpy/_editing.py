@@ -35,11 +35,12 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     n = x.shape[i]
     marks = np.insert(np.arange(n), where, n)  # n stands for a value
     count = len(marks) - n
-    single = not isinstance(where, slice) and np.ndim(where) == 0
     new = astype(array_operand(values), x.dtype)
-    if single and new.ndim:  # one place for all values: the axis of the values is the first
-        new = np.moveaxis(np.reshape(new, (1,) * (x.ndim - new.ndim) + new.shape), 0, i)
-        count = new.shape[i] if new.shape[i] != 1 else 1
+    if count == 1 and new.ndim:  # one place for all values
+        new = np.reshape(new, (1,) * (x.ndim - new.ndim) + new.shape)
+        if not isinstance(where, slice) and np.ndim(where) == 0:  # the axis of the values is the first
+            new = np.moveaxis(new, 0, i)
+        count = new.shape[i]
         at = int(np.flatnonzero(marks == n)[0])
         marks = np.concatenate([np.arange(at), np.full(count, n), np.arange(at, n)])
     new = np.broadcast_to(new, (*x.shape[:i], count, *x.shape[i + 1 :]))

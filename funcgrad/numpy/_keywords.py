@@ -37,13 +37,14 @@ _PRODUCTS = (
     "vecmat",
 )  # fmt: skip
 
-_IGNORED: dict[str, dict[str, Any]] = {
-    "digitize": {"method": None},
-    "isin": {"method": "auto"},
-    "polyval": {"unroll": 16},
-    "searchsorted": {"method": "scan"},
+_SEARCHES = ("scan", "scan_unrolled", "sort", "compare_all")
+_IGNORED: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "digitize": ("method", (None, *_SEARCHES)),
+    "isin": ("method", ("auto", "compare_all", "binary_search", "sort")),
+    "polyval": ("unroll", (16,)),
+    "searchsorted": ("method", _SEARCHES),
 }
-"""Keywords that say how to compute, with JAX's defaults."""
+"""Keywords that say how to compute, and what they can be, JAX's default first; a number can be any."""
 
 
 _CALLS: dict[str, str] = {
@@ -111,7 +112,7 @@ def extended(name: str, fun: Fun) -> Fun:
     if name in SIZED:
         fun = _sized(name, fun)
     if name in _IGNORED:
-        fun = _ignoring(fun, _IGNORED[name])
+        fun = _ignoring(fun, *_IGNORED[name])
     if name in _OTHERS:
         fun = _OTHERS[name](fun)
     return _called(fun, getattr(np, name), _CALLS[name].split()) if name in _CALLS else fun
@@ -147,11 +148,14 @@ def _called(fun: Fun, plain: Fun, names: list[str]) -> Fun:
     return _public(fun, run, {})
 
 
-def _ignoring(fun: Fun, ignored: dict[str, Any]) -> Fun:
+def _ignoring(fun: Fun, keyword: str, choices: tuple[Any, ...]) -> Fun:
     def run(*args: Any, **kwargs: Any) -> Any:
-        return fun(*args, **{k: v for k, v in kwargs.items() if k not in ignored})
+        given = kwargs.pop(keyword, choices[0])
+        if given not in choices and len(choices) > 1:
+            raise ValueError(f"{fun.__name__}: {keyword} must be one of {', '.join(map(repr, choices))}, got {given!r}")
+        return fun(*args, **kwargs)
 
-    return _public(fun, run, ignored)
+    return _public(fun, run, {keyword: choices[0]})
 
 
 def _unsharded(name: str, fun: Fun) -> Fun:

@@ -102,7 +102,7 @@ def _comparison(primitive: Primitive, equal: bool) -> Callable[[Any, Any], Any]:
     compare = _operator(primitive, False)
 
     def method(self: Any, other: Any) -> Any:
-        if type(other) in (str, bytes):  # as where a function asks whether an option is a word
+        if other is None or type(other) in (str, bytes):  # as where a function asks whether an option is a word
             return np.full(self.shape, not equal)[()]
         if self.dtype.kind != "V" or not is_key(other) or other.dtype != self.dtype:
             return compare(self, other)

@@ -36,7 +36,8 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> A
     """
     x = array_operand(array)
     if isinstance(pad_width, dict):
-        pad_width = [pad_width.get(i, pad_width.get(i - x.ndim, (0, 0))) for i in range(x.ndim)]
+        found = [pad_width.get(i, pad_width.get(i - x.ndim, 0)) for i in range(x.ndim)]
+        pad_width = [np.broadcast_to(width, 2) for width in found]
     widths = _pairs(pad_width, x.ndim)
     if any(w < 0 for pair in widths for w in pair):
         raise ValueError(f"pad: widths cannot be negative, got {pad_width}")

@@ -111,7 +111,7 @@ def _of_sorted(rows: Any, q: Any, method: str, weak: bool, skip: bool) -> Any:
         q = np.reshape(q, (*q.shape, *(1,) * (rows.ndim - 1)))
         n = n.astype(q.dtype) if q.dtype.kind == "f" else n
     position = _POSITIONS[method](n, q)
-    if method in _WHOLE:
+    if method in _WHOLE or position.dtype.kind in "iu":  # by an integer share there is nothing between two elements
         out = _element(rows, position, n, skip)
     else:
         low = np.floor(position)

@@ -166,7 +166,10 @@ def repeat_to(a: Any, repeats: Any, axis: Any, total: int) -> Any:
         x, axis = np.ravel(x), 0
     axis = axis_index(axis, x.ndim)
     n = x.shape[axis]
-    ends = np.cumsum(np.broadcast_to(array_operand(repeats), (n,)))
+    counts = array_operand(repeats)
+    if counts.dtype.kind not in "iub":
+        raise TypeError(f"repeat: repeats must be integers, got {counts.dtype}")
+    ends = np.cumsum(np.broadcast_to(np.maximum(counts, 0), (n,)))
     places = np.searchsorted(ends, np.arange(_size(total, "repeat")), side="right")
     return take(x, np.minimum(places, max(n - 1, 0)), axis=axis)
 
