@@ -338,6 +338,22 @@ def test_missing_rules_and_named_arguments() -> None:
         fg.custom_jvp(3)  # type: ignore[arg-type]
 
 
+def test_a_rule_calls_its_function_under_jit() -> None:
+    """On the tangents it is what it computes, also inside another program; elsewhere its rule counts."""
+
+    @fg.custom_jvp
+    def double(x: Any) -> Any:
+        return 2.0 * x
+
+    double.defjvp(lambda ps, ts: (double(ps[0]), fg.jit(double)(ts[0])))
+    sine: Any = fg.custom_jvp(lambda x: np.sin(x))
+    sine.defjvp(lambda ps, ts: (fg.jit(sine)(ps[0]), 3.0 * fg.jit(lambda x: sine(x + np.pi / 2))(ps[0]) * ts[0]))
+    for wrap in (lambda f: f, fg.jit):
+        assert fg.grad(wrap(double))(1.0) == 2.0 == wrap(fg.grad(double))(1.0)
+        np.testing.assert_allclose(fg.grad(wrap(sine))(1.0), 3 * np.cos(1.0))
+        np.testing.assert_allclose(wrap(fg.grad(fg.grad(sine)))(1.0), 9 * np.cos(1.0 + np.pi / 2), rtol=1e-12)
+
+
 # -------------------------------------------------------------------------------- custom_gradient, stop_gradient
 
 

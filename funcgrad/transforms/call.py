@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from funcgrad.config import config
-from funcgrad.core import Primitive, axes_in_scope, current_trace, under
+from funcgrad.core import Primitive, Trace, axes_in_scope, current_trace, under
 from funcgrad.ir import Atom, Equation, Program, Var, eval_program, has_effect
 from funcgrad.ir_check import check_program
 from funcgrad.ops.name import NAME
@@ -27,6 +27,7 @@ __all__ = [
     "CALL",
     "Joint",
     "Split",
+    "asking_trace",
     "batch_program",
     "by_name",
     "cached",
@@ -77,16 +78,28 @@ def lift_consts(programs: Sequence[Program]) -> tuple[tuple[Program, ...], list[
     return tuple(closed), consts
 
 
-def _detached() -> Record:
-    """An abstract record that stands in no trace, and sees the named axes of the current one."""
-    record = Record(None, abstract=True)
-    record.axes = axes_in_scope()
-    return record
+class _Detached(Record):
+    """An abstract record that stands in no trace, and sees the named axes of the current one, for which it works."""
+
+    __slots__ = ("works_for",)
+
+    def __init__(self) -> None:
+        super().__init__(None, abstract=True)
+        self.axes = axes_in_scope()
+        self.works_for = current_trace()
+
+
+def asking_trace() -> Trace | None:
+    """The current trace, or the one for which it works: that for which a program is taken apart."""
+    trace = current_trace()
+    while isinstance(trace, _Detached):
+        trace = trace.works_for
+    return trace
 
 
 def record_program(avals: Sequence[ShapedArray], fun: Callable[..., Sequence[Any]]) -> Program:
     """The program that `fun` records for inputs of these avals."""
-    record = _detached()
+    record = _Detached()
     try:
         inputs = [record.input(a) for a in avals]
         with under(record):
@@ -234,7 +247,7 @@ class Joint(NamedTuple):
 
 def joint_program(program: Program, wanted: tuple[bool, ...]) -> Joint:
     """Record a program and its reverse pass with regard to the `wanted` inputs."""
-    record = _detached()
+    record = _Detached()
     try:
         inputs = [record.input(a) for a in program.in_avals]
 

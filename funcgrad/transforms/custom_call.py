@@ -18,6 +18,7 @@ from funcgrad.errors import ArgumentError, UnexpectedTracerError
 from funcgrad.ir import Program
 from funcgrad.ops.rules import declare
 from funcgrad.transforms.boundary import differentiable_leaf
+from funcgrad.transforms.call import asking_trace
 from funcgrad.transforms.linearity import record_linear
 from funcgrad.transforms.make_ir import trace_to_program
 from funcgrad.transforms.symbolic import SymbolicZero
@@ -116,7 +117,7 @@ def _forward(ins: Sequence[Any], wanted: Sequence[bool], rules: Rules) -> tuple[
         with _users_code():
             outs, residuals = rules.forward(ins, wanted)
         return tuple(outs), tuple(residuals)
-    here = rules.origin, current_trace()
+    here = rules.origin, asking_trace()
     if any(origin is here[0] and trace is here[1] for origin, trace in _transposed.get()):
         return NotImplemented, lambda *args: tuple(rules.fun(*args))
     zeros = [zero_like(x) for x, w in zip(ins, wanted, strict=True) if w]
