@@ -40,6 +40,23 @@ _JAX: dict[str, Any] = {
 }  # fmt: skip
 """Settings of JAX that are accepted, and change nothing: their values at first. Floats have 64 bits in any case."""
 
+_GUARDED = ("allow", "log", "disallow", "log_explicit", "disallow_explicit")
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "jax_array_garbage_collection_guard": ("allow", "log", "fatal"),
+    "jax_default_matmul_precision": (
+        "default", "high", "highest", "bfloat16", "tensorfloat32", "float32", "ANY_F8_ANY_F8_F32",
+        "ANY_F8_ANY_F8_F32_FAST_ACCUM", "ANY_F8_ANY_F8_ANY", "ANY_F8_ANY_F8_ANY_FAST_ACCUM", "F16_F16_F16",
+        "F16_F16_F32", "BF16_BF16_BF16", "BF16_BF16_F32", "BF16_BF16_F32_X3", "BF16_BF16_F32_X6", "BF16_BF16_F32_X9",
+        "TF32_TF32_F32", "TF32_TF32_F32_X3", "F32_F32_F32", "F64_F64_F64",
+    ),
+    "jax_default_prng_impl": ("threefry2x32", "threefry4x32", "rbg", "unsafe_rbg", "philox2x32", "philox4x32"),
+    "jax_legacy_prng_key": ("allow", "warn", "error"),
+    "jax_numpy_rank_promotion": ("allow", "warn", "raise"),
+    "jax_traceback_filtering": ("off", "tracebackhide", "remove_frames", "quiet_remove_frames", "auto"),
+    **dict.fromkeys((n for n in _JAX if n.startswith("jax_transfer_guard")), _GUARDED),
+}  # fmt: skip
+"""What settings of JAX may be; those that are None at first may be that too."""
+
 _SAME = {
     "jax_debug_infs": "debug_infs",
     "jax_debug_nans": "debug_nans",
@@ -173,7 +190,10 @@ class Config:
             raise AttributeError(f"funcgrad.config has no setting {name!r}") from None
 
     def update(self, name: str, value: object) -> None:
-        """Set a switch by name, as `jax.config.update` does; raises AttributeError for an unknown one."""
+        """Set a switch by name, as `jax.config.update` does; raises AttributeError for an unknown one, and ValueError
+        for a value that it cannot have."""
+        if name in _CHOICES and value not in _CHOICES[name] and not (value is None and _JAX.get(name, "") is None):
+            raise ValueError(f"config.{name} is one of {', '.join(map(repr, _CHOICES[name]))}; got {value!r}")
         if name in _SAME:
             return setattr(self, _SAME[name], value)
         if name == "jax_traceback_filtering":

@@ -204,3 +204,48 @@ def test_arrays_of_shape_nothing_are_a_kind_of_their_own_where_that_is_asked() -
     g = jit(f)
     assert [g(np.float64(1.0)), g(np.array(1.0)), g(np.float64(1.0)), g(np.array(1.0))] == [3.0, 2.0, 3.0, 2.0]
     assert len(calls) == 2
+
+
+def test_a_static_argument_that_was_changed_is_another_one() -> None:
+    class Power:
+        def __init__(self, n: int) -> None:
+            self.n = n
+
+        def __hash__(self) -> int:
+            return hash(self.n)
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Power) and self.n == other.n
+
+    f = jit(lambda x, p: x**p.n, static_argnums=1)
+    many = jit(lambda xs, p: xs[0] ** p.n, static_argnums=1)
+    power = Power(2)
+    for n in (2, 2, 3, 3, 2):
+        power.n = n
+        assert f(3.0, power) == 3.0**n and many([3.0] * 20, power) == 3.0**n
+
+
+X = np.arange(3.0)
+
+RESULTS: dict[str, Any] = {
+    "squeeze": lambda x: np.squeeze(x[:1]),
+    "ellipsis": lambda x: x[..., 0],
+    "where": lambda x: np.where(x[0] > 0, x[1], x[2]),
+    "reshape": lambda x: x[:1].reshape(()),
+    "copy": lambda x: np.copy(x[0]),
+    "tensordot": lambda x: np.tensordot(x, x, 1),
+    "zeros": lambda x: np.zeros(()),
+    "element": lambda x: x[0],
+    "sum": lambda x: np.sum(x),
+    "sine": lambda x: np.sin(x[..., 0]),
+    "pair": lambda x: (x[..., 0], x[0], x[:1].squeeze()),
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_of_shape_nothing_are_arrays_where_numpy_has_arrays(name: str) -> None:
+    f = RESULTS[name]
+    want = tree.map(type, f(X))
+    for g in (jit(f), jit(lambda x: jit(f)(x))):
+        assert tree.map(type, g(X)) == want == tree.map(type, g(X))
+    assert jit(lambda a: a)(np.array(1.0)).flags.writeable

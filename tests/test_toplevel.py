@@ -207,8 +207,27 @@ def test_names_for_the_reader() -> None:
     program, shape = jax.make_jaxpr(f, return_shape=True)(X)
     assert shape == jax.typeof(X) == jax.core.get_aval(X) and shape.shape == (3,)
     np.testing.assert_array_equal(jax.core.eval_jaxpr(program, [], X)[0], np.sin(X))
-    with pytest.raises(NotImplementedError, match="axis_env"):
-        jax.make_jaxpr(f, axis_env=[("i", 2)])
+    total = jax.make_jaxpr(lambda x: jax.lax.psum(x, "i") / jax.lax.axis_size("i"), axis_env=[("i", 2)])(X)
+    assert [e.primitive.name for e in total.eqns] == ["psum", "div"] and "2" in str(total)
+    with pytest.raises(NameError, match="no axis named 'i'"):
+        jax.make_jaxpr(lambda x: jax.lax.psum(x, "i"))(X)
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [
+        ("jax_default_matmul_precision", "highest"),
+        ("jax_numpy_rank_promotion", "allow"),
+        ("jax_transfer_guard", "log"),
+        ("jax_traceback_filtering", "auto"),
+    ],
+)
+def test_settings_of_jax_have_their_choices(name: str, good: str) -> None:
+    before = getattr(jax.config, name)
+    with pytest.raises(ValueError, match=f"config.{name} is one of .*{good!r}.*; got 'nonsense'"):
+        jax.config.update(name, "nonsense")
+    jax.config.update(name, good)
+    jax.config.update(name, before)
 
 
 def test_options_of_jit() -> None:

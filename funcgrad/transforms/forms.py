@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import count
 from operator import attrgetter, is_
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -100,13 +101,17 @@ _FEW = 12
 
 
 def _comparison(leaves: list[Any], fixed: Sequence[int]) -> Callable[[list[Any]], bool]:
-    """Straight-line code that compares classes, shapes and dtypes, and static leaves by identity."""
+    """Straight-line code that compares classes, shapes and dtypes, and static leaves by identity, and by their hash
+    where they have one of their own: it may have changed."""
     given: dict[str, Any] = {}
     tests: list[str] = []
     for i, x in enumerate(leaves):
         if i in fixed:
             given[f"x{i}"] = x
             tests.append(f"a{i} is x{i}")
+            if not _keeps_its_hash(x):
+                given[f"h{i}"] = hash(x)
+                tests.append(f"hash(a{i}) == h{i}")
             continue
         given[f"t{i}"] = type(x)
         tests.append(f"type(a{i}) is t{i}")
@@ -123,8 +128,17 @@ def _comparison(leaves: list[Any], fixed: Sequence[int]) -> Callable[[list[Any]]
     return given.pop("fits")
 
 
+def _keeps_its_hash(x: Any) -> bool:
+    """Whether the hash of a static value cannot change while it is the same object."""
+    return type(x).__hash__ is object.__hash__ or type(x) in _ATOMS
+
+
+_ATOMS = frozenset((str, int, float, bool, complex, bytes, NoneType, type))
+
+
 def _comparison_of_many(leaves: list[Any], form: Form) -> Callable[[list[Any]], bool]:
     classes, fixed = list(map(type, leaves)), [leaves[i] for i in form.fixed]
+    hashes = [hash(x) for x in fixed if not _keeps_its_hash(x)]
     moving = form.moving(leaves)
     plain = not any(type(x) in PYTHON_SCALARS for x in moving)
     placed = DeviceArray in classes
@@ -138,6 +152,8 @@ def _comparison_of_many(leaves: list[Any], form: Form) -> Callable[[list[Any]], 
         moving = leaves
         if fixed:
             if not all(map(is_, fixed, [leaves[i] for i in form.fixed])):
+                return False
+            if hashes and hashes != [hash(x) for x in fixed if not _keeps_its_hash(x)]:
                 return False
             moving = form.moving(leaves)
         return kinds == (list(map(kind_of, moving)) if plain else _kinds(moving))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -9,32 +10,39 @@ from typing import Any
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad.aliasing import settle_all
-from funcgrad.core import Question, Tracer, current_trace, under
+from funcgrad.aliasing import is_array, settle_all
+from funcgrad.core import Axes, Question, Tracer, current_trace, under
 from funcgrad.ir import Program
 from funcgrad.transforms.boundary import argument_name, boundary_of, check_callable, differentiable_leaf, of_chosen
 from funcgrad.transforms.transformed import transformed
-from funcgrad.types import ShapedArray, aval_of, is_a
+from funcgrad.types import ShapedArray, aval_of, is_a, shape_of
 from funcgrad.watched import Watched
 
 __all__ = ["eval_shape", "make_ir", "record_flat", "trace_to_program"]
 
 
 def trace_to_program(
-    fun: Callable[..., Any], args: Sequence[Any], name: str = "make_ir", border: str = "", kind: type[Watched] = Watched
+    fun: Callable[..., Any],
+    args: Sequence[Any],
+    name: str = "make_ir",
+    border: str = "",
+    kind: type[Watched] = Watched,
+    axes: Axes = (),
 ) -> Program:
     """Record `fun` abstractly; a leaf of `args` is an array, a number, a tracer or a ShapeDtypeStruct.
 
     Raises TypeError for other leaves, and for what `fun` returns besides arrays and numbers, in the name of `name`.
     Where `fun` asks for values, whether or not it catches the error, what `border` says is raised (see `Trace`).
-    The recording is of this `kind`.
+    The recording is of this `kind`, and sees these named `axes` beside those in scope.
     """
     found, in_tree = tree.flatten_with_path(tuple(args))
     paths = [(path, _stands_for(x)) for path, x in found]
     for path, x in paths:
         if not isinstance(x, ShapedArray):
             differentiable_leaf(x, partial(argument_name, fun, path), name)
-    return record_flat(lambda *xs: fun(*in_tree.unflatten(xs)), [x for _, x in paths], name, border, in_tree, kind)
+    return record_flat(
+        lambda *xs: fun(*in_tree.unflatten(xs)), [x for _, x in paths], name, border, in_tree, kind, axes=axes
+    )
 
 
 def _stands_for(x: Any) -> Any:
@@ -55,13 +63,15 @@ def record_flat(
     in_tree: Any = None,
     kind: type[Watched] = Watched,
     ordered: bool = True,
+    axes: Axes = (),
 ) -> Program:
     """`trace_to_program` for a function of flat arguments, or their avals; `in_tree` is noted down in the program.
 
-    With `ordered`, what the function does may depend on its arguments being contiguous: the program says of which.
+    With `ordered`, what the function does may depend on its arguments being contiguous: the program says of which. It
+    also says which results of shape () NumPy would have as arrays.
     """
     record = kind(current_trace(), abstract=True)
-    record.border, record.ordered = border, ordered
+    record.border, record.ordered, record.axes = border, ordered, (*record.axes, *axes)
     try:
         inputs = [record.input(x) for x in args]
         with under(record):
@@ -74,6 +84,7 @@ def record_flat(
                 differentiable_leaf(x, f"output{tree.keystr(tree.leaves_with_path(out)[i][0])}", name)
         program = record.program(inputs, outputs, in_tree, out_tree)
         program.derived.update(catches=record.around.catches, classes=record.around.classes)
+        program.derived["arrays"] = tuple(i for i, x in enumerate(leaves) if not shape_of(x) and _is_array(x))
         program.derived["ordered"] = tuple({i for i, x in enumerate(inputs) if any(x is y for y in record.assumed)})
         return program
     except (Exception, SystemExit) as error:
@@ -83,6 +94,11 @@ def record_flat(
     finally:
         record.border = ""
         record.close()
+
+
+def _is_array(x: Any) -> bool:
+    """Whether NumPy would have an array, and not a scalar, for this result of shape ()."""
+    return is_array(x) if isinstance(x, Tracer) else is_a(x, np.ndarray)
 
 
 def make_ir(
@@ -96,7 +112,7 @@ def make_ir(
     Args:
         fun: a function of pytrees of arrays.
         static_argnums: positions of arguments that are passed on as they are.
-        axis_env: not offered: raises unless it is None or empty.
+        axis_env: pairs of a name and a size: axes that collectives may be over, as if in a `vmap` with these names.
         return_shape: return the shapes and dtypes of the output too, as `eval_shape` does: a pair.
 
     Returns:
@@ -112,16 +128,15 @@ def make_ir(
       in (e,) }
     """
     check_callable(fun, "make_ir")
-    if axis_env:
-        raise NotImplementedError("make_ir: axis_env is not offered; record vmap(f, axis_name=...) instead")
+    axes = tuple((name, operator.index(size)) for name, size in axis_env or ())
     static = {static_argnums} if is_a(static_argnums, (int, np.integer)) else set(static_argnums)
 
-    @transformed(make_ir, fun, static_argnums=static_argnums, return_shape=return_shape)
+    @transformed(make_ir, fun, static_argnums=static_argnums, axis_env=axis_env, return_shape=return_shape)
     @boundary_of(None)
     def make_ir_fun(*args: Any, **kwargs: Any) -> Any:
         fixed = {i % len(args) for i in static}
         traced = [i for i in range(len(args)) if i not in fixed]
-        program = trace_to_program(*of_chosen(fun, args, kwargs, traced), border="error")
+        program = trace_to_program(*of_chosen(fun, args, kwargs, traced), border="error", axes=axes)
         return (program, _shapes(program)) if return_shape else program
 
     return make_ir_fun

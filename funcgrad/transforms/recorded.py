@@ -13,7 +13,7 @@ import numpy as np
 import funcgrad.tree as tree
 from funcgrad._array import ARRAYS
 from funcgrad._tree_compile import NODE_LIMIT, compile_put
-from funcgrad.aliasing import in_order
+from funcgrad.aliasing import as_array, in_order
 from funcgrad.config import config
 from funcgrad.core import Primitive, Question, Tracer, axes_in_scope, current_trace
 from funcgrad.debug import Effects, current_effects, put_effects
@@ -139,6 +139,14 @@ def _lie_in_order(program: Any, leaves: Sequence[Any]) -> bool:
     return all(in_order(leaves[i], leaves[i]) for i in places)
 
 
+def _with_arrays(results: Sequence[Any], places: Sequence[int]) -> list[Any]:
+    """Results of a program, with arrays in place of scalars where NumPy would have some."""
+    out = list(results)
+    for i in places:
+        out[i] = np.asarray(out[i]) if is_a(out[i], np.generic) else as_array(out[i])
+    return out
+
+
 class Recorded:
     """A function with its programs, by the structure, shapes and dtypes of its arguments.
 
@@ -189,7 +197,9 @@ class Recorded:
                 return self.flat(fixed, in_tree)(*leaves)
             closed, consts = program.derived.get("closed") or program.derived.setdefault("closed", close(program))
             out = primitive.bind(*consts, *leaves, program=closed, **params)
-            result = program.out_tree.unflatten([x if isinstance(x, Tracer) else own_value(x) for x in out])
+            arrays = program.derived["arrays"]
+            out = [x if isinstance(x, Tracer) else own_value(x) for x in out]
+            result = program.out_tree.unflatten(_with_arrays(out, arrays) if arrays else out)
             return wrapped(result) if ours and not tracing else result
         run, put = kept.run, kept.put
         if run is None or put is None:
@@ -208,6 +218,9 @@ class Recorded:
             assert self.runner is not None
             small = program.out_tree.num_leaves <= NODE_LIMIT
             put = compile_put(program.out_tree) if small else program.out_tree.unflatten
+            if arrays := program.derived["arrays"]:
+                bare = put
+                put = lambda results: bare(_with_arrays(results, arrays))  # noqa: E731
             if catches(program) and kept.backend is None:  # what is given must still be there for another run
                 run, put = _or_as_it_is(self.runner(program, (), None, None), put, self.flat(fixed, in_tree)), _whole
             else:
