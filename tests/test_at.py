@@ -112,6 +112,16 @@ def test_out_of_bounds() -> None:
         np.testing.assert_array_equal(have, want, err_msg=str(i))
 
 
+def test_a_function_is_applied_as_often_as_a_traced_index_says() -> None:
+    x, i = np.arange(1.0, 6.0), np.array([1, 3, 1, 9])
+    fun: Callable[..., Any] = lambda x, i: at(x)[i].apply(np.sin, mode="drop")  # noqa: E731
+    want = fun(x, i)
+    np.testing.assert_allclose(want, [1.0, np.sin(np.sin(2.0)), 3.0, np.sin(4.0), 5.0])
+    np.testing.assert_allclose(make_ir(fun)(x, i)(x, i)[0], want)
+    np.testing.assert_allclose(vmap(fun, in_axes=(None, 0))(x, np.stack([i, i[:1].repeat(4)]))[0], want)
+    check_grads(lambda x: jit(fun)(x, i), (x,), order=1)
+
+
 def test_traced_indices_and_duplicates() -> None:
     x, i, v = np.arange(1.0, 6.0), np.array([1, 3, 1, 9]), np.array([2.5, 3.0, 0.5, 4.25])
     for name in ("set", "add", "multiply", "divide", "min", "max"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,6 @@ from funcgrad._array import Array, SingleDeviceSharding, methods, unwrap, wrap
 from funcgrad.capture import own_leaves
 from funcgrad.core import Tracer
 from funcgrad.device_array import DeviceArray
-from funcgrad.errors import ConcretizationTypeError
 from funcgrad.numpy._dispatch import array_operand, operand
 from funcgrad.numpy._index import gathered, getitem, scattered
 from funcgrad.numpy._plan import Plan, axis_items, plan_index
@@ -303,7 +303,7 @@ class _Indexed:
                 np.concatenate([flat, row]), array_operand(values).astype(flat.dtype), places, axes=(0,)
             )[:-1]
         elif is_a(places, Tracer):
-            out = _together(what, flat, places, values)
+            out = _repeated(flat, places, compute) if values is None else _together(what, flat, places, values)
         else:
             out = flat
             for chosen in _rounds(places, x.size):
@@ -324,16 +324,28 @@ def _together(what: str, x: Any, places: Any, values: Any) -> Any:
 
     Each pair of places is compared, so this takes time and memory of the square of their number.
     """
-    if what not in _JOINED:
-        error = ConcretizationTypeError(
-            f"x.at[index].{what} must know which elements the index means twice, and it has no values here: give "
-            "unique_indices=True if there are none"
-        )
-        raise places.unanswered(error)
     same = np.equal(places[:, None], places)
     joined = np.prod(np.where(same, values, np.ones((), values.dtype)), axis=1)
     old = take_in_mode(x, places, "clip", None)
     return _written(x, places, array_operand(_JOINED[what](old, joined)).astype(x.dtype), False, "drop")
+
+
+def _repeated(x: Any, places: Any, compute: Callable[[Any], Any]) -> Any:
+    """Elements of a vector to each of which a function is applied as often as its place occurs: where nobody knows how
+    often that is. It takes memory of the square of the number of places."""
+    times = np.sum(np.equal(places[:, None], places), axis=1)
+
+    def once(old: Any) -> Any:
+        return array_operand(compute(old)).astype(x.dtype)
+
+    def again(state: Any) -> Any:
+        k, new = state
+        return k + 1, np.where(np.less(k, times), once(new), new)
+
+    loop = import_module("funcgrad.lax").while_loop
+    start = np.ones((), times.dtype), once(take_in_mode(x, places, "clip", None))
+    _, new = loop(lambda state: np.less(state[0], np.max(times, initial=0)), again, start)
+    return _written(x, places, unwrap(new), False, "drop")
 
 
 def _numbers(x: Any) -> np.ndarray:
