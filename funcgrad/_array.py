@@ -415,27 +415,46 @@ def wrap_leaves(x: Any) -> Any:
     return out if type(out) is WeakArray else _inside(out, type(out), wrap_leaves)
 
 
-def returning_arrays(namespace: dict[str, Any], names: Iterable[str], put: Callable[[Any], Any] = wrap_scalar) -> None:
-    """Let functions of a module, given by name, return results that `put` has wrapped."""
+def returning_arrays(
+    namespace: dict[str, Any],
+    names: Iterable[str],
+    put: Callable[[Any], Any] = wrap_scalar,
+    fault: Callable[[str, Exception], Exception] | None = None,
+) -> None:
+    """Let functions of a module, given by name, return results that `put` has wrapped; see `returning`."""
     made: dict[Any, Any] = {}  # a function may have several names
     for name in names:
         fun = namespace[name]
         if callable(fun) and not isinstance(fun, type):
             if fun not in made:
-                made[fun] = returning(fun, put, namespace["__name__"])
+                made[fun] = returning(fun, put, namespace["__name__"], fault)
             namespace[name] = made[fun]
 
 
-def returning(fun: Callable[..., Any], put: Callable[[Any], Any], module: str) -> Callable[..., Any]:
-    """A function whose results `put` wraps, to be found under its name in `module`."""
+def returning(
+    fun: Callable[..., Any],
+    put: Callable[[Any], Any],
+    module: str,
+    fault: Callable[[str, Exception], Exception] | None = None,
+) -> Callable[..., Any]:
+    """A function whose results `put` wraps, to be found under its name in `module`.
+
+    If `fault` is given, its ValueErrors and IndexErrors leave as what that makes of them.
+    """
 
     @wraps(fun)
     def public(*args: Any, **kwargs: Any) -> Any:
-        if elsewhere:
-            out = elsewhere[0](fun, args, kwargs)
-            if out is not NotImplemented:
-                return out
-        return put(fun(*args, **kwargs))
+        try:
+            if elsewhere:
+                out = elsewhere[0](fun, args, kwargs)
+                if out is not NotImplemented:
+                    return out
+            return put(fun(*args, **kwargs))
+        except (ValueError, IndexError) as error:
+            new = error if fault is None else fault(fun.__name__, error)
+            if new is error:
+                raise
+            raise new from None
 
     if fun.__module__ is None or fun.__module__.startswith("numpy"):  # whose examples are not ours
         public.__doc__ = f"As `numpy.{public.__name__}`."

@@ -1,7 +1,7 @@
 """The names of `jax.lax`: control flow, collectives, convolutions, windows; and NumPy's functions under its names.
 
 Operands broadcast and promote by NumPy's rules, also where JAX's `lax` would refuse shapes or dtypes that differ. What
-does not fit raises `errors.ShapeError`, a ValueError; dimension numbers that do not, TypeError.
+does not fit raises `errors.ArgumentError` or its kind `ShapeError`, which are ValueErrors and TypeErrors.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ from funcgrad.lax._collectives import (
     psum_scatter,
     pswapaxes,
 )
+from funcgrad.lax._faults import fault as _fault
 from funcgrad.numpy._dispatch import strong
 from funcgrad.ops.rules import PRIMITIVES
 from funcgrad.ops.shape import STOP_GRADIENT
@@ -118,7 +119,11 @@ _AS_THEY_ARE = (
     *_CONTROL, *_types.__all__, "ConvGeneralDilatedDimensionNumbers", "axis_size", "custom_root", "pmax", "pmin",
     "psum", "stop_gradient",
 )  # fmt: skip
-_returning_arrays(globals(), (n for n in __all__ if n not in _AS_THEY_ARE))
+_CALLING = (
+    "composite", "custom_linear_solve", "linalg", "platform_dependent", "reduce", "reduce_window", "scatter_apply",
+)  # fmt: skip
+_returning_arrays(globals(), _CALLING)  # what the functions that they are given raise is not theirs
+_returning_arrays(globals(), (n for n in __all__ if n not in (*_AS_THEY_ARE, *_CALLING)), fault=_fault)
 
 
 def __getattr__(name: str) -> Any:

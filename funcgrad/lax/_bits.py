@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.errors import ShapeError
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.ops.precision import REDUCE_PRECISION
 from funcgrad.ops.shape import BITCAST
@@ -109,7 +110,7 @@ def bitcast_convert_type(operand: Any, new_dtype: Any) -> Any:
             bits first; if it is larger, the last axis of the operand holds the parts of an element of the result.
 
     Raises:
-        TypeError: the sizes do not fit.
+        TypeError, ShapeError: the sizes do not fit.
 
     >>> bitcast_convert_type(np.ones(1, np.float32), np.int32)
     array([1065353216], dtype=int32)
@@ -128,7 +129,7 @@ def bitcast_convert_type(operand: Any, new_dtype: Any) -> Any:
         shifts = np.arange(parts, dtype=bits.dtype) * bits.dtype.type(8 * want)
         return BITCAST.bind(np.right_shift(bits[..., None], shifts).astype(_unsigned(dtype)), dtype=dtype)
     if not x.ndim or x.shape[-1] != parts:
-        raise TypeError(
+        raise ShapeError(
             f"bitcast_convert_type: the last axis of an operand of shape {x.shape} must have the {parts} parts of a "
             f"{dtype}, each a {x.dtype}"
         )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.numpy as jnp
+from funcgrad.errors import DTypeError
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._elementwise import complex_of
 from funcgrad.ops.math import SELECT
@@ -189,8 +190,15 @@ def clamp(min: Any, x: Any, max: Any) -> Any:
 
 
 def select(pred: Any, on_true: Any, on_false: Any) -> Any:
-    """`on_true` where `pred` holds, else `on_false`."""
-    return SELECT.bind(array_operand(pred), array_operand(on_true), array_operand(on_false))
+    """`on_true` where `pred`, a boolean or an integer, holds, else `on_false`."""
+    pred = array_operand(pred)
+    _check_choice("select", pred)
+    return SELECT.bind(pred, array_operand(on_true), array_operand(on_false))
+
+
+def _check_choice(name: str, which: Any) -> None:
+    if which.dtype.kind not in "biu":
+        raise DTypeError(f"{name}: what is chosen by must be booleans or integers, got {which.dtype}")
 
 
 def select_n(which: Any, *cases: Any) -> Any:
@@ -200,6 +208,7 @@ def select_n(which: Any, *cases: Any) -> Any:
     array([1., 0.])
     """
     which = array_operand(which)
+    _check_choice("select_n", which)
     if not cases or (which.dtype.kind == "b" and len(cases) > 2):
         raise ValueError(f"select_n: {len(cases)} cases cannot be chosen by {which.dtype}")
     out, *others = map(array_operand, cases)
@@ -209,5 +218,7 @@ def select_n(which: Any, *cases: Any) -> Any:
 
 
 def convert_element_type(operand: Any, new_dtype: Any) -> Any:
-    """Convert to a dtype."""
+    """Convert to a dtype, which must be given."""
+    if new_dtype is None:
+        raise ValueError("convert_element_type: there must be a dtype, got None")
     return array_operand(operand).astype(new_dtype)

@@ -59,7 +59,9 @@ _all = builtins.slice(None)
 
 
 def iota(dtype: Any, size: int) -> Any:
-    """`numpy.arange(size)` of a dtype."""
+    """`numpy.arange(size)` of a dtype; raises ShapeError for a negative size."""
+    if operator.index(size) < 0:
+        raise ShapeError(f"iota: the size must not be negative, got {size}")
     return np.arange(size, dtype=dtype)
 
 
@@ -83,9 +85,11 @@ def empty(shape: Any, dtype: Any, *, out_sharding: Any = None) -> Any:
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None, *, sharding: Any = None) -> Any:
-    """An array of one value."""
+    """An array of one value, a scalar; raises ShapeError for another."""
     no_sharding("full", sharding)
     x = array_operand(fill_value)
+    if x.ndim:
+        raise ShapeError(f"full: the value must be a scalar, got shape {x.shape}")
     shape = (shape,) if is_a(shape, int) else tuple(shape)
     out = np.broadcast_to(x if dtype is None else x.astype(dtype), shape)
     return out if isinstance(out, Tracer) else np.array(out)
@@ -198,10 +202,14 @@ def broadcast_in_dim(
     """
     no_sharding("broadcast_in_dim", out_sharding)
     x = array_operand(operand)
-    axes = tuple(broadcast_dimensions)
-    if len(axes) != x.ndim or list(axes) != sorted(set(axes)):
-        raise ShapeError(f"broadcast_in_dim: {axes} must be {x.ndim} ascending axes, one for each of {x.shape}")
-    sizes = dict(zip(axes, x.shape, strict=True))
+    axes = tuple(map(operator.index, broadcast_dimensions))
+    if len(axes) != x.ndim or len(set(axes)) != x.ndim or not all(0 <= i < len(shape) for i in axes):
+        raise ShapeError(
+            f"broadcast_in_dim: {axes} must be {x.ndim} axes of the result, of shape {tuple(shape)}, one for each of "
+            f"{x.shape}"
+        )
+    x = np.transpose(x, np.argsort(axes).tolist())
+    sizes = dict(zip(sorted(axes), x.shape, strict=True))
     return np.broadcast_to(np.reshape(x, tuple(sizes.get(i, 1) for i in range(len(shape)))), tuple(shape))
 
 
@@ -324,7 +332,8 @@ def split(operand: Any, sizes: Sequence[int], axis: int = 0) -> list[Any]:
     [array([0, 1]), array([2, 3, 4])]
     """
     x = array_operand(operand)
-    if sum(sizes) != x.shape[axis]:
+    axis = axis_index(axis, x.ndim)
+    if sum(sizes) != x.shape[axis] or any(n < 0 for n in sizes):
         raise ShapeError(f"split: sizes {tuple(sizes)} do not add up to axis {axis} of {x.shape}")
     return np.split(x, np.cumsum(sizes)[:-1].tolist(), axis)
 
