@@ -16,6 +16,7 @@ from funcgrad.test_util import check_grads
 RNG = np.random.default_rng(0)
 X, WHOLE = RNG.normal(size=(6, 7)), RNG.integers(0, 50, size=(6, 7))
 MODES = ("reflect", "mirror", "nearest", "wrap", "constant")
+CUBE = RNG.normal(size=(4, 5, 3))
 GRID_MODES = (*MODES, "grid-mirror", "grid-wrap", "grid-constant")
 KERNELS = (RNG.normal(size=(3, 2)), RNG.normal(size=(2, 3)))
 PLACES = [
@@ -69,6 +70,35 @@ def test_interpolation(mode: str) -> None:
     same("rotate", X, 33.0, mode=mode)
     same("rotate", X, 33.0, order=1, mode=mode, reshape=False)
     same("map_coordinates", WHOLE, PLACES[1], order=1, mode=mode)
+
+
+@pytest.mark.parametrize("axes", [1, (0,), (0, 2), (2, 0), (0, 1, 2)])
+def test_axes(axes: int | tuple[int, ...]) -> None:
+    n, many = np.size(axes), {"axes": axes, "mode": "nearest"}
+    sizes, weights = (2, 3, 3)[:n], RNG.normal(size=(2, 3, 3)[:n])
+    for name in ("correlate", "convolve"):
+        same(name, CUBE, weights, **many)
+    for name in ("maximum_filter", "minimum_filter"):
+        same(name, CUBE, sizes, axes=axes, mode=["wrap", "nearest", "mirror"][:n])
+    for name, *args in (("rank_filter", 1), ("percentile_filter", 30), ("percentile_filter", -10), ("median_filter",)):
+        same(name, CUBE, *args, sizes, **many)
+        same(name, CUBE, *args, footprint=np.abs(weights) > 0.2, **many)
+    same("uniform_filter", CUBE, sizes, **many)
+    same("uniform_filter", (100 * CUBE).astype(int), sizes, **many)
+    same("gaussian_laplace", CUBE, (0.6, 0.8, 0.9)[:n], **many)
+    for name, *args in (("gaussian_gradient_magnitude", 0.7), ("laplace",)):
+        same(name, CUBE, *args, axes=axes, mode=["wrap", "nearest", "mirror"][:n])
+
+
+def test_windows_along_an_axis() -> None:
+    for name in ("maximum_filter1d", "minimum_filter1d"):
+        same(name, X, 3, 0)
+        same(name, X, 4, mode="wrap", origin=1)
+    check_grads(
+        lambda x: ours.rank_filter(x, 1, 3, axes=(0,)) + ours.convolve(x, KERNELS[0], axes=(1, 0)), (X,), order=1
+    )
+    with pytest.raises(ValueError, match="unique"):
+        ours.uniform_filter(X, axes=(0, -2))
 
 
 def test_other_forms() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from funcgrad import grad, jit, random, tree
-from funcgrad.errors import ShapeError
+from funcgrad import grad, jit, random, tree, vmap
+from funcgrad.errors import ConcretizationTypeError, ShapeError
 from funcgrad.scipy import stats as ours
 from funcgrad.test_util import check_grads
 
@@ -125,8 +125,7 @@ def test_density_estimates(shape: tuple[int, ...]) -> None:
 
 def test_refusals() -> None:
     kde = ours.gaussian_kde(X)
-    for call in (lambda: kde.set_bandwidth(0.1), lambda: kde.integrate_box(0, 1),
-                 lambda: ours.sem(X, nan_policy="raise")):  # fmt: skip
+    for call in (lambda: kde.set_bandwidth(0.1), lambda: kde.integrate_box(0, 1)):
         with pytest.raises(NotImplementedError, match="not offered"):
             call()
     with pytest.raises(ShapeError, match="dimension 5"):
@@ -135,6 +134,52 @@ def test_refusals() -> None:
         ours.rankdata(X, "best")
     with pytest.raises(ValueError, match="one length"):
         ours.pearsonr(U, V[:5])
+
+
+GAPS, WEIGHTS = np.where(RNG.random((4, 5, 3)) < 0.1, np.nan, RNG.random((4, 5, 3))), RNG.random((4, 5, 3))
+POLICIES: dict[str, dict[str, Any]] = {
+    **SUMMARIES, "gmean weighted": {"weights": WEIGHTS}, "hmean weighted": {"weights": WEIGHTS},
+    "mode": {}, "entropy": {}, "entropy relative": {"qk": WEIGHTS}, "zscore": {}, "describe": {},
+    "rankdata": {"method": "max"},
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of slices with too few elements
+@pytest.mark.parametrize("name", POLICIES)
+def test_gaps(name: str) -> None:
+    have, want = (getattr(s, name.split()[0]) for s in (ours, stats))
+    axes = (0, 1, None) if name in ("zscore", "rankdata") else (0, 1, None, (0, 2))
+    for axis in axes:
+        kwargs = {**POLICIES[name], "axis": axis}
+        found, expected = (f(GAPS, **kwargs, nan_policy="omit") for f in (have, want))
+        expected = tuple(expected) if name in ("mode", "describe") else expected
+        for a, b in zip(tree.leaves(found), tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-11)
+    with pytest.raises(ValueError, match="nan"):
+        have(GAPS, **POLICIES[name], nan_policy="raise")
+    with pytest.raises(ValueError, match="nan_policy"):
+        have(GAPS, **POLICIES[name], nan_policy="ignore")
+    with pytest.raises(ConcretizationTypeError, match="check for NaN outside"):
+        vmap(lambda x: have(x, nan_policy="raise"))(GAPS)
+
+
+@pytest.mark.parametrize("name", ["skew", "kurtosis", "gmean", "sem", "zscore", "variation", "moment"])
+def test_derivatives_beside_gaps(name: str) -> None:
+    def fun(x: Any) -> Any:
+        return getattr(ours, name)(np.where(np.isnan(GAPS[0]), np.nan, x), nan_policy="omit")
+
+    check_grads(fun, (RNG.random((5, 3)),), order=1, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")  # NumPy's and SciPy's, of too few elements
+def test_nothing_and_one() -> None:
+    for name in ("mode", "gmean", "hmean", "sem", "skew"):
+        for x, axis in ((np.zeros((2, 0)), 0), (np.array(2.0), 0), (np.array(2.0), None)):
+            have, want = getattr(ours, name)(x, axis=axis), getattr(stats, name)(x, axis=axis)
+            for a, b in zip(np.atleast_1d(have), np.atleast_1d(want), strict=True):
+                np.testing.assert_array_equal(a, b)
+    none = ours.mode(np.zeros((0, 3)))
+    assert np.isnan(none.mode).all() and none.count.tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("name", ["gmean", "hmean", "entropy"])

@@ -12,7 +12,7 @@ from funcgrad.errors import ConcretizationTypeError
 __all__ = ["known"]
 
 
-def known(x: Any, name: str, remedy: str) -> Any:
+def known(x: Any, name: str, remedy: str, does: str = "gives a shape that depends on values") -> Any:
     """The NumPy value of an operand of the function `name`; raises ConcretizationTypeError where there is none.
 
     It is known while gradients are taken, and under `jit`, which then notes it down; under `vmap` and in the bodies of
@@ -22,8 +22,6 @@ def known(x: Any, name: str, remedy: str) -> Any:
         return np.asarray(x)
     value = x.concrete("bytes")
     if value is None:
-        error = ConcretizationTypeError(
-            f"{name} gives a shape that depends on values, which are not known here: {remedy}"
-        )
+        error = ConcretizationTypeError(f"{name} {does}, which are not known here: {remedy}")
         raise x.unanswered(error)
     return np.asarray(value)

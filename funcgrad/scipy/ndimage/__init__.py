@@ -12,9 +12,6 @@ from funcgrad.scipy.ndimage._filters import (
     gaussian_gradient_magnitude,
     gaussian_laplace,
     laplace,
-    maximum_filter,
-    median_filter,
-    minimum_filter,
     prewitt,
     sobel,
     uniform_filter,
@@ -29,12 +26,22 @@ from funcgrad.scipy.ndimage._interpolation import (
     spline_filter1d,
     zoom,
 )
+from funcgrad.scipy.ndimage._ranks import (
+    maximum_filter,
+    maximum_filter1d,
+    median_filter,
+    minimum_filter,
+    minimum_filter1d,
+    percentile_filter,
+    rank_filter,
+)
 
 __all__ = [
-    "affine_transform", "convolve", "convolve1d", "correlate", "correlate1d", "gaussian_filter", "gaussian_filter1d",
-    "gaussian_gradient_magnitude", "gaussian_laplace", "laplace", "map_coordinates", "maximum_filter", "median_filter",
-    "minimum_filter", "prewitt", "rotate", "shift", "sobel", "spline_filter", "spline_filter1d", "uniform_filter",
-    "uniform_filter1d", "zoom",
+    "affine_transform", "convolve", "convolve1d", "correlate", "correlate1d", "gaussian_filter",
+    "gaussian_filter1d", "gaussian_gradient_magnitude", "gaussian_laplace", "laplace", "map_coordinates",
+    "maximum_filter", "maximum_filter1d", "median_filter", "minimum_filter", "minimum_filter1d",
+    "percentile_filter", "prewitt", "rank_filter", "rotate", "shift", "sobel", "spline_filter", "spline_filter1d",
+    "uniform_filter", "uniform_filter1d", "zoom",
 ]  # fmt: skip
 
 

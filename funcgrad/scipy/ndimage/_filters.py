@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,8 @@ from funcgrad.numpy._known import known
 
 __all__ = [
     "convolve", "convolve1d", "correlate", "correlate1d", "gaussian_filter", "gaussian_filter1d",
-    "gaussian_gradient_magnitude", "gaussian_laplace", "laplace", "maximum_filter", "median_filter", "minimum_filter",
-    "prewitt", "sobel", "uniform_filter", "uniform_filter1d",
+    "gaussian_gradient_magnitude", "gaussian_laplace", "laplace", "prewitt", "sobel", "uniform_filter",
+    "uniform_filter1d",
 ]  # fmt: skip
 
 PADS = {"reflect": "symmetric", "grid-mirror": "symmetric", "mirror": "reflect", "nearest": "edge", "wrap": "wrap",
@@ -25,7 +24,12 @@ PADS = {"reflect": "symmetric", "grid-mirror": "symmetric", "mirror": "reflect",
 """NumPy's names of SciPy's modes."""
 
 
-def _extended(x: Any, widths: Sequence[tuple[int, int]], mode: str, cval: Any) -> Any:
+def extended(x: Any, widths: Sequence[tuple[int, int]], mode: str | Sequence[str], cval: Any) -> Any:
+    """An array with what is around it; a mode for all axes, or one for each."""
+    if not isinstance(mode, str):
+        for i, m in enumerate(mode):
+            x = extended(x, [w if k == i else (0, 0) for k, w in enumerate(widths)], m, cval) if any(widths[i]) else x
+        return x
     if mode not in PADS:
         raise ValueError(f"boundary mode not supported: {mode!r}; it is one of {', '.join(PADS)}")
     if PADS[mode] == "constant":
@@ -66,7 +70,8 @@ def _convolved(x: Any, weights: Any) -> Any:
     return conv_general_dilated(x[None, None], weights[None, None], (1,) * x.ndim, [(0, 0)] * x.ndim)[0, 0]
 
 
-def _before(name: str, size: int, origin: int) -> int:
+def before(name: str, size: int, origin: int) -> int:
+    """How many of the weights lie before an element."""
     left = size // 2 + origin
     if not 0 <= left < size:
         raise ValueError(f"{name}: invalid origin {origin} for {size} weights")
@@ -101,10 +106,10 @@ def correlate1d(
     if w.ndim != 1 or w.shape[0] < 1:
         raise ShapeError(f"correlate1d: weights must have one dimension, got shape {w.shape}")
     axis, size = _axis(x, axis), w.shape[0]
-    left = _before("correlate1d", size, origin)
+    left = before("correlate1d", size, origin)
     w = w.astype(np.result_type(x.dtype, w.dtype) if w.dtype.kind == "c" else x.dtype)
     moved = np.moveaxis(x, axis, -1)
-    wide = _extended(moved, [(0, 0)] * (x.ndim - 1) + [(left, size - 1 - left)], mode, cval)
+    wide = extended(moved, [(0, 0)] * (x.ndim - 1) + [(left, size - 1 - left)], mode, cval)
     kernel = np.reshape(w, (1,) * (x.ndim - 1) + (size,))
     return _result(np.moveaxis(_convolved(wide, kernel), -1, axis), dtype)
 
@@ -128,7 +133,7 @@ def convolve1d(
     return correlate1d(input, w[::-1], axis, output, mode, cval, origin)
 
 
-def _each(value: Any, n: int, name: str) -> list[Any]:
+def each(value: Any, n: int, name: str) -> list[Any]:
     """A value for each of n axes."""
     if isinstance(value, (list, tuple)) or (np.ndim(value) == 1 and not isinstance(value, str)):
         if len(value) != n:
@@ -137,15 +142,42 @@ def _each(value: Any, n: int, name: str) -> list[Any]:
     return [value] * n
 
 
+def chosen(name: str, x: Any, axes: Any) -> list[int]:
+    """The axes of a filter: all, where none are given."""
+    if axes is None:
+        return list(range(x.ndim))
+    out = [_axis(x, operator.index(i)) for i in (axes if isinstance(axes, (list, tuple, np.ndarray)) else [axes])]
+    if len(set(out)) != len(out):
+        raise ValueError(f"{name}: axes must be unique, got {axes}")
+    return out
+
+
+def spread(values: Any, axes: Sequence[int], ndim: int, name: str, other: Any) -> list[Any]:
+    """A value for each dimension: those of the filter's axes, and another one for those that are not filtered."""
+    out = [other] * ndim
+    for axis, value in zip(axes, each(values, len(axes), name), strict=True):
+        out[axis] = value
+    return out
+
+
+def over(x: Any, weights: Any, axes: Sequence[int]) -> Any:
+    """Weights, or a footprint, of a filter's axes as one of all dimensions: in their order in the array, as in SciPy,
+    whatever order the axes are given in."""
+    return np.reshape(weights, spread(weights.shape, sorted(axes), x.ndim, "weights", 1))
+
+
 def correlate(
     input: Any,
     weights: Any,
     output: Any = None,
-    mode: str = "reflect",
+    mode: str | Sequence[str] = "reflect",
     cval: Any = 0.0,
     origin: int | Sequence[int] = 0,
+    *,
+    axes: Any = None,
 ) -> Any:
-    """The correlation with weights that have as many dimensions; arguments as in `correlate1d`.
+    """The correlation with weights that have as many dimensions, or a dimension for each of `axes`; arguments as in
+    `correlate1d`.
 
     >>> correlate(np.ones((2, 2)), np.ones((3, 3)))
     array([[9., 9.],
@@ -153,31 +185,40 @@ def correlate(
     """
     x, dtype = _working("correlate", input, output)
     w = array_operand(weights)
-    if w.ndim != x.ndim:
-        raise ShapeError(f"correlate: weights of shape {w.shape} for an array of shape {x.shape}")
-    w = w.astype(np.result_type(x.dtype, w.dtype) if w.dtype.kind == "c" else x.dtype)
-    lefts = [_before("correlate", n, o) for n, o in zip(w.shape, _each(origin, x.ndim, "origin"), strict=True)]
+    filtered = chosen("correlate", x, axes)
+    if w.ndim != len(filtered):
+        among = "" if axes is None else f" and axes {axes}"
+        raise ShapeError(f"correlate: weights of shape {w.shape} for an array of shape {x.shape}{among}")
+    w = over(x, w.astype(np.result_type(x.dtype, w.dtype) if w.dtype.kind == "c" else x.dtype), filtered)
+    origins = spread(origin, filtered, x.ndim, "origin", 0)
+    lefts = [before("correlate", n, o) for n, o in zip(w.shape, origins, strict=True)]
     widths = [(left, n - 1 - left) for n, left in zip(w.shape, lefts, strict=True)]
-    return _result(_convolved(_extended(x, widths, mode, cval), w), dtype)
+    mode = mode if isinstance(mode, str) else spread(mode, filtered, x.ndim, "mode", "constant")
+    return _result(_convolved(extended(x, widths, mode, cval), w), dtype)
 
 
 def convolve(
     input: Any,
     weights: Any,
     output: Any = None,
-    mode: str = "reflect",
+    mode: str | Sequence[str] = "reflect",
     cval: Any = 0.0,
     origin: int | Sequence[int] = 0,
+    *,
+    axes: Any = None,
 ) -> Any:
-    """The convolution with weights that have as many dimensions; arguments as in `correlate1d`.
+    """The convolution with weights that have as many dimensions; arguments as in `correlate`.
 
     >>> convolve(np.eye(2), np.array([[1.0, 2.0]]), mode="constant")
     array([[2., 0.],
            [1., 2.]])
     """
     w = array_operand(weights)
-    origins = [-o - (n % 2 == 0) for n, o in zip(w.shape, _each(origin, w.ndim, "origin"), strict=True)]
-    return correlate(input, w[(slice(None, None, -1),) * w.ndim], output, mode, cval, origins)
+    filtered = chosen("convolve", array_operand(input), axes)
+    sizes = dict(zip(sorted(filtered), w.shape, strict=False))
+    origins = each(origin, len(filtered), "origin")
+    origins = [-o - (sizes.get(i, 1) % 2 == 0) for i, o in zip(filtered, origins, strict=True)]
+    return correlate(input, w[(slice(None, None, -1),) * w.ndim], output, mode, cval, origins, axes=axes)
 
 
 # ------------------------------------------------------------------------------------------------------- Gaussians
@@ -254,10 +295,10 @@ def gaussian_filter(
     array([0.8089, 0.1793, 0.0119])
     """
     x, dtype = _working("gaussian_filter", input, output)
-    chosen = [_axis(x, i) for i in (range(x.ndim) if axes is None else [axes] if type(axes) is int else axes)]
-    n = len(chosen)
-    parts = (_each(v, n, "gaussian_filter") for v in (sigma, order, mode, radius))
-    for axis, s, o, m, r in zip(chosen, *parts, strict=True):
+    filtered = chosen("gaussian_filter", x, axes)
+    n = len(filtered)
+    parts = (each(v, n, "gaussian_filter") for v in (sigma, order, mode, radius))
+    for axis, s, o, m, r in zip(filtered, *parts, strict=True):
         if type(s) in (int, float) and s <= 1e-15:
             continue
         x = _result(gaussian_filter1d(x, s, axis, o, None, m, cval, truncate, radius=r), dtype)  # SciPy cuts in between
@@ -265,7 +306,14 @@ def gaussian_filter(
 
 
 def gaussian_laplace(
-    input: Any, sigma: Any, output: Any = None, mode: str = "reflect", cval: Any = 0.0, **kwargs: Any
+    input: Any,
+    sigma: Any,
+    output: Any = None,
+    mode: str | Sequence[str] = "reflect",
+    cval: Any = 0.0,
+    *,
+    axes: Any = None,
+    **kwargs: Any,
 ) -> Any:
     """The sum of a Gaussian's second derivatives; arguments as in `gaussian_filter`.
 
@@ -273,24 +321,35 @@ def gaussian_laplace(
     (3, 3)
     """
     x, dtype = _working("gaussian_laplace", input, output)
-    orders = np.eye(x.ndim, dtype=int) * 2
+    filtered = chosen("gaussian_laplace", x, axes)
+    orders, modes = np.eye(len(filtered), dtype=int) * 2, each(mode, len(filtered), "gaussian_laplace")
     total: Any = 0
-    for order in orders.tolist():
-        total = total + gaussian_filter(x, sigma, order, dtype, mode, cval, **kwargs)
+    for order, m in zip(orders.tolist(), modes, strict=True):
+        total = total + gaussian_filter(x, sigma, order, dtype, m, cval, axes=filtered, **kwargs)
     return _result(total, dtype)
 
 
 def gaussian_gradient_magnitude(
-    input: Any, sigma: Any, output: Any = None, mode: str = "reflect", cval: Any = 0.0, **kwargs: Any
+    input: Any,
+    sigma: Any,
+    output: Any = None,
+    mode: str | Sequence[str] = "reflect",
+    cval: Any = 0.0,
+    *,
+    axes: Any = None,
+    **kwargs: Any,
 ) -> Any:
-    """The norm of the gradient by a Gaussian's derivatives; arguments as in `gaussian_filter`.
+    """The norm of the gradient by a Gaussian's derivatives; arguments as in `gaussian_filter`. `axes` are those of the
+    gradient: as in SciPy the Gaussian is along all axes.
 
     >>> gaussian_gradient_magnitude(np.eye(3), 1.0).shape
     (3, 3)
     """
     x, dtype = _working("gaussian_gradient_magnitude", input, output)
-    orders = np.eye(x.ndim, dtype=int).tolist()
-    parts = [gaussian_filter(x, sigma, order, None, mode, cval, **kwargs) for order in orders]
+    filtered = chosen("gaussian_gradient_magnitude", x, axes)
+    orders, modes = np.eye(x.ndim, dtype=int)[filtered], each(mode, len(filtered), "gaussian_gradient_magnitude")
+    pairs = zip(orders.tolist(), modes, strict=True)
+    parts = [gaussian_filter(x, sigma, order, dtype, m, cval, **kwargs) for order, m in pairs]
     return _result(np.linalg.norm(np.stack(parts), axis=0), dtype)
 
 
@@ -307,7 +366,8 @@ def uniform_filter1d(
     """
     if size < 1:
         raise RuntimeError("incorrect filter size")
-    return correlate1d(input, np.full(size, 1 / size), axis, output, mode, cval, origin)
+    x, dtype = _working("uniform_filter1d", input, output)
+    return _result(correlate1d(x, np.ones(size), axis, None, mode, cval, origin) / size, dtype)
 
 
 def uniform_filter(
@@ -317,16 +377,19 @@ def uniform_filter(
     mode: str | Sequence[str] = "reflect",
     cval: Any = 0.0,
     origin: int | Sequence[int] = 0,
+    *,
+    axes: Any = None,
 ) -> Any:
-    """The means of windows; a value, or one for each axis, of size, mode and origin.
+    """The means of windows along all axes, or `axes`; a value, or one for each axis, of size, mode and origin.
 
     >>> uniform_filter(np.ones((2, 2)), 3)
     array([[1., 1.],
            [1., 1.]])
     """
     x, dtype = _working("uniform_filter", input, output)
-    parts = (_each(v, x.ndim, "uniform_filter") for v in (size, mode, origin))
-    for axis, n, m, o in zip(range(x.ndim), *parts, strict=True):
+    filtered = chosen("uniform_filter", x, axes)
+    parts = (each(v, len(filtered), "uniform_filter") for v in (size, mode, origin))
+    for axis, n, m, o in zip(filtered, *parts, strict=True):
         x = _result(uniform_filter1d(x, n, axis, None, m, cval, o), dtype)
     return _result(x, dtype)
 
@@ -334,7 +397,7 @@ def uniform_filter(
 def _difference(name: str, side: Sequence[float], input: Any, axis: int, output: Any, mode: Any, cval: Any) -> Any:
     x, dtype = _working(name, input, output)
     axis = _axis(x, axis)
-    modes = _each(mode, x.ndim, name)
+    modes = each(mode, x.ndim, name)
     out = correlate1d(x, np.array([-1.0, 0.0, 1.0]), axis, None, modes[axis], cval)
     for i in range(x.ndim):
         if i != axis:
@@ -360,84 +423,15 @@ def prewitt(input: Any, axis: int = -1, output: Any = None, mode: Any = "reflect
     return _difference("prewitt", [1.0, 1.0, 1.0], input, axis, output, mode, cval)
 
 
-def laplace(input: Any, output: Any = None, mode: Any = "reflect", cval: Any = 0.0) -> Any:
-    """The sum of second differences.
+def laplace(input: Any, output: Any = None, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = None) -> Any:
+    """The sum of second differences along all axes, or `axes`.
 
     >>> laplace(np.array([0.0, 1.0, 3.0]))
     array([ 1.,  1., -2.])
     """
     x, dtype = _working("laplace", input, output)
-    modes = _each(mode, x.ndim, "laplace")
+    filtered = chosen("laplace", x, axes)
     total: Any = 0
-    for i in range(x.ndim):
-        total = total + correlate1d(x, np.array([1.0, -2.0, 1.0]), i, None, modes[i], cval)
+    for i, m in zip(filtered, each(mode, len(filtered), "laplace"), strict=True):
+        total = total + correlate1d(x, np.array([1.0, -2.0, 1.0]), i, None, m, cval)
     return _result(total, dtype)
-
-
-def _windows(name: str, input: Any, size: Any, footprint: Any, mode: str, cval: Any, origin: Any) -> Any:
-    """The elements of the window around each element, along a last axis."""
-    x = array_operand(input)
-    if footprint is None:
-        if size is None:
-            raise ValueError(f"{name}: no footprint and no size")
-        footprint = np.ones(_each(size, x.ndim, "size"), bool)
-    shape = np.asarray(footprint, bool)
-    if shape.ndim != x.ndim or not shape.any():
-        raise ShapeError(f"{name}: a footprint of shape {shape.shape} for an array of shape {x.shape}")
-    lefts = [_before(name, n, o) for n, o in zip(shape.shape, _each(origin, x.ndim, "origin"), strict=True)]
-    wide = _extended(x, [(left, n - 1 - left) for n, left in zip(shape.shape, lefts, strict=True)], mode, cval)
-    places = [p for p in product(*map(range, shape.shape)) if shape[p]]
-    parts = [wide[tuple(slice(s, s + n) for s, n in zip(p, x.shape, strict=True))] for p in places]
-    return np.stack(parts, axis=-1)
-
-
-def median_filter(
-    input: Any,
-    size: Any = None,
-    footprint: Any = None,
-    output: None = None,
-    mode: str = "reflect",
-    cval: Any = 0.0,
-    origin: int | Sequence[int] = 0,
-) -> Any:
-    """The medians of windows (the upper one of an even number).
-
-    >>> median_filter(np.array([1.0, 9.0, 2.0, 3.0]), 3)
-    array([1., 2., 3., 3.])
-    """
-    windows = _windows("median_filter", input, size, footprint, mode, cval, origin)
-    return np.sort(windows, axis=-1)[..., windows.shape[-1] // 2]
-
-
-def maximum_filter(
-    input: Any,
-    size: Any = None,
-    footprint: Any = None,
-    output: None = None,
-    mode: str = "reflect",
-    cval: Any = 0.0,
-    origin: int | Sequence[int] = 0,
-) -> Any:
-    """The maxima of windows.
-
-    >>> maximum_filter(np.array([1.0, 9.0, 2.0, 3.0]), 3)
-    array([9., 9., 9., 3.])
-    """
-    return np.max(_windows("maximum_filter", input, size, footprint, mode, cval, origin), axis=-1)
-
-
-def minimum_filter(
-    input: Any,
-    size: Any = None,
-    footprint: Any = None,
-    output: None = None,
-    mode: str = "reflect",
-    cval: Any = 0.0,
-    origin: int | Sequence[int] = 0,
-) -> Any:
-    """The minima of windows.
-
-    >>> minimum_filter(np.array([1.0, 9.0, 2.0, 3.0]), 3)
-    array([1., 1., 2., 2.])
-    """
-    return np.min(_windows("minimum_filter", input, size, footprint, mode, cval, origin), axis=-1)

@@ -382,7 +382,7 @@ class Discrete(Distribution):
         z, under, over, shapes, _, valid = self._point(method, k, args, kwargs)
         out = getattr(self, f"_{method}")(z, *shapes)
         out = np.where(under, np.asarray(below, out.dtype), np.where(over, np.asarray(above, out.dtype), out))
-        return _numbers(pick(valid, out, np.asarray(np.nan, out.dtype)))
+        return _numbers(pick(valid, np.where(np.isnan(z), z, out), np.asarray(np.nan, out.dtype)))
 
     def logpmf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
         """The logarithm of the mass; -inf outside of the support and between the integers."""

@@ -26,6 +26,7 @@ class VonMises(Continuous):
     name = "vonmises"
     shapes = ("kappa",)
     safe = (1.0,)
+    without_infinity = True
 
     def _valid(self, kappa: Any) -> Any:
         return kappa >= 0
@@ -51,6 +52,15 @@ class VonMises(Continuous):
     def _sf(self, z: Any, kappa: Any) -> Any:
         turns, tail = self._tail(z, kappa)
         return np.where(z < 2 * math.pi * turns, 1 - tail, tail) - turns
+
+    def _moments(self, kappa: Any) -> tuple[Any, Any]:
+        end = np.expand_dims(np.minimum(13 / np.sqrt(np.maximum(kappa, 1.0)), math.pi), -1)
+        points = 0.5 * end * (1 + _NODES.astype(kappa.dtype))
+        density = np.exp(self._logpdf(points, np.expand_dims(kappa, -1)))
+        return 0.0, np.matmul(end * points * points * density, _WEIGHTS.astype(kappa.dtype))
+
+    def _entropy(self, kappa: Any) -> Any:
+        return kappa * (1 - sc("i1e")(kappa) / sc("i0e")(kappa)) - self._logpdf(np.zeros_like(kappa), kappa)
 
 
 vonmises = VonMises()

@@ -184,7 +184,8 @@ class Cauchy(Continuous):
         return -self._isf(q)
 
     def _isf(self, q: Any) -> Any:
-        return sc("cotdg")(180.0 * q)
+        tiny = q < 1e-9  # beneath this cotdg is infinite before its value is
+        return np.where(tiny, 1 / (math.pi * np.where(tiny, q, 1.0)), sc("cotdg")(180.0 * np.where(tiny, 0.5, q)))
 
     def _moments(self) -> tuple[Any, Any]:
         return math.nan, math.nan
@@ -366,6 +367,13 @@ class WrapCauchy(Continuous):
     def _ppf(self, q: Any, c: Any) -> Any:
         turn = math.pi * q
         return 2 * np.arctan2((1 - c) * np.sin(turn), (1 + c) * np.cos(turn))
+
+    def _moments(self, c: Any) -> tuple[Any, Any]:
+        # The density around π is (1 + 2 Σ (-c)ᵏ cos kz)/2π; the sum of cᵏ/k² is the dilogarithm.
+        return math.pi, math.pi**2 / 3 + 4 * sc("spence")(1 - c)
+
+    def _entropy(self, c: Any) -> Any:
+        return np.log1p(-c * c) + math.log(2 * math.pi)
 
 
 expon, uniform, laplace, logistic, cauchy = Expon(), Uniform(), Laplace(), Logistic(), Cauchy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from funcgrad.scipy.stats._base import Continuous, log, log1mexp, log1p, sc
 __all__ = ["halfnorm", "lognorm", "norm", "truncnorm"]
 
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(80)
 _LOG_2 = math.log(2.0)
 
 
@@ -70,7 +72,8 @@ class HalfNorm(Continuous):
         return sc("erfc")(z * math.sqrt(0.5))
 
     def _logcdf(self, z: Any) -> Any:
-        return log1mexp(self._logsf(z))
+        near = z < 0.5
+        return np.where(near, np.log(self._cdf(np.where(near, z, 1.0))), log1mexp(self._logsf(np.where(near, 1.0, z))))
 
     def _logsf(self, z: Any) -> Any:
         return sc("log_ndtr")(-z) + _LOG_2
@@ -174,6 +177,25 @@ class TruncNorm(Continuous):
 
     def _isf(self, q: Any, a: Any, b: Any) -> Any:
         return _quantile(log1p(-q), log(q), a, b)
+
+    def _mean(self, f: Callable[[Any], Any], a: Any, b: Any) -> Any:
+        """The mean of a function of the distance to the mode; f has the points along a new last axis."""
+        peak = np.clip(np.zeros_like(a), a, b)
+        reach = 80 / (np.abs(peak) + np.sqrt(peak * peak + 80))  # the density is e^-40 of the mode's there
+        low, high = np.maximum(a - peak, -reach), np.minimum(b - peak, reach)
+        points = np.expand_dims(low, -1) + np.expand_dims(0.5 * (high - low), -1) * (1 + _NODES.astype(a.dtype))
+        weights = np.exp(-points * (np.expand_dims(peak, -1) + 0.5 * points)) * _WEIGHTS.astype(a.dtype)
+        return np.sum(weights * f(points), axis=-1) / np.sum(weights, axis=-1)
+
+    def _moments(self, a: Any, b: Any) -> tuple[Any, Any]:
+        distance = self._mean(lambda t: t, a, b)
+        variance = self._mean(lambda t: (t - np.expand_dims(distance, -1)) ** 2, a, b)
+        return np.clip(np.zeros_like(a), a, b) + distance, variance
+
+    def _entropy(self, a: Any, b: Any) -> Any:
+        peak = np.clip(np.zeros_like(a), a, b)
+        rise = self._mean(lambda t: t * (np.expand_dims(peak, -1) + 0.5 * t), a, b)
+        return rise - self._logpdf(peak, a, b)
 
 
 def _smaller(own: Any, other: Any) -> Any:
