@@ -41,8 +41,8 @@ behalf of an operation there, the name of that operation."""
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
-_SCIPY = re.compile(r"[/\\](?:site|dist)-packages[/\\](?:scipy|sklearn|einops|llvmlite|array_api_\w+)[/\\]")
-"""SciPy, other libraries that compute with whatever arrays they are given, and what compiles native code."""
+_SCIPY = re.compile(r"[/\\](?:site|dist)-packages[/\\](?:scipy|sklearn|einops|array_api_\w+)[/\\]")
+"""SciPy, and other libraries that compute with whatever arrays they are given."""
 _inside: set[str] = set()
 _outside: set[str] = set()
 

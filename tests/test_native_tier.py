@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -58,8 +59,8 @@ class Plain:
 class Task:
     """What is compiled, at once or when `gate` opens."""
 
-    def __init__(self, call: Callable[..., Any] = lambda *args: "native") -> None:
-        self.call = call
+    def __init__(self, call: Callable[..., Any] = lambda *args: "native", error: Exception | None = None) -> None:
+        self.call, self.error = call, error
         self.gate = threading.Event()
         self.gate.set()
         self.made = 0
@@ -67,6 +68,8 @@ class Task:
     def make(self, executable: Any) -> Any:
         assert self.gate.wait(60)
         self.made += 1
+        if self.error is not None:
+            raise self.error
         tell = lambda told: setattr(self, "told", told)  # noqa: E731
         entry = SimpleNamespace(call=self.call, reruns=0, calls=99, release_lock=lambda: None, tell=tell)
         entry.look_at_settings = lambda: None
@@ -86,20 +89,6 @@ def auto(monkeypatch: pytest.MonkeyPatch) -> None:
     config.native = "auto"
     for name in ("equation", "first", "least"):
         monkeypatch.setattr(tier._Costs, name, 0.0)
-
-
-OWN: dict[str, Any] = {}
-exec(compile("def make(task, executable): raise task.error", tier.__file__, "exec"), OWN)  # an error of funcgrad's own
-
-
-class Failing(Task):
-    """What cannot be compiled."""
-
-    make = OWN["make"]
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__()
-        self.error = error
 
 
 def made(task: Task, mode: str | None = None) -> tuple[Plain, Tier]:
@@ -233,7 +222,7 @@ def test_native_code_that_is_slower_is_not_used(auto: None) -> None:
 @pytest.mark.parametrize("mode", ["auto", "now"])
 def test_what_cannot_be_compiled_is_told_once(auto: None, mode: str) -> None:
     config.native = mode
-    plain, found = made(Failing(IndexError("a bug")))
+    plain, found = made(Task(error=IndexError("a bug")))
     if mode == "auto":
         assert plain() == "numpy"
         until(lambda: found.state == "numpy")
@@ -247,7 +236,7 @@ def test_what_cannot_be_compiled_is_told_once(auto: None, mode: str) -> None:
 
 def test_what_is_refused_is_not_warned_of(auto: None) -> None:
     config.native = "now"
-    plain, found = made(Failing(Refused("it is too long")))
+    plain, found = made(Task(error=Refused("it is too long")))
     assert plain() == "numpy"
     assert "it is too long" in found.explain()
 
@@ -270,6 +259,53 @@ def test_threads_compile_once(auto: None) -> None:
     for t in threads:
         t.join()
     assert results == ["native"] * 8 and task.made == 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers")
+def test_a_handler_does_not_break_compiling_off(auto: None) -> None:
+    """LLVM's objects would be left half closed; what the handler raises is the user's to see."""
+    config.native = "now"
+    task = Task()
+    task.gate.clear()
+
+    def late(*_: Any) -> None:
+        raise TimeoutError("late")
+
+    before = signal.signal(signal.SIGALRM, late)
+    try:
+        plain, found = made(task)
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        with pytest.raises(TimeoutError, match="late"):
+            plain()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        task.gate.set()
+    assert plain() == "native" and task.made == 1 and found.state == "native"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_handler_may_fork_while_a_program_is_compiled(auto: None) -> None:
+    config.native = "now"
+    task = Task()
+    task.gate.clear()
+    children: list[int] = []
+
+    def fork(*_: Any) -> None:
+        task.gate.set()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of threads
+            children.append(os.fork())
+
+    before = signal.signal(signal.SIGALRM, fork)
+    try:
+        plain, _kept = made(task)
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        result = plain()
+        if not children[0]:
+            os._exit(result != "native")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert result == "native" and os.waitpid(children[0], 0)[1] == 0
 
 
 @pytest.mark.parametrize("value", ["yes", None, True])

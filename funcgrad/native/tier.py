@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weakref import ref
 
 from funcgrad.config import after, config
-from funcgrad.errors import NativeWarning, from_user
+from funcgrad.errors import NativeWarning
 from funcgrad.ir import Program
+from funcgrad.native.apart import after_fork, apart
 from funcgrad.native.refused import Refused
 from funcgrad.source import Source, describe, line_of
 
@@ -151,7 +152,8 @@ class Tier:
         if self.state == NATIVE:
             return self.native.entry.call(*args)
         if mode == "now":
-            self.compile()
+            _guard_forks()
+            apart(self.compile)
             return self(*args)
         if self.state == TRYING:
             return self._try(*args)
@@ -216,11 +218,8 @@ class Tier:
 
     # ------------------------------------------------------------------------------------------------------ compilation
 
-    def compile(self, interrupts: bool = True) -> None:
-        """Compile the program, unless that is done; what goes wrong is told at the next call.
-
-        Where `interrupts` may come, what a signal's handler raises is none of that.
-        """
+    def compile(self) -> None:
+        """Compile the program, unless that is done; what goes wrong is told at the next call."""
         with self._lock:
             if self.native is not None or self.state == NUMPY:
                 if self.state != NUMPY:
@@ -236,8 +235,6 @@ class Tier:
             except Refused as error:
                 self._stay(str(error))
             except Exception as error:
-                if interrupts and from_user(error) and not _from_library(error):
-                    raise
                 self._stay(f"native code could not be made: {type(error).__name__}: {error}")
                 self.warning, self.executable.ticks = self.problem, iter(())
             else:
@@ -321,14 +318,6 @@ _YIELD = 1e-4
 _TRIALS = 6
 _RELEASE = 3e-5
 """Seconds of a call, above which other threads may run meanwhile."""
-
-
-def _from_library(error: Exception) -> bool:
-    """Whether a module of Python's own has raised an error."""
-    tb: Any = error.__traceback__
-    while tb.tb_next is not None:
-        tb = tb.tb_next
-    return tb.tb_frame.f_globals.get("__name__", "").partition(".")[0] in sys.stdlib_module_names
 
 
 class _Told:
@@ -444,12 +433,13 @@ def _work() -> None:
                 _working = False
                 return
             tier = _queue[0]
-        tier.compile(interrupts=False)
+        tier.compile()
         _queue.remove(tier)
 
 
 def _after_fork() -> None:
     """The thread is not there in the new process."""
+    after_fork()
     global _working, _guard
     _guard = allocate_lock()
     waiting = [*_queue, *_current]
