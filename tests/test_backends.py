@@ -410,6 +410,13 @@ def test_dead_values_are_dropped() -> None:
     assert f.lower(np.ones(3)).cost().peak_memory == 2 * 24 + 24
 
 
+@pytest.mark.parametrize("name", ["array_api_strict", "recording array_api_strict"])
+def test_arguments_that_the_device_has_no_arrays_for_are_refused_before_anything_runs(name: str) -> None:
+    lowered = fg.jit(lambda x: x, backend=BACKENDS[name]()).lower
+    with pytest.raises(UnsupportedOperationError, match=r"has no arrays of dtype float16; convert f16\[3\] with .ast"):
+        lowered(np.ones(3, np.float16)).compile()
+
+
 def test_what_a_backend_lacks_is_said_before_anything_runs() -> None:
     backend = BoxedBackend()
     device = RecordingBackend(backend)

@@ -89,12 +89,15 @@ class ArrayAPIBackend(Backend):
         return self._device
 
     def asarray(self, x: np.ndarray) -> Any:
-        if not has(self.xp, x.dtype.name):
-            raise UnsupportedOperationError(
-                f"the backend {self.name!r} has no arrays of dtype {x.dtype}; convert {ShapedArray(x.shape, x.dtype)} "
-                "with .astype, or use backend='numpy'"
-            )
+        self.check_dtype(ShapedArray(x.shape, x.dtype))
         return self.xp.asarray(x, copy=True)  # the caller may write to theirs
+
+    def check_dtype(self, aval: ShapedArray) -> None:
+        if not has(self.xp, aval.dtype.name):
+            raise UnsupportedOperationError(
+                f"the backend {self.name!r} has no arrays of dtype {aval.dtype}; convert {aval} with .astype, or use "
+                "backend='numpy'"
+            )
 
     def to_numpy(self, x: Any) -> np.ndarray:
         return np.array(x)

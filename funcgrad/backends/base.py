@@ -8,7 +8,7 @@ attributes and methods of `runner.DeviceProgram`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +19,7 @@ from funcgrad.ir import Equation
 from funcgrad.source import describe
 from funcgrad.types import ShapedArray
 
-__all__ = ["Backend", "Implementation", "UnsupportedOperationError", "unsupported"]
+__all__ = ["Backend", "Implementation", "UnsupportedOperationError", "check_dtypes", "unsupported"]
 
 Implementation = Callable[..., Any]
 """`implementation(*arrays, **params)`: an array of the device, or a sequence of them for several results."""
@@ -83,6 +83,9 @@ class Backend(Protocol):
         """The shape and dtype of an array on the device that stands for one of these; mostly the same."""
         return aval
 
+    def check_dtype(self, aval: ShapedArray) -> None:
+        """Raise UnsupportedOperationError where the device has no arrays of this dtype."""
+
     def donate(self, x: Any) -> None:
         """An array that nobody will read any more; it shares memory with no result."""
 
@@ -92,6 +95,13 @@ class Backend(Protocol):
 
     def free_memory(self) -> None:
         """Give memory back that is kept for later, after such an error."""
+
+
+def check_dtypes(backend: Backend, avals: Iterable[ShapedArray]) -> None:
+    """Raise UnsupportedOperationError where a device has no arrays of one of these dtypes."""
+    check = getattr(backend, "check_dtype", None)
+    for aval in avals if check is not None else ():
+        check(aval)  # type: ignore[misc]
 
 
 def unsupported(backend: Backend, eqn: Equation) -> UnsupportedOperationError:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad._array import Device
-from funcgrad.backends.base import Backend, Implementation
+from funcgrad.backends.base import Backend, Implementation, check_dtypes
 from funcgrad.backends.numpy import NumpyBackend
 from funcgrad.ir import Equation
 from funcgrad.types import ShapedArray
@@ -157,6 +157,12 @@ class RecordingBackend(Backend):
 
     def lowering(self, eqn: Equation) -> Implementation:
         return self._noted.noting(eqn.primitive.name, self.inner.lowering(eqn))
+
+    def stored(self, aval: ShapedArray) -> ShapedArray:
+        return self.inner.stored(aval)
+
+    def check_dtype(self, aval: ShapedArray) -> None:
+        check_dtypes(self.inner, (aval,))
 
     def synchronize(self) -> None:
         self.inner.synchronize()

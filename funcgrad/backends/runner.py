@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad.backends._memory import bytes_of, placed, raise_if_out_of_memory
-from funcgrad.backends.base import Backend, unsupported
+from funcgrad.backends.base import Backend, check_dtypes, unsupported
 from funcgrad.core import Primitive
 from funcgrad.device_array import DeviceArray
 from funcgrad.errors import DeviceError, explain
@@ -314,6 +314,7 @@ class DeviceProgram:
         """Compile a program; raises UnsupportedOperationError where the backend lacks something."""
         self.backend, self.program = backend, strict(optimise(at_home(program, backend)))
         self._in_avals, self._out_avals = program.in_avals, program.out_avals
+        check_dtypes(backend, self._in_avals)
         self._block = _Compiler(backend).block(self.program)
         self.kernels: dict[str, str] = {}
         self.scratch_bytes = self._block.peak

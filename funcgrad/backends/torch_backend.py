@@ -159,17 +159,18 @@ class TorchBackend(ArrayAPIBackend):
         return f"TorchBackend({str(self.device)!r}{''.join(told)})"
 
     def asarray(self, x: np.ndarray) -> Any:
-        torch = self.torch
-        if not self.has_dtype(self.stored(ShapedArray((), x.dtype)).dtype):
-            raise UnsupportedOperationError(
-                f"the device {str(self.device)!r} has no arrays of dtype {x.dtype}; convert "
-                f"{ShapedArray(x.shape, x.dtype)} with .astype"
-                + (", or use TorchBackend(float64='float32')" if x.dtype.name in ("float64", "complex128") else "")
-            )
+        self.check_dtype(ShapedArray(x.shape, x.dtype))
         given = np.array(x, narrow_dtype(x.dtype) if self.options.float64 else x.dtype)  # nobody else's
         if given.dtype == THREEFRY:
             given = given.view(np.int64)
-        return torch.from_numpy(given).to(self.torch_device)
+        return self.torch.from_numpy(given).to(self.torch_device)
+
+    def check_dtype(self, aval: ShapedArray) -> None:
+        if not self.has_dtype(self.stored(aval).dtype):
+            raise UnsupportedOperationError(
+                f"the device {str(self.device)!r} has no arrays of dtype {aval.dtype}; convert {aval} with .astype"
+                + (", or use TorchBackend(float64='float32')" if aval.dtype.name in ("float64", "complex128") else "")
+            )
 
     def to_numpy(self, x: Any) -> np.ndarray:
         return np.array(x.detach().resolve_conj().resolve_neg().cpu().numpy())

@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 from funcgrad.backends._memory import raise_if_out_of_memory
+from funcgrad.backends.base import check_dtypes
 from funcgrad.backends.narrow import narrowed
 from funcgrad.backends.runner import DeviceProgram, at_home
 from funcgrad.backends.torch_emit import Emitter, Site
@@ -34,6 +35,7 @@ class TorchProgram(DeviceProgram):
         if backend.options.float64:
             self.program = narrowed(self.program)
         self._in_avals, self._out_avals = program.in_avals, program.out_avals
+        check_dtypes(backend, self._in_avals)
         emitter = Emitter(backend, compiling=backend.options.compile)
         emitter.constants(self.program)
         names = [emitter.fresh() for _ in self.program.inputs]
