@@ -116,10 +116,10 @@ class SingleDeviceSharding:
     is_fully_replicated = is_fully_addressable = True
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, SingleDeviceSharding)
+        return isinstance(other, SingleDeviceSharding) and self.device is other.device
 
     def __hash__(self) -> int:
-        return hash(SingleDeviceSharding)
+        return hash((SingleDeviceSharding, self.device))
 
     def __repr__(self) -> str:
         return f"SingleDeviceSharding(device={self.device!r})"

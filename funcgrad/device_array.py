@@ -132,6 +132,7 @@ class DeviceArray(AbstractTracer):
     """
 
     __slots__ = ("_data", "_pending", "backend")
+    is_fully_addressable = is_fully_replicated = committed = True
     __class__ = property(lambda self: type(self))
 
     def __init__(self, data: Any, aval: ShapedArray, backend: Backend, pending: tuple[Pending, ...] = ()) -> None:
@@ -185,6 +186,10 @@ class DeviceArray(AbstractTracer):
                 "any more: use what the function returned, or leave donate_argnums out"
             )
         return data
+
+    def on_device_size_in_bytes(self) -> int:
+        """The size of its elements in bytes."""
+        return self._aval.size * self._aval.dtype.itemsize
 
     def is_deleted(self) -> bool:
         """Whether it was donated or deleted."""

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
+import funcgrad.numpy as jnp
+from funcgrad import device_put
 from funcgrad.backends import RecordingBackend
 from funcgrad.device_array import DeviceArray
 from funcgrad.errors import DeviceError
@@ -138,3 +140,13 @@ def test_an_index_may_come_from_the_host() -> None:
     for found in (x[i], np.take(x, i), x.at[i].get(), x[fg.device_put(i, DEVICE)]):
         assert type(found) is DeviceArray
         np.testing.assert_array_equal(np.asarray(found), [1.0, 2.0])
+
+
+def test_it_has_what_arrays_of_the_host_have_by_jaxs_names() -> None:
+    x, y = device_put(np.ones((2, 3)), "simulated:0"), device_put(np.ones(3), "simulated:1")
+    here = jnp.ones((2, 3))
+    names = {n for n in dir(type(here)) if not n.startswith("_")} - set(dir(np.ndarray)) - {"unsafe_buffer_pointer"}
+    assert names and [n for n in sorted(names) if not hasattr(x, n)] == []
+    assert x.committed and x.is_fully_addressable and x.is_fully_replicated and x.on_device_size_in_bytes() == 48
+    assert x.sharding == device_put(1.0, "simulated:0").sharding != y.sharding and x.sharding != here.sharding
+    assert len({x.sharding, y.sharding, here.sharding, jnp.ones(2).sharding}) == 3
