@@ -46,9 +46,10 @@ test: $(VENV)/.test
 # Each random test has a small share in `make test`; here are the large ones.
 CAMPAIGN := FUNCGRAD_RANDOM_PROGRAMS=5000 FUNCGRAD_WRITING_PROGRAMS=5000 FUNCGRAD_RANDOM_BRANCHES=200 \
 	FUNCGRAD_HOSTILE_CALLS=20000 FUNCGRAD_INTERRUPTS=1000 FUNCGRAD_REWRITING=6 FUNCGRAD_DTYPES=1 \
-	FUNCGRAD_SPECIAL_POINTS=8 FUNCGRAD_LIMITS=20 FUNCGRAD_KILLS=50 FUNCGRAD_DAMAGES=1000 FUNCGRAD_EXAMPLES=20
+	FUNCGRAD_SPECIAL_POINTS=8 FUNCGRAD_LIMITS=20 FUNCGRAD_KILLS=50 FUNCGRAD_DAMAGES=1000 FUNCGRAD_EXAMPLES=20 \
+	FUNCGRAD_NATIVE_RANDOM=10000
 CAMPAIGN_TESTS := guards_random writes_random branches_random fuse_random hostile interrupts rewriting dtypes special \
-	limits io train types expand unroll_loops pack_leaves random_programs
+	limits io train types expand unroll_loops pack_leaves random_programs native_core native_random
 
 campaign: $(VENV)/.test
 	$(KEEP) $(ONE_THREAD) $(CAMPAIGN) $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal \
@@ -58,7 +59,7 @@ campaign: $(VENV)/.test
 # Machine code is kept from run to run: programs that have not changed are not compiled again. Left out are the tests
 # that do in `make test` what they would do here: those that choose what runs their programs, and those that have none.
 NATIVE := FUNCGRAD_NATIVE=now FUNCGRAD_NATIVE_CACHE="$(CURDIR)/.cache/native"
-APART := native_* unroll* shard fuse* pack_leaves layout expand backends offload* torch device* benchmarks \
+APART := native_* unroll* shard fuse* pack_leaves layout expand backends offload* torch* cupy device* benchmarks \
 	house declarations imports types tree tree_util coverage_table plot data_files
 
 native: $(VENV)/.test

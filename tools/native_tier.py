@@ -2,11 +2,14 @@
 
 Prints the time of a call of native code beyond making its results, what counting costs NumPy's calls, how soon a
 program is native once it is hot, the longest pause of the program meanwhile, and how long code from the cache takes to
-load. The machine should be quiet.
+load. The machine should be quiet. With `--compilations 10000` it prints instead what stays in memory when so many
+programs are compiled, none of them twice.
 """
 
 from __future__ import annotations
 
+import argparse
+import gc
 import os
 import subprocess
 import sys
@@ -99,7 +102,38 @@ def hot(place: str) -> None:
                 subprocess.run([sys.executable, "-c", CHILD, str(equations), str(size)], env=env, check=True)
 
 
+def resident() -> int:
+    """Bytes of memory that this process has (Linux)."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def compilations(count: int) -> None:
+    """What stays of programs that were compiled, called, and dropped."""
+    fg.config.native_cache, fg.config.jit_programs = "off", 4
+    x = np.linspace(0.1, 1.0, 9)
+
+    def program(k: float) -> Callable[..., Any]:
+        return fg.jit(lambda x: np.tanh(x * k) + x[::-1] * (k + 1), native="now")
+
+    begun, since = resident(), 0
+    for k in range(count + 1):
+        if k % max(1, count // 10) == 0:
+            gc.collect()
+            each = (resident() - begun) / (k - since) if k > since else 0.0
+            print(f"{k:6} programs: {resident() / 2**20:6.1f} MiB, {each:6.0f} bytes for each since {since}")
+            if since == 0 and k:  # what is made once is there
+                begun, since = resident(), k
+        program(float(k))(x)
+
+
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--compilations", type=int, help="how many programs are compiled to see what stays of them")
+    chosen = parser.parse_args()
+    if chosen.compilations:
+        compilations(chosen.compilations)
+        sys.exit()
     with tempfile.TemporaryDirectory() as folder:
         fg.config.native_cache = folder
         calls()
