@@ -166,6 +166,6 @@ def test_a_matrix_is_decomposed_once() -> None:
 
     gradient = fg.value_and_grad(f)
     program = Compiled(make_ir(gradient)(a))
-    assert sorted(s.primitive.name for s in program.code.host_steps) == ["eigh", "svd"]
+    assert [program.code.text.count(f"call void %ext.d{name}_") for name in ("syevd", "gesdd")] == [1, 1]
     for got, want in zip(program(a), gradient(a), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-11, atol=1e-12)

@@ -15,14 +15,23 @@ import numpy as np
 
 from funcgrad.ir import Atom, Equation, Var
 from funcgrad.native.emission import Emission
-from funcgrad.native.emit_loops import rows
-from funcgrad.native.emit_products import multiplication
-from funcgrad.native.index import ZERO, Ix
+from funcgrad.native.emit_loops import carried, rows
+from funcgrad.native.index import ZERO, Ix, unit
+from funcgrad.native.lapack_calls import (
+    Library,
+    batches,
+    copied,
+    flipped,
+    is_real,
+    matrix_of,
+    pointer,
+    row_by_row,
+    spread,
+)
 from funcgrad.native.linalg_registers import Factors, Registers, eliminated, substituted
 from funcgrad.native.memory import Limits
-from funcgrad.native.parts import divided
-from funcgrad.native.registry import Unsupported, block_emitter
-from funcgrad.native.symbols import address, blas_bits
+from funcgrad.native.registry import block_emitter
+from funcgrad.native.scalars_convert import convert
 from funcgrad.native.values import Buf
 from funcgrad.native.writer import Writer
 
@@ -32,32 +41,8 @@ _OPERATIONS = 400
 """Up to how many multiplications an elimination is written out in registers."""
 _OPERATION = 0.3
 """Nanoseconds that an operation of it takes, in all lanes: estimated."""
-_PARTS = 8
-"""How many parts a batch that LAPACK does is divided into at most."""
 
 DType = np.dtype[Any]
-
-
-def _is_real(eqn: Equation) -> bool:
-    dtype = eqn.outputs[-1].aval.dtype
-    return (
-        dtype.char in "fd"
-        and all(x.aval.dtype == dtype for x in eqn.inputs)
-        and all(math.prod(x.aval.shape) for x in eqn.inputs)
-    )
-
-
-def _spread(b: Buf, batch: Sequence[int]) -> Buf:
-    """A stack of matrices seen with the leading axes `batch`, to which its own are broadcast."""
-    have, strides = b.shape[:-2], b.strides[:-2]
-    more = len(batch) - len(have)
-    seen = [0] * more + [s if n == m else 0 for s, n, m in zip(strides, have, batch[more:], strict=True)]
-    return Buf(b.ptr, (*batch, *b.shape[-2:]), b.dtype, [*seen, *b.strides[-2:]], b.off)
-
-
-def _matrix(em: Emission, b: Buf, idx: Sequence[Ix]) -> Buf:
-    """One matrix of a stack."""
-    return Buf(em.address(b, [*idx, ZERO, ZERO]), b.shape[-2:], b.dtype, b.strides[-2:])
 
 
 def _written_out(n: int, columns: int) -> bool:
@@ -69,84 +54,6 @@ def _matrices(em: Emission, known: Sequence[Buf], body: Callable[[list[Ix]], Non
     a = known[0]
     each = _OPERATION * a.shape[-1] * a.shape[-1] * width
     rows(em, a.shape[:-2], body, a.dtype.itemsize, twice=True, each=each, known=known)
-
-
-# ---------------------------------------------------------------------- LAPACK and BLAS
-
-
-class _Library:
-    """Calls of LAPACK and BLAS for one dtype."""
-
-    def __init__(self, em: Emission, dtype: DType) -> None:
-        bits = blas_bits()
-        if bits is None:
-            raise Unsupported("NumPy has another BLAS than OpenBLAS")
-        self.em, self.dtype, self.bits = em, dtype, bits
-        self.letter, self.type = ("s", "float") if dtype == np.float32 else ("d", "double")
-
-    def integer(self, value: int) -> str:
-        """An integer in memory: as Fortran's functions take it."""
-        w = self.em.w
-        place = w.alloca(f"i{self.bits}")
-        w.store(f"i{self.bits}", str(value), place)
-        return place
-
-    def lapack(self, name: str, *arguments: str) -> str:
-        """Call a function that ends in `info`; whether that is not 0."""
-        w, symbol = self.em.w, f"{self.letter}{name}_"
-        if address(symbol) is None:
-            raise Unsupported(f"NumPy's LAPACK has no {symbol}")
-        info = self.integer(0)
-        given = ", ".join(f"ptr {x}" for x in (*arguments, info))
-        more = ", i64 1" if name in ("potrf", "getrs") else ""  # the length of the text that says how
-        w.write(f"call void {w.external(symbol)}({given}{more})")
-        return w.op(f"icmp ne i{self.bits} {w.load(f'i{self.bits}', info)}, 0")
-
-    def trsm(self, a: Buf, b: Buf, lower: bool, transposed: bool, unit: bool) -> None:
-        """Solve triangular equations in place of their right-hand sides, which lie row by row."""
-        w, symbol, i = self.em.w, f"cblas_{self.letter}trsm", f"i{self.bits}"
-        if address(symbol) is None:
-            raise Unsupported(f"NumPy's BLAS has no {symbol}")
-        if a.strides[1] == 1 or a.shape[0] == 1:
-            distance = a.strides[0]
-        elif a.strides[0] == 1:  # it lies column by column
-            lower, transposed, distance = not lower, not transposed, a.strides[1]
-        else:
-            raise Unsupported("a matrix of which neither rows nor columns lie in memory as such")
-        n, columns = b.shape
-        # Row by row, from the left; which triangle; transposed or not; ones on the diagonal or not.
-        flags = 101, 141, 122 if lower else 121, 112 if transposed else 111, 132 if unit else 131
-        how = ", ".join(f"i32 {flag}" for flag in flags)
-        w.write(
-            f"call void {w.external(symbol)}({how}, {i} {n}, {i} {columns}, {self.type} {w.number(1.0, self.dtype)}, "
-            f"ptr {_pointer(self.em, a)}, {i} {max(distance, n)}, ptr {_pointer(self.em, b)}, {i} {columns})"
-        )
-
-
-def _batches(em: Emission, known: Sequence[Buf], operations: int, body: Callable[[Limits], None]) -> None:
-    """Loops over matrices that LAPACK does one by one: so many `operations` each, and memory for each part."""
-    shape, dtype = known[-1].shape[:-2], known[-1].dtype
-    work = math.prod(shape) * operations * multiplication(dtype)
-    divided(em, shape, [1] * len(shape), work, known, body, _PARTS)
-
-
-def _pointer(em: Emission, b: Buf) -> str:
-    return em.address(b, [ZERO, ZERO])
-
-
-def _turned(b: Buf) -> Buf:
-    """The transpose, as a view."""
-    return Buf(b.ptr, b.shape[::-1], b.dtype, b.strides[::-1], b.off)
-
-
-def _row_by_row(em: Emission, b: Buf) -> Buf:
-    """A matrix whose rows or whose columns lie in memory as such: it, or a copy."""
-    (n, m), (down, across) = b.shape, b.strides
-    if (across == 1 and down >= m) or (down == 1 and across >= n) or n == 1:
-        return b
-    copy = em.temp(b.shape, b.dtype)
-    em.copy_buffer(b, copy)
-    return copy
 
 
 # ---------------------------------------------------------------------- equations
@@ -173,11 +80,11 @@ def _triangle(em: Emission, x: Atom) -> str:
     return ""
 
 
-@block_emitter("solve", when=_is_real)
+@block_emitter("solve", when=is_real)
 def solve(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
     triangle = _triangle(em, eqn.inputs[0])
     out = outs[0]
-    a, b = (_spread(em.buffer(x), out.shape[:-2]) for x in eqn.inputs)
+    a, b = (spread(em.buffer(x), out.shape[:-2]) for x in eqn.inputs)
     n, columns = out.shape[-2:]
     if _written_out(n, columns):
 
@@ -205,28 +112,37 @@ def solve(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
 def _by_factors(em: Emission, x: Atom, b: Buf, out: Buf) -> None:
     """A X = B by LU factors, which are those of Aᵀ as well: a program that solves equations with both (a gradient
     does), or with one of them several times, has them made once."""
-    library = _Library(em, out.dtype)
+    library = Library(em, out.dtype)
     n, columns = out.shape
-    root, turned = _root(em, x)
+    factors, pivots, turned = _factors(em, library, x)
     size, count = library.integer(n), library.integer(columns)
+    right, text = em.temp((columns, n), out.dtype), library.text("T" if turned else "N")
+    em.copy_buffer(flipped(b), right)
+    names = [pointer(em, factors), size, em.address(pivots, [ZERO]), pointer(em, right), size]
+    em.w.bail_if(library.lapack("getrs", text, size, count, *names))
+    em.forget()
+    em.copy_buffer(flipped(right), out)
+
+
+def _factors(em: Emission, library: Library, x: Atom) -> tuple[Buf, Buf, bool]:
+    """The LU factors of a matrix and the exchanged rows, or those of its transpose, and whether they are that. They lie
+    there until the block ends."""
+    root, turned = _root(em, x)
     key = em.block, root
     known = em.factors.get(key)
     if known is None:
-        # They lie there until the block ends.
-        known = em.temp((n, n), out.dtype), em.temp((n,), np.dtype(np.int64))
-        factors, pivots = known
-        em.copy_buffer(_turned(em.buffer(root)), factors)
-        em.w.bail_if(library.lapack("getrf", size, size, _pointer(em, factors), size, em.address(pivots, [ZERO])))
-        em.forget()
-    factors, pivots = known
-    right, text = em.temp((columns, n), out.dtype), em.w.alloca("i8")
-    em.copy_buffer(_turned(b), right)
-    em.w.store("i8", str(ord("T" if turned else "N")), text)
-    names = [_pointer(em, factors), size, em.address(pivots, [ZERO]), _pointer(em, right), size]
-    em.w.bail_if(library.lapack("getrs", text, size, count, *names))
+        n = x.aval.shape[-1]
+        known = em.temp((n, n), library.dtype), em.temp((n,), library.index)
+        _factorised(em, library, flipped(em.buffer(root)), *known)
+        em.factors[key] = known
+    return *known, turned
+
+
+def _factorised(em: Emission, library: Library, a: Buf, factors: Buf, pivots: Buf) -> None:
+    size = library.integer(a.shape[0])
+    copied(em, a, factors)
+    em.w.bail_if(library.lapack("getrf", size, size, pointer(em, factors), size, em.address(pivots, [ZERO])))
     em.forget()
-    em.copy_buffer(_turned(right), out)
-    em.factors[key] = known
 
 
 def _root(em: Emission, x: Atom) -> tuple[Atom, bool]:
@@ -241,7 +157,7 @@ def _root(em: Emission, x: Atom) -> tuple[Atom, bool]:
 
 def _by_gesv(em: Emission, a: Buf, b: Buf | None, out: Buf) -> None:
     """A X = B by LAPACK, whose matrices lie column by column; without B, it is the unit matrix."""
-    library = _Library(em, out.dtype)
+    library = Library(em, out.dtype)
     n, columns = out.shape[-2:]
 
     def batch(limits: Limits) -> None:
@@ -250,19 +166,19 @@ def _by_gesv(em: Emission, a: Buf, b: Buf | None, out: Buf) -> None:
         size, count = library.integer(n), library.integer(columns)
 
         def one(idx: list[Ix]) -> None:
-            em.copy_buffer(_turned(_matrix(em, a, idx)), left)
+            em.copy_buffer(flipped(matrix_of(em, a, idx)), left)
             if b is None:
                 _unit(em, right)
             else:
-                em.copy_buffer(_turned(_matrix(em, b, idx)), right)
-            names = [_pointer(em, left), size, em.address(pivots, [ZERO]), _pointer(em, right), size]
+                em.copy_buffer(flipped(matrix_of(em, b, idx)), right)
+            names = [pointer(em, left), size, em.address(pivots, [ZERO]), pointer(em, right), size]
             em.w.bail_if(library.lapack("gesv", size, count, *names))
             em.forget()
-            em.copy_buffer(_turned(right), _matrix(em, out, idx))
+            em.copy_buffer(flipped(right), matrix_of(em, out, idx))
 
         em.loops(out.shape[:-2], one, limits)
 
-    _batches(em, [a, out] if b is None else [a, b, out], n * n * (n + columns), batch)
+    batches(em, [a, out] if b is None else [a, b, out], n * n * (n + columns), batch)
 
 
 def _unit(em: Emission, b: Buf) -> None:
@@ -274,7 +190,7 @@ def _unit(em: Emission, b: Buf) -> None:
 
 
 def _by_trsm(em: Emission, a: Buf, b: Buf, out: Buf, lower: bool, transposed: bool, unit: bool) -> None:
-    library = _Library(em, out.dtype)
+    library = Library(em, out.dtype)
     n, columns = out.shape[-2:]
     plain = out.strides[-2:] == (columns, 1)
     zero = em.w.number(0.0, out.dtype)
@@ -283,10 +199,10 @@ def _by_trsm(em: Emission, a: Buf, b: Buf, out: Buf, lower: bool, transposed: bo
         work = None if plain else em.temp((n, columns), out.dtype)
 
         def one(idx: list[Ix]) -> None:
-            left = _row_by_row(em, _matrix(em, a, idx))
-            target = _matrix(em, out, idx)
+            left = row_by_row(em, matrix_of(em, a, idx))
+            target = matrix_of(em, out, idx)
             place = target if work is None else work
-            em.copy_buffer(_matrix(em, b, idx), place)
+            em.copy_buffer(matrix_of(em, b, idx), place)
             if not unit:
                 _fail_at_zeros(em, left, zero)
             library.trsm(left, place, lower, transposed, unit)
@@ -296,7 +212,7 @@ def _by_trsm(em: Emission, a: Buf, b: Buf, out: Buf, lower: bool, transposed: bo
 
         em.loops(out.shape[:-2], one, limits)
 
-    _batches(em, [a, b, out], n * n * columns, batch)
+    batches(em, [a, b, out], n * n * columns, batch)
 
 
 def _fail_at_zeros(em: Emission, a: Buf, zero: str) -> None:
@@ -307,11 +223,11 @@ def _fail_at_zeros(em: Emission, a: Buf, zero: str) -> None:
     em.loops(diagonal.shape, lambda idx: w.fail_if(w.op(f"fcmp oeq {t} {em.load(diagonal, idx)}, {zero}")))
 
 
-@block_emitter("triangular_solve", when=_is_real)
+@block_emitter("triangular_solve", when=is_real)
 def triangular_solve(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
     out, how = outs[0], eqn.params
     lower, transposed, unit = how["lower"], how["transposed"], how["unit"]
-    a, b = (_spread(em.buffer(x), out.shape[:-2]) for x in eqn.inputs)
+    a, b = (spread(em.buffer(x), out.shape[:-2]) for x in eqn.inputs)
     if not _written_out(*out.shape[-2:]):
         _by_trsm(em, a, b, out, lower, transposed, unit)
         return
@@ -330,7 +246,7 @@ def triangular_solve(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
     _matrices(em, [a, b, out], in_registers, out.shape[-1])
 
 
-@block_emitter("inv", when=_is_real)
+@block_emitter("inv", when=is_real)
 def inverse(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
     a, out = em.buffer(eqn.inputs[0]), outs[0]
     n = out.shape[-1]
@@ -352,12 +268,13 @@ def inverse(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
 # ---------------------------------------------------------------------- determinants and Cholesky factors
 
 
-@block_emitter("det", "slogdet", when=_is_real)
+@block_emitter("det", "slogdet", when=is_real)
 def determinant(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
     a = em.buffer(eqn.inputs[0])
     n, dtype = a.shape[-1], a.dtype
     if not _written_out(n, 1):
-        raise Unsupported(f"determinants of order {n} are LAPACK's")
+        _determinant_by_factors(em, eqn.inputs[0], a, outs)
+        return
 
     def one(idx: list[Ix]) -> None:
         r = Registers(em, dtype)
@@ -386,7 +303,54 @@ def _sign_and_logarithm(r: Registers, factors: Factors, sign: str) -> tuple[str,
     return r.chosen(factors.singular, zero, sign), r.chosen(factors.singular, r.number(-math.inf), total)
 
 
-@block_emitter("cholesky", when=_is_real)
+def _determinant_by_factors(em: Emission, x: Atom, a: Buf, outs: Sequence[Buf]) -> None:
+    """By the diagonal of LU factors in double precision, of which logarithms are added. A matrix alone has the factors
+    that its equations have."""
+    double = np.dtype(np.float64)
+    library, n = Library(em, double), a.shape[-1]
+
+    def found(factors: Buf, pivots: Buf, idx: list[Ix]) -> None:
+        r = Registers(em, double)
+
+        def term(i: str, before: list[str]) -> list[str]:
+            k = unit(i, 0, n - 1)
+            value, other = str(em.fresh(factors, [k, k])), em.fresh(pivots, [k])
+            step = em.w.op(f"add nuw nsw i64 {i}, 1")
+            step = step if library.bits == 64 else em.w.op(f"trunc i64 {step} to i32")
+            stays = em.w.op(f"icmp eq i{library.bits} {other}, {step}")
+            same = em.w.op(f"icmp eq i1 {stays}, {r.test('oge', value, r.number(0.0))}")
+            sign = r.chosen(same, before[0], em.w.op(f"fneg double {before[0]}"))
+            return [sign, r.op("fadd", before[1], _applied(r, "log", r.call("fabs", value)))]
+
+        sign, log = carried(em, 0, n, [r.type, r.type], [r.number(1.0), r.number(0.0)], term)
+        if len(outs) == 1:
+            sign = r.op("fmul", sign, _applied(r, "exp", log))
+        for value, target in zip((sign, log), outs, strict=False):
+            em.store(target, idx, convert(em.w, value, double, target.dtype))
+        em.forget()
+
+    if len(a.shape) == 2 and a.dtype == double:
+        factors, pivots, _ = _factors(em, library, x)
+        found(factors, pivots, [])
+        return
+
+    def batch(limits: Limits) -> None:
+        factors, pivots = em.temp((n, n), double), em.temp((n,), library.index)
+
+        def one(idx: list[Ix]) -> None:
+            _factorised(em, library, flipped(matrix_of(em, a, idx)), factors, pivots)
+            found(factors, pivots, idx)
+
+        em.loops(a.shape[:-2], one, limits)
+
+    batches(em, [*outs, a], n * n * n, batch)
+
+
+def _applied(r: Registers, name: str, x: str) -> str:
+    return r.w.op(f"call {r.type} {r.w.function(name, r.dtype)}({r.type} {x})")
+
+
+@block_emitter("cholesky", when=is_real)
 def cholesky(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
     a, out = em.buffer(eqn.inputs[0]), outs[0]
     n = out.shape[-1]
@@ -414,25 +378,24 @@ def cholesky(em: Emission, eqn: Equation, outs: Sequence[Buf]) -> None:
 
 def _by_potrf(em: Emission, a: Buf, out: Buf) -> None:
     """By LAPACK, to which a matrix that lies row by row is its transpose: it makes the upper factor of that."""
-    library = _Library(em, out.dtype)
+    library = Library(em, out.dtype)
     n, zero = out.shape[-1], em.w.number(0.0, out.dtype)
 
     def batch(limits: Limits) -> None:
-        size, text = library.integer(n), em.w.alloca("i8")
-        em.w.store("i8", str(ord("U")), text)
+        size, text = library.integer(n), library.text("U")
         work = em.temp((n, n), out.dtype)
 
         def one(idx: list[Ix]) -> None:
-            em.copy_buffer(_matrix(em, a, idx), work)
-            em.w.bail_if(library.lapack("potrf", text, size, _pointer(em, work), size))
+            em.copy_buffer(matrix_of(em, a, idx), work)
+            em.w.bail_if(library.lapack("potrf", text, size, pointer(em, work), size))
             em.forget()
-            target = _matrix(em, out, idx)
+            target = matrix_of(em, out, idx)
             em.copy_buffer(work, target)
             _zero_above(em, target, zero)
 
         em.loops(out.shape[:-2], one, limits)
 
-    _batches(em, [a, out], n * n * n, batch)
+    batches(em, [a, out], n * n * n, batch)
 
 
 def _zero_above(em: Emission, b: Buf, zero: str) -> None:

@@ -169,12 +169,12 @@ def _eliminate(a: np.ndarray, pivots: np.ndarray) -> None:
 def permutation_of(pivots: np.ndarray, count: int) -> np.ndarray:
     """The order in which `lu_factor` has put the rows of a matrix."""
     batch = pivots.shape[:-1]
-    steps = pivots.reshape(math.prod(batch), pivots.shape[-1])
-    out = np.tile(np.arange(count, dtype=np.int32), (len(steps), 1))
-    stack = np.arange(len(steps))
-    for j in range(steps.shape[-1]):
-        p = steps[:, j]
-        out[stack, j], out[stack, p] = out[stack, p], out[stack, j]
+    out = np.empty((math.prod(batch), count), np.int32)
+    for place, steps in zip(out, pivots.reshape(len(out), pivots.shape[-1]).tolist(), strict=True):
+        order = list(range(count))
+        for j, p in enumerate(steps):
+            order[j], order[p] = order[p], order[j]
+        place[:] = order
     return out.reshape(*batch, count)
 
 

@@ -54,12 +54,13 @@ def expand(program: Program, smallest: int | None = None, widest: int | None = N
 
 
 def expand_all(program: Program) -> Program:
-    """The program, and those that it runs, with each operation on floats expanded that is not a product: for code in
-    which it costs nothing that there are several. A norm is one, which NumPy's caller has by one call of BLAS."""
+    """The program, and those that it runs, with each operation on floats expanded that is not a product, and those on
+    complex numbers that are pointwise: for code in which it costs nothing that there are several. A norm is one, which
+    NumPy's caller has by one call of BLAS."""
 
     def choose(eqn: Equation, builder: Builder) -> Rule | None:
         expansion = _norm if eqn.primitive is NORM2 else eqn.primitive.expansion
-        return expansion if _of_floats(eqn) else None
+        return expansion if _of(eqn, "f") or (_of(eqn, "c") and eqn.primitive.pointwise) else None
 
     return _expanded(program, choose)
 
@@ -69,9 +70,8 @@ def _norm(x: Any, axes: Axes, keepdims: bool) -> Any:
     return np.sqrt(np.sum(squares, axis=axes, keepdims=keepdims))
 
 
-def _of_floats(eqn: Equation) -> bool:
-    dtype = eqn.outputs[0].aval.dtype if eqn.outputs else None
-    return dtype is not None and dtype.kind == "f"
+def _of(eqn: Equation, kind: str) -> bool:
+    return bool(eqn.outputs) and eqn.outputs[0].aval.dtype.kind == kind
 
 
 def _expanded(program: Program, choose: Callable[[Equation, Builder], Rule | None]) -> Program:
