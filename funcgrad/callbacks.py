@@ -16,7 +16,7 @@ from funcgrad.numpy._dispatch import operand
 from funcgrad.ops.rules import declare
 from funcgrad.types import ShapedArray, aval_of, is_a, shape_of
 
-__all__ = ["io_callback", "named_call", "named_scope", "pure_callback", "typeof"]
+__all__ = ["io_callback", "named_call", "named_scope", "of_the_host", "pure_callback", "typeof"]
 
 
 class _Call:
@@ -101,6 +101,12 @@ PURE = declare("pure_callback", _impl, _avals, jvp=_no_derivative, vjp=_no_deriv
 IO = declare("io_callback", _impl, _avals, jvp=_no_derivative, vjp=_no_derivative, multiple=True, fails=True,
              effect=True, batch=_batched(lambda: IO))  # fmt: skip
 """The same, in order and as often as the program says."""
+
+
+def of_the_host(primitive: Primitive) -> bool:
+    """Whether an operation calls Python code with NumPy's arrays, which other devices have to copy there for it."""
+    return primitive.effect or primitive is PURE
+
 
 _METHODS = (None, "sequential", "sequential_unrolled", "expand_dims", "broadcast_all", "legacy_vectorized")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -150,3 +151,66 @@ def test_it_has_what_arrays_of_the_host_have_by_jaxs_names() -> None:
     assert x.committed and x.is_fully_addressable and x.is_fully_replicated and x.on_device_size_in_bytes() == 48
     assert x.sharding == device_put(1.0, "simulated:0").sharding != y.sharding and x.sharding != here.sharding
     assert len({x.sharding, y.sharding, here.sharding, jnp.ones(2).sharding}) == 3
+
+
+MADE_NAN: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "a function of NumPy's": (np.log, r"NaN in the result of log\n  operands: f64\[6\]\n  at test_device_arrays.py"),
+    "jit": (fg.jit(lambda x: np.log(x - 3.0) * 2.0), r"NaN in the result of log"),
+    "grad": (fg.grad(lambda x: np.sum(np.sqrt(x - 3.0))), r"NaN in the result of sqrt"),
+    "vmap": (fg.vmap(np.log), r"NaN in the result of log"),
+    "a branch": (fg.jit(lambda x: np.log(x) if x[0] < 0 else x), r"NaN in the result of log"),
+    "an operand": (lambda x: x * np.nan, r"result of __mul__, whose arguments have one already"),
+    "closed over": (lambda x: fg.jit(lambda: np.log(x))(), r"it was not looked for, as .* an array on simulated:0"),
+    "from the host": (lambda x: fg.jit(np.log, device=DEVICE)(np.asarray(x)), r"NaN in the result of log"),
+}
+
+
+@pytest.mark.parametrize("name", MADE_NAN)
+def test_a_nan_is_found_where_that_is_asked_for(name: str) -> None:
+    call, words = MADE_NAN[name]
+    x = _array(np.arange(6.0) - 1.0)
+    with fg.debug_nans(), pytest.raises(FloatingPointError, match=words):
+        call(x)
+    with fg.debug_nans():
+        assert np.exp(x).device == fg.jit(np.exp)(x).device == DEVICE
+
+
+def test_without_jit_arrays_stay_on_their_device() -> None:
+    x = _array()
+    with fg.disable_jit():
+        for f in (np.sin, lambda x: x * 2 + x.sum(), fg.jit(lambda x: x[::2] - 1), fg.grad(lambda x: np.sum(x**2))):
+            found = f(x)
+            assert found.device == DEVICE
+            np.testing.assert_allclose(np.asarray(found), f(np.arange(6.0)))
+
+
+SPEC = fg.ShapeDtypeStruct((6,), np.float64)
+CALLBACKS: dict[str, Callable[[Any], Any]] = {
+    "pure": lambda x: fg.pure_callback(np.sin, SPEC, x * 2) + 1,
+    "io": lambda x: fg.io_callback(np.cos, SPEC, x) * 2,
+    "several results": lambda x: fg.pure_callback(
+        lambda v: (v, {"sum": v.sum()}), (SPEC, {"sum": SPEC.update(shape=())}), x
+    ),
+    "in a loop": lambda x: fg.lax.fori_loop(0, 3, lambda i, c: fg.pure_callback(np.sin, SPEC, c), x),
+    "no result": lambda x: (fg.io_callback(lambda v: None, None, x), x)[1],
+}
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_callbacks_are_called_with_numpys_arrays(name: str) -> None:
+    f = CALLBACKS[name]
+    found, want = fg.jit(f)(_array()), fg.jit(f)(np.arange(6.0))
+    for a, b in zip(fg.tree.leaves(found), fg.tree.leaves(want), strict=True):
+        assert a.device == DEVICE
+        np.testing.assert_allclose(np.asarray(a), b)
+
+
+def test_files_are_written_by_numpys_functions(tmp_path: Path) -> None:
+    x = _array()
+    np.save(tmp_path / "x.npy", x)
+    np.savez(tmp_path / "x.npz", x, named=x)
+    np.savetxt(tmp_path / "x.txt", x)
+    with np.load(tmp_path / "x.npz") as found:
+        several = [found["arr_0"], found["named"]]
+    for y in (np.load(tmp_path / "x.npy"), np.loadtxt(tmp_path / "x.txt"), *several):
+        np.testing.assert_array_equal(y, np.arange(6.0))

@@ -32,7 +32,7 @@ from funcgrad.ir import Equation, Program
 from tools.backend_table import operations, programs
 
 KINDS = ("cuda", "mps", "xpu")
-ASKS = {"cond", "while", "while_transpose", "guard", "debug_callback", "keep"}
+ASKS = {"cond", "while", "while_transpose", "guard", "debug_callback", "keep", "pure_callback", "io_callback"}
 """What may ask for values."""
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from funcgrad.backends._memory import bytes_of, placed, raise_if_out_of_memory
 from funcgrad.backends.base import Backend, check_dtypes, unsupported
+from funcgrad.callbacks import of_the_host
 from funcgrad.core import Primitive
 from funcgrad.device_array import DeviceArray
 from funcgrad.errors import DeviceError, explain
@@ -25,7 +26,7 @@ from funcgrad.passes.strict import strict
 from funcgrad.transforms.call import CALL, reverse_programs
 from funcgrad.types import ShapedArray, is_inexact
 
-__all__ = ["DeviceProgram", "at_home", "constant", "elsewhere", "run_program"]
+__all__ = ["DeviceProgram", "at_home", "called_on_host", "constant", "elsewhere", "run_program"]
 
 Run = Callable[..., Sequence[Any]]
 
@@ -152,18 +153,13 @@ class _Compiler:
         control = _CONTROL.get(eqn.primitive.name)
         if control is not None:
             return control(self, eqn)
-        if eqn.primitive.effect:
-            return self._on_the_host(eqn), 0
+        if of_the_host(eqn.primitive):
+            return called_on_host(self.backend, eqn), 0
         if not self.backend.supports(eqn):
             raise unsupported(self.backend, eqn)
         run = self.backend.lowering(eqn)
         run = partial(run, **eqn.params) if eqn.params else run
         return (run if eqn.primitive.multiple else lambda *args: (run(*args),)), 0
-
-    def _on_the_host(self, eqn: Equation) -> Run:
-        """An operation that has no results: its operands come to the host."""
-        impl, to_numpy = partial(eqn.primitive.impl, **eqn.params), self.backend.to_numpy
-        return lambda *args: impl(*(to_numpy(x)[()] for x in args))
 
     def helper(self, name: str, eqn: Equation) -> Any:
         """An implementation that control flow needs."""
@@ -193,6 +189,17 @@ def elsewhere(backend: Backend, program: Program, other: Backend) -> Run:
     own = getattr(other, "compile", None)
     run = DeviceProgram(program, other) if own is None else own(program, ())
     return lambda *args: [placed(backend, np.asarray(y)) for y in run(*map(backend.to_numpy, args))]
+
+
+def called_on_host(backend: Backend, eqn: Equation) -> Run:
+    """Python code that is called with NumPy's arrays: its operands come to the host, and its results go back."""
+    impl, avals = partial(eqn.primitive.impl, **eqn.params), [v.aval for v in eqn.outputs]
+
+    def run(*args: Any) -> Sequence[Any]:
+        results = impl(*(backend.to_numpy(x)[()] for x in args))
+        return [placed(backend, np.asarray(y, a.dtype)) for y, a in zip(results, avals, strict=True)] if avals else ()
+
+    return run
 
 
 def _cond(compiler: _Compiler, eqn: Equation) -> tuple[Run, int]:

@@ -17,11 +17,12 @@ import numpy as np
 
 from funcgrad.backends._memory import bytes_of, placed
 from funcgrad.backends.base import unsupported
-from funcgrad.backends.runner import constant
+from funcgrad.backends.runner import called_on_host, constant
 from funcgrad.backends.torch_control import CONTROL
 from funcgrad.backends.torch_inductor import Piece
 from funcgrad.backends.torch_lower_arrays import CHECKED
 from funcgrad.backends.torch_text import TEXTS
+from funcgrad.callbacks import of_the_host
 from funcgrad.core import Primitive
 from funcgrad.ir import Atom, Equation, Literal, Program, Var
 from funcgrad.native.fingerprint import text_of
@@ -270,7 +271,7 @@ class Emitter:
         control = CONTROL.get(name)
         if control is not None:
             return control(self, eqn)
-        if eqn.primitive.effect:
+        if of_the_host(eqn.primitive):
             return self._on_the_host(eqn)
         if not self.backend.supports(eqn):
             raise unsupported(self.backend, eqn)
@@ -320,7 +321,7 @@ class Emitter:
             run.clear()
 
         for at, eqn in enumerate(program.equations):
-            if eqn.primitive.name in CONTROL or eqn.primitive.effect:
+            if eqn.primitive.name in CONTROL or of_the_host(eqn.primitive):
                 close(program.equations[at:])
                 new.append(eqn)
             else:
@@ -359,11 +360,14 @@ class Emitter:
             self._made(v, False, eqn.inputs)
 
     def _on_the_host(self, eqn: Equation) -> None:
-        """An operation that has no results: its operands come to the host."""
-        impl, to_numpy = partial(eqn.primitive.impl, **eqn.params), self.backend.to_numpy
+        """Python code that is called with NumPy's arrays."""
         self.synchronises = True
-        run = self.bind(lambda *args: impl(*(to_numpy(x)[()] for x in args)), eqn.primitive.name)
-        self.write(f"{run}({', '.join(map(self.tensor, eqn.inputs))})")
+        run = self.bind(called_on_host(self.backend, eqn), eqn.primitive.name)
+        text = f"{run}({', '.join(map(self.tensor, eqn.inputs))})"
+        if eqn.outputs:
+            self.put_all(eqn, text)
+        else:
+            self.write(text)
 
 
 _FEW = 3

@@ -281,7 +281,7 @@ def apply(fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], 
     if fun in _OF_KINDS:  # which shapes and dtypes decide
         return fun(*_replaced(tuple(args), _without_values), **_replaced(kwargs, _without_values))
     if fun in _TEXTS:
-        return fun(*_replaced(tuple(args), np.asarray), **kwargs)
+        return fun(*_replaced(tuple(args), np.asarray), **_replaced(kwargs, np.asarray))
     leaves: list[Any] = []
     computes = is_a(fun, np.ufunc) or (name.startswith("__") and name not in _BY_VALUE)
     backend = next(device_arrays((tuple(args), kwargs))).backend
@@ -300,7 +300,7 @@ def apply(fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], 
                 raise TypeError(f"{name}: {NOT_WRITABLE}")
             return out
 
-        call.__name__ = name
+        call.__name__, call.only_compiled = name, True  # type: ignore[attr-defined]
         compiled = jit(call)
         if key is not None:
             while len(_known) >= _MOST_KNOWN:
@@ -314,8 +314,9 @@ _OF_KINDS = frozenset((np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj
 """Functions of NumPy's that give no arrays, and look at no elements."""
 
 
-_TEXTS = frozenset((np.array2string, np.array_repr, np.array_str))
-"""Functions that say what is in an array, as printing does."""
+_TEXTS = frozenset((np.array2string, np.array_repr, np.array_str,
+                    np.save, np.savetxt, np.savez, np.savez_compressed))  # fmt: skip
+"""Functions that say what is in an array, as printing does, or write it to a file."""
 
 
 def _without_values(x: DeviceArray) -> np.ndarray:

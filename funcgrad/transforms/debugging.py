@@ -2,6 +2,7 @@
 
 What a function returns is looked at. If there is a NaN in it, the function is recorded again, with values, and its
 operations are gone through in order: the first whose result has one, while its operands have none, is the one to name.
+Arrays on a device are copied to the host for that.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 import funcgrad.tree as tree
 from funcgrad.config import checks, config
 from funcgrad.core import Tracer
+from funcgrad.device_array import DeviceArray, DeviceMet
 from funcgrad.errors import operands_text
 from funcgrad.source import describe, user_place
 from funcgrad.transforms.vjp import record_function
@@ -50,13 +52,18 @@ def check_result(out: Any, fun: Callable[..., Any], args: tuple[Any, ...], kwarg
         return
     if any(map(_bad, tree.leaves((args, kwargs)))):
         raise FloatingPointError(f"{found} in the result of {name}, whose arguments have one already")
+    args, kwargs = tree.map(lambda x: x.concrete() if type(x) is DeviceArray else x, (args, kwargs))
     nans, infs, jitted = config.debug_nans, config.debug_infs, config.disable_jit
     try:
         config.debug_nans = config.debug_infs = False
         config.disable_jit = True
         leaves, moving, rebuild = _numbers((args, kwargs))
-        with record_function(lambda *xs: fun(*rebuild(xs)[0], **rebuild(xs)[1]), moving, leaves, False, False) as made:
+        call = lambda *xs: fun(*rebuild(xs)[0], **rebuild(xs)[1])  # noqa: E731
+        with np.errstate(all="ignore"), record_function(call, moving, leaves, False, False) as made:
             equations = list(made.equations)
+    except DeviceMet as met:  # one that it closes over
+        where = f"it was not looked for, as the function closes over an array on {met.array.device}"
+        raise FloatingPointError(f"{found} in the result of {name}; {where}") from None
     finally:
         config.debug_nans, config.debug_infs, config.disable_jit = nans, infs, jitted
     for eqn in equations:
