@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
+from funcgrad.errors import ConcretizationTypeError
 from funcgrad.scipy import integrate
 from funcgrad.scipy.integrate import ConvergenceError, fixed_quad, odeint, quad, romb, solve_ivp
 from funcgrad.test_util import check_grads
@@ -236,12 +237,22 @@ def test_events() -> None:
     close(fg.vmap(landing, (0, None))(np.array([2.0, 3.0]), 0.1), [landing(v, 0.1) for v in (2.0, 3.0)])
 
 
-def test_solve_ivp_wants_times() -> None:
-    def end(k: Any) -> Any:
-        return solve_ivp(lambda t, y: -k * y, (0.0, 1.0), np.ones(1)).y[0, -1]
+def test_solve_ivp_without_times() -> None:
+    """Those of the steps, where values are known."""
 
-    with pytest.raises(ValueError, match="give the times of output as t_eval"):
-        fg.grad(end)(1.0)
+    def run(k: Any, stop: Any, solve: Any = solve_ivp) -> Any:
+        out = solve(lambda t, y: -k * y, (0.0, stop), np.ones(1), rtol=1e-9, atol=1e-9)
+        return out.t[:3], out.y[0, -1]
+
+    end = lambda k, stop: run(k, stop)[1]  # noqa: E731
+    for form in (lambda f: lambda *x: fg.jvp(f, x, (0.0, 0.0))[0], fg.jit):
+        for have, want in zip(form(run)(1.5, 2.0), run(1.5, 2.0, si.solve_ivp), strict=True):
+            close(have, want, 1e-9)
+    for stop in (2.0, 3.0):
+        close(fg.grad(end, (0, 1))(1.5, stop), np.array([-stop, -1.5]) * np.exp(-1.5 * stop), 1e-6)
+        close(fg.jit(fg.grad(end))(1.5, stop), -stop * np.exp(-1.5 * stop), 1e-6)
+    with pytest.raises(ConcretizationTypeError, match="give the times of output as t_eval"):
+        fg.vmap(end, (0, None))(np.ones(2), 1.0)
 
 
 @pytest.mark.parametrize("method", ["dopri5", "rodas4"])

@@ -70,7 +70,8 @@ def test_many_and_means() -> None:
     same(MANY[1:3].as_quat(), MANY_THEIRS[1:3].as_quat())
     same(Rotation.concatenate([MANY, MANY[0]]).as_quat()[-1], MANY_THEIRS.as_quat()[0])
     assert len(MANY) == 5 and MANY[0].single and Rotation.identity(2).as_matrix().shape == (2, 3, 3)
-    ours, theirs = Slerp.init(TIMES, MANY), TheirSlerp(TIMES, MANY_THEIRS)
+    ours, theirs = Slerp(TIMES, MANY), TheirSlerp(TIMES, MANY_THEIRS)
+    same(Slerp.init(TIMES, MANY)(AT).as_quat(), Slerp(times=TIMES, rotations=MANY)(AT).as_quat())
     same(ours(AT).as_matrix(), theirs(AT).as_matrix())
     same(ours(1.7).as_matrix(), theirs(1.7).as_matrix())
 

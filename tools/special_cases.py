@@ -390,7 +390,7 @@ add("k1", lambda x: mp.besselk(1, x), mix(log(1e-6, 10), lin(0.1, 600)))
 add("jv", mp.besselj, order, mix(log(1e-3, 60), lin(0.1, 40)))
 add("yv", mp.bessely, order, mix(log(1e-3, 60), lin(0.1, 40)))
 add("iv", mp.besseli, order, mix(log(1e-3, 300), lin(0.1, 40)))
-add("kv", mp.besselk, order, mix(log(1e-3, 300), lin(0.1, 40)))
+add("kv", mp.besselk, mix(lin(-6, 6), log(1, 40)), mix(log(1e-3, 300), lin(0.1, 40)))
 add("yn", mp.bessely, fixed(0, 1, 4), mix(log(1e-3, 60), lin(0.1, 40)))
 add("kn", mp.besselk, fixed(0, 1, 4), mix(log(1e-3, 300), lin(0.1, 40)))
 far = mix(log(1e-2, 60), log(20, 1e4))
@@ -479,9 +479,9 @@ add("eval_gegenbauer", mp.gegenbauer, degree, fixed(0.7, 2.0), inside)
 add("eval_jacobi", mp.jacobi, degree, fixed(0.5, 2.0), fixed(-0.3, 1.0), inside)
 add("eval_sh_jacobi", lambda n, p, q, x: mp.jacobi(n, p - q, q - 1, 2 * x - 1) / mp.binomial(2 * n + p - 1, n),
     degree, fixed(3.0), fixed(1.5, 2.0), lin(0, 1))  # fmt: skip
-add("hyp0f1", mp.hyp0f1, fixed(0.5, 2.0), lin(-10, 10))
-add("hyp1f1", mp.hyp1f1, fixed(0.5, 2.0), fixed(1.5, 3.0), lin(-10, 10))
-add("hyp2f1", mp.hyp2f1, fixed(0.5, 2.0), fixed(1.5, 0.7), fixed(2.2), lin(-3, 0.8))
+add("hyp0f1", mp.hyp0f1, lin(0.5, 5), lin(-2, 20))
+add("hyp1f1", mp.hyp1f1, lin(0.5, 2), lin(2, 5), lin(-10, 30))
+add("hyp2f1", mp.hyp2f1, lin(0.5, 2), lin(0.5, 2), lin(2, 4), lin(-3, 0.8))
 add("hyperu", mp.hyperu, fixed(0.5, 2.0), fixed(1.5, 3.3), log(0.1, 20))
 add("lambertw", lambda x: mp.re(mp.lambertw(x)), mix(log(1e-10, 1e10), lin(-0.36, -0.01)),
     function=lambda x: np.real(special.lambertw(x)))  # fmt: skip

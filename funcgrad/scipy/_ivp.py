@@ -15,6 +15,7 @@ from funcgrad.control.cond import cond
 from funcgrad.core import current_trace
 from funcgrad.executor.jit import jit
 from funcgrad.numpy._dispatch import array_operand
+from funcgrad.numpy._known import known
 from funcgrad.scipy._host import Recording, found_root, on_host
 from funcgrad.scipy._minimize import result_class
 from funcgrad.scipy._needs import scipy_module
@@ -64,7 +65,8 @@ def solve_ivp(
         y0: a vector.
         method: any of SciPy's where nothing is traced. Where something is, "RK45", or (all of them Rodas4, with the
             tolerances asked for) "Radau", "BDF" or "LSODA" for stiff equations.
-        t_eval: the times of output; needed where something is traced, since shapes do not depend on steps.
+        t_eval: the times of output; by default those of the steps, which must be known: while derivatives are taken,
+            but not under `vmap` and in loops, and under `jit` they are compiled for each value anew.
         events: a function `event(t, y, *args)`, or a list of them, with the attributes `terminal` and `direction`.
             Where something is traced, all must be terminal. Then `t_events[i]` has shape (1,) and `y_events[i]` (1, n),
             NaN for those that were not the one to happen; and `y` is NaN after it.
@@ -95,14 +97,13 @@ def solve_ivp(
         raise ValueError(
             f"solve_ivp: where something is traced, method must be one of {sorted(_METHODS)}, got {method!r}"
         )
-    if t_eval is None or dense_output or first_step is not None:
-        raise ValueError(
-            "solve_ivp: where something is traced, give the times of output as t_eval (shapes cannot depend on steps); "
-            "dense_output and first_step are not offered there"
-        )
-    start = array_operand(y0) * 1.0
-    t0, ts = array_operand(t_span[0]) * 1.0, array_operand(t_eval) * 1.0
+    if dense_output or first_step is not None:
+        raise ValueError("solve_ivp: where something is traced, dense_output and first_step are not offered")
+    start, t0 = array_operand(y0) * 1.0, array_operand(t_span[0]) * 1.0
     options = Options(_METHODS[method], float(rtol), float(atol), np.inf, float(max_step), 0.0)
+    if t_eval is None:
+        t_eval = _times_of_steps(lambda t, y: fun(t, y, *args), t0, array_operand(t_span[1]) * 1.0, start, options)
+    ts = array_operand(t_eval) * 1.0
 
     def at(times: Any) -> Any:
         """The solution at these times, of shape (times, elements)."""
@@ -114,12 +115,38 @@ def solve_ivp(
     ys = at(ts)
     found: dict[str, Any] = {}
     if functions:
-        times = _first_event(fun, functions, args, (t0, array_operand(t_span[1]) * 1.0, start), method, options, at)
+        times = _first_event(fun, functions, args, (t0, array_operand(t_span[1]) * 1.0, start), options, at)
         stop = np.min(np.stack([np.where(np.isnan(t), np.inf, t) for t in times]))
         ys = np.where((ts <= stop)[:, None], ys, np.nan)
         found["t_events"] = [t[None] for t in times]
         found["y_events"] = [_where_found(t, at, shape_of(start)) for t in times]
     return result_class()(t=ts, y=np.transpose(ys), success=np.all(np.isfinite(ys[:1])), **found)
+
+
+def _times_of_steps(flow: Any, t0: Any, t1: Any, start: Any, options: Options) -> Any:
+    """The times at which SciPy's steps end. The first and the last are those given, with their derivatives."""
+    field = _recorded(flow, start)
+
+    def value(x: Any) -> Any:
+        return known(x, "solve_ivp without t_eval", "give the times of output as t_eval")
+
+    result = _scipys(_timed(field, [value(x) for x in field.held]), (float(value(t0)), float(value(t1))), value(start),
+                     (), None, _settings(options))  # fmt: skip
+    return np.concatenate([t0[None], result.t[1:-1], t1[None]])
+
+
+_NUMBER = ShapedArray((), np.dtype(np.float64))
+
+
+def _recorded(f: Any, start: Any) -> Recording:
+    """A recording of a function of a time and a vector."""
+    return Recording(f, [_NUMBER, ShapedArray(shape_of(start), np.dtype(np.float64))])
+
+
+def _settings(options: Options) -> dict[str, Any]:
+    """What SciPy is told."""
+    return {"method": _OURS[options.method], "rtol": options.rtol, "atol": options.atol, "vectorized": False,
+            "max_step": options.hmax}  # fmt: skip
 
 
 def _where_found(t: Any, at: Callable[[Any], Any], shape: tuple[int, ...]) -> Any:
@@ -149,7 +176,7 @@ def _with_attributes(event: Any, args: Any) -> Any:
 
 
 def _first_event(
-    fun: Any, events: Sequence[Any], args: Any, span: Any, method: str, options: Options, at: Callable[[Any], Any]
+    fun: Any, events: Sequence[Any], args: Any, span: Any, options: Options, at: Callable[[Any], Any]
 ) -> list[Any]:
     """The time of each event, NaN if it is not the one that ends the integration; as a root it has derivatives."""
     for event in events:
@@ -158,12 +185,11 @@ def _first_event(
                 "solve_ivp: where something is traced, each event must be terminal (event.terminal = True)"
             )
     t0, t1, start = span
-    number, vector = ShapedArray((), np.dtype(np.float64)), ShapedArray(shape_of(start), np.dtype(np.float64))
     flag = ShapedArray((), np.dtype(bool))
 
     def locate() -> tuple[list[Any], list[Any]]:
-        field = Recording(lambda t, y: fun(t, y, *args), [number, vector])
-        functions = [Recording(lambda t, y, e=e: e(t, y, *args), [number, vector]) for e in events]
+        field = _recorded(lambda t, y: fun(t, y, *args), start)
+        functions = [_recorded(lambda t, y, e=e: e(t, y, *args), start) for e in events]
         counts = np.cumsum([len(field.held), *(len(f.held) for f in functions)])
 
         def call(t0: Any, t1: Any, start: Any, *held: Any) -> list[Any]:
@@ -171,16 +197,13 @@ def _first_event(
             timed = [_timed(f, h) for f, h in zip(functions, held_by[1:], strict=True)]
             for new, event in zip(timed, events, strict=True):
                 new.terminal, new.direction = event.terminal, getattr(event, "direction", 0)
-            result = _scipys(_timed(field, held_by[0]), (float(t0), float(t1)), start, (), timed, {
-                "method": _OURS[_METHODS[method]], "rtol": options.rtol, "atol": options.atol, "vectorized": False,
-                "max_step": options.hmax,
-            })  # fmt: skip
+            result = _scipys(_timed(field, held_by[0]), (float(t0), float(t1)), start, (), timed, _settings(options))
             times = [e[0] if len(e) else None for e in result.t_events]
             return [*(t1 if t is None else t for t in times), *(t is not None for t in times)]
 
         n = len(events)
         held = [*field.held, *(x for f in functions for x in f.held)]
-        out = on_host(call, [*[number] * n, *[flag] * n], t0, t1, start, *held)
+        out = on_host(call, [*[_NUMBER] * n, *[flag] * n], t0, t1, start, *held)
         return out[:n], out[n:]
 
     times, happened = locate()

@@ -1,4 +1,4 @@
-"""Bessel functions and their relatives, by their argument (DLMF 9, 10, 11). By the order nothing is known here.
+"""Bessel functions and their relatives, by their argument (DLMF 9, 10, 11); K also by its order, others not.
 
 The scaled functions e^-|x| I, e^z K and e^∓iz H fall off slowly, and the formulas for their derivatives cancel more the
 larger the argument; from where Hankel's expansions (DLMF 10.40) are exact, these are differentiated term by term.
@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ops.rules import Unknown
-from funcgrad.ops.special.base import Chain, Pushes, by, limit, rules_of, sp
+from funcgrad.ops.special.base import Chain, Pushes, by, limit, of_order, rules_of, sp
 from funcgrad.ops.special.gamma_rules import real_only
+from funcgrad.ops.special.quadrature import integral, reach
 from funcgrad.ops.special.series import divided
 
 __all__ = ["PUSHES", "TUPLES"]
@@ -89,8 +90,45 @@ def _scaled_k(order: int, v: Any, z: Any) -> Any:
     return np.where(far, outer, _by_recurrence(order, lambda v: sp().kve(v, near), v, -1.0, 1.0))
 
 
+def _k_by_order(scale: float) -> Any:
+    """∂ⁱ/∂vⁱ ∂ʲ/∂zʲ of e^(scale z) Kᵥ(z), by quadrature of ∫ cosh(vt) e^(z (scale - cosh t)) dt (DLMF 10.32.9)."""
+
+    def compute(order: tuple[int, int], v: Any, z: Any) -> Any:
+        i, j = order
+        inside = (z > 0) & np.isfinite(z) & np.isfinite(v)
+        w, size = np.where(inside, z, 1.0).ravel(), np.abs(np.where(inside, v, 0.0)).ravel()
+
+        def drop(t: Any) -> tuple[Any, Any]:
+            return (size + j) * t - w * np.cosh(t), size + j - w * np.sinh(t)
+
+        width = 1 / np.sqrt(np.hypot(size + j, w))
+        end = reach(drop, np.arcsinh((size + j) / w), width)
+
+        def integrand(t: Any, rows: Any) -> Any:
+            u, x = size[rows, None] * t, w[rows, None]
+            fall = x * (scale - np.cosh(t))
+            waves = np.exp(fall + u) + (-1.0) ** i * np.exp(fall - u)
+            return 0.5 * waves * t**i * (scale - np.cosh(t)) ** j
+
+        out = integral(end, integrand, np.minimum(10 * width, 1.0)).reshape(np.shape(z))
+        return np.where(inside, out * np.where(v < 0, (-1.0) ** i, 1.0), np.nan)
+
+    return compute
+
+
+def _by_order(chain: Chain) -> Callable[[int], Callable[..., Any]]:
+    """Of the n-th derivative by z, the slope by the order; for real z."""
+
+    def of(n: int) -> Callable[..., Any]:
+        push = real_only(lambda g, o, v, z: chain[1, n](v, z), "argument z (for the order v)")
+        return lambda o, v, z: push(o, o, v, z)
+
+    return of
+
+
+_K_BY, _KE_BY = Chain("kv_by", _k_by_order(0.0), 0, 1), Chain("kve_by", _k_by_order(1.0), 0, 1)
 _IVE = Chain("ive", _scaled_i_odd, ORDER, 0)
-_KVE = Chain("kve", lambda n, v, z: _scaled_k(n, v.real, z), ORDER, 0)
+_KVE = Chain("kve", lambda n, v, z: _scaled_k(n, v.real, z), of_order(_by_order(_KE_BY)), 0)
 
 
 def _hankel_e(sign: int) -> Callable[..., Any]:
@@ -203,7 +241,7 @@ UNSCALED: dict[str, Pushes] = {
     "jv": rules_of(ORDER, _half_difference("jv")),
     "yv": rules_of(ORDER, _half_difference("yv")),
     "iv": rules_of(ORDER, _half_sum("iv", 1.0)),
-    "kv": rules_of(ORDER, _half_sum("kv", -1.0)),
+    "kv": rules_of(_by_order(_K_BY)(0), _half_sum("kv", -1.0)),
     "yn": rules_of(NUMBER, lambda o, n, x: 0.5 * (sp().yv(n - 1, x) - sp().yv(n + 1, x))),
     "kn": rules_of(NUMBER, lambda o, n, x: -0.5 * (sp().kv(n - 1, x) + sp().kv(n + 1, x))),
     "hankel1": rules_of(ORDER, _half_difference("hankel1")),
@@ -217,7 +255,7 @@ SCALED: dict[str, Pushes] = {
     "i1e": rules_of(lambda o, x: _IVE[1](1, x)),
     "k0e": rules_of(lambda o, x: _KVE[1](0, x)),
     "k1e": rules_of(lambda o, x: _KVE[1](1, x)),
-    "kve": rules_of(ORDER, lambda o, v, z: _KVE[1](v, z)),
+    "kve": rules_of(_by_order(_KE_BY)(0), lambda o, v, z: _KVE[1](v, z)),
     "hankel1e": rules_of(ORDER, _hankel_e(1)),
     "hankel2e": rules_of(ORDER, _hankel_e(-1)),
     # These are scaled by e^-|Re z| or e^-|Im z|, which has no derivative by z.

@@ -1,8 +1,8 @@
 """Orthogonal polynomials, hypergeometric functions and solutions of linear equations, by their argument.
 
 Polynomials by lowering the degree (DLMF 18.9(iii)), which has no 0/0 at the ends; hypergeometric functions by raising
-the parameters (DLMF 13.3, 15.5, 16.3); the others by their differential equations (DLMF 12.2, 28.2, 28.20, 30.2).
-By degrees, orders and parameters nothing is known here.
+the parameters (DLMF 13.3, 15.5, 16.3), and by these in `hypergeometric.py`; the others by their differential equations
+(DLMF 12.2, 28.2, 28.20, 30.2). By degrees, orders and other parameters nothing is known here.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from funcgrad.ops.rules import ZERO, Unknown
 from funcgrad.ops.special.base import Pushes, by, rules_of, sp
+from funcgrad.ops.special.hypergeometric import HYP0F1, HYP1F1, HYP2F1
 
 __all__ = ["PUSHES", "TUPLES"]
 
@@ -78,9 +79,18 @@ def _lpmv_slope(o: Any, m: Any, v: Any, x: Any) -> Any:
 
 
 HYPERGEOMETRIC: dict[str, Pushes] = {
-    "hyp0f1": rules_of(*_parameters("v"), lambda o, v, z: sp().hyp0f1(v + 1, z) / v),
-    "hyp1f1": rules_of(*_parameters("a b"), lambda o, a, b, z: a / b * sp().hyp1f1(a + 1, b + 1, z)),
-    "hyp2f1": rules_of(*_parameters("a b c"), lambda o, a, b, c, z: a * b / c * sp().hyp2f1(a + 1, b + 1, c + 1, z)),
+    "hyp0f1": rules_of(lambda o, v, z: HYP0F1[1, 0](v, z), lambda o, v, z: sp().hyp0f1(v + 1, z) / v),
+    "hyp1f1": rules_of(
+        lambda o, a, b, z: HYP1F1[1, 0, 0](a, b, z),
+        lambda o, a, b, z: HYP1F1[0, 1, 0](a, b, z),
+        lambda o, a, b, z: a / b * sp().hyp1f1(a + 1, b + 1, z),
+    ),
+    "hyp2f1": rules_of(
+        lambda o, a, b, c, z: HYP2F1[1, 0, 0, 0](a, b, c, z),
+        lambda o, a, b, c, z: HYP2F1[0, 1, 0, 0](a, b, c, z),
+        lambda o, a, b, c, z: HYP2F1[0, 0, 1, 0](a, b, c, z),
+        lambda o, a, b, c, z: a * b / c * sp().hyp2f1(a + 1, b + 1, c + 1, z),
+    ),
     "hyperu": rules_of(*_parameters("a b"), lambda o, a, b, z: -a * sp().hyperu(a + 1, b + 1, z)),
     "lpmv": rules_of(Unknown("the order m"), Unknown("the degree v"), _lpmv_slope),
     "wright_bessel": rules_of(*_parameters("a b"), lambda o, a, b, x: sp().wright_bessel(a, a + b, x)),

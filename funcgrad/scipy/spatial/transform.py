@@ -311,18 +311,29 @@ def _wrapped(angle: Any) -> Any:
     return np.where(angle < -math.pi, angle + 2 * math.pi, np.where(angle > math.pi, angle - 2 * math.pi, angle))
 
 
-class Slerp(NamedTuple):
-    """Interpolation of rotations along great arcs. It is a pytree, made by `Slerp.init`.
-
-    >>> turns = Rotation.from_euler("z", np.array([0.0, 90.0]), degrees=True)
-    >>> Slerp.init(np.array([0.0, 1.0]), turns)(0.5).as_euler("xyz", degrees=True).round(9) + 0.0
-    array([ 0.,  0., 45.])
-    """
+class _Arcs(NamedTuple):
+    """The fields of `Slerp`."""
 
     times: Any
     timedelta: Any
     rotations: Rotation
     rotvecs: Any
+
+
+class Slerp(_Arcs):
+    """Interpolation of rotations along great arcs: `Slerp(times, rotations)`, or `Slerp.init`. It is a pytree.
+
+    >>> turns = Rotation.from_euler("z", np.array([0.0, 90.0]), degrees=True)
+    >>> Slerp(np.array([0.0, 1.0]), turns)(0.5).as_euler("xyz", degrees=True).round(9) + 0.0
+    array([ 0.,  0., 45.])
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, times: Any, *fields: Any, rotations: Any = None) -> Slerp:
+        if len(fields) == 3:  # the others of its own
+            return super().__new__(cls, times, *fields)
+        return cls.init(times, *fields) if rotations is None else cls.init(times, rotations)
 
     @classmethod
     def init(cls, times: Any, rotations: Rotation) -> Slerp:
