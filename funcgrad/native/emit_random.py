@@ -24,13 +24,14 @@ from funcgrad.native.writer import Operand, Writer
 from funcgrad.ops.threefry import PARITY, ROTATIONS
 from funcgrad.types import KEYS
 
-__all__ = ["encipher"]
+__all__ = ["counted", "encipher", "of_threefry"]
 
 _WORD, _WIDE = np.dtype(np.uint32), np.dtype(np.uint64)
 _THREEFRY = KEYS["threefry2x32"]
 
 
-def _of_threefry(eqn: Equation) -> bool:
+def of_threefry(eqn: Equation) -> bool:
+    """Whether an operation has keys of this generator."""
     dtypes = [x.aval.dtype for x in (*eqn.inputs[:1], *eqn.outputs)]
     return _THREEFRY in dtypes and sys.byteorder == "little"
 
@@ -82,7 +83,7 @@ def encipher(em: Emission, key: str, high: str, low: str) -> str:
 # ------------------------------------------------------------------------------------------------ counters
 
 
-def _position(em: Emission, shape: Sequence[int], idx: Sequence[Ix]) -> tuple[str, str]:
+def counted(em: Emission, shape: Sequence[int], idx: Sequence[Ix]) -> tuple[str, str]:
     """The high and the low word of the number of an element (one a lane)."""
     w, wide = em.w, Numbers(em.w, np.dtype(np.int64))
     off, step = 0, 0
@@ -126,10 +127,10 @@ def _split(eqn: Equation, idx: Sequence[Ix], output: int) -> tuple[list[Ix], lis
 # ------------------------------------------------------------------------------------------------ operations
 
 
-@element_emitter("random_bits", when=_of_threefry)
+@element_emitter("random_bits", when=of_threefry)
 def random_bits(em: Emission, eqn: Equation, output: int, idx: Sequence[Ix]) -> Operand:
     of_key, rest = _split(eqn, idx, output)
-    words = encipher(em, _key(em, eqn.inputs[0], of_key), *_position(em, eqn.params["shape"], rest))
+    words = encipher(em, _key(em, eqn.inputs[0], of_key), *counted(em, eqn.params["shape"], rest))
     word, wide, dtype = Numbers(em.w, _WORD), Numbers(em.w, _WIDE), eqn.outputs[output].aval.dtype
     if dtype.itemsize == 8:  # the first word is the high one
         return wide.call("fshl", words, words, wide(32))
@@ -137,13 +138,13 @@ def random_bits(em: Emission, eqn: Equation, output: int, idx: Sequence[Ix]) -> 
     return bits if dtype.itemsize == 4 else word.cast("trunc", bits, dtype)
 
 
-@element_emitter("random_split", when=_of_threefry)
+@element_emitter("random_split", when=of_threefry)
 def random_split(em: Emission, eqn: Equation, output: int, idx: Sequence[Ix]) -> Operand:
     of_key, rest = _split(eqn, idx, output)
-    return encipher(em, _key(em, eqn.inputs[0], of_key), *_position(em, eqn.params["shape"], rest))
+    return encipher(em, _key(em, eqn.inputs[0], of_key), *counted(em, eqn.params["shape"], rest))
 
 
-@element_emitter("random_fold_in", when=_of_threefry)
+@element_emitter("random_fold_in", when=of_threefry)
 def random_fold_in(em: Emission, eqn: Equation, output: int, idx: Sequence[Ix]) -> Operand:
     shape = eqn.outputs[output].aval.shape
     key, data = (em.operand(x, shape, idx) for x in eqn.inputs)
@@ -151,7 +152,7 @@ def random_fold_in(em: Emission, eqn: Equation, output: int, idx: Sequence[Ix]) 
     return encipher(em, key, em.w.number(0, _WORD), data)
 
 
-@element_emitter("random_seed", when=_of_threefry)
+@element_emitter("random_seed", when=of_threefry)
 def random_seed(em: Emission, eqn: Equation, output: int, idx: Sequence[Ix]) -> Operand:
     """The two halves of a seed, the high one first; of fewer bits than 64 a negative one is taken as of 32."""
     dtype, wide = eqn.inputs[0].aval.dtype, Numbers(em.w, _WIDE)
@@ -162,7 +163,7 @@ def random_seed(em: Emission, eqn: Equation, output: int, idx: Sequence[Ix]) -> 
     return wide.call("fshl", seed, seed, wide(32))
 
 
-@element_emitter("random_unwrap", when=_of_threefry)
+@element_emitter("random_unwrap", when=of_threefry)
 def random_unwrap(em: Emission, eqn: Equation, output: int, idx: Sequence[Ix]) -> Operand:
     """A word of a key."""
 
@@ -174,7 +175,7 @@ def random_unwrap(em: Emission, eqn: Equation, output: int, idx: Sequence[Ix]) -
     return em.by_lanes(_WORD, idx, scalar)
 
 
-@element_emitter("random_wrap", when=_of_threefry)
+@element_emitter("random_wrap", when=of_threefry)
 def random_wrap(em: Emission, eqn: Equation, output: int, idx: Sequence[Ix]) -> Operand:
     low, high = (em.element(eqn.inputs[0], [*idx, constant(k)]) for k in range(2))
     assert isinstance(low, str) and isinstance(high, str)

@@ -22,6 +22,7 @@ from funcgrad.native import (
     emit_order,
     emit_products,
     emit_random,
+    emit_samples,
     emit_window,
 )
 from funcgrad.native.blocks import block, element_of_reduction
@@ -128,6 +129,7 @@ EMITTERS = (
     emit_order,
     emit_products,
     emit_random,
+    emit_samples,
     emit_window,
 )
 """The modules that register emitters."""
