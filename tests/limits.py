@@ -16,6 +16,7 @@ import numpy as np
 
 import funcgrad.scipy.linalg as sla
 from funcgrad import lax, nn
+from funcgrad.scipy import special, stats
 
 __all__ = ["LIMITS", "NUMERIC", "Limit"]
 
@@ -421,3 +422,22 @@ at("exponential of a Jordan block", lambda a: np.sum(sla.expm(a)), [[1, 1], [0, 
 at("square root of 1", lambda a: np.sum(np.real(sla.sqrtm(a))), I2, np.full((2, 2), 0.5), NUMERIC)
 at("logarithm of 1", lambda a: np.sum(np.real(sla.logm(a))), I2, np.ones((2, 2)), NUMERIC, single=False)
 at("condition number", la.cond, [[2, 0.0], [0, 1]], NUMERIC, NUMERIC)
+
+# Densities where their logarithms are infinite, and probabilities of which nothing is left.
+for _name, _point in (("gumbel_r", -800.0), ("gumbel_l", 800.0)):
+    for _of in ("pdf", "cdf", "sf"):
+        at(f"{_name}.{_of} far out", lambda x, n=_name, of=_of: getattr(getattr(stats, n), of)(x), _point, 0, 0)
+at("gamma.pdf at 0", lambda x: stats.gamma.pdf(x, 2.0), 0.0, 1, -2)
+at("gamma.pdf at 0, flat", lambda x: stats.gamma.pdf(x, 2.5), 0.0, 0, inf, loose=True)
+at("gamma.pdf by its shape at 0", lambda a: stats.gamma.pdf(0.0, a), 2.5, 0, 0)
+at("beta.pdf at 0", lambda x: stats.beta.pdf(x, 2.0, 3.0), 0.0, 12, -48)
+at("beta.pdf at 1", lambda x: stats.beta.pdf(x, 2.0, 3.0), 1.0, 0, 24)
+at("weibull_min.pdf at 0", lambda x: stats.weibull_min.pdf(x, 2.0), 0.0, 2, 0)
+at("gennorm.cdf at 0", lambda x: stats.gennorm.cdf(x, 2.0), 0.0, 1 / np.sqrt(np.pi), 0)
+at("gennorm.cdf by its shape at 0", lambda b: stats.gennorm.cdf(0.0, b), 2.0, 0, 0)
+at("gelu, large", nn.gelu, 1e20, 1, 0)
+at("gelu, large negative", nn.gelu, -1e20, 0, 0)
+at("logit, tiny", special.logit, 1e-300, 1e300, -inf, single=False)
+at("ellipe at 1", special.ellipe, 1.0, -inf, -inf)
+at("zeta, large", special.zeta, 1e20, 0, 0)
+at("angle of real numbers", lambda x: np.sum(np.angle(x)), [0.0, 1e-160, -2.0], [0] * 3, [[0] * 3] * 3)

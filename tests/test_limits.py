@@ -133,8 +133,8 @@ def rules_of(primitive: Primitive) -> Iterator[Any]:
         if isinstance(rule, types.FunctionType):
             yield rule
             for cell in rule.__closure__ or ():
-                if isinstance(cell.cell_contents, tuple):
-                    yield from (f for f in cell.cell_contents if isinstance(f, types.FunctionType))
+                held = cell.cell_contents if isinstance(cell.cell_contents, tuple) else (cell.cell_contents,)
+                yield from (f for f in held if isinstance(f, types.FunctionType))
 
 
 def divides(function: Any, seen: set[Any]) -> bool:

@@ -15,6 +15,7 @@ from funcgrad.numpy._out import into
 from funcgrad.numpy._views import Imag, Real
 from funcgrad.ops.math import COMPLEX, IMAG, REAL, SELECT, UFUNCS
 from funcgrad.ops.rules import WEAKEN
+from funcgrad.ops.shape import STOP_GRADIENT
 from funcgrad.types import aval_of, dtype_of, is_a, is_weak, result_dtype, shape_of, ufunc_dtypes, weak_type
 from funcgrad.writes import viewed
 
@@ -133,7 +134,7 @@ def complex_of(re: Any, im: Any) -> Any:
 def angle(z: Any, deg: bool = False) -> Any:
     """The argument of complex numbers, in radians (degrees with `deg`)."""
     z = array_operand(z)
-    a = np.arctan2(imag(z) if z.dtype.kind == "c" else 0, real(z))
+    a = np.arctan2(imag(z), real(z)) if z.dtype.kind == "c" else np.arctan2(0, STOP_GRADIENT.bind(z))
     return a * (180.0 / np.pi) if deg else a
 
 

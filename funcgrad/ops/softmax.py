@@ -90,8 +90,9 @@ def _gelu(x: Any) -> Any:
 
 
 def _gelu_parts(x: Any) -> tuple[Any, Any, Any]:
-    """What its value and its derivative have in common: the square of x, the hyperbolic tangent t, and (1 + t) / 2."""
-    square = np.square(x)
+    """What its value and its derivative have in common: the hyperbolic tangent t, (1 + t) / 2, and the square of x (as
+    far as t is not ±1: it must not overflow)."""
+    square = np.minimum(np.square(x), 1e4)
     t = np.tanh(x * (_C * _A * square + _C))
     return square, t, 0.5 * (1 + t)
 

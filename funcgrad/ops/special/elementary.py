@@ -72,7 +72,7 @@ _LOG1PMX_SLOPE = function("log1pmx_slope", lambda x: -x / (1 + x), lambda o, x: 
 
 LOGISTIC: dict[str, Pushes] = {
     "expit": rules_of(lambda o, x: o * sp().expit(-x)),
-    "logit": rules_of(lambda o, x: 1 / (x * (1 - x))),
+    "logit": rules_of(lambda o, x: 1 / x + 1 / (1 - x)),
     "log_expit": rules_of(lambda o, x: sp().expit(-x)),
     "_log1mexp": rules_of(_log1mexp_slope),
     "_log1pmx": rules_of(lambda o, x: _LOG1PMX_SLOPE.bind(x)),

@@ -165,13 +165,15 @@ def _falling(e: float, n: int) -> float:
 
 
 def _complete(n: int, m: Any) -> Any:
-    return (-1) ** n * _carlson_f((0, n, 0), 0 * m, 1 - m, np.ones_like(m))
+    out = (-1) ** n * _carlson_f((0, n, 0), 0 * m, 1 - m, np.ones_like(m))
+    return np.where(m == 1, np.inf, out)
 
 
 def _complete_e(n: int, m: Any) -> Any:
     if n == 0:
         return sp().ellipe(m)
-    return (-1) ** n / 6 * _carlson_d((0, n - 1, 0), 0 * m, 1 - m, np.ones_like(m))
+    out = (-1) ** n / 6 * _carlson_d((0, n - 1, 0), 0 * m, 1 - m, np.ones_like(m))
+    return np.where(m == 1, -np.inf, out)
 
 
 def _reduced(phi: Any) -> tuple[Any, Any, Any]:

@@ -102,6 +102,7 @@ def _hurwitz(n: int, s: Any, q: Any) -> Any:
     total: Any = x * 0.0
     for k in range(count):
         total = total + (x * -np.log(q + k)).exp()
+    (x,) = variables((n,), np.minimum(s, 300.0))  # beyond that there is nothing in the tail
     tail = (x * -np.log(far)).exp()
     total = total + tail * far / (x - 1) + tail * 0.5
     rising: Any = x

@@ -293,7 +293,9 @@ class Continuous(Distribution):
 
     def logpdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """The logarithm of the density; -inf outside of the support."""
-        z, below, above, shapes, scale, valid = self._point("logpdf", x, args, kwargs)
+        return self._logpdf_at(*self._point("logpdf", x, args, kwargs))
+
+    def _logpdf_at(self, z: Any, below: Any, above: Any, shapes: Any, scale: Any, valid: Any) -> Any:
         out = self._logpdf(z, *shapes)
         out = out - np.log(scale) if not always(scale == 1) else out
         out = pick(np.logical_not(_one_of(below, above)), out, np.asarray(-np.inf, out.dtype))
@@ -301,7 +303,22 @@ class Continuous(Distribution):
 
     def pdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """The density; 0 outside of the support."""
-        return np.exp(self.logpdf(x, *args, **kwargs))
+        z, below, above, shapes, scale, valid = self._point("pdf", x, args, kwargs)
+        special = self._irregular(z, *shapes)
+        if special is False or always(np.logical_not(special)):
+            return np.exp(self._logpdf_at(z, below, above, shapes, scale, valid))
+        inner = _in_dtype(self._inner(*shapes), z.dtype)
+        regular = np.exp(self._logpdf_at(np.where(special, inner, z), below, above, shapes, scale, valid))
+        out = self._density(np.where(special, z, inner), *shapes) / scale
+        return _numbers(np.where(special & valid & np.logical_not(_one_of(below, above)), out, regular))
+
+    def _irregular(self, *args: Any, **kwargs: Any) -> Any:
+        """Where the density is 0 or infinite, and its logarithm has no derivative that tells that of the density."""
+        return False
+
+    def _density(self, *args: Any, **kwargs: Any) -> Any:
+        """The density at such points, itself."""
+        raise NotImplementedError
 
     def cdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """The probability of at most x."""

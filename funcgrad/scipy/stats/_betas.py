@@ -41,6 +41,12 @@ class Beta(Continuous):
     def _logpdf(self, z: Any, a: Any, b: Any) -> Any:
         return sc("xlog1py")(b - 1, -z) + sc("xlogy")(a - 1, z) - sc("betaln")(a, b)
 
+    def _irregular(self, z: Any, a: Any, b: Any) -> Any:
+        return (z == 0) | (z == 1)
+
+    def _density(self, z: Any, a: Any, b: Any) -> Any:
+        return np.power(z, a - 1) * np.power(1 - z, b - 1) * np.exp(-sc("betaln")(a, b))
+
     def _cdf(self, z: Any, a: Any, b: Any) -> Any:
         return sc("betainc")(a, b, z)
 
@@ -48,10 +54,10 @@ class Beta(Continuous):
         return sc("betaincc")(a, b, z)
 
     def _logcdf(self, z: Any, a: Any, b: Any) -> Any:
-        return log_betainc(a, b, z, np.log(z), z / (1 - z))
+        return log_betainc(a, b, z, 1 - z, np.log(z), z / (1 - z))
 
     def _logsf(self, z: Any, a: Any, b: Any) -> Any:
-        return log_betainc(b, a, 1 - z, np.log1p(-z), (1 - z) / z)
+        return log_betainc(b, a, 1 - z, z, np.log1p(-z), (1 - z) / z)
 
     def _ppf(self, q: Any, a: Any, b: Any) -> Any:
         return sc("betaincinv")(a, b, q)
@@ -92,8 +98,8 @@ class StudentT(Continuous):
         root = np.sqrt(df) / w
         odds = root * root
         x, log_x = _from_odds(odds, np.log(df) - 2 * np.log(-w))
-        tail = log_betainc(0.5 * df, np.asarray(0.5, z.dtype), x, log_x, odds) - _LOG_2
-        return np.where(far, tail, np.log(sc("stdtr")(df, np.where(far, 0.0, z))))
+        tail = log_betainc(0.5 * df, np.asarray(0.5, z.dtype), x, 1 / (1 + odds), log_x, odds) - _LOG_2
+        return np.where(far, tail, np.log1p(-sc("stdtr")(df, -np.where(far, 0.0, z))))
 
     def _logsf(self, z: Any, df: Any) -> Any:
         return self._logcdf(-z, df)
@@ -129,6 +135,13 @@ class FisherF(Continuous):
         a, b, ratio = 0.5 * dfn, 0.5 * dfd, dfn / dfd
         return a * np.log(ratio) + sc("xlogy")(a - 1, z) - (a + b) * np.log1p(ratio * z) - sc("betaln")(a, b)
 
+    def _irregular(self, z: Any, dfn: Any, dfd: Any) -> Any:
+        return z == 0
+
+    def _density(self, z: Any, dfn: Any, dfd: Any) -> Any:
+        a, b, ratio = 0.5 * dfn, 0.5 * dfd, dfn / dfd
+        return np.power(z, a - 1) * np.exp(a * np.log(ratio) - (a + b) * np.log1p(ratio * z) - sc("betaln")(a, b))
+
     def _cdf(self, z: Any, dfn: Any, dfd: Any) -> Any:
         return sc("fdtr")(dfn, dfd, z)
 
@@ -138,7 +151,7 @@ class FisherF(Continuous):
     def _logcdf(self, z: Any, dfn: Any, dfd: Any) -> Any:
         odds = dfn / dfd * z
         x, log_x = _from_odds(odds, np.log(odds))
-        return log_betainc(0.5 * dfn, 0.5 * dfd, x, log_x, odds)
+        return log_betainc(0.5 * dfn, 0.5 * dfd, x, 1 / (1 + odds), log_x, odds)
 
     def _logsf(self, z: Any, dfn: Any, dfd: Any) -> Any:
         return self._logcdf(1 / z, dfd, dfn)

@@ -108,7 +108,7 @@ def _log_betainc(a: Any, b: Any, x: Any, rest: Any) -> Any:
     one = np.asarray(0.5, x.dtype)
     y, z = np.where(edge, one, x), np.where(edge, one, rest)
     log_y = np.where(y < 0.5, np.log(y), np.log1p(-z))
-    out = log_betainc(a, b, y, log_y, y / z)
+    out = log_betainc(a, b, y, z, log_y, y / z)
     return np.where(edge, np.where(x <= 0, -np.inf, 0.0).astype(out.dtype), out)
 
 

@@ -180,6 +180,14 @@ class Cauchy(Continuous):
     def _sf(self, z: Any) -> Any:
         return np.arctan2(np.ones((), z.dtype), z) * (1 / math.pi)
 
+    def _logcdf(self, z: Any) -> Any:
+        return self._logsf(-z)
+
+    def _logsf(self, z: Any) -> Any:
+        right = z > 0
+        far = log(self._sf(np.where(right, z, np.ones((), z.dtype))))
+        return np.where(right, far, np.log1p(-self._cdf(np.where(right, np.zeros((), z.dtype), z))))
+
     def _ppf(self, q: Any) -> Any:
         return -self._isf(q)
 
@@ -247,6 +255,12 @@ class WeibullMin(Positive):
     def _logpdf(self, z: Any, c: Any) -> Any:
         return np.log(c) + sc("xlogy")(c - 1, z) - np.power(z, c)
 
+    def _irregular(self, z: Any, c: Any) -> Any:
+        return z == 0
+
+    def _density(self, z: Any, c: Any) -> Any:
+        return c * np.power(z, c - 1) * np.exp(-np.power(z, c))
+
     def _cdf(self, z: Any, c: Any) -> Any:
         return -np.expm1(-np.power(z, c))
 
@@ -273,6 +287,11 @@ class WeibullMin(Positive):
         return np.euler_gamma * (1.0 - 1.0 / c) - np.log(c) + 1.0
 
 
+def _fall(z: Any) -> Any:
+    """exp(-z), as far as exp(-exp(-z)) tells it from infinity."""
+    return np.exp(np.minimum(-z, 7.0))
+
+
 class GumbelR(Continuous):
     """Gumbel's distribution of maxima: distribution function exp(-exp(-z))."""
 
@@ -282,17 +301,23 @@ class GumbelR(Continuous):
     def _logpdf(self, z: Any) -> Any:
         return -(z + np.exp(-z))
 
+    def _irregular(self, z: Any) -> Any:
+        return z < -7
+
+    def _density(self, z: Any) -> Any:
+        return 0.0 * z
+
     def _cdf(self, z: Any) -> Any:
-        return np.exp(-np.exp(-z))
+        return np.exp(-_fall(z))
 
     def _sf(self, z: Any) -> Any:
-        return -np.expm1(-np.exp(-z))
+        return -np.expm1(-_fall(z))
 
     def _logcdf(self, z: Any) -> Any:
         return -np.exp(-z)
 
     def _logsf(self, z: Any) -> Any:
-        return _log_of_rise(-z, np.exp(-z))
+        return _log_of_rise(-z, _fall(z))
 
     def _ppf(self, q: Any) -> Any:
         return -log(-log(q))
@@ -315,6 +340,12 @@ class GumbelL(Continuous):
 
     def _logpdf(self, z: Any) -> Any:
         return gumbel_r._logpdf(-z)
+
+    def _irregular(self, z: Any) -> Any:
+        return gumbel_r._irregular(-z)
+
+    def _density(self, z: Any) -> Any:
+        return gumbel_r._density(-z)
 
     def _cdf(self, z: Any) -> Any:
         return gumbel_r._sf(-z)

@@ -33,6 +33,12 @@ class Gamma(Continuous):
     def _logpdf(self, z: Any, a: Any) -> Any:
         return sc("xlogy")(a - 1, z) - z - sc("gammaln")(a)
 
+    def _irregular(self, z: Any, a: Any) -> Any:
+        return z == 0
+
+    def _density(self, z: Any, a: Any) -> Any:
+        return np.power(z, a - 1) * np.exp(-z - sc("gammaln")(a))
+
     def _cdf(self, z: Any, a: Any) -> Any:
         return sc("gammainc")(a, z)
 
@@ -71,6 +77,12 @@ class Chi2(Continuous):
 
     def _logpdf(self, z: Any, df: Any) -> Any:
         return gamma._logpdf(z / 2, df / 2) - _LOG_2
+
+    def _irregular(self, z: Any, df: Any) -> Any:
+        return z == 0
+
+    def _density(self, z: Any, df: Any) -> Any:
+        return 0.5 * gamma._density(z / 2, df / 2)
 
     def _cdf(self, z: Any, df: Any) -> Any:
         return gamma._cdf(z / 2, df / 2)
@@ -138,6 +150,16 @@ class InvGamma(Continuous):
         return a + sc("gammaln")(a) - (1.0 + a) * sc("psi")(a)
 
 
+def _rise(a: Any, t: Any) -> Any:
+    """P(a, t)/t^a for small t, by its series (DLMF 8.7.1)."""
+    total: Any = 0.0
+    term = 1 / sc("gamma")(a + 1)
+    for k in range(8):
+        total = total + term * (a / (a + k))
+        term = term * (-t / (k + 1))
+    return total
+
+
 class GenNorm(Continuous):
     """The generalised normal distribution: density proportional to exp(-|z|^beta)."""
 
@@ -149,15 +171,21 @@ class GenNorm(Continuous):
         return np.log(0.5 * beta) - sc("gammaln")(1 / beta) - np.power(np.abs(z), beta)
 
     def _sf(self, z: Any, beta: Any) -> Any:
-        tail = 0.5 * sc("gammaincc")(1 / beta, np.power(np.abs(z), beta))
-        return np.where(z > 0, tail, 1.0 - tail)
+        t = np.power(np.maximum(np.abs(z), np.finfo(z.dtype).tiny), beta)
+        near = t < 0.01
+        tail = 0.5 * sc("gammaincc")(1 / beta, np.where(near, np.ones((), t.dtype), t))
+        centre = 0.5 - 0.5 * z * _rise(1 / beta, np.where(near, t, np.zeros((), t.dtype)))
+        return np.where(near, centre, np.where(z > 0, tail, 1.0 - tail))
 
     def _cdf(self, z: Any, beta: Any) -> Any:
         return self._sf(-z, beta)
 
     def _logsf(self, z: Any, beta: Any) -> Any:
-        tail = log_gammaincc(1 / beta, np.power(np.abs(z), beta)) - _LOG_2
-        return np.where(z > 0, tail, np.log1p(-np.exp(tail)))
+        near = np.abs(z) < 0.1
+        w = np.where(near, np.ones((), z.dtype), z)
+        tail = log_gammaincc(1 / beta, np.power(np.abs(w), beta)) - _LOG_2
+        out = np.where(w > 0, tail, np.log1p(-np.exp(tail)))
+        return np.where(near, np.log(self._sf(np.where(near, z, np.zeros((), z.dtype)), beta)), out)
 
     def _logcdf(self, z: Any, beta: Any) -> Any:
         return self._logsf(-z, beta)

@@ -72,11 +72,14 @@ class HalfNorm(Continuous):
         return sc("erfc")(z * math.sqrt(0.5))
 
     def _logcdf(self, z: Any) -> Any:
-        near = z < 0.5
-        return np.where(near, np.log(self._cdf(np.where(near, z, 1.0))), log1mexp(self._logsf(np.where(near, 1.0, z))))
+        low = z < 1
+        near, far = np.where(low, z, np.ones((), z.dtype)), np.where(low, np.ones((), z.dtype), z)
+        return np.where(low, log(self._cdf(near)), np.log1p(-self._sf(far)))
 
     def _logsf(self, z: Any) -> Any:
-        return sc("log_ndtr")(-z) + _LOG_2
+        low = z < 1
+        near, far = np.where(low, z, np.ones((), z.dtype)), np.where(low, np.ones((), z.dtype), z)
+        return np.where(low, np.log1p(-self._cdf(near)), sc("log_ndtr")(-far) + _LOG_2)
 
     def _ppf(self, q: Any) -> Any:
         return sc("erfinv")(q) * math.sqrt(2.0)

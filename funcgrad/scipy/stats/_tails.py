@@ -36,10 +36,13 @@ def _tiny(x: Any) -> Any:
     return x < (1e-12 if x.dtype.itemsize <= 4 else 1e-75)
 
 
-def _logarithm(value: Any, tail: Any, small: Any, none: Any = False) -> Any:
-    """log(value), or the tail where that is small; -inf where nothing is left."""
+def _logarithm(value: Any, rest: Any, tail: Any, small: Any, none: Any = False) -> Any:
+    """log(value), from the rest up to 1 where that is less, or the tail where the value is small; -inf where nothing is
+    left."""
     none = ((value == 0) | none) & ~small
-    out = np.log(np.where(small | none, np.ones((), value.dtype), value))
+    near = (rest < 0.5) & ~none
+    out = np.log(np.where(small | none | near, np.ones((), value.dtype), value))
+    out = np.where(near, np.log1p(-np.where(near, rest, np.zeros((), value.dtype))), out)
     return np.where(small, tail, np.where(none, np.asarray(-np.inf, value.dtype), out))
 
 
@@ -48,14 +51,14 @@ def log_gammaincc(a: Any, x: Any) -> Any:
 
     Q(a, x) Γ(a) = x^a e^-x ∫ exp(-xt) (1 + t)^(a - 1) dt, with t = u/(x - a + 1).
     """
-    value = sc("gammaincc")(a, x)
+    value, less = sc("gammaincc")(a, x), sc("gammainc")(a, x)
     small = _tiny(value) & (x < np.inf)
     a, x = np.where(small, a, 1.0).astype(value.dtype), np.where(small, x, 1000.0).astype(value.dtype)
     width = x - a + 1
     y = _NODES.astype(value.dtype) / _column(width)
     rest = _column(a - 1) * _private("_log1pmx")(y)
     tail = a * np.log(x) - x - sc("gammaln")(a) - np.log(width) + np.log(_mean(rest, value.dtype))
-    return _logarithm(value, tail, small)
+    return _logarithm(value, less, tail, small)
 
 
 def log_gammainc(a: Any, x: Any) -> Any:
@@ -63,24 +66,26 @@ def log_gammainc(a: Any, x: Any) -> Any:
 
     P(a, x) Γ(a) = x^a e^-x ∫ exp(-av + x (1 - e^-v)) dv, with v = u/(a - x).
     """
-    value = sc("gammainc")(a, x)
+    value, more = sc("gammainc")(a, x), sc("gammaincc")(a, x)
     small = _tiny(value) & (x > 0)
     a, x = np.where(small, a, 1000.0).astype(value.dtype), np.where(small, x, 1.0).astype(value.dtype)
     width = a - x
     v = _NODES.astype(value.dtype) / _column(width)
     rest = -_column(x) * (v + np.expm1(-v))
     tail = a * np.log(x) - x - sc("gammaln")(a) - np.log(width) + np.log(_mean(rest, value.dtype))
-    return _logarithm(value, tail, small)
+    return _logarithm(value, more, tail, small)
 
 
-def log_betainc(a: Any, b: Any, x: Any, log_x: Any, odds: Any) -> Any:
-    """log I_x(a, b), given log x and x/(1 - x) too, where these are known better than x.
+def log_betainc(a: Any, b: Any, x: Any, rest: Any, log_x: Any, odds: Any) -> Any:
+    """log I_x(a, b), given 1 - x, log x and x/(1 - x) too, where these are known better than x.
 
     I_x(a, b) B(a, b) = x^a (1 - x)^(b - 1) ∫ exp(-av) (1 + r (1 - e^-v))^(b - 1) dv with r = x/(1 - x) and
     v = u/(a - (b - 1) r).
     """
     lost = x == 0  # though log x is known; the slope may be infinite there
     value = sc("betainc")(a, b, np.where(lost, np.asarray(0.5, x.dtype), x))
+    full = rest == 0
+    more = np.where(full, 0, sc("betainc")(b, a, np.where(full | lost, np.asarray(0.5, x.dtype), rest)))
     small = (lost | _tiny(value)) & (log_x > -np.inf)
     dtype = value.dtype
     a, b = np.where(small, a, 1.0).astype(dtype), np.where(small, b, 1.0).astype(dtype)
@@ -91,4 +96,4 @@ def log_betainc(a: Any, b: Any, x: Any, log_x: Any, odds: Any) -> Any:
     y = -_column(r) * fall
     rest = _column(b - 1) * (_private("_log1pmx")(y) - _column(r) * (fall + v))
     tail = a * log_x - (b - 1) * np.log1p(r) - sc("betaln")(a, b) - np.log(width) + np.log(_mean(rest, dtype))
-    return _logarithm(value, tail, small, lost)
+    return _logarithm(value, more, tail, small, lost)
