@@ -441,3 +441,24 @@ at("logit, tiny", special.logit, 1e-300, 1e300, -inf, single=False)
 at("ellipe at 1", special.ellipe, 1.0, -inf, -inf)
 at("zeta, large", special.zeta, 1e20, 0, 0)
 at("angle of real numbers", lambda x: np.sum(np.angle(x)), [0.0, 1e-160, -2.0], [0] * 3, [[0] * 3] * 3)
+
+# Masses where a parameter lets them be 0, or where one of them is 1.
+for _name, _k, _more, _point, _first, _second in (
+    ("bernoulli", 1.0, (), 0.0, 1, 0),
+    ("bernoulli", 0.0, (), 1.0, -1, 0),
+    ("binom", 1.0, (5.0,), 0.0, 5, -40),
+    ("binom", 2.0, (5.0,), 0.0, 0, 20),
+    ("binom", 4.0, (5.0,), 1.0, -5, -40),
+    ("geom", 2.0, (), 1.0, -1, -2),
+    ("nbinom", 1.0, (3.0,), 1.0, -3, -18),
+    ("poisson", 1.0, (), 0.0, 1, -2),
+    ("poisson", 2.0, (), 0.0, 0, 1),
+):
+    at(
+        f"{_name}.pmf at {_k:.0f} where the parameter is {_point:.0f}",
+        lambda p, n=_name, k=_k, more=_more: getattr(stats, n).pmf(k, *more, p),
+        _point, _first, _second, loose=_name == "binom",
+    )  # fmt: skip
+for _of, _first, _second in (("cdf", 1, 0), ("sf", -1, 0), ("logcdf", 1, -1)):
+    at(f"geom.{_of} of a certain event", lambda p, of=_of: getattr(stats.geom, of)(1.0, p), 1.0, _first, _second)
+at("sparse_plus at -inf", lambda x: nn.sparse_plus(x), -np.inf, 0, 0)

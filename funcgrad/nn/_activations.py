@@ -92,7 +92,7 @@ def softplus(x: Any) -> Any:
 def sparse_plus(x: Any) -> Any:
     """0 up to -1, (x + 1)² / 4 up to 1, then x: the function whose derivative is `sparse_sigmoid`."""
     x = array_operand(x)
-    return np.where(x <= -1, 0.0, np.where(x >= 1, x, np.square(x + 1) / 4))
+    return np.where(x <= -1, 0.0, np.where(x >= 1, x, np.square(np.clip(x, -1, 1) + 1) / 4))
 
 
 def sparse_sigmoid(x: Any) -> Any:

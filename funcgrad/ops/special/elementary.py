@@ -96,7 +96,7 @@ def _inv_boxcox(y: Any, shape: Any) -> Any:
 
 BOXCOX: dict[str, Pushes] = {
     "boxcox": rules_of(lambda o, x, s: x ** (s - 1), lambda o, x, s: _boxcox_shape(np.log(x), s)),
-    "boxcox1p": rules_of(lambda o, x, s: np.exp((s - 1) * np.log1p(x)), lambda o, x, s: _boxcox_shape(np.log1p(x), s)),
+    "boxcox1p": rules_of(lambda o, x, s: np.exp(sp().xlog1py(s - 1, x)), lambda o, x, s: _boxcox_shape(np.log1p(x), s)),
     "inv_boxcox": rules_of(lambda o, y, s: o / (1 + s * y), lambda o, y, s: o * (y * y * LOG1P_OVER[1](s * y))),
     "inv_boxcox1p": rules_of(
         lambda o, y, s: _inv_boxcox(y, s) / (1 + s * y),

@@ -403,14 +403,32 @@ class Discrete(Distribution):
 
     def logpmf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
         """The logarithm of the mass; -inf outside of the support and between the integers."""
-        z, below, above, shapes, fits, valid = self._point("logpmf", k, args, kwargs)
+        return self._logpmf_at(*self._point("logpmf", k, args, kwargs))
+
+    def _logpmf_at(self, z: Any, below: Any, above: Any, shapes: Any, fits: Any, valid: Any) -> Any:
         out = self._logpmf(z, *shapes)
         out = np.where(below | above | ~(fits | np.isnan(z)), np.asarray(-np.inf, out.dtype), out)
         return _numbers(pick(valid, out, np.asarray(np.nan, out.dtype)))
 
     def pmf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
         """The mass; 0 outside of the support and between the integers."""
-        return np.exp(self.logpmf(k, *args, **kwargs))
+        z, below, above, shapes, fits, valid = self._point("logpmf", k, args, kwargs)
+        last = shapes[-1]
+        special = self._certain(last)
+        if always(np.logical_not(special)):
+            return np.exp(self._logpmf_at(z, below, above, shapes, fits, valid))
+        safe = np.asarray(self.safe[-1], last.dtype)
+        regular = self._logpmf_at(z, below, above, [*shapes[:-1], np.where(special, safe, last)], fits, valid)
+        out = self._mass(z, *shapes[:-1], np.where(special, last, safe))
+        return _numbers(np.where(special & valid & fits & ~(below | above), out, np.exp(regular)))
+
+    def _certain(self, parameter: Any) -> Any:
+        """Where the last parameter lets a mass be 0, whose logarithm has no derivative that tells that of the mass."""
+        return (parameter == 0) | (parameter == 1)
+
+    def _mass(self, *args: Any, **kwargs: Any) -> Any:
+        """The mass at such parameters, itself."""
+        return np.exp(self._logpmf(*args))
 
     def cdf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
         """The probability of at most k."""

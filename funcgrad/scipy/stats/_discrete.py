@@ -44,6 +44,9 @@ class Bernoulli(Discrete):
     def _logpmf(self, k: Any, p: Any) -> Any:
         return sc("xlogy")(k, p) + sc("xlog1py")(1 - k, -p)
 
+    def _mass(self, k: Any, p: Any) -> Any:
+        return np.where(k < 1, 1 - p, p)
+
     def _cdf(self, k: Any, p: Any) -> Any:
         return np.where(k < 1, 1 - p, 1.0)
 
@@ -75,6 +78,9 @@ class Binom(Discrete):
 
     def _logpmf(self, k: Any, n: Any, p: Any) -> Any:
         return _ways(n, k) + sc("xlogy")(k, p) + sc("xlog1py")(n - k, -p)
+
+    def _mass(self, k: Any, n: Any, p: Any) -> Any:
+        return np.exp(_ways(n, k)) * np.power(p, k) * np.power(1 - p, n - k)
 
     def _cdf(self, k: Any, n: Any, p: Any) -> Any:
         return sc("betaincc")(k + 1, _positive(n - k), p)
@@ -128,6 +134,9 @@ class NBinom(Discrete):
     def _logpmf(self, k: Any, n: Any, p: Any) -> Any:
         return -np.log(n + k) - sc("betaln")(n, k + 1) + n * np.log(p) + sc("xlog1py")(k, -p)
 
+    def _mass(self, k: Any, n: Any, p: Any) -> Any:
+        return np.exp(-np.log(n + k) - sc("betaln")(n, k + 1)) * np.power(p, n) * np.power(1 - p, k)
+
     def _cdf(self, k: Any, n: Any, p: Any) -> Any:
         return sc("betainc")(n, k + 1, p)
 
@@ -150,6 +159,13 @@ class NBinom(Discrete):
         return mean, mean / p
 
 
+def _rest(k: Any, p: Any) -> tuple[Any, Any, Any]:
+    """Where p is 1, (1 - p)^k there, and the logarithm of this elsewhere."""
+    sure = p == 1
+    half = np.asarray(0.5, p.dtype)
+    return sure, np.power(1 - np.where(sure, p, half), k), np.log1p(-np.where(sure, half, p)) * k
+
+
 class Geom(Discrete):
     """The number of trials up to the first success."""
 
@@ -166,14 +182,20 @@ class Geom(Discrete):
     def _logpmf(self, k: Any, p: Any) -> Any:
         return sc("xlog1py")(k - 1, -p) + np.log(p)
 
+    def _mass(self, k: Any, p: Any) -> Any:
+        return p * np.power(1 - p, k - 1)
+
     def _cdf(self, k: Any, p: Any) -> Any:
-        return -np.expm1(log1p(-p) * k)
+        sure, rest, log_rest = _rest(k, p)
+        return np.where(sure, 1 - rest, -np.expm1(log_rest))
 
     def _sf(self, k: Any, p: Any) -> Any:
-        return np.exp(log1p(-p) * k)
+        sure, rest, log_rest = _rest(k, p)
+        return np.where(sure, rest, np.exp(log_rest))
 
     def _logcdf(self, k: Any, p: Any) -> Any:
-        return log1mexp(log1p(-p) * k)
+        sure, rest, log_rest = _rest(k, p)
+        return np.where(sure, np.log1p(-rest), log1mexp(log_rest))
 
     def _logsf(self, k: Any, p: Any) -> Any:
         return log1p(-p) * k
@@ -204,6 +226,12 @@ class Poisson(Discrete):
 
     def _logpmf(self, k: Any, mu: Any) -> Any:
         return sc("xlogy")(k, mu) - sc("gammaln")(k + 1) - mu
+
+    def _certain(self, parameter: Any) -> Any:
+        return parameter == 0
+
+    def _mass(self, k: Any, mu: Any) -> Any:
+        return np.power(mu, k) * np.exp(-mu - sc("gammaln")(k + 1))
 
     def _cdf(self, k: Any, mu: Any) -> Any:
         return sc("gammaincc")(k + 1, mu)
