@@ -23,6 +23,7 @@ from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._reduce import reduction_axes
 from funcgrad.ops.conv_kernels import output_sizes
 from funcgrad.ops.reduce import REDUCE_AND, REDUCE_MAX, REDUCE_MIN, REDUCE_OR, REDUCE_PROD, REDUCE_SUM
+from funcgrad.ops.rules import PRIMITIVES
 from funcgrad.ops.shape import PLACE
 from funcgrad.ops.window import REDUCE_WINDOW_MAX, REDUCE_WINDOW_MIN, REDUCE_WINDOW_SUM, neutral
 from funcgrad.transforms.boundary import boundary, check_callable
@@ -52,7 +53,7 @@ _SAME: dict[Any, np.ufunc] = {
 for _name in ("add", "multiply", "maximum", "minimum", "logical_and", "logical_or", "bitwise_and", "bitwise_or"):
     _SAME[getattr(np, _name)] = _SAME[getattr(jnp, _name)] = getattr(np, _name)
 for _name, _plain in (("ge", np.greater_equal), ("le", np.less_equal)):
-    _SAME[NAMES[_name]] = _SAME[_plain] = _SAME[getattr(jnp, _plain.__name__)] = _plain
+    _SAME[NAMES[_name]] = _SAME[_plain] = _SAME[getattr(jnp, _plain.__name__)] = _SAME[PRIMITIVES[_name]] = _plain
 for _name, _plain in (("add", np.add), ("mul", np.multiply), ("max", np.maximum), ("min", np.minimum),
                       ("bitwise_and", np.bitwise_and), ("bitwise_or", np.bitwise_or)):  # fmt: skip
     _SAME[NAMES[_name]] = _plain
