@@ -419,3 +419,33 @@ def test_associative_scan_of_matrices_and_errors(rng: np.random.Generator) -> No
     np.testing.assert_allclose(lax.associative_scan(np.matmul, m), want, rtol=1e-12)
     with pytest.raises(ValueError, match="differ in size along axis 0"):
         lax.associative_scan(lambda a, b: a, (m, m[:2]))
+
+
+Y32: Any = np.array([1.0, 2.0], np.float32)
+TIMED: dict[str, Any] = {  # a time or a counter beside arrays of float32
+    "scan": lambda y: lax.scan(lambda c, _: ((c[0] + c[1] * c[0], c[1] + 0.1), c[1] * c[0]), (y, 0.0), None, length=3),
+    "while": lambda y: lax.while_loop(lambda c: c[1] < 0.25, lambda c: (c[0] + c[1] * c[0], c[1] + 0.1), (y, 0.0)),
+    "for": lambda y: lax.fori_loop(0, 3, lambda i, c: (c[0] * c[1], c[1] + i), (y, 1)),
+    "two scalars": lambda y: lax.scan(lambda c, a: ((c[0] + 1, c[1] + a), c[0] * a), (0, 0.0), y),
+}
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_a_python_scalar_that_stays_one_widens_nothing(name: str) -> None:
+    loop = TIMED[name]
+    want = loop(Y32)
+    assert {x.dtype.name for x in fg.tree_util.tree_leaves(want) if x.shape} == {"float32"}
+    rows = fg.vmap(loop, out_axes=0)(Y32[None])
+    for got in (fg.jit(loop)(Y32), fg.vjp(loop, Y32)[0], fg.tree_util.tree_map(lambda x: x[0], rows)):
+        for a, b in zip(fg.tree_util.tree_leaves(got), fg.tree_util.tree_leaves(want), strict=True):
+            assert a.dtype == b.dtype
+            np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_a_carry_that_changes_raises_also_with_python_scalars() -> None:
+    for loop in (
+        lambda: lax.fori_loop(0, 3, lambda i, c: (c[0] * np.float64(2), c[1] + 1), (Y32, 0)),
+        lambda: lax.while_loop(lambda c: c[1] < 3, lambda c: (c[0] * np.float64(2), c[1] + 1), (Y32, 0)),
+    ):
+        with pytest.raises(TypeError, match="carry"):
+            loop()

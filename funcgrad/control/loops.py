@@ -43,27 +43,57 @@ def _plain(*groups: Sequence[Any]) -> bool:
     return current_trace() is None and not any(isinstance(x, Tracer) for g in groups for x in g)
 
 
-def _fixed_point(name: str, record: Callable[[list[Any]], Program], init: list[Any], treedef: Any) -> tuple[Any, Any]:
+class _CarryError(TypeError):
+    """A carry that the body of a loop changes in structure, shape or dtype."""
+
+
+Record = Callable[[list[Any], Sequence[bool]], Program]
+"""Records a body from a carry, some of whose leaves are Python scalars in the body, whatever they are outside."""
+
+
+def _fixed_point(name: str, record: Record, init: list[Any], treedef: Any) -> tuple[Any, Any, Any]:
     """Record a body, with Python scalars in the initial carry taking on the dtypes that come out.
 
-    Returns the program and the initial carry; raises TypeError where the carry changes its structure, shape or dtype.
+    One from which a Python scalar comes out stays one in the body, so that a counter or a time does not widen what it
+    meets, as in the loop in Python.
+
+    Returns the program, the initial carry, and which leaves are Python scalars in the body; raises TypeError where the
+    carry changes its structure, shape or dtype.
     """
-    start = list(init)
+    start, weak = list(init), [is_weak(x) for x in init]
     while True:
-        program = record(start)
+        program = record(start, ())
         n = len(program.out_avals) if name != "scan" else program.out_tree.children()[0].num_leaves
         carry = program.out_avals[:n]
-        weak = [is_weak(x) for x in start]
         if n != len(start) or not any(weak):
             break
-        start = [_strong(s, a.dtype) if w else s for s, a, w in zip(start, carry, weak, strict=True)]
+        stays = [w and a.weak and a.dtype == dtype_of(s) for s, a, w in zip(start, carry, weak, strict=True)]
+        settled = stays == weak
+        start = [
+            _strong(s, a.dtype) if w and (settled or not k) else s
+            for s, a, w, k in zip(start, carry, weak, stays, strict=True)
+        ]
+        weak = stays
+        if settled:
+            program = record(start, weak)
+            carry = program.out_avals[:n]
+            break
     out_tree = program.out_tree.children()[0] if name == "scan" else program.out_tree
     want = treedef.unflatten([aval_of(s) for s in start])
     faults = tree.mismatch("carry", want, out_tree.unflatten(carry))
     if faults:
         faults += origins(program, [aval_of(s) for s in start], "the body")
-        raise TypeError(_carry_differs(name, faults))
-    return program, start
+        raise _CarryError(_carry_differs(name, faults))
+    return program, start, weak
+
+
+def _weakened(leaves: Sequence[Any], weak: Sequence[bool]) -> Sequence[Any]:
+    return [WEAKEN.bind(x) if w else x for x, w in zip(leaves, weak, strict=True)] if any(weak) else leaves
+
+
+def _strengthened(carry: Any) -> Any:
+    """A carry with NumPy's scalars for Python's: outside of the body it is of the same types in any case."""
+    return tree.map(lambda x: _strong(x, dtype_of(x)) if is_weak(x) else x, carry)
 
 
 def _carry_differs(name: str, faults: Sequence[str]) -> str:
@@ -138,19 +168,19 @@ def scan(
         return _python_scan(f, init, leaves, x_tree, n, reverse)
     avals = [ShapedArray(shape_of(x)[1:], dtype_of(x)) for x in leaves]
 
-    def record(carry: list[Any]) -> Program:
+    def record(carry: list[Any], weak: Sequence[bool]) -> Program:
         def body(*flat: Any) -> Any:
-            out = f(carry_tree.unflatten(flat[: len(given)]), x_tree.unflatten(flat[len(given) :]))
+            out = f(carry_tree.unflatten(_weakened(flat[: len(given)], weak)), x_tree.unflatten(flat[len(given) :]))
             if not (isinstance(out, (tuple, list)) and len(out) == 2):
                 size = f" of {len(out)}" if isinstance(out, (tuple, list)) else ""
                 got = f"one value, {out.aval}" if isinstance(out, Tracer) else f"a {type(out).__name__}{size}"
                 raise TypeError(f"scan: the body must return a pair (carry, y), y being None if not needed; got {got}")
-            return tuple(out)
+            return (_strengthened(out[0]), out[1]) if any(weak) else tuple(out)
 
         every = [*(aval_of(c) for c in carry), *avals]
         return body_program(lambda *ys: body(*ys), tree.structure(tuple(every)), every)
 
-    program, start = _fixed_point("scan", record, given, carry_tree)
+    program, start, _ = _fixed_point("scan", record, given, carry_tree)
     results = own_leaves(list(bind_scan(program, Layout(0, len(start), n, bool(reverse)), [*start, *leaves])))
     ys_tree = program.out_tree.children()[1]
     return carry_tree.unflatten(list(results[: len(start)])), ys_tree.unflatten(list(results[len(start) :]))
@@ -206,12 +236,26 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     if shape_of(going) != ():
         raise TypeError(f"while_loop: the condition must be a scalar, got {aval_of(going)}")
 
-    def record(carry: list[Any]) -> Program:
+    def record(carry: list[Any], weak: Sequence[bool]) -> Program:
         every = [aval_of(c) for c in carry]
-        return body_program(lambda *ys: body_fun(treedef.unflatten(ys)), tree.structure(tuple(every)), every, Body)
 
-    if all(_concrete(x) for x in (*leaves, going)):
-        value, done = _python_loop(cond_fun, body_fun, leaves, treedef, going)
+        def body(*ys: Any) -> Any:
+            out = body_fun(treedef.unflatten(_weakened(ys, weak)))
+            return _strengthened(out) if any(weak) else out
+
+        return body_program(body, tree.structure(tuple(every)), every, Body)
+
+    try:
+        value, done = (
+            _python_loop(cond_fun, body_fun, leaves, treedef, going)
+            if all(_concrete(x) for x in (*leaves, going))
+            else (None, False)
+        )
+    except _CarryError:
+        if not any(is_weak(x) for x in leaves):  # a Python scalar that stays one does so in a program
+            raise
+        value, done = None, False
+    if value is not None:
         # A traced value that the functions close over may have come in on the way.
         if not done:
             return while_loop(cond_fun, body_fun, treedef.unflatten(value))
@@ -219,13 +263,14 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
             value = _untouched("while_loop", record, leaves, treedef)
         return treedef.unflatten(own_leaves(value))
 
-    body, start = _fixed_point("while_loop", record, leaves, treedef)
+    body, start, weak = _fixed_point("while_loop", record, leaves, treedef)
     avals = [aval_of(s) for s in start]
-    cond = body_program(lambda *ys: cond_fun(treedef.unflatten(ys)), tree.structure(tuple(avals)), avals)
+    test = lambda *ys: cond_fun(treedef.unflatten(_weakened(ys, weak)))  # noqa: E731
+    cond = body_program(test, tree.structure(tuple(avals)), avals)
     return treedef.unflatten(list(bind_while(cond, body, Counts(0, 0), start)))
 
 
-def _untouched(name: str, record: Callable[[list[Any]], Program], leaves: list[Any], treedef: Any) -> list[Any]:
+def _untouched(name: str, record: Record, leaves: list[Any], treedef: Any) -> list[Any]:
     """The carry of a loop without steps: a Python scalar takes on the dtype that would come out."""
     try:
         return _fixed_point(name, record, leaves, treedef)[1]
@@ -281,7 +326,7 @@ def _next(name: str, carry: list[Any], treedef: Any, result: Any, settled: bool)
             if shape_of(a) != shape_of(b) or (dtype_of(a) != dtype_of(b) and not is_weak(a))
         ]
     if faults:
-        raise TypeError(_carry_differs(name, faults))
+        raise _CarryError(_carry_differs(name, faults))
     strong = [_strong(x, dtype_of(x)) if is_weak(x) else x for x in new]
     return strong, not any(is_weak(x) for x in carry)
 
@@ -331,8 +376,17 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
         return out
     steps = range(int(low), int(high))
     if steps and _plain(leaves):
-        value, settled = _own_carry(leaves), False
-        for i in steps:
-            value, settled = _next("fori_loop", value, treedef, body_fun(Counter(i), treedef.unflatten(value)), settled)
-        return treedef.unflatten(own_leaves(value))
+        try:
+            return _python_fori(steps, body_fun, leaves, treedef)
+        except _CarryError:
+            if not any(is_weak(x) for x in leaves):  # a Python scalar that stays one does so in a program
+                raise
     return scan(lambda c, i: (step(i, c), None), init_val, np.arange(steps.start, max(steps.stop, steps.start)))[0]
+
+
+def _python_fori(steps: range, body_fun: Callable[[Any, Any], Any], leaves: list[Any], treedef: Any) -> Any:
+    """The loop in Python, from the value of these leaves."""
+    value, settled = _own_carry(leaves), False
+    for i in steps:
+        value, settled = _next("fori_loop", value, treedef, body_fun(Counter(i), treedef.unflatten(value)), settled)
+    return treedef.unflatten(own_leaves(value))
