@@ -163,7 +163,9 @@ def test_sizes_that_differ_are_named() -> None:
         (lambda: fg.vmap(np.sin)(2.0), ValueError, r"argument 0 \(x\) is float, which has no axis 0"),
         (lambda: fg.vmap(np.sin, in_axes=2)(np.ones((2, 2))), ValueError, "no axis 2"),
         (lambda: fg.vmap(np.sin, in_axes=-3)(np.ones((2, 2))), ValueError, "no axis -3"),
-        (lambda: fg.vmap(np.sin, in_axes="a")(np.ones(2)), TypeError, "in_axes must be integers or None"),
+        (lambda: fg.vmap(np.sin, in_axes="a")(np.ones(2)), TypeError, "in_axes is an integer, None"),
+        (lambda: fg.vmap(np.sin, in_axes={"a": 0}), TypeError, "in_axes is an integer, None"),  # type: ignore[arg-type]
+        (lambda: fg.vmap(np.sin, in_axes=True), TypeError, "in_axes is an integer, None"),
         (lambda: fg.vmap(np.sin, in_axes=None)(np.ones(2)), ValueError, "give axis_size"),
         (lambda: fg.vmap(lambda x, y: x, in_axes=(0,))(np.ones(2), 1.0), ValueError, "in_axes"),
         (lambda: fg.vmap(np.sin, out_axes=None)(np.ones(2)), ValueError, "depends on the example"),

@@ -140,10 +140,9 @@ class BatchTrace(Trace):
         if primitive.batch is None:
             error = InconclusiveRuleError("has no batching rule")
             reraise(primitive.name, values, error, source)
-        if primitive.nested:
-            params = {"axis_name": self.axis_name, **params}
+        more = {"axis_name": self.axis_name} if primitive.nested else {}
         try:
-            return primitive.batch(values, mine, self.size, **params)
+            return primitive.batch(values, mine, self.size, **more, **params)
         except UnexpectedTracerError:  # which depends on no value
             raise
         except Exception as error:
@@ -192,6 +191,8 @@ def vmap(
     check_callable(fun, "vmap")
     if isinstance(in_axes, list):
         in_axes = tuple(in_axes)
+    if is_a(in_axes, bool) or not (in_axes is None or is_a(in_axes, (int, np.integer, tuple))):
+        raise TypeError(f"vmap: in_axes is an integer, None, or a tuple with an entry per argument, got {in_axes!r}")
 
     @transformed(vmap, fun, in_axes=in_axes, out_axes=out_axes, axis_name=axis_name, axis_size=axis_size)
     @arrays_as_given
