@@ -218,7 +218,10 @@ class Array(np.ndarray, metaclass=_ArrayType):
         kind = type(index)
         if kind is not int and kind is not slice and _is_traced(index):
             return methods["getitem"](self, index)
-        return super().__getitem__(index)
+        try:
+            return super().__getitem__(index)
+        except IndexError as error:
+            raise methods["wrong_index"](error) from None
 
     for _name, _ufunc in (
         ("__iadd__", np.add), ("__isub__", np.subtract), ("__imul__", np.multiply), ("__itruediv__", np.true_divide),

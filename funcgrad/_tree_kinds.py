@@ -10,6 +10,7 @@ from _thread import RLock  # `threading` would cost a millisecond of import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from functools import partial
 from operator import attrgetter
 from types import NoneType
 from typing import Any, TypeAlias
@@ -130,9 +131,9 @@ def index_keys(x: Any, data: Any, n: int) -> tuple[FlattenedIndexKey, ...]:
     return tuple(FlattenedIndexKey(i) for i in range(n))
 
 
-def show_call(name: str, data: Any, children: Iterable[str]) -> str:
-    """Text of a node of a registered class: `Name[static data](*, *)`."""
-    return f"{name}{'' if data is None else f'[{data!r}]'}({', '.join(children)})"
+def show_node(name: str, data: Any, children: Iterable[str]) -> str:
+    """Text of a node of a class that Python's syntax has no form for, as JAX writes it."""
+    return f"CustomNode({name}[{data}], [{', '.join(children)}])"
 
 
 def _named_tuple_kind(cls: Any) -> Kind:
@@ -149,9 +150,7 @@ def _named_tuple_kind(cls: Any) -> Kind:
         level=lambda x: (tuple(x), None),
         build=announced(cls, build) if own else build,
         keys=lambda x, data, n: keys,
-        show=lambda data, children: show_call(
-            cls.__name__, None, [f"{k}={c}" for k, c in zip(fields, children, strict=True)]
-        ),
+        show=lambda data, children: show_node("namedtuple", cls.__name__, children),
         plain=True,
     )
 
@@ -239,7 +238,7 @@ ORDERED_DICT = Kind(
     level=lambda x: (tuple(x.values()), tuple(x)),
     build=lambda keys, children: OrderedDict(zip(keys, children, strict=True)),
     keys=_dict_keys,
-    show=lambda keys, children: f"OrderedDict({_show_dict(keys, children)})",
+    show=partial(show_node, "OrderedDict"),
     mapping=True,
 )
 DEFAULT_DICT = Kind(
@@ -247,9 +246,7 @@ DEFAULT_DICT = Kind(
     level=_defaultdict_level,
     build=lambda data, children: defaultdict(data[0], zip(data[1], children, strict=True)),
     keys=lambda x, data, n: _dict_keys(x, data[1], n),
-    show=lambda data, children: (
-        f"defaultdict({getattr(data[0], '__name__', data[0])}, {_show_dict(data[1], children)})"
-    ),
+    show=partial(show_node, "defaultdict"),
     mapping=True,
 )
 

@@ -14,7 +14,7 @@ from funcgrad._tree_kinds import (
     announced,
     fields_getter,
     index_keys,
-    show_call,
+    show_node,
 )
 from funcgrad.errors import ArgumentError
 
@@ -104,7 +104,7 @@ def register_pytree_node(
             level=lambda x: _checked(nodetype, flatten_func(x)),
             build=announced(nodetype, unflatten_func),
             keys=_keys_from(nodetype, flatten_with_keys_func),
-            show=lambda data, children: show_call(nodetype.__name__, data, children),
+            show=functools.partial(show_node, nodetype.__name__),
             own_keys=flatten_with_keys_func is not None,
         )
     )
@@ -252,7 +252,7 @@ def register_dataclass(
         >>> tree.map(lambda x: 2 * x, Dense(1.0, 2.0))
         Dense(w=2.0, b=4.0, name='dense')
         >>> tree.structure(Dense(1.0, 2.0))
-        PyTreeDef(Dense(w=*, b=*, name='dense'))
+        PyTreeDef(CustomNode(Dense[('dense',)], [*, *]))
     """
     _need_class("register_dataclass", nodetype)
     if (data_fields is None) != (meta_fields is None):
@@ -314,18 +314,12 @@ def _dataclass_kind(cls: Any, data: tuple[str, ...], meta: tuple[str, ...]) -> K
             kwargs.update(zip(meta, static, strict=True))
         return cls(**kwargs)
 
-    def show(static: Any, children: list[str]) -> str:
-        shown = [f"{k}={c}" for k, c in zip(data, children, strict=True)]
-        if meta:
-            shown += [f"{k}={v!r}" for k, v in zip(meta, static, strict=True)]
-        return show_call(cls.__name__, None, shown)
-
     return Kind(
         cls,
         level=(lambda x: (get_data(x), get_meta(x))) if meta else (lambda x: (get_data(x), None)),
         build=announced(cls, build),
         keys=lambda x, static, n: keys,
-        show=show,
+        show=lambda static, children: show_node(cls.__name__, static or (), children),
         plain=not meta,
     )
 
@@ -345,7 +339,7 @@ def register_static(cls: type[H]) -> type[H]:
         ... class Mode(str):
         ...     pass
         >>> tree.flatten([1, Mode("train")])
-        ([1], PyTreeDef([*, Mode['train']()]))
+        ([1], PyTreeDef([*, CustomNode(Mode[train], [])]))
     """
     register_pytree_node(cls, lambda x: ((), x), lambda x, children: x)
     return cls
@@ -395,17 +389,12 @@ class Partial(functools.partial):  # pyright: ignore[reportMissingTypeArgument]
         return super().__new__(cls, func, *args, **keywords)
 
 
-def _show_partial(func: Any, children: list[str]) -> str:
-    name = getattr(func, "__qualname__", None) or repr(func)
-    return f"Partial[{name}]({', '.join(children)})"
-
-
 add_kind(
     Kind(
         Partial,
         level=lambda p: ((p.args, p.keywords), p.func),
         build=lambda func, children: Partial(func, *children[0], **children[1]),
         keys=lambda p, func, n: (GetAttrKey("args"), GetAttrKey("keywords")),
-        show=_show_partial,
+        show=functools.partial(show_node, "Partial"),
     )
 )

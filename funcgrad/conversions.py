@@ -280,6 +280,17 @@ def _whole(self: Any, rounding: Callable[[Any], Any]) -> int:
     return int(rounding(self))
 
 
+def _rounded(self: Any) -> Any:
+    """The nearest integer: a number where the value is known, otherwise a traced integer."""
+    _not_rebuilding(self)
+    nearest: Any = np.rint(self)
+    return nearest.astype(int) if _is_unknown(nearest) else int(nearest)
+
+
+def _is_unknown(x: Any) -> bool:
+    return is_a(x, Tracer) and x.concrete() is None
+
+
 def _index(self: Any) -> int:
     value = self.concrete("index")
     if value is None:
@@ -440,7 +451,7 @@ def install(cls: Any) -> None:
     cls.__copy__ = lambda self: self.copy()
     cls.__deepcopy__ = lambda self, memo: self.copy()
     cls.__reduce_ex__ = _reduce_ex
-    cls.__round__ = lambda self, digits=None: _whole(self, np.rint) if digits is None else np.round(self, digits)
+    cls.__round__ = lambda self, digits=None: _rounded(self) if digits is None else np.round(self, digits)
     cls.__floor__ = lambda self: _whole(self, np.floor)
     cls.__ceil__ = lambda self: _whole(self, np.ceil)
     cls.__trunc__ = _int

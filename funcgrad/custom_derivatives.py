@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from funcgrad.transforms.closure import closure_convert
 from funcgrad.transforms.custom import custom_gradient, custom_jvp, custom_vjp
+from funcgrad.transforms.linear_call import linear_call
 from funcgrad.transforms.symbolic import (
     CustomVJPPrimal,
     SymbolicZero,
@@ -19,6 +20,7 @@ __all__ = [
     "custom_jvp",
     "custom_vjp",
     "custom_vjp_primal_tree_values",
+    "linear_call",
     "zero_from_primal",
 ]
 

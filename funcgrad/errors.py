@@ -33,6 +33,7 @@ __all__ = [
     "ImpureFunctionError",
     "ImpureFunctionWarning",
     "InconclusiveRuleError",
+    "IndexKindError",
     "JAXIndexError",
     "JAXTypeError",
     "KeyReuseError",
@@ -68,6 +69,10 @@ class ArgumentError(TypeError, ValueError):
 
 class ShapeError(ArgumentError):
     """The shapes of an operation's operands do not fit. (NumPy raises ValueError, and JAX's `lax` TypeError.)"""
+
+
+class IndexKindError(IndexError, TypeError):
+    """An index is of a kind that none can be, such as a float. (NumPy raises IndexError, and JAX TypeError.)"""
 
 
 class DTypeError(TypeError):
@@ -264,12 +269,12 @@ def _retold(name: str, args: Sequence[Any], error: Exception, words: str, place:
     new: Exception | None = None
     if from_user(error):  # a function that was handed over, which has its own words and line
         pass
-    elif isinstance(error, (ShapeError, DTypeError, InconclusiveRuleError)):
+    elif isinstance(error, (ArgumentError, DTypeError, InconclusiveRuleError)):
         new = kind(message)
     elif isinstance(error, np.linalg.LinAlgError):
         new = np.linalg.LinAlgError(message)
     elif isinstance(error, IndexError):
-        new = IndexError(message)
+        new = (kind if kind is IndexKindError else IndexError)(message)
     elif kind is ValueError:
         new = ShapeError(message)
     elif isinstance(error, TypeError):

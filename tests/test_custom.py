@@ -338,6 +338,28 @@ def test_missing_rules_and_named_arguments() -> None:
         fg.custom_jvp(3)  # type: ignore[arg-type]
 
 
+def test_linear_call_has_the_transpose_that_is_given() -> None:
+    call = fg.custom_derivatives.linear_call
+
+    def f(x: Any, r: Any) -> Any:
+        return call(lambda r, x: {"o": x["a"] * r}, lambda r, ct: {"a": 10 * ct["o"] * r}, r, {"a": x})["o"]
+
+    assert f(2.0, 3.0) == 6.0 and fg.jvp(lambda x: f(x, 3.0), (2.0,), (1.0,)) == (6.0, 3.0)
+    for wrap in (lambda g: g, fg.jit):
+        assert wrap(fg.grad(f))(2.0, 3.0) == 30.0
+    np.testing.assert_array_equal(fg.vmap(fg.grad(f), (0, None))(X, 3.0), np.full_like(X, 30.0))
+    with pytest.raises(fg.errors.InconclusiveRuleError, match="linear_call has no derivative by residual_args"):
+        fg.grad(f, 1)(2.0, 3.0)
+
+
+def test_rules_by_the_names_of_jax() -> None:
+    f, g = fg.custom_jvp(np.sin), fg.custom_vjp(np.sin)
+    assert f.jvp is g.fwd is g.bwd is None
+    rule = f.defjvp(lambda ps, ts: (np.sin(ps[0]), ts[0]))
+    g.defvjp(forward := lambda x: (np.sin(x), x), backward := lambda x, ct: (ct,))
+    assert f.jvp is rule and g.fwd is forward and g.bwd is backward
+
+
 def test_a_rule_calls_its_function_under_jit() -> None:
     """On the tangents it is what it computes, also inside another program; elsewhere its rule counts."""
 

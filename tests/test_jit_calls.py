@@ -249,3 +249,19 @@ def test_results_of_shape_nothing_are_arrays_where_numpy_has_arrays(name: str) -
     for g in (jit(f), jit(lambda x: jit(f)(x))):
         assert tree.map(type, g(X)) == want == tree.map(type, g(X))
     assert jit(lambda a: a)(np.array(1.0)).flags.writeable
+
+
+def test_rounding_and_wrong_indices() -> None:
+    np.testing.assert_array_equal(vmap(lambda x: round(x))(X[1:] + 0.6), [2, 3])
+    assert jit(lambda x: round(x))(2.6) == 3 and grad(lambda x: x * round(x))(2.6) == 3.0
+    for x in (jnp.arange(3.0), X):
+        for index in ("a", 1.0, np.array([1.0])):
+            with pytest.raises(IndexError) as caught:
+                jit(lambda x, i=index: x[i])(x)
+            assert isinstance(caught.value, TypeError)
+    with pytest.raises(TypeError, match="only integers"):
+        jnp.arange(3.0)[1.0]
+    with pytest.raises(IndexError, match="out of bounds"):
+        jnp.arange(3.0)[5]
+    with pytest.raises(TypeError, match="static_argnames is a name"):
+        jit(lambda x: x, static_argnames=0)  # type: ignore[call-overload]

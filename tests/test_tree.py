@@ -23,7 +23,9 @@ from funcgrad.tree_util import Partial, PyTreeDef
 def test_order_and_structure_of_leaves() -> None:
     leaves, treedef = tree.flatten({"b": [1, (2, None)], "a": Point(3, {"z": 4, "y": 5})})
     assert leaves == [3, 5, 4, 1, 2]
-    assert repr(treedef) == "PyTreeDef({'a': Point(x=*, y={'y': *, 'z': *}), 'b': [*, (*, None)]})"
+    assert (
+        repr(treedef) == "PyTreeDef({'a': CustomNode(namedtuple[Point], [*, {'y': *, 'z': *}]), 'b': [*, (*, None)]})"
+    )
     assert (treedef.num_leaves, treedef.num_nodes) == (5, 11)
 
 
@@ -38,15 +40,15 @@ def test_order_and_structure_of_leaves() -> None:
         ((1,), "(*,)", [1]),
         ({"b": 1, "a": 2}, "{'a': *, 'b': *}", [2, 1]),
         ({2: "x", 1: "y"}, "{1: *, 2: *}", ["y", "x"]),
-        (OrderedDict(b=1, a=2), "OrderedDict({'b': *, 'a': *})", [1, 2]),
-        (defaultdict(list, b=1, a=2), "defaultdict(list, {'a': *, 'b': *})", [2, 1]),
-        (Layer(1, [2]), "Layer(w=*, b=[*], rate=0.5)", [1, 2]),
-        (Layer(1), "Layer(w=*, b=None, rate=0.5)", [1]),
-        (Plain(7), "Plain(only=*)", [7]),
-        (Bag(k=1), "Bag[['k']](*)", [1]),
-        (Keyed(1, 2), "Keyed(*, *)", [1, 2]),
-        (Mode("a"), "Mode[Mode(name='a')]()", []),
-        (Partial(max, 1, key=2), "Partial[max]((*,), {'key': *})", [1, 2]),
+        (OrderedDict(b=1, a=2), "CustomNode(OrderedDict[('b', 'a')], [*, *])", [1, 2]),
+        (defaultdict(list, b=1, a=2), "CustomNode(defaultdict[(<class 'list'>, ('a', 'b'))], [*, *])", [2, 1]),
+        (Layer(1, [2]), "CustomNode(Layer[(0.5,)], [*, [*]])", [1, 2]),
+        (Layer(1), "CustomNode(Layer[(0.5,)], [*, None])", [1]),
+        (Plain(7), "CustomNode(Plain[()], [*])", [7]),
+        (Bag(k=1), "CustomNode(Bag[['k']], [*])", [1]),
+        (Keyed(1, 2), "CustomNode(Keyed[None], [*, *])", [1, 2]),
+        (Mode("a"), "CustomNode(Mode[Mode(name='a')], [])", []),
+        (Partial(max, 1, key=2), "CustomNode(Partial[<built-in function max>], [(*,), {'key': *}])", [1, 2]),
     ],
 )
 def test_containers(t: Any, text: str, leaves: list[Any]) -> None:

@@ -246,6 +246,9 @@ def _donated(fun: Any, options: dict[str, Any], static: Static) -> tuple[int, ..
     """The positions of arguments that are donated. Raises ValueError for places that the function does not have, and
     for arguments that are static too."""
     nums, names = as_tuple(options["donate_argnums"]), as_tuple(options["donate_argnames"])
+    for option in ("static_argnames", "donate_argnames"):
+        if not all(isinstance(name, str) for name in as_tuple(options[option])):
+            raise TypeError(f"jit: {option} is a name, or a sequence of names, got {options[option]!r}")
     given = (*as_tuple(options["static_argnums"]), *as_tuple(options["static_argnames"]), *nums, *names)
     if not given:
         return ()

@@ -19,7 +19,7 @@ from funcgrad.core import Tracer
 from funcgrad.device_array import DeviceArray
 from funcgrad.numpy._dispatch import array_operand, operand
 from funcgrad.numpy._index import gathered, getitem, scattered
-from funcgrad.numpy._plan import Plan, axis_items, plan_index
+from funcgrad.numpy._plan import Plan, axis_items, plan_index, wrong_index
 from funcgrad.numpy._selection import is_mask
 from funcgrad.numpy._shape import broadcast_to, reshape, transpose
 from funcgrad.ops.index import SCATTER_MAX, SCATTER_MIN
@@ -434,3 +434,4 @@ def register() -> None:
     methods["at"] = At
     methods["aval"] = lambda x: ShapedArray(x.shape, x.dtype, x.weak_type)
     methods["getitem"] = lambda x, index: getitem(unwrap(x), index)
+    methods["wrong_index"] = wrong_index

@@ -15,11 +15,11 @@ import numpy as np
 
 from funcgrad.aliasing import settle
 from funcgrad.core import Tracer
-from funcgrad.errors import NonConcreteBooleanIndexError
+from funcgrad.errors import IndexKindError, NonConcreteBooleanIndexError
 from funcgrad.numpy._dispatch import operand
 from funcgrad.types import broadcast_shapes, dtype_of, is_a, shape_of
 
-__all__ = ["Plan", "axis_items", "mask_indices", "plan_index"]
+__all__ = ["Plan", "axis_items", "mask_indices", "plan_index", "wrong_index"]
 
 
 class Plan(NamedTuple):
@@ -61,6 +61,12 @@ def mask_indices(mask: Any) -> list[Any]:
     return list(np.nonzero(_concrete_mask(mask)))
 
 
+def wrong_index(error: IndexError) -> IndexError:
+    """NumPy's error for an index, as an IndexKindError where that is of the wrong kind."""
+    text = str(error)
+    return IndexKindError(text) if "only integers, slices" in text or "must be of integer" in text else error
+
+
 def _parse(item: Any) -> Any:
     """An item of an index: None, Ellipsis, a slice, an int, an integer operand, or a boolean array."""
     if item is None or item is Ellipsis or isinstance(item, slice):
@@ -73,7 +79,7 @@ def _parse(item: Any) -> Any:
     try:
         x = operand(item)
     except TypeError as error:
-        raise IndexError(f"an index must be integers, slices, None or a boolean mask: {error}") from None
+        raise IndexKindError(f"an index must be integers, slices, None or a boolean mask: {error}") from None
     if shape_of(x) == (0,) and not is_a(item, (np.ndarray, Tracer)):
         return x.astype(int)  # an empty list
     kind = dtype_of(x).kind
@@ -81,7 +87,7 @@ def _parse(item: Any) -> Any:
         return np.asarray(_concrete_mask(x))
     if kind in "iu":
         return x
-    raise IndexError(f"an index must be integers, slices, None or a boolean mask; got {dtype_of(x)}")
+    raise IndexKindError(f"an index must be integers, slices, None or a boolean mask; got {dtype_of(x)}")
 
 
 def _is_mask(item: Any) -> bool:

@@ -304,6 +304,11 @@ class custom_jvp(_Custom):
 
     rule: Fun | None = None
 
+    @property
+    def jvp(self) -> Fun | None:
+        """The rule, by JAX's name."""
+        return self.rule
+
     def defjvp(self, rule: Fun, symbolic_zeros: bool = False) -> Fun:
         """Set the rule; returns it.
 
@@ -381,6 +386,16 @@ class custom_vjp(_Custom):
 
     forward: Fun | None = None
     backward: Fun | None = None
+
+    @property
+    def fwd(self) -> Fun | None:
+        """The forward rule, by JAX's name."""
+        return self.forward
+
+    @property
+    def bwd(self) -> Fun | None:
+        """The backward rule, by JAX's name."""
+        return self.backward
 
     def defvjp(self, forward: Fun, backward: Fun, symbolic_zeros: bool = False, optimize_remat: bool = False) -> None:
         """Set the rules.

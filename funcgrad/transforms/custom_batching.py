@@ -19,6 +19,7 @@ import funcgrad.tree as tree
 from funcgrad.aliasing import own_arguments
 from funcgrad.control.loops import map as map_slices
 from funcgrad.core import Primitive, Tracer, current_trace
+from funcgrad.errors import ArgumentError
 from funcgrad.ir import Program, eval_program
 from funcgrad.ops.rules import declare
 from funcgrad.ops.shape import CONVERT
@@ -234,10 +235,10 @@ def _flat_rule(rule: Callable[..., Any], in_tree: Any, out_tree: Any, out_avals:
     def flat(size: int, batched: Sequence[bool], args: Sequence[Any]) -> tuple[list[Any], list[bool]]:
         result = rule(size, list(in_tree.unflatten(list(batched))), *in_tree.unflatten(list(args)))
         if not (isinstance(result, (tuple, list)) and len(result) == 2):
-            raise TypeError("custom_vmap: the rule must return (out, out_batched)")
+            raise ArgumentError("custom_vmap: the rule must return (out, out_batched)")
         outs, treedef = tree.flatten(result[0])
         if treedef != out_tree:
-            raise TypeError(f"custom_vmap: the rule returns {treedef}, the function {out_tree}")
+            raise ArgumentError(f"custom_vmap: the rule returns {treedef}, the function {out_tree}")
         flags = [bool(f) for f in tree.flatten_prefix(result[1], treedef, "out_batched of a custom_vmap rule")]
         for x in outs:
             differentiable_leaf(x, "an output of the rule", "custom_vmap")
@@ -245,7 +246,7 @@ def _flat_rule(rule: Callable[..., Any], in_tree: Any, out_tree: Any, out_avals:
         want = [ShapedArray((size, *a.shape) if f else a.shape, a.dtype) for a, f in zip(out_avals, flags, strict=True)]
         faults = tree.mismatch("out", out_tree.unflatten(want), treedef.unflatten(outs))
         if faults:
-            raise TypeError(
+            raise ArgumentError(
                 f"custom_vmap: the rule does not return a batch of {size} results of the function:\n  "
                 + "\n  ".join(faults)
             )

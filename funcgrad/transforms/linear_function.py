@@ -15,7 +15,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from funcgrad._tree_def import UNIQUE
-from funcgrad._tree_kinds import Kind, add_kind, index_keys
+from funcgrad._tree_kinds import Kind, add_kind, index_keys, show_node
 from funcgrad.ir import Program
 from funcgrad.ir_signature import Signature
 
@@ -132,6 +132,6 @@ add_kind(
         level=LinearFunction.parts,
         build=_build,
         keys=index_keys,
-        show=lambda body, children: f"{body!r}({', '.join(children)})",
+        show=partial(show_node, "LinearFunction"),
     )
 )

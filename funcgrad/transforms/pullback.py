@@ -141,7 +141,10 @@ def _cotangent_leaves(out_tree: Any, outputs: Sequence[Any], ct: Any) -> list[An
         if not is_inexact(value):
             out.append(None)
             continue
-        given = plain_leaf(given, "the cotangent", "pullback")
+        try:
+            given = plain_leaf(given, "the cotangent", "pullback")
+        except TypeError as error:
+            raise ArgumentError(str(error)) from None
         want, have = aval_of(value), aval_of(given)
         if want.shape != have.shape or not np.can_cast(have.dtype, want.dtype, "same_kind"):
             raise ArgumentError(f"pullback: the output is {want}, so its cotangent must be; got {have}")
