@@ -204,3 +204,32 @@ def test_arrays_are_turned_before_they_are_computed_with() -> None:
 
     for width in (16, 64):
         compare(f, [x, y, z], False, width=width)
+
+
+def test_python_numbers_give_way_in_functions_without_a_ufunc() -> None:
+    pytest.importorskip("scipy")
+    from scipy.special import ive
+
+    x = np.linspace(0.5, 2, 6, dtype=np.float32)
+    compare(fg.grad(lambda x: np.sum(ive(1.5, x) + ive(2, x))), [x], False)
+
+
+LITERALS: dict[str, Callable[[Any], Any]] = {
+    "0 / 0": lambda x: np.mean(x[:0]),
+    "of what is padded": lambda x: 1 / np.pad(x, 1) + np.sqrt(np.pad(x, 1) - 1),
+    "half": lambda x: 1 / np.pad(x.astype(np.float16), 1),
+    "complex": lambda x: 1 / np.pad(x * 1j, 1),
+    "sums": lambda x: 1 / np.cumsum(np.pad(x, 1)),
+    "conversion": lambda x: np.pad(x, 1, constant_values=1e30).astype(np.int32),
+    "overflow": lambda x: np.pad(x, 1, constant_values=1e300) * np.pad(x, 1, constant_values=1e300),
+}
+
+
+@pytest.mark.parametrize("name", LITERALS)
+def test_errors_of_literals_are_not_left_to_the_compiler(name: str) -> None:
+    """LLVM would compute them without raising a flag."""
+    fg.config.native_cache = "off"
+    program = fg.jit(LITERALS[name], native="now")
+    with pytest.raises(RuntimeWarning, match="encountered in"):
+        program(np.ones(3))
+    assert "run again by NumPy" in program.explain()

@@ -35,7 +35,7 @@ from funcgrad.native import (
     scalars_integer,
 )
 from funcgrad.native.scalars_base import F32, HALF, TABLE, Call, DType, Numbers, Rule, kind_of, widened
-from funcgrad.native.writer import Operand, Writer
+from funcgrad.native.writer import Operand, Writer, component
 
 __all__ = ["apply", "supports"]
 
@@ -85,6 +85,18 @@ def _found(
     return _rule(Call(primitive, params, ins, out)) if params else _known(primitive, ins, out)
 
 
+def _is_register(x: Operand) -> bool:
+    return any(part.startswith("%") for part in (x if isinstance(x, tuple) else (x,)))
+
+
+def _unknown(w: Writer, x: Operand, dtype: DType) -> Operand:
+    """A literal that the compiler does not know: it would compute 0 / 0 itself, and raise no flag."""
+    f = Numbers(w, component(dtype))
+    if f.dtype.char not in "fd":
+        return x
+    return (f.fence(x[0]), f.fence(x[1])) if isinstance(x, tuple) else f.fence(x)
+
+
 def supports(primitive: Primitive, in_dtypes: Sequence[DType], out_dtype: DType, params: dict[str, Any]) -> bool:
     """Whether `apply` has text for an operation; the dtypes are those of the loop that NumPy would run."""
     return _found(primitive, params, tuple(in_dtypes), out_dtype) is not None
@@ -114,8 +126,11 @@ def apply(
     if found is None:
         return None
     rule, made = found
+    literals = not any(map(_is_register, operands))
     if made.ins != ins:
         operands = [x if isinstance(x, tuple) else widened(w, x, d) for x, d in zip(operands, in_dtypes, strict=True)]
+    if literals:
+        operands = [_unknown(w, x, d) for x, d in zip(operands, made.ins, strict=True)]
     out = rule.emit(w, made, *operands)
     if made.out == out_dtype or isinstance(out, tuple):
         return out

@@ -34,13 +34,14 @@ def _mul(w: Writer, call: Call, x: str, y: str) -> str:
 
 @emits(UFUNCS[np.divide], kinds="f")
 def _div(w: Writer, call: Call, x: str, y: str) -> str:
-    return Numbers(w, call.out).div(x, y)
+    f = Numbers(w, call.out)
+    return f.div(x, f.fence(y) if y.startswith("%") else y)  # it may turn out to be zero at compile time: see `apply`
 
 
 @emits(UFUNCS[np.reciprocal], kinds="f")
 def _reciprocal(w: Writer, call: Call, x: str) -> str:
     f = Numbers(w, call.out)
-    return f.div(f(1.0), x)
+    return f.div(f(1.0), f.fence(x))
 
 
 @emits(UFUNCS[np.square], kinds="iuf")

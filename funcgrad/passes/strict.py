@@ -123,7 +123,11 @@ def operand_dtypes(eqn: Equation) -> DTypes:
             return (np.dtype(np.int64),) * len(avals)
         return dtypes
     rule = _RULES.get(primitive.name)
-    return (None,) * len(avals) if rule is None else rule(avals, eqn.outputs[0].aval.dtype)
+    if rule is not None:
+        return rule(avals, eqn.outputs[0].aval.dtype)
+    weak = [a.weak for a in avals]
+    joint = result_dtype(*avals) if primitive.pointwise and any(weak) and not all(weak) else None
+    return tuple(joint if gives_way else None for gives_way in weak)
 
 
 def _may_not_fit(atom: Atom, dtype: np.dtype[Any] | None) -> bool:
