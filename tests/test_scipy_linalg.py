@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ import scipy.linalg as sl
 from numpy.linalg import LinAlgError
 
 import funcgrad as fg
+import funcgrad.scipy
 import funcgrad.scipy.linalg as fl
 from funcgrad import grad, jit, jvp, tree, vmap
 from funcgrad.errors import InconclusiveRuleError, ShapeError, TracerArrayConversionError, UnsupportedFunctionError
@@ -392,8 +394,19 @@ def test_what_is_not_offered_says_so() -> None:
         fl.solve(a, np.ones(3))
     with pytest.raises(LinAlgError, match="expm: the last two"):
         fl.expm(np.ones((2, 3)))
-    with pytest.raises(AttributeError, match="has no attribute 'ldl'"):
-        fl.ldl  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(AttributeError, match="has no attribute 'nonesuch'"):
+        fl.nonesuch  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize("module", funcgrad.scipy.__all__)
+def test_other_names_are_scipys(module: str) -> None:
+    theirs, ours = importlib.import_module(f"scipy.{module}"), importlib.import_module(f"funcgrad.scipy.{module}")
+    for name in getattr(theirs, "__all__", ()):
+        assert hasattr(ours, name), name
+    with pytest.raises(AttributeError, match="no attribute"):
+        ours._nonesuch  # noqa: B018
+    with pytest.raises(TracerArrayConversionError, match=r"ldl\(a\)"):
+        fg.grad(lambda a: fl.ldl(a)[1][0, 0])(np.eye(2))  # type: ignore[attr-defined]
 
 
 OF_SCIPY: dict[str, Callable[[Any], Any]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from funcgrad.core import Tracer
 from funcgrad.numpy._dispatch import array_operand, operand, strong
 from funcgrad.types import PYTHON_SCALARS, aval_of, dtype_of, is_a, shape_of
 
-__all__ = ["inexact", "inexacts", "is_traced", "scipy_module", "start_of", "values_only"]
+__all__ = ["inexact", "inexacts", "is_traced", "rest_of", "scipy_module", "start_of", "values_only"]
 
 
 def scipy_module(name: str, wanted: str) -> Any:
@@ -26,6 +27,23 @@ def scipy_module(name: str, wanted: str) -> Any:
             raise
         message = f"funcgrad.scipy.{wanted} needs SciPy, which is not installed: pip install scipy"
         raise ImportError(message, name="scipy") from error
+
+
+def rest_of(name: str) -> Callable[[str], Any]:
+    """The `__getattr__` of a module: what it lacks is that of SciPy's module `name`, and takes plain arrays.
+
+    A program that changes its imports keeps what has no derivatives (filter designs, tests, classes of options); given
+    traced values these functions raise.
+    """
+
+    def get(attribute: str) -> Any:
+        if not attribute.startswith("_"):
+            theirs = scipy_module(name, f"{name}.{attribute}")
+            if hasattr(theirs, attribute):
+                return getattr(theirs, attribute)
+        raise AttributeError(f"module 'funcgrad.scipy.{name}' has no attribute {attribute!r}, nor has SciPy's")
+
+    return get
 
 
 def inexact(x: Any) -> Any:

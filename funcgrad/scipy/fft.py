@@ -16,13 +16,16 @@ import numpy as np
 from funcgrad.errors import ShapeError
 from funcgrad.numpy import fft as _fft
 from funcgrad.numpy._dispatch import array_operand
-from funcgrad.scipy._needs import inexact, scipy_module
+from funcgrad.scipy._needs import inexact, rest_of, scipy_module
 
 __all__ = [
     "dct", "dctn", "dst", "dstn", "fft", "fft2", "fftfreq", "fftn", "fftshift", "fht", "hfft", "hfft2", "hfftn", "idct",
     "idctn", "idst", "idstn", "ifft", "ifft2", "ifftn", "ifftshift", "ifht", "ihfft", "ihfft2", "ihfftn", "irfft",
     "irfft2", "irfftn", "next_fast_len", "rfft", "rfft2", "rfftfreq", "rfftn",
 ]  # fmt: skip
+
+
+__getattr__ = rest_of("fft")
 
 
 def __dir__() -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from funcgrad.scipy._host import ConvergenceError
 from funcgrad.scipy._ivp import solve_ivp
-from funcgrad.scipy._needs import start_of
+from funcgrad.scipy._needs import rest_of, start_of
 from funcgrad.scipy._odeint import odeint as _odeint
 from funcgrad.scipy._quadrature import (
     cumulative_simpson,
@@ -36,6 +36,9 @@ __all__ = [
     "solve_ivp",
     "trapezoid",
 ]
+
+
+__getattr__ = rest_of("integrate")
 
 
 def __dir__() -> list[str]:

@@ -21,6 +21,7 @@ from funcgrad.numpy._index import take
 from funcgrad.scipy._barycentric import BarycentricInterpolator
 from funcgrad.scipy._bsplines import BSpline, make_interp_spline
 from funcgrad.scipy._grid import RegularGridInterpolator, interpn
+from funcgrad.scipy._needs import rest_of
 from funcgrad.scipy._splines import axis_to, cubic_from_slopes, float_array, knots_and_values, powers, where_places
 from funcgrad.types import shape_of
 
@@ -37,6 +38,9 @@ __all__ = [
     "interpn",
     "make_interp_spline",
 ]
+
+
+__getattr__ = rest_of("interpolate")
 
 
 def __dir__() -> list[str]:

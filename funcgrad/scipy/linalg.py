@@ -13,8 +13,6 @@ array([[1., 1.],
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from numpy.linalg import LinAlgError
 
 from funcgrad.numpy.linalg import norm
@@ -93,6 +91,7 @@ from funcgrad.scipy._linalg_special import (
     solve_circulant,
     toeplitz,
 )
+from funcgrad.scipy._needs import rest_of
 
 __all__ = [
     "LinAlgError",
@@ -167,11 +166,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> NoReturn:
-    raise AttributeError(
-        f"module 'funcgrad.scipy.linalg' has no attribute {name!r}. It has the functions of scipy.linalg that have "
-        "derivatives; what else that has takes plain arrays"
-    )
+__getattr__ = rest_of("linalg")
 
 
 def __dir__() -> list[str]:

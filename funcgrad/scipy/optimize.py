@@ -7,12 +7,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 from funcgrad.errors import UnsupportedFunctionError
 from funcgrad.scipy._fit import curve_fit, least_squares
 from funcgrad.scipy._host import ConvergenceError
 from funcgrad.scipy._minimize import minimize
+from funcgrad.scipy._needs import is_traced, rest_of, scipy_module
 from funcgrad.scipy._roots import (
     bisect,
     brenth,
@@ -47,19 +48,25 @@ __all__ = [
 ]
 
 
+__getattr__ = rest_of("optimize")
+
+
 def __dir__() -> list[str]:
     return __all__
 
 
-def linear_sum_assignment(*args: Any, **kwargs: Any) -> NoReturn:
-    """Not offered: it gives integers, which have no derivative.
+def linear_sum_assignment(cost_matrix: Any, maximize: bool = False) -> Any:
+    """SciPy's, of plain costs: an assignment is made of integers, which have no derivative.
 
-    >>> linear_sum_assignment([[1.0]])
-    Traceback (most recent call last):
-    funcgrad.errors.UnsupportedFunctionError: linear_sum_assignment: an assignment is made of integers, which have...
+    Raises UnsupportedFunctionError for traced costs.
+
+    >>> linear_sum_assignment([[1.0, 0.0], [0.0, 2.0]])[1]
+    array([1, 0])
     """
-    raise UnsupportedFunctionError(
-        "linear_sum_assignment: an assignment is made of integers, which have no derivative. Call "
-        "scipy.optimize.linear_sum_assignment with plain arrays (funcgrad.lax.stop_gradient, or outside the "
-        "transformed function), and index the costs with what it gives"
-    )
+    if is_traced(cost_matrix):
+        raise UnsupportedFunctionError(
+            "linear_sum_assignment: an assignment is made of integers, which have no derivative. Call it with plain "
+            "arrays (funcgrad.lax.stop_gradient, or outside of the transformed function), and index the costs with "
+            "what it gives"
+        )
+    return scipy_module("optimize", "optimize.linear_sum_assignment").linear_sum_assignment(cost_matrix, maximize)

@@ -8,9 +8,12 @@ import numpy as np
 
 from funcgrad.errors import ShapeError
 from funcgrad.numpy._dispatch import array_operand
-from funcgrad.scipy._needs import inexact, inexacts
+from funcgrad.scipy._needs import inexact, inexacts, rest_of
 
 __all__ = ["vq", "whiten"]
+
+
+__getattr__ = rest_of("cluster.vq")
 
 
 def __dir__() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from funcgrad.scipy._needs import rest_of
 from funcgrad.scipy.ndimage._filters import (
     convolve,
     convolve1d,
@@ -43,6 +44,9 @@ __all__ = [
     "percentile_filter", "prewitt", "rank_filter", "rotate", "shift", "sobel", "spline_filter", "spline_filter1d",
     "uniform_filter", "uniform_filter1d", "zoom",
 ]  # fmt: skip
+
+
+__getattr__ = rest_of("ndimage")
 
 
 def __dir__() -> list[str]:

@@ -5,6 +5,7 @@ SciPy itself is used for windows alone.
 
 from __future__ import annotations
 
+from funcgrad.scipy._needs import rest_of
 from funcgrad.scipy.signal._convolve import convolve, convolve2d, correlate, correlate2d, fftconvolve, oaconvolve
 from funcgrad.scipy.signal._filters import (
     filtfilt,
@@ -34,6 +35,9 @@ __all__ = [
     "find_peaks", "get_window", "hilbert", "istft", "lfilter", "lfilter_zi", "oaconvolve", "periodogram", "resample",
     "savgol_filter", "sosfilt", "spectrogram", "stft", "upfirdn", "welch",
 ]  # fmt: skip
+
+
+__getattr__ = rest_of("signal")
 
 
 def __dir__() -> list[str]:

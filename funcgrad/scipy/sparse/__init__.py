@@ -13,12 +13,16 @@ array([3., 2.])
 
 from __future__ import annotations
 
+from funcgrad.scipy._needs import rest_of
 from funcgrad.scipy.sparse import linalg
 from funcgrad.scipy.sparse._array import coo_array, csc_array, csr_array, matmul, operator, sparse_array
 
 __all__ = ["coo_array", "csc_array", "csr_array", "linalg", "matmul", "sparse_array"]
 
 _ = operator
+
+
+__getattr__ = rest_of("sparse")
 
 
 def __dir__() -> list[str]:

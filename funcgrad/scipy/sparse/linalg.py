@@ -15,7 +15,7 @@ from funcgrad.control.loops import fori_loop, while_loop
 from funcgrad.flatten_util import ravel_pytree
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.scipy._host import attended, on_host
-from funcgrad.scipy._needs import scipy_module
+from funcgrad.scipy._needs import rest_of, scipy_module
 from funcgrad.scipy._sparse import SPARSE_MATMUL
 from funcgrad.scipy.sparse._array import is_sparse, parts
 from funcgrad.transforms.boundary import boundary
@@ -26,6 +26,9 @@ from funcgrad.types import ShapedArray, dtype_of, result_dtype, shape_of
 __all__ = ["bicgstab", "cg", "gmres", "spsolve"]
 
 Fun = Callable[[Any], Any]
+
+
+__getattr__ = rest_of("sparse.linalg")
 
 
 def __dir__() -> list[str]:

@@ -18,9 +18,12 @@ from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._index import getitem
 from funcgrad.ops.shape import STOP_GRADIENT
 from funcgrad.random import normal
-from funcgrad.scipy._needs import inexact, inexacts
+from funcgrad.scipy._needs import inexact, inexacts, rest_of
 
 __all__ = ["Rotation", "Slerp"]
+
+
+__getattr__ = rest_of("spatial.transform")
 
 
 def __dir__() -> list[str]:

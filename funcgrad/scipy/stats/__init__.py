@@ -15,6 +15,7 @@ building blocks are the functions of `scipy.special`.
 
 from __future__ import annotations
 
+from funcgrad.scipy._needs import rest_of
 from funcgrad.scipy.stats._betas import beta, f, t
 from funcgrad.scipy.stats._circular import vonmises
 from funcgrad.scipy.stats._discrete import bernoulli, betabinom, binom, geom, nbinom, poisson
@@ -58,6 +59,9 @@ __all__ = [
     "nbinom", "norm", "pareto", "pearsonr", "poisson", "rankdata", "sem", "skew", "t", "truncnorm", "uniform",
     "variation", "vonmises", "weibull_min", "wrapcauchy", "zscore",
 ]  # fmt: skip
+
+
+__getattr__ = rest_of("stats")
 
 
 def __dir__() -> list[str]:
