@@ -14,6 +14,7 @@ from native_running import Compiled
 
 import funcgrad as fg
 from funcgrad import random
+from funcgrad.scipy.special import betaln
 from funcgrad.transforms.make_ir import make_ir
 
 KEY = random.PRNGKey(3)
@@ -38,3 +39,12 @@ def test_samples(name: str) -> None:
     (got,), want = program(KEY, a), f(KEY, a)
     assert got.dtype == want.dtype
     np.testing.assert_allclose(got, want, rtol=64 * float(np.finfo(want.dtype).eps))
+
+
+def test_differences_of_digamma_functions_are_a_program() -> None:
+    """But for the functions themselves, which are SciPy's."""
+    x = SHAPES[0]
+    gradient = fg.grad(lambda x: np.sum(betaln(x, 2 * x)))
+    program = Compiled(make_ir(lambda x: [gradient(x)])(x))
+    assert {s.primitive.name for s in program.code.host_steps} <= {"psi"}
+    np.testing.assert_allclose(program(x)[0], gradient(x), rtol=1e-12)

@@ -298,7 +298,8 @@ def _weighted(key: Any, n: int, shape: tuple[int, ...], replace: bool, p: Any, m
     if p.shape != (n,):
         raise ValueError(f"choice: one probability for each of {n} elements, got p of shape {p.shape}")
     if not replace:
-        return np.reshape(top_k(gumbels(key, (n,), p.dtype, mode) + np.log(p), math.prod(shape))[1], shape)
+        drawn = top_k(gumbels(key, (n,), p.dtype, mode) + np.log(p), math.prod(shape))[1]
+        return np.reshape(drawn, shape).astype(np.int64)
     sums = np.cumsum(p)
     return np.searchsorted(sums, sums[-1] * (1 - uniforms(key, shape, p.dtype)))
 

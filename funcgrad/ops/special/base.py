@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from threading import RLock
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from funcgrad.core import Primitive
 from funcgrad.ops.rules import ZERO, Push, Unknown, elementwise
-from funcgrad.types import ShapedArray, is_a, result_dtype
+from funcgrad.types import ShapedArray, dtype_of, is_a, result_dtype
 
 __all__ = ["OWN", "Chain", "Pushes", "by", "function", "horner", "is_said", "limit", "of_order", "rules_of", "sp"]
 
@@ -69,6 +70,16 @@ def in_double(compute: Callable[..., Any]) -> Callable[..., Any]:
     return impl
 
 
+def _as_program(compute: Callable[..., Any]) -> Callable[..., Any]:
+    """The same as a program's equations."""
+
+    def expansion(*ins: Any) -> Any:
+        wide = [x.astype(np.float64) if hasattr(x, "astype") else np.float64(x) for x in ins]
+        return compute(*wide).astype(_loop_dtype(np.result_type(*map(dtype_of, ins))))
+
+    return expansion
+
+
 OWN: set[str] = set()
 """The names of primitives that are no functions of SciPy, but derivatives of such or parts of these."""
 
@@ -101,12 +112,19 @@ class Chain:
         compute: `compute(order, *arrays)`, the derivative of this order, for arrays of one shape.
         *rules: for each operand the position in `order` that its derivative raises, an `of_order`, or a pushforward
             (`ZERO`, an `Unknown`) for all orders.
+        expands: for which orders `compute` asks nothing of its arrays, so that it can be written as a program.
     """
 
-    __slots__ = ("compute", "lock", "made", "name", "rules")
+    __slots__ = ("compute", "expands", "lock", "made", "name", "rules")
 
-    def __init__(self, name: str, compute: Callable[..., Any], *rules: Any) -> None:
-        self.name, self.compute, self.rules = name, compute, rules
+    def __init__(
+        self,
+        name: str,
+        compute: Callable[..., Any],
+        *rules: Any,
+        expands: Callable[[Any], bool] = lambda order: False,
+    ) -> None:
+        self.name, self.compute, self.rules, self.expands = name, compute, rules, expands
         self.made: dict[tuple[int, ...], Primitive] = {}
         self.lock = RLock()
 
@@ -121,9 +139,16 @@ class Chain:
     def _make(self, key: tuple[int, ...]) -> Primitive:
         order: Any = key[0] if len(key) == 1 else key
         name = f"{self.name}_d{'_'.join(map(str, key))}"
-        impl = in_double(lambda *ins: self.compute(order, *ins))
+        compute = partial(self.compute, order)
         OWN.add(name)
-        return elementwise(name, impl, *(self._push(rule, key) for rule in self.rules), dtype=_dtype, cost=_COST)
+        return elementwise(
+            name,
+            in_double(compute),
+            *(self._push(rule, key) for rule in self.rules),
+            dtype=_dtype,
+            cost=_COST,
+            expansion=_as_program(compute) if self.expands(order) else None,
+        )
 
     def _push(self, rule: Any, key: tuple[int, ...]) -> Push:
         if is_a(rule, int):

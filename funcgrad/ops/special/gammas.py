@@ -7,7 +7,7 @@ computation of binomial probabilities (2000), for densities as deviances and Sti
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -84,34 +84,38 @@ def digamma_step(n: int, a: Any, b: Any) -> Any:
     plain = polygamma(n, a) - polygamma(n, a + b)
     plus = (a > 0) & (a + b > 0) & np.isfinite(a) & np.isfinite(b)
     near = plus & (np.abs(b) < 4 * a + 2)
-    if not np.any(near):
-        return plain
     x, y = np.where(near, a, 1.0), np.where(near, b, 1.0)
     low, high = np.minimum(x, x + y), np.maximum(x, x + y)
     d = np.abs(y)
     shift, total = np.maximum(np.ceil(_FAR + n - low), 0), np.zeros_like(low)
     sign, size = (-1) ** n, math.factorial(n)
     for k in range(int(_FAR) + n + 1):  # each term is a difference of powers, all of one sign
-        p = low + k
-        part = -np.expm1(-(n + 1) * np.log1p(d / p)) / p ** (n + 1)
+        part = list(_falls(low + k, d, n + 1))[-1]
         total = total + np.where(k < shift, size * part, 0)
     total = total + _stirling_step(n, low + shift, d)
     step = -sign * np.where(x + y < x, -total, total)
     return np.where(near, np.where(high == low, 0.0, step), plain)
 
 
+def _falls(x: Any, d: Any, most: int) -> Iterator[Any]:
+    """x^-p - (x + d)^-p for p = 1 to `most`, as d/(x (x + d)) times a sum of products of both inverses."""
+    u, v = 1 / x, 1 / (x + d)
+    first = d * v * u
+    total, power = 1.0, v
+    yield first
+    for _ in range(most - 1):
+        total, power = u * total + power, power * v
+        yield first * total
+
+
 def _stirling_step(n: int, x: Any, d: Any) -> Any:
     """(-1)ⁿ (ψ⁽ⁿ⁾(x + d) - ψ⁽ⁿ⁾(x)) by the differences of the terms of Stirling's series."""
-    r = np.log1p(d / x)
-
-    def fall(p: int) -> Any:  # x^-p - (x + d)^-p
-        return -np.expm1(-p * r) / x**p
-
-    first = r if n == 0 else math.factorial(n - 1) * fall(n)
-    total = first + math.factorial(n) / 2 * fall(n + 1)
+    fall = dict(enumerate(_falls(x, d, 2 * len(BERNOULLI) + n), 1))
+    first = np.log1p(d / x) if n == 0 else math.factorial(n - 1) * fall[n]
+    total = first + math.factorial(n) / 2 * fall[n + 1]
     for k, b in enumerate(BERNOULLI):
         p = 2 * k + 2 + n
-        total = total + b * math.factorial(p - 1) / math.factorial(2 * k + 2) * fall(p)
+        total = total + b * math.factorial(p - 1) / math.factorial(2 * k + 2) * fall[p]
     return total
 
 
@@ -119,7 +123,7 @@ def _by_b(n: int) -> Callable[..., Any]:
     return lambda o, a, b: -POLYGAMMA[n + 1](a + b)
 
 
-DIGAMMA_STEP = Chain("digamma_step", digamma_step, 0, of_order(_by_b))
+DIGAMMA_STEP = Chain("digamma_step", digamma_step, 0, of_order(_by_b), expands=lambda n: n == 0)
 """ψ(a) - ψ(a + b), of two arguments."""
 
 
