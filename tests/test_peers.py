@@ -119,6 +119,8 @@ CASES: dict[str, tuple[Callable[[], Any], Any]] = {
         "int32",
     ),
     "axes in another order": (lambda: lax.broadcast_in_dim(X.reshape(2, 2), (2, 2), (1, 0)), X.reshape(2, 2).T),
+    "product in a wider dtype": (lambda: lax.mul(np.int8([100]), np.int8([3]), out_dtype=np.int16), [300]),
+    "angle of complex numbers": (lambda: np.sin(lax.atan2(np.array([3 + 0j]), 4.0)), [0.6]),
     "transforms by number": (lambda: lax.fft(X + 0j, lax.FftType(1), (4,)), np.fft.ifft(X)),
     "one axis each": (lambda: lax.dot_general(X, X, ((0, 0), ((), ()))), 14.0),
     "booleans": (lambda: convolved(X == 3, X[:2] == 1), [False, False, True, False]),

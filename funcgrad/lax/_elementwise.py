@@ -74,6 +74,32 @@ NAMES: dict[str, Callable[..., Any]] = {name: _named(name, plain) for name, plai
 """What `funcgrad.numpy` has under another name."""
 
 
+def _mul(x: Any, y: Any, *, out_dtype: Any = None) -> Any:
+    """The product, computed in `out_dtype` if that is given.
+
+    >>> from funcgrad.lax import mul
+    >>> mul(np.array([100], np.int8), np.int8(3), out_dtype=np.int16)
+    array([300], dtype=int16)
+    """
+    if out_dtype is not None:
+        x, y = array_operand(x).astype(out_dtype), array_operand(y).astype(out_dtype)
+    return jnp.multiply(x, y)
+
+
+def _atan2(x: Any, y: Any) -> Any:
+    """The angle of the point (y, x); of complex numbers -i log((y + i x) / sqrt(x² + y²))."""
+    if result_dtype(x, y).kind != "c":
+        return jnp.arctan2(x, y)
+    x, y = array_operand(x), array_operand(y)
+    return -1j * np.log((y + 1j * x) / np.sqrt(x * x + y * y))
+
+
+for _name, _fun in (("mul", _mul), ("atan2", _atan2)):
+    _fun.__name__ = _fun.__qualname__ = _name
+    _fun.__module__ = "funcgrad.lax"
+    NAMES[_name] = _fun
+
+
 def real(x: Any) -> Any:
     """The real part."""
     return np.real(array_operand(x))
