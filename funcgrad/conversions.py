@@ -36,7 +36,7 @@ from funcgrad.replacements import REPLACEMENTS, SCIPY_GENERAL, public_name, scip
 from funcgrad.source import by_sparse_matrix, call_at, calling_frame, describe, is_internal, user_frame
 from funcgrad.types import is_a
 
-__all__ = ["captured_write_error", "install", "write_error"]
+__all__ = ["captured_write_error", "exact_values", "install", "write_error"]
 
 _DETACHING = {"numpy", "math", "cmath", "statistics", "random", "fractions", "decimal", "array", "_struct", "struct"}
 """Modules whose functions compute with plain numbers."""
@@ -292,6 +292,8 @@ def _is_unknown(x: Any) -> bool:
 
 
 def _index(self: Any) -> int:
+    if self.shape:  # NumPy asks this of every index first, and takes it for an array then
+        raise TypeError("only integer scalar arrays can be converted to a scalar index")
     value = self.concrete("index")
     if value is None:
         remedy = "Use funcgrad.numpy.take or funcgrad.lax.fori_loop, or pass it as a static argument."
@@ -378,12 +380,34 @@ def _contains(self: Any, x: Any) -> bool:
     return bool((self == x).any())
 
 
+def _exact(x: Any) -> Any:
+    """The value of a traced integer or boolean, through which no derivative flows; None if not known, or of others."""
+    return x.concrete("bytes") if x.dtype.kind in "bui" else None
+
+
+def exact_values(xs: Any, error: Callable[[], Exception]) -> Any:
+    """Operands in which traced integers and booleans are plain arrays of their values, for NumPy to write into an array
+    that is plain. Containers are tuples, lists and dicts. Raises `error()` where more is traced, or has no value.
+    """
+    if isinstance(xs, Tracer):
+        value = _exact(xs)
+        if value is None:
+            raise xs.unanswered(error()) if xs.aval.dtype.kind in "bui" else error()
+        return value
+    if type(xs) is dict:
+        return {key: exact_values(x, error) for key, x in xs.items()}
+    return type(xs)(exact_values(x, error) for x in xs) if type(xs) in (tuple, list) else xs
+
+
 def _array(self: Any, dtype: Any = None, copy: Any = None) -> Any:
     value = settle(self)
     if is_a(value, np.ndarray):  # a constant that a function may write to, and has not written anything traced to
         return np.array(value, dtype)
     if by_sparse_matrix():  # which leaves the product to what is no array
         return np.empty((), object)
+    known = _exact(self)
+    if known is not None:
+        return np.array(known, dtype)
     _not_rebuilding(self)
     raise _refused(self)
 

@@ -58,7 +58,7 @@ def test_too_long_a_way() -> None:
 def test_floats_that_are_always_others() -> None:
     f = Counted(lambda x: np.sin(float(x)))
     g = fg.jit(f)
-    with pytest.warns(GuardLimitWarning, match="a float that is another at each call"):
+    with pytest.warns(GuardLimitWarning, match="a float that differs at each call"):
         for i in range(10):
             assert g(0.1 * i) == np.sin(0.1 * i)
     assert f.calls == 11  # once abstractly

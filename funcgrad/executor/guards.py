@@ -43,9 +43,15 @@ _DIFFERENT = 3
 _LONG = 2000
 """So many recorded equations must be worth compiling by one more call that would need them."""
 
-_REMEDY = (
-    "write it with lax.while_loop, lax.cond or np.where, or name the argument in static_argnums; config.guard_leaves "
-    "and config.guard_length are the limits"
+_LIMITS = "config.guard_leaves and config.guard_length are the limits"
+
+_REMEDY = f"write it with lax.while_loop, lax.cond or np.where, or name the argument in static_argnums; {_LIMITS}"
+
+_ELEMENTS = "asks for elements of an array that differ at each call"
+
+_OF_ELEMENTS = (
+    "index funcgrad.numpy.asarray(a), and write into np.zeros_like(x), which need no values; np.where in place of a "
+    f"mask that decides a shape; {_LIMITS}"
 )
 
 
@@ -236,7 +242,8 @@ class Guarded:
                     self.effects = self.catches or self.effects or any(has_effect(e.primitive, e.params) for e in eqns)
                     test = self._restless(fork.node)
                     if test is not None:
-                        give_up = GuardLimitWarning, f"asks for a {test.kind} that is another at each call", test.source
+                        number = f"asks for a {test.kind} that differs at each call"
+                        give_up = GuardLimitWarning, _ELEMENTS if test.kind == "bytes" else number, test.source
         if give_up is not None:
             self._give_up(*give_up)
 
@@ -278,7 +285,8 @@ class Guarded:
                 "it is run without jit from now on. Pass what changes as an argument"
             )
         else:
-            message = f"jit: {self.name} {self.eager}; it is run without jit from now on: {_REMEDY}"
+            remedy = _OF_ELEMENTS if text == _ELEMENTS else _REMEDY
+            message = f"jit: {self.name} {self.eager}; it is run without jit from now on: {remedy}"
         line = line_of(source)
         if source is None or line is None:
             warnings.warn(message, category, stacklevel=2)

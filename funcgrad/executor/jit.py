@@ -160,8 +160,7 @@ def jit(
     """
     backend = backend if device is None else place_named(device, backend)
     named = static_argnums, static_argnames, donate_argnums, donate_argnames, guards, backend
-    options = _options(*named) | {"offload": offload, "native": _mode(native)}
-    _check_others(others)
+    options = _options(*named, **others) | {"offload": offload, "native": _mode(native)}
     if fun is None:
         return lambda f: jit(f, **options)
     check_callable(fun, "jit")
@@ -223,8 +222,9 @@ def _mode(native: str | None) -> str | None:
     return native
 
 
-def _options(*given: Any) -> dict[str, Any]:
-    """What a call of `jit` has said, by name; None stands for the default."""
+def _options(*given: Any, **others: Any) -> dict[str, Any]:
+    """What a call of `jit` has said, by name; None stands for the default. Raises for what `jit` does not take."""
+    _check_others(others)
     names = ("static_argnums", "static_argnames", "donate_argnums", "donate_argnames", "guards", "backend")
     options = {name: () if value is None else value for name, value in zip(names, given, strict=True)}
     if options["backend"] in ((), "cpu"):

@@ -16,7 +16,7 @@ import numpy as np
 
 from funcgrad._array import Array, Counter
 from funcgrad.aliasing import settle
-from funcgrad.conversions import write_error
+from funcgrad.conversions import exact_values, write_error
 from funcgrad.core import Primitive, Tracer
 from funcgrad.device_array import of_library
 from funcgrad.errors import UnsupportedFunctionError
@@ -267,9 +267,10 @@ def _ufunc_into(
     ufunc: np.ufunc, method: str, name: str, inputs: Sequence[Any], outs: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """A ufunc with `out=`."""
-    for o in outs:
-        if o is not None and not isinstance(o, Tracer):
+    if any(o is not None and not isinstance(o, Tracer) for o in outs):
+        if any(isinstance(o, Tracer) for o in outs):
             raise write_error(name)
+        return written_plainly(name, getattr(ufunc, method), inputs, {**kwargs, "out": outs})
     where = kwargs.pop("where", True) if method == "__call__" else True
     casting = kwargs.get("casting", "same_kind")
     if method in ("reduce", "accumulate") and kwargs.get("dtype") is None:
@@ -280,6 +281,13 @@ def _ufunc_into(
     if not isinstance(results, tuple):
         return into(outs[0], results, name, casting, where)
     return tuple(r if o is None else into(o, r, name, casting, where) for o, r in zip(outs, results, strict=True))
+
+
+def written_plainly(name: str, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """Let NumPy write into a plain array. Raises TracerWriteError if what is written is traced, and is more than
+    integers and booleans whose values are known."""
+    args, kwargs = exact_values((tuple(args), kwargs), partial(write_error, name))
+    return func(*args, **kwargs)
 
 
 def computed(x: Any, where: Any) -> Any:
@@ -341,9 +349,7 @@ def call_function(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any
         return fun(*args, **kwargs) if func in VIEWS else owned(fun(*args, **kwargs), args)
     name = f"{func.__module__}.{func.__name__}"
     if not is_a(out, Tracer):
-        if any(isinstance(x, Tracer) for x in (*_flat([*args]), *kwargs.values())):
-            raise write_error(name)
-        return func(*args, out=out, **kwargs)
+        return written_plainly(name, func, args, {**kwargs, "out": out})
     given, wanted = kwargs.get("dtype", args[2] if len(args) > 2 else None), dtype_of(out)
     if (
         func in _IN_DTYPE_OF_OUT

@@ -15,7 +15,7 @@ from funcgrad.aliasing import operand_of
 from funcgrad.control.loops import fori_loop
 from funcgrad.core import Tracer
 from funcgrad.errors import ConcretizationTypeError, DTypeError
-from funcgrad.numpy._dispatch import array_operand
+from funcgrad.numpy._dispatch import array_operand, written_plainly
 from funcgrad.numpy._index import getitem, scatter_into
 from funcgrad.numpy._shape import broadcast_to, ravel
 from funcgrad.numpy._views import reshaped
@@ -30,6 +30,8 @@ def at(ufunc: np.ufunc, a: Any, indices: Any, *operands: Any) -> None:
     """`ufunc.at`: an index that occurs twice is operated on twice. As in NumPy, each result is cast to the array's
     dtype, whatever is lost by that; imaginary parts alone are not dropped."""
     name = f"numpy.{ufunc.__name__}.at"
+    if not isinstance(a, Tracer):
+        return written_plainly(name, ufunc.at, (a, indices, *operands), {})
     x = target(a, name)
     numbers = np.arange(x.size).reshape(x.shape)
     try:

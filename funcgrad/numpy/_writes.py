@@ -10,16 +10,15 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from funcgrad.aliasing import alias, as_array, fresh, is_array, operand_of, refusal
-from funcgrad.conversions import write_error
 from funcgrad.core import Tracer
 from funcgrad.errors import DTypeError
 from funcgrad.numpy._contract import matmul
-from funcgrad.numpy._dispatch import array_operand, foreign, implements, operand
+from funcgrad.numpy._dispatch import array_operand, foreign, implements, operand, written_plainly
 from funcgrad.numpy._elementwise import imag, real
 from funcgrad.numpy._index import along, getitem, scatter_into, window_of
 from funcgrad.numpy._out import as_contents, into
@@ -30,6 +29,8 @@ from funcgrad.types import PYTHON_SCALARS, dtype_of, is_a, shape_of
 from funcgrad.writes import detached, is_view_of, store, view_of
 
 __all__ = ["PUBLIC", "in_place", "install", "target"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def in_place(symbol: str, compute: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -125,16 +126,31 @@ def partition(self: Any, kth: Any, axis: int = -1, kind: str = "introselect", or
 # ------------------------------------------------------------------------------------------------------ functions
 
 
+def writer(plain: Callable[..., Any]) -> Callable[[F], F]:
+    """Say that the decorated function stands for one of NumPy's, which writes into its first argument, when an argument
+    is traced. Into a plain array NumPy writes itself, if what it writes has values and no derivative."""
+
+    def register(fun: F) -> F:
+        name, first = f"numpy.{plain.__name__}", fun.__code__.co_varnames[0]
+
+        @wraps(fun)
+        def write(*args: Any, **kwargs: Any) -> Any:
+            traced = isinstance(args[0] if args else kwargs.get(first), Tracer)
+            return fun(*args, **kwargs) if traced else written_plainly(name, plain, args, kwargs)
+
+        return cast(F, implements(plain)(write))
+
+    return register
+
+
 def target(x: Any, name: str) -> Any:
-    """The array to write to, which must be a traced one if what is written is."""
-    if not isinstance(x, Tracer):
-        raise write_error(name)
+    """The traced array to write to, which must not be a scalar."""
     if not is_array(x):
         raise TypeError(f"{name}: the array to write to is a scalar of type {x.aval}")
     return x
 
 
-@implements(np.copyto)
+@writer(np.copyto)
 def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
     """Copy values from one array to another, where `where` is true."""
     name = "numpy.copyto"
@@ -151,7 +167,7 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
     into(x, detached(new) if new is src else new, name, casting, mask)
 
 
-@implements(np.put)
+@writer(np.put)
 def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
     """`a.flat[ind] = v`, with as many repetitions of `v` as there are indices."""
     x = target(a, "numpy.put")
@@ -174,7 +190,7 @@ def _recycled(values: Any, n: int) -> Any:
     return values if have == n else getitem(values, np.arange(n) % have)
 
 
-@implements(np.place)
+@writer(np.place)
 def place(arr: Any, mask: Any, vals: Any) -> None:
     """Write values, one after the other and over again, where the mask is true."""
     x = target(arr, "numpy.place")
@@ -187,7 +203,7 @@ def place(arr: Any, mask: Any, vals: Any) -> None:
     store(x, reshaped(flat, x.shape), "numpy.place")
 
 
-@implements(np.putmask)
+@writer(np.putmask)
 def putmask(a: Any, mask: Any, values: Any) -> None:
     """Write `values`, repeated to the size of `a`, where the mask is true."""
     x = target(a, "numpy.putmask")
@@ -197,7 +213,7 @@ def putmask(a: Any, mask: Any, values: Any) -> None:
     store(x, np.where(reshaped(array_operand(mask), x.shape), value, operand_of(x)), "numpy.putmask")
 
 
-@implements(np.put_along_axis)
+@writer(np.put_along_axis)
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
     """Write values at indices along an axis, each position with an index of its own."""
     x, i = target(arr, "numpy.put_along_axis"), array_operand(indices)
@@ -209,7 +225,7 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
     store(x, value, "numpy.put_along_axis")
 
 
-@implements(np.fill_diagonal)
+@writer(np.fill_diagonal)
 def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
     """Write into the main diagonal, of an array whose dimensions are equal if there are more than two."""
     x = target(a, "numpy.fill_diagonal")

@@ -12,6 +12,7 @@ from funcgrad.errors import ShapeError
 from funcgrad.lax._conv import conv_general_dilated
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._known import known
+from funcgrad.types import is_a
 
 __all__ = [
     "convolve", "convolve1d", "correlate", "correlate1d", "gaussian_filter", "gaussian_filter1d",
@@ -146,7 +147,10 @@ def chosen(name: str, x: Any, axes: Any) -> list[int]:
     """The axes of a filter: all, where none are given."""
     if axes is None:
         return list(range(x.ndim))
-    out = [_axis(x, operator.index(i)) for i in (axes if isinstance(axes, (list, tuple, np.ndarray)) else [axes])]
+    out = [
+        _axis(x, operator.index(i))
+        for i in (axes if isinstance(axes, (list, tuple)) or is_a(axes, np.ndarray) else [axes])
+    ]
     if len(set(out)) != len(out):
         raise ValueError(f"{name}: axes must be unique, got {axes}")
     return out
