@@ -19,7 +19,7 @@ import funcgrad as fg  # noqa: E402
 from funcgrad import DeviceArray, device_put, errors, lax, random, tree  # noqa: E402
 from funcgrad.backends import UnsupportedOperationError, get_backend  # noqa: E402
 from funcgrad.backends.torch_backend import TorchBackend  # noqa: E402
-from tools.backend_table import TRANSFORMS, operations, outcome  # noqa: E402
+from tools.backend_table import TRANSFORMS, edges, operations, outcome  # noqa: E402
 from tools.device_claims import CLAIMS  # noqa: E402
 from tools.fake_devices import FakeBackend  # noqa: E402
 from tools.fake_devices import outcome as fake_outcome  # noqa: E402
@@ -62,6 +62,17 @@ def test_programs_are_the_same(name: str) -> None:
     for how, transform in TRANSFORMS.items():
         kind, why = outcome(CPU, fg.make_ir(transform(f))(v), [v])
         assert kind == "same" or (name, how) == ("inv and det", "grad of grad"), (how, why)
+
+
+def test_elementwise_functions_are_the_same_at_zeros_and_infinities() -> None:
+    """Also at the least and the largest numbers of each dtype."""
+    warnings.simplefilter("ignore")
+    outcomes: list[str] = []
+    for name, how, program, leaves in edges():
+        kind, why = outcome(CPU, program, leaves)
+        assert kind in ("same", "refused"), (name, how, why)
+        outcomes.append(kind)
+    assert outcomes.count("same") >= 0.94 * len(outcomes)
 
 
 # ----------------------------------------------------------------------------------------------------- random numbers

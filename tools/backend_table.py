@@ -1,6 +1,6 @@
 """The table of operations, and the test programs under transformations, on a backend: what is the same as NumPy's.
 
-    python -m tools.backend_table torch:cpu [--programs] [--only NAME]
+    python -m tools.backend_table torch:cpu [--programs | --edges] [--only NAME]
 
 Each operation of `tests/opspecs` is run for the shapes and dtypes of its rows, and compared with NumPy. It is the same
 to a few roundings, *refused* before anything runs, *different*, or *failed* while it ran. The exit status is 0 only if
@@ -23,6 +23,7 @@ import funcgrad as fg
 from funcgrad import tree
 from funcgrad.backends import Backend, UnsupportedOperationError, compile_for, get_backend
 from funcgrad.ir import Program
+from funcgrad.ops.rules import PRIMITIVES
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
@@ -45,6 +46,70 @@ def operations(only: str = "", names: set[str] | None = None) -> Iterator[tuple[
                 except (TypeError, ValueError):
                     continue  # what is not defined for this dtype
             yield spec.name, case.code, program, tree.leaves(tuple(args))
+
+
+_FLOATS = (
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    np.nan,
+    np.inf,
+    -np.inf,
+    0.5,
+    1.5,
+    2.5,
+    -0.5,
+    -2.5,
+    3.7,
+    -3.7,
+    1e4,
+    -1e4,
+    1e-3,
+    7.0,
+    -7.0,
+)
+_COMPLEX = (0, 1, -1, 1j, -1j, 1 + 1j, -2.5 + 0.5j, complex(np.inf, 0), complex(0, -np.inf), 3 - 4j, 1e-3j)
+_LEFT_OUT = {("reciprocal", "i"), ("spacing", "e")}
+"""What NumPy leaves to the processor (of zero) or gets wrong (of negative numbers), by the function and the dtype."""
+
+
+def _edge_values(name: str, dtype: np.dtype[Any]) -> np.ndarray:
+    """Values of a dtype at which functions are known to go wrong."""
+    if dtype.kind == "f":
+        about = np.finfo(dtype)
+        more = (about.tiny, about.max, -about.max, about.smallest_subnormal, about.eps)
+        values = np.array([*_FLOATS, *more], dtype)
+    elif dtype.kind == "c":
+        values = np.array(_COMPLEX, dtype)
+        values = values[np.isfinite(values)] if "pow" in name or name == "log2" else values
+    elif dtype.kind == "b":
+        values = np.array([False, True])
+    else:
+        low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+        some = [0, 1, 2, 3, 7, 10, -1, -2, -3, -7, 8 * dtype.itemsize, low, low + 1, high - 1, high]
+        values = np.array([v for v in some if low <= v <= high], dtype)
+    return values
+
+
+def edges(only: str = "") -> Iterator[tuple[str, str, Program, list[Any]]]:
+    """The same for NumPy's elementwise functions at zeros, infinities, NaN, the least and the largest numbers."""
+    for ufunc in sorted({p.ufunc for p in PRIMITIVES.values() if p.ufunc is not None}, key=lambda u: u.__name__):
+        name = ufunc.__name__
+        if getattr(np, name, None) is not ufunc or only not in name:
+            continue
+        for char in "?bhilBHILefdFD":
+            if not _LEFT_OUT.isdisjoint({(name, char), (name, np.dtype(char).kind)}):
+                continue
+            x = _edge_values(name, np.dtype(char))
+            args = [x] if ufunc.nin == 1 else [x[:, None], x]
+            try:
+                with np.errstate(all="ignore"):
+                    program = fg.make_ir(ufunc)(*args)
+                    program(*args)
+            except (TypeError, ValueError):
+                continue  # what is not defined for this dtype
+            yield name, char, program, args
 
 
 def _gradient(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -127,11 +192,13 @@ def main() -> int:
     """Run the table on the backend that the command line names."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("backend", help="a device, such as torch:cpu")
-    parser.add_argument("--programs", action="store_true", help="the test programs in place of the operations")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--programs", action="store_true", help="the test programs in place of the operations")
+    which.add_argument("--edges", action="store_true", help="elementwise functions at zeros, infinities and the like")
     parser.add_argument("--only", default="", help="part of a name")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
-    rows = programs(given.only) if given.programs else operations(given.only)
+    rows = (programs if given.programs else edges if given.edges else operations)(given.only)
     return 0 if show(given.backend, table(get_backend(given.backend), rows)) else 1
 
 

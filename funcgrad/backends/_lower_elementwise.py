@@ -224,7 +224,8 @@ def _cbrt(xp: Any, x: Any) -> Any:
 def _ldexp(xp: Any, x: Any, n: Any) -> Any:
     """In two halves, as 2ⁿ may be too large or small where the result is not."""
     two, half = scalar(xp, 2, x), xp.bitwise_right_shift(n, scalar(xp, 1, n))
-    return x * xp.pow(two, xp.astype(half, x.dtype)) * xp.pow(two, xp.astype(n - half, x.dtype))
+    out = x * xp.pow(two, xp.astype(half, x.dtype)) * xp.pow(two, xp.astype(n - half, x.dtype))
+    return xp.where(xp.isfinite(x) & (x != scalar(xp, 0, x)), out, x)
 
 
 @_lowers("logaddexp2", "f")
@@ -240,11 +241,11 @@ def _logaddexp2(xp: Any, x: Any, y: Any) -> Any:
 
 @_lowers("fmod", "iuf", when=same_dtypes)
 def _fmod(xp: Any, x: Any, y: Any) -> Any:
-    """The remainder of the absolute values, with the sign of the dividend."""
+    """The remainder with the sign of the dividend, from that with the sign of the divisor."""
     if is_kind(xp, x, "real floating"):
         return xp.copysign(xp.remainder(xp.abs(x), xp.abs(y)), x)
-    rest = xp.remainder(xp.abs(x), xp.abs(y))
-    return rest if is_kind(xp, x, "unsigned integer") else xp.where(x < scalar(xp, 0, x), -rest, rest)
+    rest, zero = xp.remainder(x, y), scalar(xp, 0, x)
+    return xp.where((rest != zero) & ((rest < zero) != (x < zero)), rest - y, rest)
 
 
 def _past_nan(name: str, function: str) -> None:
@@ -286,15 +287,16 @@ def _rad2deg(xp: Any, x: Any) -> Any:
 
 
 def _shift(name: str, function: str) -> None:
-    """An entry for a shift: one by all the bits or more gives what is left of the sign."""
+    """An entry for a shift: one by all the bits or more, or by less than none, gives what is left of the sign."""
 
     def run(xp: Any, x: Any, n: Any) -> Any:
         bits = xp.iinfo(x.dtype).bits
-        most = scalar(xp, bits - 1, n)
-        out = getattr(xp, function)(x, xp.minimum(n, most))
+        most, none = scalar(xp, bits - 1, n), scalar(xp, 0, n)
+        over = (n < none) | (n > most)
+        out = getattr(xp, function)(x, xp.where(over, none, n))
         left = x < scalar(xp, 0, x) if name == "shift_right" else xp.zeros_like(x, dtype=xp.bool)
         rest = -xp.astype(left, x.dtype) if is_kind(xp, x, "signed integer") else xp.zeros_like(x)
-        return xp.where(n > most, rest, out)
+        return xp.where(over, rest, out)
 
     _lowers(name, "iu", (function,), same_dtypes)(run)
 

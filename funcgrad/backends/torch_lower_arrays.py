@@ -90,10 +90,10 @@ def _place(torch: Any, x: Any, start: Axes, step: Axes, shape: Axes) -> Any:
 @_lowers("convert")
 def _convert(torch: Any, x: Any, dtype: np.dtype[Any]) -> Any:
     wanted = getattr(torch, dtype.name)
+    if dtype.kind == "b":  # also of what is imaginary
+        return x != 0
     if x.dtype.is_complex and dtype.kind != "c":
         x = x.real
-    if dtype.kind == "b":
-        return x != 0
     if x.dtype.is_floating_point and dtype.kind == "u" and dtype.itemsize < 8:
         return x.to(torch.int64).to(wanted)  # negative numbers wrap around, as NumPy's do
     return x.to(wanted)

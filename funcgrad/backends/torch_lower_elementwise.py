@@ -55,8 +55,22 @@ def _modular(name: str, op: Callable[..., Any], kinds: str = "iu", when: Any = s
     _lowers(name, kinds, when=when)(run)
 
 
-_modular("add", lambda torch, x, y: x + y, "biufc")
-_modular("sub", lambda torch, x, y: x - y, "iufc")
+def _by_parts(torch: Any, op: Callable[..., Any], *xs: Any) -> Any:
+    """What is done to the real and the imaginary parts, each for itself."""
+    return torch.view_as_complex(op(*(torch.view_as_real(x.resolve_conj().resolve_neg()) for x in xs)))
+
+
+def _sum(torch: Any, x: Any, y: Any) -> Any:
+    """Of complex numbers PyTorch's own multiplies y by 1 + 0i, which makes NaN of an infinity."""
+    return _by_parts(torch, torch.add, x, y) if x.dtype.is_complex else x + y
+
+
+def _difference(torch: Any, x: Any, y: Any) -> Any:
+    return _by_parts(torch, torch.sub, x, y) if x.dtype.is_complex else x - y
+
+
+_modular("add", _sum, "biufc")
+_modular("sub", _difference, "iufc")
 _modular("mul", lambda torch, x, y: x * y, "biufc")
 _modular("neg", lambda torch, x: -x, "iufc")
 _modular("square", lambda torch, x: x * x, "iufc")
@@ -161,9 +175,18 @@ def _divided_without_sign(torch: Any, x: Any, y: Any) -> tuple[Any, Any]:
     return quotient, torch.where(zero, 0, x - quotient * y)
 
 
+def _fmod(torch: Any, x: Any, y: Any) -> Any:
+    """The remainder with the sign of the dividend. PyTorch's for a processor is NaN where the quotient overflows, so
+    multiples of the divisor go first."""
+    if x.device.type == "cpu" and x.dtype.itemsize > 2:
+        step = 2.0 ** (100 if x.dtype.itemsize == 4 else 750)
+        x = torch.fmod(torch.fmod(x, y * step * step), y * step)
+    return torch.fmod(x, y)
+
+
 def _floored(torch: Any, x: Any, y: Any) -> tuple[Any, Any]:
     """Quotient and remainder of floats, as NumPy (and Python) defines them."""
-    rest = torch.fmod(x, y)
+    rest = _fmod(torch, x, y)
     turned = (rest != 0) & ((y < 0) != (rest < 0))
     quotient = (x - rest) / y - turned.to(x.dtype)
     floor = torch.floor(quotient)
@@ -192,7 +215,7 @@ def _division(name: str, floating: Callable[..., Any], whole: Callable[..., Any]
 
 _division("floor_div", lambda torch, x, y: _floored(torch, x, y)[0], lambda torch, x, y: torch.floor_divide(x, y))
 _division("rem", lambda torch, x, y: _floored(torch, x, y)[1], lambda torch, x, y: torch.remainder(x, y))
-_division("fmod", lambda torch, x, y: torch.fmod(x, y), lambda torch, x, y: torch.fmod(x, y))
+_division("fmod", _fmod, lambda torch, x, y: torch.fmod(x, y))
 
 
 @_lowers("reciprocal", "biufc")
@@ -215,18 +238,56 @@ def _direct(kinds: str, **names: str) -> None:
 _direct("fc", exp="exp", log="log", sin="sin", cos="cos", tanh="tanh", sqrt="sqrt", div="div", log1p="log1p",
         expm1="expm1", tan="tan", sinh="sinh", cosh="cosh", log2="log2", log10="log10", exp2="exp2")  # fmt: skip
 _direct("f", atan2="atan2", hypot="hypot", logaddexp="logaddexp", logaddexp2="logaddexp2", copysign="copysign",
-        nextafter="nextafter", relu="relu", heaviside="heaviside", deg2rad="deg2rad", rad2deg="rad2deg", fmax="fmax",
-        fmin="fmin", logistic="sigmoid", expit="sigmoid", floor="floor", ceil="ceil", trunc="trunc", rint="round",
+        nextafter="nextafter", relu="relu", deg2rad="deg2rad", rad2deg="rad2deg", fmax="fmax",
+        fmin="fmin", logistic="sigmoid", expit="sigmoid", floor="floor", ceil="ceil", trunc="trunc",
         isnan="isnan", isfinite="isfinite", isinf="isinf", abs="abs")  # fmt: skip
-_direct("iu", gcd="gcd", lcm="lcm")
+
+
+@_lowers("heaviside", "f", when=same_dtypes)
+def _heaviside(torch: Any, x: Any, y: Any) -> Any:
+    return torch.where(torch.isnan(x), x, torch.heaviside(x, y))
+
+
+@_lowers("gcd", "iu", when=same_dtypes)
+def _gcd(torch: Any, x: Any, y: Any) -> Any:
+    return torch.gcd(x, y).abs()  # the sign is that of the least integer
+
+
+@_lowers("lcm", "iu", when=same_dtypes)
+def _lcm(torch: Any, x: Any, y: Any) -> Any:
+    """By the greatest common divisor: PyTorch's own divides the least integer by -1, which ends the process."""
+    shared = _gcd(torch, x, y)
+    parts = torch.div(x, torch.where(shared == 0, 1, shared), rounding_mode="trunc")
+    return parts.abs() * y.abs()
 
 
 @_lowers("sign", "fc")
 def _sign(torch: Any, x: Any) -> Any:
-    return torch.where(torch.isnan(x), x, torch.sgn(x))
+    if not x.dtype.is_complex:
+        return torch.where(torch.isnan(x), x, torch.sgn(x))
+    parts = torch.view_as_real(x.resolve_conj().resolve_neg())
+    far = torch.isinf(parts)
+    one = torch.view_as_complex(torch.where(far, torch.sign(parts), 0.0))
+    out = torch.where(torch.isnan(x), x, torch.sgn(x))
+    return torch.where(far.any(-1), torch.where(far.all(-1), torch.nan, one), out)
+
+
+def _complex_pow(torch: Any, x: Any, y: Any) -> Any:
+    """PyTorch goes by the logarithm, which 0 has not got."""
+    out = torch.where((x == 0) & (y.real > 0), 0.0, torch.pow(x, y))
+    return torch.where(y == 0, 1.0, out)
+
+
+for _name in ("pow", "float_power", "pow_inside"):
+    _lowers(_name, "c", when=same_dtypes)(_complex_pow)
 
 
 ELEMENTWISE["abs_slope"] = ELEMENTWISE["sign"]
+
+
+@_lowers("rint", "fc")
+def _rint(torch: Any, x: Any) -> Any:
+    return _by_parts(torch, torch.round, x) if x.dtype.is_complex else torch.round(x)
 
 
 @_lowers("complex", "f", when=same_dtypes)

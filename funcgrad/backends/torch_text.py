@@ -63,8 +63,8 @@ def _binary(name: str, sign: str, kinds: str, method: str = "", commutes: bool =
     TEXTS[name] = write
 
 
-_binary("add", "+", "fci", "add_", True)
-_binary("sub", "-", "fci", "sub_")
+_binary("add", "+", "fi", "add_", True)
+_binary("sub", "-", "fi", "sub_")
 _binary("mul", "*", "fci", "mul_", True)
 _binary("div", "/", "fc", "div_")
 for _name, _sign in {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}.items():
