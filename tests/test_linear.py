@@ -122,6 +122,7 @@ LINEAR: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "fft-like": (lambda z: np.exp(-2j * np.pi * np.outer(np.arange(4), np.arange(4)) / 4) @ z, (np.ones(4, complex),)),
     "jit and scan": (fg.jit(lambda x: lax.scan(lambda c, a: (c + 2 * a, c), x[0], x)), (np.ones(3),)),
     "vmap": (lambda x: fg.vmap(lambda row: np.sum(row) - row[0])(x), (np.ones((2, 3)),)),
+    "equations": (lambda b: lax.linalg.tridiagonal_solve(W[0], W[0] + 4, W[0], b), (np.ones((3, 2)),)),
     "single precision": (lambda x: np.float32(2) * x, (np.ones(3, np.float32),)),
 }
 
