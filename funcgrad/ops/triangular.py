@@ -126,7 +126,10 @@ def _tridiagonal_vjp(ct: Any, x: Any, ins: Sequence[Any], wanted: Sequence[bool]
     low, d, up, _ = ins
     below, above = _shift(_column(up), 1)[..., 0], _shift(_column(low), -1)[..., 0]
     ct_b = TRIDIAGONAL_SOLVE.bind(below, d, above, ct)
-    found = [-np.sum(ct_b * (_shift(x, by) if by else x), axis=-1) if w else None for by, w in zip((1, 0, -1), wanted[:3], strict=True)]
+    found = [
+        -np.sum(ct_b * (_shift(x, by) if by else x), axis=-1) if w else None
+        for by, w in zip((1, 0, -1), wanted[:3], strict=True)
+    ]
     return [*found, ct_b if wanted[3] else None]
 
 
