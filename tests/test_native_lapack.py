@@ -30,6 +30,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Any], Any], list[tuple[int, ...]]]] = {
     "singular values": (lambda a: [np.linalg.svd(a, compute_uv=False)], ANY),
     "qr": (lambda a: [*np.linalg.qr(a), *np.linalg.qr(a, "complete")], [*ANY, (6, 6)]),
     "determinants": (lambda a: [np.linalg.det(a), *np.linalg.slogdet(a)], [(20, 20), (3, 9, 9)]),
+    "pseudoinverses": (lambda a: [np.linalg.pinv(a), np.linalg.pinv(a @ a.swapaxes(-1, -2), 1e-3)], ANY),
     "lu": (lambda a: list(lu_factor(a)), [*ANY, (6, 6)]),
 }
 

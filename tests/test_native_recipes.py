@@ -159,7 +159,7 @@ def test_functions_that_are_not_there(place: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_host_steps_are_not_kept(place: Path) -> None:
-    p = program(lambda x: np.linalg.pinv(x.reshape(4, 3)))
+    p = program(lambda x: np.linalg.eigvals(x.reshape(3, 4)[:, :3]))
     made = build.build(p, lambda *args: None)
     name = fingerprint.fingerprint(p)
     assert made.report.host_steps and name is not None and cache.find(name) is None

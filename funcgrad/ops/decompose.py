@@ -295,12 +295,20 @@ def _pinv_vjp(ct: Any, p: Any, ins: Sequence[Any], wanted: Sequence[bool]) -> li
     return [conj(outside - ph @ conj(ct) @ ph), None]
 
 
+def _pinv_by_svd(a: Any, rcond: Any) -> Any:
+    u, s, vh = np.linalg.svd(a, full_matrices=False)
+    large = s > np.expand_dims(rcond, -1) * np.max(s, axis=-1, keepdims=True)
+    inverse = np.where(large, 1 / np.where(large, s, 1), 0)
+    return transpose(vh) @ (np.expand_dims(inverse, -1) * transpose(u))
+
+
 PINV = declare(
     "pinv",
     lambda a, rcond: np.linalg.pinv(a, rcond=rcond),
     _pinv_aval,
     jvp=_pinv_jvp,
     vjp=_pinv_vjp,
+    expansion=_pinv_by_svd,
     fails=True,
 )
 """The Moore-Penrose inverse; singular values up to `rcond` times the largest count as zero."""
