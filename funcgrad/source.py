@@ -94,14 +94,14 @@ def user_source() -> Source:
         return None
     frame: Any = sys._getframe(3)  # past the trace and `bind`
     while frame is not None:
-        while frame.f_code.co_filename in _inside:
-            frame = frame.f_back
         name = frame.f_code.co_filename
-        if name in _outside:
+        if name in _inside:
+            frame = frame.f_back
+        elif name in _outside:
             return frame.f_code, frame.f_lasti
-        if not is_internal(name):
+        elif not is_internal(name):
             _outside.add(name)
-    return None
+    return None  # of a thread of the package's own nothing is the user's
 
 
 @lru_cache(maxsize=32)  # a program's equations come from few functions

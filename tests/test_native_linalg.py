@@ -157,6 +157,14 @@ def test_exponentials_of_matrices(shape: tuple[int, ...]) -> None:
         np.testing.assert_allclose(program(given)[0], want, atol=1e-12 * np.max(np.abs(want)))
 
 
+def test_a_program_is_expanded_where_nothing_is_the_users() -> None:
+    """In a thread of the package's own."""
+    f = fg.jit(expm, native="now")
+    a = rng.standard_normal((5, 5))
+    f(a)
+    assert "native code" in f.explain() and "NumPy" not in f.explain()
+
+
 def test_a_matrix_is_decomposed_once() -> None:
     a = matrices((3,), 6, "float64")
 
