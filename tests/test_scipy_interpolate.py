@@ -164,3 +164,39 @@ def test_derivatives_on_a_grid() -> None:
 def test_errors(call: Callable[[], Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+def test_splines_as_tuples(k: int) -> None:
+    from_scipy = pytest.importorskip("scipy.interpolate")
+    x = np.linspace(0.0, 5.0, 9) + 0.1 * np.sin(np.arange(9.0))
+    y, inside, around = np.sin(x), np.linspace(x[0], x[-1], 7), np.linspace(-1.0, 6.0, 9)
+    tck = from_scipy.splrep(x, y, k=k)
+    for der in range(k + 1):
+        for ext in (0, 1, 3):
+            want = from_scipy.splev(around, tck, der, ext)
+            np.testing.assert_allclose(ours.splev(around, tck, der, ext), want, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(ours.splev(inside, tck, der, 2), from_scipy.splev(inside, tck, der, 2), atol=1e-9)
+    for ends in ((x[0], x[-1]), (1.0, 2.0), (-3.0, 9.0), (2.0, 1.0)):
+        np.testing.assert_allclose(ours.splint(*ends, tck), from_scipy.splint(*ends, tck), atol=1e-12)
+
+    def through(x: Any, y: Any) -> Any:
+        found = ours.splrep(x, y, k=k)
+        return ours.splev(inside, found), ours.splint(1.0, 2.0, found), ours.splev(1.3, found, 1)
+
+    for have, want in zip(fg.jvp(through, (x, y), (x, y))[0], through(x, y), strict=True):
+        np.testing.assert_allclose(have, want, atol=1e-9)
+    check_grads(through, (x, y), order=1)
+
+
+def test_errors_of_splines_as_tuples() -> None:
+    x = np.arange(6.0)
+    tck = ours.splrep(x, x**2)
+    assert len(ours.splev(x, (tck[0], [tck[1], tck[1]], 3))) == 2
+    for call, message in (
+        (lambda: ours.splev(9.0, tck, 0, 2), "outside of the knots"),
+        (lambda: ours.splev(1.0, tck, 7), "0 ≤ der ≤ 3"),
+        (lambda: fg.grad(lambda y: ours.splrep(x, y, s=1.0)[1][0])(x), "only the spline through them"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=message):
+            call()

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from funcgrad._tree_registry import register_pytree_node
+from funcgrad.errors import UnsupportedFunctionError
 from funcgrad.numpy._dispatch import array_operand
+from funcgrad.numpy._known import known
+from funcgrad.scipy._needs import is_traced, scipy_module
 from funcgrad.scipy._splines import axis_to, deboor, float_array, knots_and_values, where_places
 from funcgrad.types import is_a, shape_of
 
-__all__ = ["BSpline", "make_interp_spline"]
+__all__ = ["BSpline", "make_interp_spline", "splev", "splint", "splrep"]
 
 
 class BSpline:
@@ -119,6 +122,79 @@ def make_interp_spline(
             values.append(np.reshape(np.broadcast_to(array_operand(value) * 1.0, row), (1, -1)))
     found = np.linalg.solve(np.concatenate(rows), np.concatenate(values))
     return BSpline(t, np.moveaxis(np.reshape(found, (size, *row)), 0, axis), k, axis=axis)
+
+
+def splrep(x: Any, y: Any, w: Any = None, *args: Any, k: int = 3, s: Any = None, **kwargs: Any) -> tuple[Any, Any, int]:
+    """(knots, coefficients, degree) of a spline for data: SciPy's for plain arrays, and that through traced ones.
+
+    Args:
+        x, y: places, increasing, and values.
+        w: weights, of plain data.
+        k: the degree.
+        s: 0, or None without weights, for a spline through the data; more smooths, where they are plain.
+        *args, **kwargs: SciPy's, where data are plain.
+
+    Raises:
+        UnsupportedFunctionError: a spline of traced data that does not go through them.
+
+    >>> t, c, k = splrep(np.arange(5.0), np.arange(5.0) ** 2)
+    >>> splev(2.5, (t, c, k)).round(9)
+    np.float64(6.25)
+    """
+    if not is_traced(x) and not is_traced(y):
+        return scipy_module("interpolate", "interpolate.splrep").splrep(x, y, w, *args, k=k, s=s, **kwargs)
+    if args or kwargs or w is not None or (s is not None and (is_traced(s) or s != 0)):
+        raise UnsupportedFunctionError(
+            "splrep: of traced data only the spline through them is offered (s=0; no weights, ends, knots); fit "
+            "coefficients to data that a BSpline is to smooth"
+        )
+    through = make_interp_spline(x, y, k)
+    return through.t, np.concatenate([through.c, np.zeros(k + 1)]), k
+
+
+def splev(x: Any, tck: Any, der: int = 0, ext: int = 0) -> Any:
+    """A spline at places x, from (knots, coefficients, degree) or a `BSpline`, or its derivative of order `der`.
+
+    Args:
+        x: places.
+        tck: the spline; with a list of coefficients the result is a list.
+        der: the order of the derivative.
+        ext: what is outside: 0 the spline goes on, 1 zeros, 2 an error, 3 the value at the end (derivatives go on).
+
+    >>> float(splev(0.25, (np.array([0.0, 0.0, 1.0, 1.0]), np.array([2.0, 4.0]), 1)))
+    2.5
+    """
+    if isinstance(tck, BSpline):
+        return tck(x, der, bool(1 - ext) if ext in (0, 1) else None)
+    t, c, k = tck
+    if not 0 <= der <= k or ext not in (0, 1, 2, 3):
+        raise ValueError(f"splev: 0 ≤ der ≤ {k} and ext 0, 1, 2 or 3 are wanted, got der={der}, ext={ext}")
+    if isinstance(c, (list, tuple)) or len(shape_of(c)) > 1:
+        return [splev(x, (t, part, k), der, ext) for part in c]
+    spline, x = BSpline(t, c, k), float_array(x, "splev")
+    low, high = spline.t[k], spline.t[-k - 1]
+    outside = (x < low) | (x > high)
+    if ext == 2 and np.any(known(outside, "splev with ext=2", "choose another ext", "looks at places")):
+        raise ValueError("splev: a place is outside of the knots")
+    out = spline(np.clip(x, low, high) if ext == 3 and not der else x, der)
+    return np.where(outside, 0.0, out) if ext == 1 else out
+
+
+def splint(a: Any, b: Any, tck: Any) -> Any:
+    """The integral from a to b of a spline, which is 0 outside of its knots; as `splev` takes it.
+
+    >>> float(splint(0.0, 1.0, (np.array([0.0, 0.0, 1.0, 1.0]), np.array([2.0, 4.0]), 1)))
+    3.0
+    """
+    t, c, k = (tck.t, tck.c, tck.k) if isinstance(tck, BSpline) else tck
+    t, c = float_array(t, "splint"), float_array(c, "splint")
+    n = shape_of(t)[0] - k - 1
+    # The integral of a B-spline is a sum of those of a higher degree (de Boor, A Practical Guide to Splines, X).
+    whole = np.cumsum(c[:n] * (t[k + 1 : k + 1 + n] - t[:n]) / (k + 1))
+    knots = np.concatenate([t[:1], t, t[-1:]])
+    sums = BSpline(knots, np.concatenate([np.zeros(1), whole]), k + 1)
+    inside = [np.clip(float_array(x, "splint"), t[k], t[-k - 1]) for x in (a, b)]
+    return sums(inside[1]) - sums(inside[0])
 
 
 def _derivatives(given: Any) -> list[Any]:

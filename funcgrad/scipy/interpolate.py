@@ -19,7 +19,7 @@ from funcgrad.core import Tracer
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._index import take
 from funcgrad.scipy._barycentric import BarycentricInterpolator
-from funcgrad.scipy._bsplines import BSpline, make_interp_spline
+from funcgrad.scipy._bsplines import BSpline, make_interp_spline, splev, splint, splrep
 from funcgrad.scipy._grid import RegularGridInterpolator, interpn
 from funcgrad.scipy._needs import rest_of
 from funcgrad.scipy._splines import axis_to, cubic_from_slopes, float_array, knots_and_values, powers, where_places
@@ -37,6 +37,9 @@ __all__ = [
     "interp1d",
     "interpn",
     "make_interp_spline",
+    "splev",
+    "splint",
+    "splrep",
 ]
 
 

@@ -16,8 +16,11 @@ from funcgrad.scipy.signal._filters import (
     resample,
     savgol_filter,
     sosfilt,
+    sosfiltfilt,
     upfirdn,
 )
+from funcgrad.scipy.signal._rates import decimate, medfilt, resample_poly
+from funcgrad.scipy.signal._response import freqs, freqz, freqz_sos, lombscargle, sosfreqz
 from funcgrad.scipy.signal._spectral import (
     coherence,
     csd,
@@ -31,9 +34,10 @@ from funcgrad.scipy.signal._spectral import (
 )
 
 __all__ = [
-    "coherence", "convolve", "convolve2d", "correlate", "correlate2d", "csd", "detrend", "fftconvolve", "filtfilt",
-    "find_peaks", "get_window", "hilbert", "istft", "lfilter", "lfilter_zi", "oaconvolve", "periodogram", "resample",
-    "savgol_filter", "sosfilt", "spectrogram", "stft", "upfirdn", "welch",
+    "coherence", "convolve", "convolve2d", "correlate", "correlate2d", "csd", "decimate", "detrend", "fftconvolve",
+    "filtfilt", "find_peaks", "freqs", "freqz", "freqz_sos", "get_window", "hilbert", "istft", "lfilter",
+    "lfilter_zi", "lombscargle", "medfilt", "oaconvolve", "periodogram", "resample", "resample_poly",
+    "savgol_filter", "sosfilt", "sosfiltfilt", "sosfreqz", "spectrogram", "stft", "upfirdn", "welch",
 ]  # fmt: skip
 
 

@@ -12,10 +12,12 @@ from funcgrad.errors import ShapeError
 from funcgrad.lax._conv import conv_general_dilated
 from funcgrad.numpy import fft as _fft
 from funcgrad.numpy._dispatch import array_operand
+from funcgrad.numpy._known import known
 from funcgrad.scipy._needs import inexact, inexacts, is_traced, scipy_module
 
 __all__ = [
-    "filtfilt", "find_peaks", "hilbert", "lfilter", "lfilter_zi", "resample", "savgol_filter", "sosfilt", "upfirdn",
+    "filtfilt", "find_peaks", "hilbert", "lfilter", "lfilter_zi", "resample", "savgol_filter", "sosfilt",
+    "sosfiltfilt", "upfirdn",
 ]  # fmt: skip
 
 
@@ -164,6 +166,33 @@ def sosfilt(sos: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
             x, last = lfilter(sos[i, :3], sos[i, 3:], x, axis, array_operand(zi)[i])
             states.append(last)
     return x if zi is None else (x, np.stack(states))
+
+
+def sosfiltfilt(sos: Any, x: Any, axis: int = -1, padtype: str | None = "odd", padlen: int | None = None) -> Any:
+    """A signal filtered forward and backward by sections of second order; `padtype` and `padlen` as in `filtfilt`.
+
+    >>> sosfiltfilt(np.array([[0.5, 0.5, 0, 1.0, 0, 0]]), np.arange(9.0)).round(12)
+    array([0., 1., 2., 3., 4., 5., 6., 7., 8.])
+    """
+    sos, x = inexacts(sos, x)
+    if sos.ndim != 2 or sos.shape[1] != 6:
+        raise ShapeError(f"sosfiltfilt: sections have the shape (n, 6), got {sos.shape}")
+    if padtype is None:
+        n = 0
+    elif padlen is not None:
+        n = int(padlen)
+    else:  # three times the order of the whole filter, and three
+        last = known(sos, "sosfiltfilt", "give padlen=")[:, [2, 5]]
+        n = 3 * (2 * sos.shape[0] + 1 - int(np.min(np.sum(last == 0, axis=0))))
+    out = _padded(_last(x, axis), padtype, n)
+    states, gain = [], np.ones((), sos.dtype)
+    for i in range(sos.shape[0]):  # of a constant signal
+        states.append(gain * lfilter_zi(sos[i, :3], sos[i, 3:]))
+        gain = gain * (np.sum(sos[i, :3]) / np.sum(sos[i, 3:]))
+    zi = np.stack(states).reshape((sos.shape[0], *(1,) * (x.ndim - 1), 2))
+    for _ in range(2):
+        out = sosfilt(sos, out, zi=zi * out[..., :1])[0][..., ::-1]
+    return np.moveaxis(out[..., n : out.shape[-1] - n], -1, axis)
 
 
 def hilbert(x: Any, N: int | None = None, axis: int = -1) -> Any:

@@ -341,13 +341,14 @@ def spectrogram(
     axis: int = -1,
     mode: str = "psd",
 ) -> tuple[Any, Any, Any]:
-    """(frequencies, times, spectra of windows); arguments are SciPy's, with mode "psd", "complex" or "magnitude".
+    """(frequencies, times, spectra of windows); arguments are SciPy's, with mode "psd", "complex", "magnitude",
+    "angle", or "phase" (unwrapped along frequencies, as SciPy does).
 
     >>> spectrogram(np.ones(8), nperseg=4)[2].shape
     (3, 2)
     """
-    if mode not in ("psd", "complex", "magnitude"):
-        raise NotImplementedError(f"spectrogram: mode {mode!r} is not offered; use np.angle of mode 'complex'")
+    if mode not in ("psd", "complex", "magnitude", "angle", "phase"):
+        raise ValueError(f"spectrogram: mode must be 'psd', 'complex', 'magnitude', 'angle' or 'phase', got {mode!r}")
     x = array_operand(inexact(x))
     win, size = _window(window, nperseg, x.shape[axis])
     lap = size // 8 if noverlap is None else noverlap
@@ -355,6 +356,10 @@ def spectrogram(
     args = (fs, win, size, lap, nfft, detrend, return_onesided, scaling, axis, how)
     freqs, times, out = _helper(x, None, *args)
     out = _to_axis(out, axis, 2)
+    if mode == "phase":
+        return freqs, times, np.unwrap(np.angle(out), axis=axis - 1 if axis < 0 else axis)
+    if mode == "angle":
+        return freqs, times, np.angle(out)
     return freqs, times, np.abs(out) if mode == "magnitude" else out
 
 
