@@ -62,7 +62,9 @@ def test_places_that_are_no_places() -> None:
             lax.dynamic_slice(X, (wrong, 0), (1, 1))
     with pytest.raises(ShapeError, match="needs 2"):
         lax.dynamic_update_slice(X, Y, (0, 0, 0))
-    assert lax.dynamic_index_in_dim(X, -1, 1, False, allow_negative_indices=False).tolist() == X[:, 0].tolist()
+    assert (
+        lax.dynamic_index_in_dim(X, np.array(-1), 1, False, allow_negative_indices=False).tolist() == X[:, 0].tolist()
+    )
     np.testing.assert_array_equal(lax.dynamic_update_index_in_dim(np.zeros(3), 5.0, -1, 0), [0, 0, 5])
 
 

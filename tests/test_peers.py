@@ -73,6 +73,7 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception]]] = {
     "padding that is none": (lambda: convolved(padding=3), ValueError),
     "padding in numbers": (lambda: convolved(padding=[0]), ValueError),
     "crop of all and more": (lambda: convolved(padding=[(-5, 0)]), ValueError),
+    "a negative index": (lambda: lax.dynamic_slice(X, (-1,), (1,), allow_negative_indices=False), ValueError),
     "no groups": (lambda: convolved(feature_group_count=0), ValueError),
     "no groups of examples": (lambda: convolved(batch_group_count=0), ValueError),
     "too few axes": (lambda: lax.transpose(X[None], (0,)), TypeError),
@@ -123,6 +124,10 @@ CASES: dict[str, tuple[Callable[[], Any], Any]] = {
     "angle of complex numbers": (lambda: np.sin(lax.atan2(np.array([3 + 0j]), 4.0)), [0.6]),
     "transforms by number": (lambda: lax.fft(X + 0j, lax.FftType(1), (4,)), np.fft.ifft(X)),
     "one axis each": (lambda: lax.dot_general(X, X, ((0, 0), ((), ()))), 14.0),
+    "nothing, dilated and cropped": (
+        lambda: lax.conv_general_dilated(np.ones((1, 1, 0)), np.ones((1, 1, 1)), (1,), [(1, -1)], (2,)).shape,
+        (1, 1, 0),
+    ),
     "booleans": (lambda: convolved(X == 3, X[:2] == 1), [False, False, True, False]),
     "half precision": (lambda: lax.random_gamma_grad(np.float16(2), np.float16(1)).dtype == np.float16, True),
     "slice from the end": (lambda: lax.slice_in_dim(X, -3, -1, 1), [1.0, 2.0]),

@@ -145,7 +145,8 @@ def _pairs(padding: Any, sizes: Sequence[int], base: Sequence[int]) -> tuple[tup
         ) from None
     if len(pads) != len(sizes):
         raise ArgumentError(f"conv_general_dilated: padding must be {len(sizes)} pairs, got {padding}")
-    if any((n - 1) * b + 1 + low + high < 0 for n, b, (low, high) in zip(sizes, base, pads, strict=True)):
+    whole = [(n - 1) * b + 1 if n else 0 for n, b in zip(sizes, base, strict=True)]
+    if any(n + low + high < 0 for n, (low, high) in zip(whole, pads, strict=True)):
         raise ArgumentError(f"conv_general_dilated: padding={pads} crops more than there is, an input of {sizes}")
     return pads
 

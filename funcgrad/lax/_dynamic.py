@@ -1,7 +1,8 @@
 """Slices of fixed size at computed places, by the names of `jax.lax`: `dynamic_slice`, `dynamic_update_slice` and kin.
 
 A place that is known gives an ordinary slice; one that is not, a gather or a scatter. Negative places count from the
-end, unless `allow_negative_indices` is false (for all axes, or one by one); then a slice is moved so as to lie inside.
+end, unless `allow_negative_indices` is false (for all axes, or one by one): then Python's raise. A slice is moved so
+as to lie inside.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.core import Tracer
-from funcgrad.errors import ShapeError
+from funcgrad.errors import ArgumentError, ShapeError
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._shape import axis_index
 from funcgrad.numpy._shape import unstack as unstack_
@@ -53,6 +54,11 @@ def _starts(x: Any, indices: Any, sizes: Sequence[int], negative: Allowed, name:
         raise ShapeError(f"{name}: an array of shape {x.shape} needs {x.ndim} indices and sizes")
     if any(not 0 <= k <= n for k, n in zip(sizes, x.shape, strict=True)):
         raise ShapeError(f"{name}: slices of {tuple(sizes)} are larger than the array, {x.shape}")
+    for i, a, n in zip(starts, allowed, x.shape, strict=True):
+        if not a and type(i) is int and i < 0:
+            raise ArgumentError(
+                f"{name}: allow_negative_indices is false, and the index {i} of an axis of {n} is given"
+            )
     starts = [array_operand(i) for i in starts]
     wrong = [i for i in starts if dtype_of(i).kind not in "iu" or shape_of(i)]
     if wrong:
