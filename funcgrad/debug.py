@@ -87,7 +87,9 @@ CALLBACK = constant("debug_callback", _impl, lambda *avals, call: (), multiple=T
 """Call a function for its effect; it has no results and no derivative."""
 
 
-def callback(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+def callback(
+    fun: Callable[..., Any], *args: Any, ordered: bool = False, partitioned: bool = False, **kwargs: Any
+) -> None:
     """Call a function for its effect, each time that the program runs.
 
     Args:
@@ -95,6 +97,9 @@ def callback(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
             example after the other. What it returns is ignored.
         *args, **kwargs: pytrees; leaves that are no numbers (text, dates) are passed on as they are. `fun` gets copies
             of arrays.
+        ordered, partitioned: accepted for JAX's sake: calls are always in order.
+
+    Raises TypeError where `fun` is no function.
 
     >>> seen = []
     >>> from funcgrad import jit
@@ -102,6 +107,8 @@ def callback(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
     >>> f(1.0), f(2.0), seen
     (2.0, 4.0, [1.0, 2.0])
     """
+    if not callable(fun):
+        raise TypeError(f"debug.callback takes a function, got {type(fun).__name__}")
     leaves, in_tree = tree.flatten((args, kwargs))
     fixed = tuple((i, x.copy() if is_a(x, np.ndarray) else x) for i, x in enumerate(leaves) if not _is_number(x))
     CALLBACK.bind(*(x for x in leaves if _is_number(x)), call=_Call(fun, in_tree, fixed))
@@ -113,12 +120,22 @@ def _is_number(x: Any) -> bool:
     return is_a(x, Tracer) or type(x) in PYTHON_SCALARS
 
 
-def print(fmt: str, *args: Any, **kwargs: Any) -> None:
+def print(
+    fmt: str,
+    *args: Any,
+    ordered: bool = False,
+    partitioned: bool = False,
+    skip_format_check: bool = False,
+    **kwargs: Any,
+) -> None:
     """Print each time that the program runs: `fmt.format(*args, **kwargs)`, with NumPy values in place of tracers.
 
     Under derivatives primal values are printed, and under `vmap` those of one example after the other.
 
-    Raises ValueError where `fmt` has no place for an argument: an f-string would show the tracer.
+    `skip_format_check` leaves out the check for that; `ordered` and `partitioned` are accepted for JAX's sake.
+
+    Raises ValueError where `fmt` has no place for an argument (an f-string would show the tracer), TypeError where it
+    is no text.
 
     >>> from funcgrad import grad, jit
     >>> f = jit(grad(lambda x: (print("x = {}", x), x**2)[1]))
@@ -126,7 +143,9 @@ def print(fmt: str, *args: Any, **kwargs: Any) -> None:
     x = 3.0
     6.0
     """
-    if args or kwargs:
+    if not isinstance(fmt, str):
+        raise TypeError(f"debug.print: the format is a text, got {type(fmt).__name__}")
+    if (args or kwargs) and not skip_format_check:
         _Places().vformat(fmt, (_Any(),) * len(args), dict.fromkeys(kwargs, _Any()))
     callback(_Printer(fmt), *args, **kwargs)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 
+import funcgrad as fg
 from funcgrad import Tracer, float0, grad, jvp, lax, tree, vjp
 
 X = np.array([0.5, -1.0, 2.0])
@@ -174,3 +176,33 @@ def test_a_function_that_keeps_its_tracers_to_itself() -> None:
 
     np.testing.assert_allclose(jvp(f, (X,), (T,))[1], 2 * np.exp(X) * T)
     np.testing.assert_allclose(vjp(f, X)[1](T)[0], 2 * np.exp(X) * T)
+
+
+# --------------------------------------------------------------------------------------------------------------- jet
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+@pytest.mark.parametrize("wrap", [lambda f: f, fg.jit])
+def test_jet_of_powers_and_of_exponentials(scaled: bool, wrap: Any) -> None:
+    """Along x(t) = 2 + 3 t: derivatives of x(t)**4 and of exp(x(t))."""
+    jet = fg.experimental.jet.jet
+    run = wrap(lambda x: jet(lambda x: {"a": x**4, "b": np.exp(x)}, (x,), ((3.0, 0.0, 0.0, 0.0),), scaled))
+    out, found = run(2.0)
+    scales = [1 if scaled else math.factorial(k) for k in range(1, 5)]
+    powers = [math.perm(4, k) * 2.0 ** (4 - k) * 3.0**k / s for k, s in zip(range(1, 5), scales, strict=True)]
+    np.testing.assert_allclose(found["a"], powers, rtol=1e-12)
+    np.testing.assert_allclose(found["b"], [3.0**k * np.exp(2.0) / s for k, s in zip(range(1, 5), scales, strict=True)])
+    np.testing.assert_allclose([out["a"], out["b"]], [16.0, np.exp(2.0)])
+
+
+def test_jet_of_arrays_along_curves() -> None:
+    jet = fg.experimental.jet.jet
+    x, y = np.array([0.3, 1.2], np.float32), np.array([1.0, 2.0], np.float32)
+    out, (first, second) = jet(lambda x, y: x * y, (x, y), ((y, x), (x, y)))
+    assert out.dtype == first.dtype == second.dtype == np.float32
+    np.testing.assert_allclose(first, y * y + x * x, rtol=1e-6)
+    np.testing.assert_allclose(second, x * y + 2 * x * y + x * y, rtol=1e-6)
+    assert jet(np.sin, (1.0,), ((),)) == (np.sin(1.0), [])
+    for arguments in (((1.0, 2.0), ((1.0,), (1.0, 2.0))), ((1.0,), ()), (("a",), ((1.0,),)), ((1.0,), (("a",),))):
+        with pytest.raises(ValueError, match="jet: "):
+            jet(np.sin, *arguments)

@@ -112,6 +112,18 @@ def test_what_is_no_array_is_told() -> None:
             fg.lax.cond(pred, np.sin, np.cos, 1.0)
 
 
+def test_options_of_print_and_callback(capsys: pytest.CaptureFixture[str]) -> None:
+    seen: list[Any] = []
+    fg.jit(lambda x: fg.debug.print("{}", x, ordered=True, partitioned=False))(1.0)
+    fg.debug.print("none", 1.0, skip_format_check=True)
+    fg.debug.callback(seen.append, 2.0, ordered=True)
+    assert capsys.readouterr().out == "1.0\nnone\n" and seen == [2.0]
+    with pytest.raises(TypeError, match="the format is a text"):
+        fg.debug.print(3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="takes a function"):
+        fg.debug.callback(3)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("call", [("no place", 1), ("{}", 1, 2), ("{1}", 1, 2), ("{x}", 1)])
 def test_formats_without_a_place(call: tuple[Any, ...]) -> None:
     with pytest.raises(ValueError, match="no place"):

@@ -1,4 +1,5 @@
-"""The names of `jax.experimental` that are here: `ode`, `io_callback`, `enable_x64`, `disable_x64`; others say why not.
+"""The names of `jax.experimental` that are here: `jet`, `ode`, `io_callback`, `enable_x64`, `disable_x64`; others say
+why not.
 
 Each module is imported when it is asked for.
 """
@@ -14,9 +15,9 @@ from funcgrad.errors import NotOfferedError
 from funcgrad.settings import enable_x64
 
 if TYPE_CHECKING:
-    from funcgrad.experimental import ode
+    from funcgrad.experimental import jet, ode
 
-__all__ = ["disable_x64", "enable_x64", "io_callback", "ode"]
+__all__ = ["disable_x64", "enable_x64", "io_callback", "jet", "ode"]
 
 _REFUSED = {
     "checkify": "raise in funcgrad.debug.callback, or use funcgrad.debug_nans",
@@ -37,7 +38,7 @@ def disable_x64() -> AbstractContextManager[None]:
 
 def __getattr__(name: str) -> Any:
     """A module of this package, imported when it is asked for."""
-    if name == "ode":
+    if name in ("jet", "ode"):
         return import_module(f"{__name__}.{name}")
     if name in _REFUSED:
         raise NotOfferedError(f"funcgrad.experimental.{name} is not offered. Instead: {_REFUSED[name]}.")
