@@ -457,7 +457,7 @@ for _name, _k, _more, _point, _first, _second in (
     at(
         f"{_name}.pmf at {_k:.0f} where the parameter is {_point:.0f}",
         lambda p, n=_name, k=_k, more=_more: getattr(stats, n).pmf(k, *more, p),
-        _point, _first, _second, loose=_name == "binom",
+        _point, _first, _second,
     )  # fmt: skip
 for _of, _first, _second in (("cdf", 1, 0), ("sf", -1, 0), ("logcdf", 1, -1)):
     at(f"geom.{_of} of a certain event", lambda p, of=_of: getattr(stats.geom, of)(1.0, p), 1.0, _first, _second)

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from funcgrad.config import config
 from funcgrad.core import Primitive, Trace, axes_in_scope, current_trace, under
-from funcgrad.ir import Atom, Equation, Program, Var, eval_program, has_effect
+from funcgrad.ir import Atom, Equation, Literal, Program, Var, eval_program, has_effect
 from funcgrad.ir_check import check_program
 from funcgrad.ops.name import NAME
 from funcgrad.ops.rules import declare
@@ -21,7 +23,7 @@ from funcgrad.transforms.jvp import jvp
 from funcgrad.transforms.vjp import record_function, zero_like
 from funcgrad.transforms.vmap import vmap
 from funcgrad.tree import structure
-from funcgrad.types import ShapedArray, aval_of, dtype_of, is_inexact
+from funcgrad.types import ShapedArray, aval_of, dtype_of, is_a, is_inexact
 
 __all__ = [
     "CALL",
@@ -360,9 +362,18 @@ def _push_rule(primitive: Primitive) -> Callable[..., Any]:
         given = tuple(t is not None for t in tangents)
         derived = tangent_program(program, given)
         results = call_program(derived, [*primals, *(t for t in tangents if t is not None)], primitive, params)
-        return interleave(program, results)
+        outs, douts = interleave(program, results)
+        still = iter(cached(derived, "still", lambda: _still(derived, len(outs))))
+        return outs, [None if d is None or next(still) else d for d in douts]
 
     return push
+
+
+def _still(derived: Program, n: int) -> list[bool]:
+    """Which tangents behind the first n results of a tangent program are 0, whatever comes in: these are said to be, as
+    rules for derivatives would have an infinity meet them."""
+    zeros = {v for v, c in zip(derived.constvars, derived.consts, strict=True) if is_a(c, np.ndarray) and not c.any()}
+    return [not a.value if isinstance(a, Literal) else a in zeros for a in derived.outputs[n:]]
 
 
 def _jvp_rule(push: Callable[..., Any]) -> Callable[..., Any]:

@@ -70,7 +70,7 @@ def _folded(c: Any, n: int, mode: str, order: int) -> Any:
         return np.where(m > n, 2 * n - m, m) - 0.5
     if order == 0 and mode == "mirror" and n > 1:
         m = np.mod(c, 2 * n - 2)
-        return np.where(m > n - 1, 2 * n - 2 - m, m)
+        return np.where(m >= n, 2 * n - 2 - m, m)
     return c
 
 
