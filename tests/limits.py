@@ -462,3 +462,12 @@ for _name, _k, _more, _point, _first, _second in (
 for _of, _first, _second in (("cdf", 1, 0), ("sf", -1, 0), ("logcdf", 1, -1)):
     at(f"geom.{_of} of a certain event", lambda p, of=_of: getattr(stats.geom, of)(1.0, p), 1.0, _first, _second)
 at("sparse_plus at -inf", lambda x: nn.sparse_plus(x), -np.inf, 0, 0)
+
+
+def _first_triple(a: Any) -> Any:
+    u, s, vh = np.linalg.svd(a, full_matrices=False)
+    return np.sum(((u[:, :1] * s[:1]) @ vh[:1]) ** 2)
+
+
+at("svd, a zero row", _first_triple, [[0, 0, 0], [1, 2, 3]], [[0, 0, 0], [2, 4, 6]], NUMERIC, loose=True)
+at("svd, a zero column", _first_triple, [[0, 1], [0, 2], [0, 3]], [[0, 2], [0, 4], [0, 6]], NUMERIC, loose=True)

@@ -297,6 +297,7 @@ def _svd_vjp(
         return [_weighted_sum(u[..., :k], ct_s, vh[..., :k, :]) if full else _weighted_sum(u, ct_s, vh)]
     _no_full(ins[0], full)
     v, row = transpose_conj(vh), np.expand_dims(s, -2)
+    values = row, noise(row)
     m, n = shape_of(ins[0])[-2:]
     zero = np.zeros((), dtype_of(u))
     on_left, on_right, outside = zero, zero, []
@@ -317,11 +318,11 @@ def _svd_vjp(
             if around is not None:
                 parts.append(on_diagonal(around / s))
             if m > n:
-                outside.append((_outside(u, ct) / row) @ vh)
+                outside.append(over(_outside(u, ct), values, noise(ct)) @ vh)
         else:
             on_right = anti
             if n > m:
-                outside.append(u @ transpose_conj(_outside(v, ct) / row))
+                outside.append(u @ transpose_conj(over(_outside(v, ct), values, noise(ct))))
     both = _without_diagonal(on_left + on_right)
     parts.append(over(both, gaps_between(s), certain((known | ~some) & ~turned(known, ct_s), rounding)))
     parts.append(over(_without_diagonal(on_left - on_right), _sums(s), rounding))
