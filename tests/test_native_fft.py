@@ -38,7 +38,8 @@ def test_all_transforms(case: int, single: bool) -> None:
 
     def f(x: Any, z: Any, half: Any) -> Any:
         made = [np.fft.fft(z, axis=axis), np.fft.ifft(z, axis=axis), np.fft.fft(x, axis=axis)]
-        return [*made, np.fft.rfft(x, axis=axis), np.fft.irfft(half, n, axis=axis)]
+        made += [np.fft.rfft(x, axis=axis), np.fft.irfft(half, n, axis=axis)]
+        return [*made, np.fft.irfft(half.real, n, axis=axis), np.fft.hfft(half.real, n, axis=axis)]
 
     x, y = rng.standard_normal((2, *shape))
     z = x + 1j * y

@@ -211,15 +211,15 @@ def _packed(em: Emission, x: Buf, z: Halves, m: int) -> None:
     """Z[k] = X[k] + X̄[m-k] + i w̄[k] (X[k] - X̄[m-k]) for k in range(m), without the imaginary parts of X[0] and
     X[m]."""
     real = component(x.dtype)
-    row, source = z.seen((m,)), Buf(x.ptr, (m + 1,), x.dtype, None, x.off)
+    row, source = z.seen((m,)), Whole(em, Buf(x.ptr, (m + 1,), x.dtype, None, x.off))
     f = Numbers(em.w, real)
-    first, last = em.load(source, [ZERO])[0], em.load(source, [constant(m)])[0]
+    first, last = source.load([ZERO])[0], source.load([constant(m)])[0]
     row.store([ZERO], (f.add(first, last), f.sub(first, last)))
-    turn = em.constant(roots(2 * m, x.dtype))
+    turn = em.constant(roots(2 * m, z.dtype))
 
     def body(idx: list[Ix]) -> None:
         f, k = Numbers(em.w, real), idx[0].affine(1, 1)
-        (a, b), (c, d), (u, v) = em.load(source, [k]), em.load(source, [k.affine(-1, m)]), em.load(turn, [k])
+        (a, b), (c, d), (u, v) = source.load([k]), source.load([k.affine(-1, m)]), em.load(turn, [k])
         s, t = f.sub(a, c), f.add(b, d)  # X[k] - X̄[m-k]
         p, q = f.add(f.mul(u, s), f.mul(v, t)), f.sub(f.mul(u, t), f.mul(v, s))  # w̄ times it
         row.store([k], (f.sub(f.add(a, c), q), f.add(f.sub(b, d), p)))
