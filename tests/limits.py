@@ -471,3 +471,10 @@ def _first_triple(a: Any) -> Any:
 
 at("svd, a zero row", _first_triple, [[0, 0, 0], [1, 2, 3]], [[0, 0, 0], [2, 4, 6]], NUMERIC, loose=True)
 at("svd, a zero column", _first_triple, [[0, 1], [0, 2], [0, 3]], [[0, 2], [0, 4], [0, 6]], NUMERIC, loose=True)
+
+# What is left out of a reduction has no share in its derivative, whatever it is.
+_KEPT = np.array([True, False, True])
+for _left in (nan, inf):
+    at(f"var without {_left}", lambda x: np.var(x, where=_KEPT), [1, _left, 3], [-1, 0, 1],
+       [[0.5, 0, -0.5], [0, 0, 0], [-0.5, 0, 0.5]])  # fmt: skip
+    at(f"std without {_left}", lambda x: np.std(x, where=_KEPT), [1, _left, 3], [-0.5, 0, 0.5], [[0] * 3] * 3)

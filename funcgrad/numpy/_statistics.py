@@ -93,6 +93,8 @@ def var(
     dtype, count = _sum_dtype(x, dtype), _count(x.shape, axis, where)
     centre = mean if given(mean) else _over(_reduce.sum(x, axis, dtype, keepdims=True, where=where), count)
     deviation = x - centre
+    if where is not True:  # what is left out may be infinite, and then so is its slope
+        deviation = np.where(where, deviation, 0)
     if deviation.dtype.kind == "c":
         square = np.square(np.real(deviation)) + np.square(np.imag(deviation))
     else:
