@@ -17,7 +17,11 @@ from programs import PROGRAMS  # noqa: E402
 
 import funcgrad as fg  # noqa: E402
 from funcgrad import DeviceArray, device_put, errors, lax, random, tree  # noqa: E402
-from funcgrad.backends import UnsupportedOperationError, get_backend  # noqa: E402
+from funcgrad.backends import (  # noqa: E402
+    UnsupportedOperationError,
+    get_backend,
+    torch_lower_arrays,
+)
 from funcgrad.backends.torch_backend import TorchBackend  # noqa: E402
 from tools.backend_table import TRANSFORMS, edges, operations, outcome  # noqa: E402
 from tools.device_claims import CLAIMS  # noqa: E402
@@ -73,6 +77,41 @@ def test_elementwise_functions_are_the_same_at_zeros_and_infinities() -> None:
         assert kind in ("same", "refused"), (name, how, why)
         outcomes.append(kind)
     assert outcomes.count("same") >= 0.94 * len(outcomes)
+
+
+WITHOUT_SIGN: dict[str, Callable[[Any], Any]] = {
+    "order": lambda x: (np.sort(x, 1), np.argsort(x, 1), np.argmax(x, 0), np.argmin(x), np.max(x, 1), np.median(x)),
+    "running": lambda x: (
+        lax.cummax(x, axis=1),
+        lax.cummin(x, axis=0),
+        np.cumsum(x, 1),
+        lax.cumsum(x, 0, reverse=True),
+    ),
+    "products": lambda x: (x @ x.T, np.einsum("ij,ij->i", x, x), np.dot(x[0], x[1]), np.prod(x), np.sum(x, 0)),
+    "moved": lambda x: (np.flip(x), np.roll(x, 1), np.pad(x, 1), x[::-1, ::2], np.tile(x, 2), np.repeat(x, 2, axis=0)),
+    "indices": lambda x: (x[np.array([2, 0, 2])], np.take_along_axis(x, np.argsort(x, 1), 1), lax.top_k(x, 2)),
+    "updates": lambda x: (fg.at(x)[np.array([0, 0])].set(x[1]), fg.at(x)[np.array([0, 0])].multiply(x[1])),
+    "searched": lambda x: np.searchsorted(np.sort(x.ravel()), x.ravel()),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32, np.uint64])
+@pytest.mark.parametrize("name", WITHOUT_SIGN)
+def test_integers_without_a_sign(name: str, dtype: Any) -> None:
+    high = np.iinfo(dtype).max
+    x = np.array([[high, 2, high // 2 + 1], [1, high - 1, 1], [0, 9, high // 2]], dtype)
+    f = WITHOUT_SIGN[name]
+    for a, b in zip(tree.leaves(fg.jit(f, backend=DEVICE)(x)), tree.leaves(f(x)), strict=True):
+        assert np.asarray(a).dtype == np.asarray(b).dtype
+        np.testing.assert_array_equal(a, b)
+
+
+def test_nan_is_searched_behind_all_numbers() -> None:
+    for dtype in (np.float64, np.float32, np.float16):
+        x = np.array([-np.inf, -1.5, -0.0, 0.0, 3.0, np.inf, np.nan, np.nan], dtype)
+        for side in ("left", "right"):
+            found = fg.jit(lambda x, side=side: np.searchsorted(x, x, side), backend=DEVICE)(x)
+            np.testing.assert_array_equal(found, np.searchsorted(x, x, side))
 
 
 # ----------------------------------------------------------------------------------------------------- random numbers
@@ -186,6 +225,16 @@ def test_singular_matrices_are_told_with_the_results() -> None:
         with pytest.raises(np.linalg.LinAlgError, match=message):
             y.block_until_ready()
     same(np.linalg.inv(put(np.eye(2) * 2)), np.eye(2) / 2)
+    with pytest.raises(np.linalg.LinAlgError, match=r"svd: .*failed to converge"):
+        np.linalg.pinv(put(np.full((2, 2), np.nan)))
+
+
+def test_products_of_integers_are_sums_where_a_device_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch_lower_arrays, "_TOGETHER", 50)
+    for a, b in (((3, 4), (4, 5)), ((2, 1, 3, 7), (2, 7, 2)), ((0, 3), (3, 2)), ((2, 0), (0, 2))):
+        x, y = (torch.arange(int(np.prod(s))).reshape(s) - 3 for s in (a, b))
+        there = torch_lower_arrays.sum_of_products(torch, x.to(torch.int32), y.to(torch.int32))
+        assert there.dtype == torch.int32 and torch.equal(there.to(torch.int64), x @ y)
 
 
 def test_what_is_missing_is_refused_before_anything_runs() -> None:

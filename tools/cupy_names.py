@@ -18,7 +18,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from funcgrad.backends.array_api import _CREATION, _LOWERINGS
+from funcgrad.backends.array_api import _CREATION, LOWERINGS
 
 __all__ = ["FILE", "Call", "calls", "unbound"]
 
@@ -66,7 +66,7 @@ def _of(path: Path, root: str) -> Iterator[Call]:
 def calls() -> list[Call]:
     """All calls of the namespace in the lowerings, and functions that the table names."""
     found = [c for path in sorted(BACKEND.parent.glob("_lower*.py")) for c in _of(path, "xp")]
-    found += [Call(n, None, (), name) for name, entry in _LOWERINGS.items() for n in entry.needs]
+    found += [Call(n, None, (), name) for name, entry in LOWERINGS.items() for n in entry.needs]
     found += [Call(n, None, (), "array_api.py") for n in _CREATION]
     return [c for c in found if c.name not in ("sliced", "written")]
 

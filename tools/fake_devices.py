@@ -26,7 +26,7 @@ from funcgrad._array import Device
 from funcgrad.backends import UnsupportedOperationError, get_backend
 from funcgrad.backends.array_api import OnOneDevice
 from funcgrad.backends.torch_backend import TorchBackend
-from funcgrad.backends.torch_lower_arrays import sliced, written
+from funcgrad.backends.torch_lower_arrays import OVERRIDES
 from funcgrad.backends.torch_program import TorchProgram
 from funcgrad.ir import Equation, Program
 from tools.backend_table import operations, programs
@@ -45,7 +45,7 @@ class FakeBackend(TorchBackend):
         self._device = Device(f"torch:{kind}")
         self.torch_device = torch.device(kind, 0)
         self.xp = OnOneDevice(self.xp._xp, self.torch_device)
-        vars(self.xp).update(sliced=partial(sliced, torch), written=partial(written, torch))
+        vars(self.xp).update({name: partial(function, torch) for name, function in OVERRIDES.items()})
         self._standard = MappingProxyType(
             {name: type(f)(f.func, self.xp, *f.args[1:]) for name, f in self._standard.items()}  # type: ignore[attr-defined]
         )

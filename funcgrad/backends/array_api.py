@@ -23,9 +23,10 @@ from funcgrad.backends.base import Backend, Implementation, UnsupportedOperation
 from funcgrad.ir import Equation
 from funcgrad.types import ShapedArray
 
-__all__ = ["ArrayAPIBackend", "OnOneDevice", "has"]
+__all__ = ["LOWERINGS", "ArrayAPIBackend", "OnOneDevice", "has"]
 
-_LOWERINGS = {**ARRAYS, **ELEMENTWISE, **LINALG, **WINDOWS}
+LOWERINGS = {**ARRAYS, **ELEMENTWISE, **LINALG, **WINDOWS}
+"""By the primitive's name."""
 
 
 def has(xp: Any, name: str) -> bool:
@@ -76,7 +77,7 @@ class ArrayAPIBackend(Backend):
         self.lowerings: Mapping[str, Implementation] = MappingProxyType(
             {
                 key: partial(entry.function, xp)
-                for key, entry in _LOWERINGS.items()
+                for key, entry in LOWERINGS.items()
                 if all(has(xp, needed) for needed in entry.needs)
             }
         )
@@ -104,9 +105,9 @@ class ArrayAPIBackend(Backend):
 
     def supports(self, eqn: Equation) -> bool:
         name = eqn.primitive.name
-        if name not in self.lowerings or name not in _LOWERINGS:
+        if name not in self.lowerings or name not in LOWERINGS:
             return False
-        entry = _LOWERINGS[name]
+        entry = LOWERINGS[name]
         dtypes = {a.aval.dtype for a in (*eqn.inputs, *eqn.outputs)}
         if not all(has(self.xp, d.name) for d in dtypes):
             return False

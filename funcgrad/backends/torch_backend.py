@@ -17,11 +17,11 @@ import numpy as np
 from funcgrad._array import Device
 from funcgrad.backends._lowerings import Lowering
 from funcgrad.backends._optional import optional
-from funcgrad.backends.array_api import ArrayAPIBackend, has
+from funcgrad.backends.array_api import LOWERINGS, ArrayAPIBackend, has
 from funcgrad.backends.base import Backend, Implementation, UnsupportedOperationError
 from funcgrad.backends.narrow import narrow_aval, narrow_dtype
-from funcgrad.backends.torch_lower_arrays import ARRAYS, sliced, written
-from funcgrad.backends.torch_lower_elementwise import ELEMENTWISE
+from funcgrad.backends.torch_lower_arrays import ARRAYS, OVERRIDES
+from funcgrad.backends.torch_lower_elementwise import ELEMENTWISE, as_signed
 from funcgrad.backends.torch_lower_random import RANDOM
 from funcgrad.backends.torch_program import TorchProgram
 from funcgrad.ir import Equation, Program
@@ -74,6 +74,11 @@ def _found(torch: Any, device: Device) -> Any:
         sees = f"PyTorch {torch.__version__} sees {count or 'no'} devices of the kind {device.kind}"
         raise RuntimeError(f"the device {str(device)!r} is not there: {sees}; install {_INSTALL.get(device.kind)}")
     return torch.device(device.kind, device.id) if device.kind in ("cuda", "xpu") else torch.device(device.kind)
+
+
+def _is_elementwise(eqn: Equation) -> bool:
+    """Whether an equation is done element by element, and computes something."""
+    return bool(eqn.primitive.pointwise or eqn.primitive.ufunc is not None) and not eqn.primitive.moves
 
 
 class Options(NamedTuple):
@@ -133,7 +138,7 @@ class TorchBackend(ArrayAPIBackend):
         self.torch = torch = _torch(what)
         self.torch_device = _found(torch, place)
         super().__init__(optional("array_api_compat.torch", what, "torch"), str(place), self.torch_device, place)
-        vars(self.xp).update(sliced=partial(sliced, torch), written=partial(written, torch))
+        vars(self.xp).update({name: partial(function, torch) for name, function in OVERRIDES.items()})
         self._standard = self.lowerings
         self._own = {
             name: partial(entry.function, torch)
@@ -208,12 +213,24 @@ class TorchBackend(ArrayAPIBackend):
         takes = entry is not None and all(a.aval.dtype.kind in entry.kinds for a in eqn.inputs)
         if takes and name in self._own and (entry.when is None or entry.when(eqn)):  # type: ignore[union-attr]
             if self._runs(eqn, self._own[name]):
-                return self._own[name]
+                return self._without_sign(eqn, self._own[name], entry.kinds)  # type: ignore[union-attr]
         if eqn.primitive.moves and any(a.aval.dtype == THREEFRY for a in eqn.inputs):
             return self._standard.get(name)
         if name in self._standard and super().supports(eqn) and self._runs(eqn, self._standard[name]):
-            return self._standard[name]
+            return self._without_sign(eqn, self._standard[name], LOWERINGS[name].kinds)
         return None
+
+    def _without_sign(self, eqn: Equation, implementation: Implementation, kinds: str) -> Implementation | None:
+        """An implementation that takes integers of 16 bits and more without a sign, for which PyTorch has few kernels:
+        by signed ones, where it does not say by a "w" among its kinds that it takes them. What complex numbers have as
+        well is arithmetic, or moves elements; everything else goes by their order."""
+        wide = [i for i, a in enumerate(eqn.inputs) if a.aval.dtype.kind == "u" and a.aval.dtype.itemsize > 1]
+        if not wide or "w" in kinds or _is_elementwise(eqn):
+            return implementation
+        if "axes" in eqn.params and len(eqn.inputs) > 1 and wide[-1] >= len(eqn.inputs) - len(eqn.params["axes"]):
+            return None  # indices
+        results = tuple(self.dtype_of(v.aval.dtype) for v in eqn.outputs)
+        return partial(as_signed, self.torch, implementation, "c" not in kinds, results)
 
     def is_own(self, eqn: Equation) -> bool:
         """Whether an equation is done by PyTorch's own operators."""
@@ -236,7 +253,7 @@ class TorchBackend(ArrayAPIBackend):
 
     def _runs(self, eqn: Equation, implementation: Implementation) -> bool:
         """Whether PyTorch has a kernel for these dtypes: an elementwise operation is tried with single elements."""
-        if not (eqn.primitive.pointwise or eqn.primitive.ufunc is not None) or eqn.primitive.moves:
+        if not _is_elementwise(eqn):
             return True
         dtypes = tuple(a.aval.dtype for a in eqn.inputs)
         key = implementation, dtypes, tuple(eqn.params.items())

@@ -17,7 +17,7 @@ from funcgrad.backends._lowerings import Table
 from funcgrad.backends.torch_lower_elementwise import is_wide_unsigned, signed
 from funcgrad.ir import Equation
 
-__all__ = ["ARRAYS", "CHECKED"]
+__all__ = ["ARRAYS", "CHECKED", "OVERRIDES", "sum_of_products"]
 
 ARRAYS = Table()
 """Primitives of whole arrays."""
@@ -59,6 +59,29 @@ def sliced(torch: Any, x: Any, where: Sequence[slice]) -> Any:
     return x
 
 
+def matmul(torch: Any, a: Any, b: Any) -> Any:
+    """The product of matrices. PyTorch has that of integers on the processor only."""
+    if a.dtype.is_floating_point or a.dtype.is_complex or a.device.type == "cpu":
+        return torch.matmul(a, b)
+    return sum_of_products(torch, a, b)
+
+
+def sum_of_products(torch: Any, a: Any, b: Any) -> Any:
+    """The product of matrices by elementwise products, of some at a time."""
+    shape = (*torch.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+    out = torch.zeros(shape, dtype=a.dtype, device=a.device)
+    step = max(1, _TOGETHER // max(1, math.prod(shape)))
+    for k in range(0, a.shape[-1], step):
+        some = a.narrow(-1, k, min(step, a.shape[-1] - k)).unsqueeze(-1)
+        more = b.narrow(-2, k, some.shape[-2]).unsqueeze(-3)
+        out = out + (some * more).sum(-2, dtype=a.dtype)
+    return out
+
+
+_TOGETHER = 1 << 24
+"""So many products of integers are made at a time."""
+
+
 def written(torch: Any, x: Any, where: Sequence[slice], value: Any) -> Any:
     """A tensor with this value at slices with positive steps."""
     for axis, s in enumerate(where):
@@ -73,7 +96,11 @@ def written(torch: Any, x: Any, where: Sequence[slice], value: Any) -> Any:
     return value.expand(x.shape)
 
 
-@_lowers("place", "biufcV", when=lambda eqn: all(s > 0 for s in eqn.params["step"]))
+OVERRIDES: dict[str, Callable[..., Any]] = {"matmul": matmul, "sliced": sliced, "written": written}
+"""What stands in for functions of the namespace; each takes `torch` first."""
+
+
+@_lowers("place", "biufcVw", when=lambda eqn: all(s > 0 for s in eqn.params["step"]))
 def _place(torch: Any, x: Any, start: Axes, step: Axes, shape: Axes) -> Any:
     ends = [a + (n - 1) * s + 1 for a, n, s in zip(start, x.shape, step, strict=True)]
     if 0 in x.shape or any(s != 1 for s in step):
@@ -142,7 +169,7 @@ def _sum_like(name: str, function: str) -> None:
             out = x
         return out if seen is None or seen == dtype else out.view(seen)
 
-    _lowers(name, "biufc")(run)
+    _lowers(name, "biufcw")(run)
 
 
 _sum_like("reduce_sum", "sum")
@@ -159,7 +186,7 @@ def _extremum(name: str, function: str, least: bool) -> None:
         low = torch.iinfo(s.dtype).min
         return (getattr(torch, function)(s ^ low, axes, keepdims) ^ low).view(x.dtype)
 
-    _lowers(name, "biuf", when=lambda eqn: 0 not in eqn.inputs[0].aval.shape)(run)
+    _lowers(name, "biufw", when=lambda eqn: 0 not in eqn.inputs[0].aval.shape)(run)
 
 
 _extremum("reduce_max", "amax", False)
@@ -168,13 +195,13 @@ _extremum("reduce_min", "amin", True)
 
 def _running(name: str, function: str) -> None:
     def run(torch: Any, x: Any, axis: int, reverse: bool = False) -> Any:
-        x = torch.flip(x, (axis,)) if reverse else x
         dtype, seen = _whole_dtype(torch, x)
-        out = getattr(torch, function)(x if dtype is None else x.to(dtype), axis)
-        out = out if seen is None or seen == dtype else out.view(seen)
-        return torch.flip(out, (axis,)) if reverse else out
+        x = x if dtype is None else x.to(dtype)
+        out = getattr(torch, function)(torch.flip(x, (axis,)) if reverse else x, axis)
+        out = torch.flip(out, (axis,)) if reverse else out
+        return out if seen is None or seen == dtype else out.view(seen)
 
-    _lowers(name, "biufc")(run)
+    _lowers(name, "biufcw")(run)
 
 
 _running("cumsum", "cumsum")
@@ -192,6 +219,19 @@ def _running_extremum(name: str, function: str) -> None:
 
 _running_extremum("cummax", "cummax")
 _running_extremum("cummin", "cummin")
+
+
+def _in_order(torch: Any, x: Any) -> Any:
+    """Integers in the order of floats, with NaN behind all numbers, and both zeros the same."""
+    x = x.to(torch.float32) if x.dtype.itemsize < 4 else x
+    x = torch.where(torch.isnan(x), torch.nan, x + 0.0)
+    bits = x.view(torch.int32 if x.dtype.itemsize == 4 else torch.int64)
+    return torch.where(bits < 0, bits ^ torch.iinfo(bits.dtype).max, bits)
+
+
+@_lowers("searchsorted", "f")
+def _searchsorted(torch: Any, a: Any, v: Any, side: str) -> Any:
+    return torch.searchsorted(_in_order(torch, a), _in_order(torch, v), side=side)
 
 
 # ---------------------------------------------------------------------------------------------------------- softmax
@@ -260,8 +300,11 @@ def _nonempty(eqn: Equation) -> bool:
     return all(shape[i] for i in params["axes"])
 
 
-@_checked("gather", "biufcV", _OUT_OF_BOUNDS, _nonempty)
+@_checked("gather", "biufcVw", _OUT_OF_BOUNDS, _nonempty)
 def checked_gather(torch: Any, x: Any, *indices: Any, axes: Axes) -> Any:
+    if is_wide_unsigned(torch, x):
+        out, fine = checked_gather(torch, signed(torch, x), *indices, axes=axes)
+        return out.view(x.dtype), fine
     place, fine = _places(torch, indices, [x.shape[i] for i in axes])
     flat, rest = _axes_first(x, axes)
     return flat.index_select(0, place.reshape(-1)).reshape((*place.shape, *rest)), fine
@@ -296,9 +339,12 @@ _scatter_extremum("scatter_max", "amax")
 _scatter_extremum("scatter_min", "amin")
 
 
-@_checked("scatter", "biufcV", _OUT_OF_BOUNDS, _nonempty)
+@_checked("scatter", "biufcVw", _OUT_OF_BOUNDS, _nonempty)
 def checked_scatter(torch: Any, x: Any, updates: Any, *indices: Any, axes: Axes) -> Any:
     """The last update of each place is found first: PyTorch says of none which one stays."""
+    if is_wide_unsigned(torch, x):
+        out, fine = checked_scatter(torch, signed(torch, x), signed(torch, updates), *indices, axes=axes)
+        return out.view(x.dtype), fine
     place, fine = _places(torch, indices, [x.shape[i] for i in axes])
     flat, rest = _axes_first(x, axes)
     rows, place = _updates(torch, updates, place, rest)

@@ -14,7 +14,7 @@ from typing import Any
 from funcgrad.backends._lowerings import Table, same_dtypes
 from funcgrad.ir import Equation
 
-__all__ = ["ELEMENTWISE", "bits_of", "is_wide_unsigned", "signed"]
+__all__ = ["ELEMENTWISE", "as_signed", "bits_of", "is_wide_unsigned", "signed"]
 
 ELEMENTWISE = Table()
 """Elementwise primitives."""
@@ -86,6 +86,22 @@ def _flipped(torch: Any, x: Any) -> Any:
         return x
     s = signed(torch, x)
     return s ^ torch.iinfo(s.dtype).min
+
+
+def as_signed(
+    torch: Any, implementation: Callable[..., Any], ordered: bool, results: tuple[Any, ...], *args: Any, **params: Any
+) -> Any:
+    """An implementation, called with signed integers of the same bits (where `ordered`, of the same order) in place of
+    wide ones without a sign; `results` are the dtypes of the results."""
+    change = _flipped if ordered else (lambda torch, x: signed(torch, x) if is_wide_unsigned(torch, x) else x)
+    out = implementation(*(change(torch, x) for x in args), **params)
+    outs = out if type(out) in (tuple, list) else (out,)
+    unsigned = (torch.uint16, torch.uint32, torch.uint64)
+    back = [
+        (x ^ torch.iinfo(x.dtype).min if ordered else x).view(dtype) if dtype in unsigned else x
+        for x, dtype in zip(outs, results, strict=True)
+    ]
+    return tuple(back) if out is outs else back[0]
 
 
 def _ordering(name: str, op: Callable[[Any, Any], Any]) -> None:

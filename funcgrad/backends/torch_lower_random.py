@@ -80,12 +80,12 @@ def _split(torch: Any, keys: Any, shape: Shape) -> Any:
     return _joined(torch, *_counted(torch, keys, prod(shape))).reshape((*keys.shape, *shape))
 
 
-@_lowers("random_fold_in", "Vu")
+@_lowers("random_fold_in", "Vuw")
 def _fold_in(torch: Any, keys: Any, data: Any) -> Any:
     return _joined(torch, *_enciphered(torch, keys, 0, data.view(torch.int32)))
 
 
-@_lowers("random_seed", "iu", when=_is_threefry)
+@_lowers("random_seed", "iuw", when=_is_threefry)
 def _seed(torch: Any, seeds: Any, impl: str) -> Any:
     narrow = seeds.dtype.is_signed and seeds.dtype.itemsize < 8
     wide = seeds.view(torch.int64) if seeds.dtype == torch.uint64 else seeds.to(torch.int64)
@@ -93,7 +93,7 @@ def _seed(torch: Any, seeds: Any, impl: str) -> Any:
     return _joined(torch, wide >> 32, wide)
 
 
-@_lowers("random_wrap", "u", when=_is_threefry)
+@_lowers("random_wrap", "uw", when=_is_threefry)
 def _wrap(torch: Any, words: Any, impl: str) -> Any:
     return words.contiguous().view(torch.int64).squeeze(-1)
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
+import numpy as np
+
 from funcgrad.backends._memory import raise_if_out_of_memory
 from funcgrad.backends.base import check_dtypes
 from funcgrad.backends.narrow import narrowed
@@ -75,6 +77,8 @@ class TorchProgram(DeviceProgram):
             )
         except Exception as error:
             raise_if_out_of_memory(self.backend, error, self.program, self.scratch_bytes)
+            if isinstance(error, self.backend.torch.linalg.LinAlgError):
+                error = np.linalg.LinAlgError(str(error).partition("\n")[0]).with_traceback(error.__traceback__)
             explain_generated(error, self.filename, self._equations)
         return results, (lambda: self._check(bad)) if bad else None
 
