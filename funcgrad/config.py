@@ -35,7 +35,7 @@ _JAX: dict[str, Any] = {
                      "jax_xla_backend"), ""),
     "jax_compilation_cache_max_size": -1, "jax_cpu_collectives_implementation": "none",
     "jax_default_prng_impl": "threefry2x32", "jax_legacy_prng_key": "allow", "jax_logging_level": "NOTSET",
-    "jax_num_cpu_devices": -1, "jax_numpy_rank_promotion": "allow", "jax_persistent_cache_min_compile_time_secs": 1.0,
+    "jax_num_cpu_devices": -1, "jax_persistent_cache_min_compile_time_secs": 1.0,
     "jax_persistent_cache_min_entry_size_bytes": 0, "jax_tracer_error_num_traceback_frames": 5,
 }  # fmt: skip
 """Settings of JAX that are accepted, and change nothing: their values at first. Floats have 64 bits in any case."""
@@ -51,7 +51,6 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     ),
     "jax_default_prng_impl": ("threefry2x32", "threefry4x32", "rbg", "unsafe_rbg", "philox2x32", "philox4x32"),
     "jax_legacy_prng_key": ("allow", "warn", "error"),
-    "jax_numpy_rank_promotion": ("allow", "warn", "raise"),
     "jax_traceback_filtering": ("off", "tracebackhide", "remove_frames", "quiet_remove_frames", "auto"),
     **dict.fromkeys((n for n in _JAX if n.startswith("jax_transfer_guard")), _GUARDED),
 }  # fmt: skip
@@ -62,6 +61,7 @@ _SAME = {
     "jax_debug_nans": "debug_nans",
     "jax_disable_jit": "disable_jit",
     "jax_numpy_dtype_promotion": "dtype_promotion",
+    "jax_numpy_rank_promotion": "rank_promotion",
 }
 """Settings of JAX that are settings here, by another name."""
 
@@ -74,6 +74,12 @@ after: dict[str, Callable[[], None]] = {}
 
 NATIVE_MODES = ("auto", "now", "off")
 """What `config.native` may be."""
+
+_MODES = {
+    "dtype_promotion": ("standard", "strict"),
+    "native": NATIVE_MODES,
+    "rank_promotion": ("allow", "warn", "raise"),
+}
 
 
 class Config:
@@ -103,14 +109,16 @@ class Config:
             environment variable FUNCGRAD_NATIVE_CACHE sets it at first.
         native_contract: let native code contract a product and a sum to one operation, which rounds once: faster, but
             results are no longer NumPy's to the last bit.
+        rank_promotion: "allow", "warn" or "raise": what happens where an elementwise operation meets operands of
+            different numbers of dimensions (scalars aside), of traced values and of arrays of `funcgrad.numpy`.
         slow_compile: after how many seconds of compiling `jit` warns of the Python loop that it has unrolled.
         source_lines: let each recorded equation remember the user's line.
         threads: how many threads a compiled function may work with besides BLAS's; as many as the process may use, at
             first. With 1 it starts none. (Large products in native code are shared by these threads, not by BLAS's.)
 
     The settings of JAX (`jax_enable_x64`, ...) can be set with `update` and read as attributes; but for
-    `jax_debug_nans`, `jax_debug_infs`, `jax_disable_jit`, `jax_numpy_dtype_promotion` and `jax_traceback_filtering`
-    they change nothing.
+    `jax_debug_nans`, `jax_debug_infs`, `jax_disable_jit`, `jax_numpy_dtype_promotion`, `jax_numpy_rank_promotion` and
+    `jax_traceback_filtering` they change nothing.
 
     >>> config.full_tracebacks
     False
@@ -136,6 +144,7 @@ class Config:
         "native",
         "native_cache",
         "native_contract",
+        "rank_promotion",
         "slow_compile",
         "source_lines",
         "threads",
@@ -146,7 +155,7 @@ class Config:
     def __init__(self) -> None:
         object.__setattr__(self, "_jax", dict(_JAX))
         self.check_ir = self.check_purity = self.debug_infs = self.debug_nans = self.disable_jit = self.watching = False
-        self.dtype_promotion = "standard"
+        self.dtype_promotion, self.rank_promotion = "standard", "allow"
         self.guard_leaves, self.guard_length = 64, 100_000
         self.jit_programs = 256
         self.flush_denormals = True
@@ -159,12 +168,9 @@ class Config:
         self.threads = cpus()
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "dtype_promotion":
-            if value not in ("standard", "strict"):
-                raise ValueError(f'config.dtype_promotion is "standard" or "strict", got {value!r}')
-        if name == "native":
-            if value not in NATIVE_MODES:
-                raise ValueError(f'config.native is "auto", "now" or "off", got {value!r}')
+        if name in _MODES and value not in _MODES[name]:
+            known = ", ".join(f'"{mode}"' for mode in _MODES[name][:-1])
+            raise ValueError(f'config.{name} is {known} or "{_MODES[name][-1]}", got {value!r}')
         if name in hooks:
             hooks[name](value)
         if name in _SAME or name in self._jax or name == "jax_traceback_filtering":

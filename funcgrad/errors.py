@@ -79,7 +79,7 @@ class DTypeError(TypeError):
     """An operation is not defined for a dtype."""
 
 
-class DTypePromotionError(DTypeError):
+class DTypePromotionError(DTypeError, ValueError):
     """With `config.dtype_promotion = "strict"`: operands of different dtypes meet."""
 
 

@@ -1,7 +1,7 @@
 """Settings for a while: JAX's context managers, by their names.
 
-`disable_jit`, `debug_nans`, `debug_infs` and `numpy_dtype_promotion` do here what they do in JAX. The others are
-accepted, since what they guard against does not occur here, or cannot be chosen; each says so.
+`disable_jit`, `debug_nans`, `debug_infs`, `numpy_dtype_promotion` and `numpy_rank_promotion` do here what they do in
+JAX. The others are accepted, since what they guard against does not occur here, or cannot be chosen; each says so.
 """
 
 from __future__ import annotations
@@ -95,6 +95,11 @@ def numpy_dtype_promotion(mode: str) -> AbstractContextManager[None]:
     return set_for_a_while("dtype_promotion", mode)
 
 
+def numpy_rank_promotion(mode: str) -> AbstractContextManager[None]:
+    """`with numpy_rank_promotion("raise"):` raises (or "warn"s) where operands of different ranks meet."""
+    return set_for_a_while("rank_promotion", mode)
+
+
 def ensure_compile_time_eval() -> AbstractContextManager[Any]:
     """`with ensure_compile_time_eval():` computes what depends on no traced value, and gives plain arrays."""
     return under(None)
@@ -123,7 +128,6 @@ enable_x64 = _accepted("jax_enable_x64", True, "floats have 64 bits, as in NumPy
 explain_cache_misses = _accepted("jax_explain_cache_misses", True, "see `jit(f).explain()`")
 legacy_prng_key = _accepted("jax_legacy_prng_key", "allow", _RANDOM)
 log_compiles = _accepted("jax_log_compiles", True, "see `config.slow_compile`")
-numpy_rank_promotion = _accepted("jax_numpy_rank_promotion", "allow", "shapes broadcast as in NumPy")
 softmax_custom_jvp = _accepted("jax_softmax_custom_jvp", True, "softmax has a rule of its own")
 threefry_partitionable = _accepted("jax_threefry_partitionable", True, _RANDOM)
 transfer_guard = _accepted("jax_transfer_guard", "allow", _TRANSFERS)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import funcgrad.numpy as fnp
-from funcgrad import config, grad, jit, jvp, lax, value_and_grad, vmap
+from funcgrad import Array, config, grad, jit, jvp, lax, value_and_grad, vmap
 from funcgrad.core import Tracer
 from funcgrad.errors import DTypePromotionError
 
@@ -129,3 +129,49 @@ def test_switching_leaves_nothing_behind() -> None:
     with pytest.raises(ValueError, match="standard"):
         config.dtype_promotion = "loose"
     config.update("dtype_promotion", "standard")
+
+
+RANKS: dict[str, Callable[[Any, Any], Any]] = {
+    "an operator": lambda x, y: x + y,
+    "from the left": lambda x, y: y * x,
+    "a ufunc": lambda x, y: np.maximum(x, y),
+    "a function": lambda x, y: fnp.add(x, y),
+    "a comparison": lambda x, y: x < y,
+}
+SAME: dict[str, Callable[[Any, Any], Any]] = {
+    "an axis more": lambda x, y: x[None] + y,
+    "numbers": lambda x, y: np.sum(x) * y + 1.0,
+    "a product": lambda x, y: y @ x,
+    "a choice": lambda x, y: np.where(x > 0, y, 0.0),
+    "a mean": lambda x, y: np.mean(y, axis=0) - x,
+}
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, jit, lambda f: lambda x, y: jvp(f, (x, y), (x, y))])
+def test_ranks(wrap: Callable[..., Any]) -> None:
+    x, y = fnp.ones(3), fnp.ones((2, 3))
+    config.dtype_promotion, config.rank_promotion = "standard", "raise"
+    try:
+        for f in RANKS.values():
+            with pytest.raises(ValueError, match=r"operands of shapes .*\(2, 3\).* differ in their number of dim"):
+                wrap(f)(x, y)
+        for f in SAME.values():
+            wrap(f)(x, y)
+        config.rank_promotion = "warn"
+        with pytest.warns(UserWarning, match="differ in their number of dimensions"):
+            assert wrap(RANKS["an operator"])(x, y) is not None
+    finally:
+        config.rank_promotion = "allow"
+    assert wrap(RANKS["an operator"])(x, y) is not None and "__array_ufunc__" not in vars(Array)
+    with pytest.raises(ValueError, match='"allow", "warn" or "raise"'):
+        config.rank_promotion = "nonsense"
+
+
+def test_arrays_of_funcgrad_numpy_are_checked_outside_of_transformations() -> None:
+    x = fnp.ones(3)
+    for f in (lambda: x + x.astype(np.float32), lambda: fnp.add(x, x.astype(np.float32)), lambda: np.sin(x) * COUNTS):
+        with pytest.raises(DTypePromotionError):
+            f()
+    z = fnp.zeros(3)
+    assert np.add(x, x, out=z) is z and z[0] == 2.0
+    assert type(x) is type(x + 1.0) is type(np.sin(x))

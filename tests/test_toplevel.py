@@ -217,7 +217,7 @@ def test_names_for_the_reader() -> None:
     ("name", "good"),
     [
         ("jax_default_matmul_precision", "highest"),
-        ("jax_numpy_rank_promotion", "allow"),
+        ("jax_legacy_prng_key", "allow"),
         ("jax_transfer_guard", "log"),
         ("jax_traceback_filtering", "auto"),
     ],

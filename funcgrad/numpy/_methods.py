@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -263,4 +264,5 @@ def install() -> None:
     names["clip"] = "clip"
     device_array.install()
     _strict.install(names | dict.fromkeys(("__matmul__", "__rmatmul__", "__imatmul__", "dot"), "matmul"))
-    hooks["dtype_promotion"] = _strict.set_mode
+    for setting in ("dtype_promotion", "rank_promotion"):
+        hooks[setting] = partial(_strict.set_mode, setting)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os.path
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -46,8 +45,8 @@ def either(plain: Any, fun: F) -> F:
             if kwargs and isinstance(plain, np.ufunc) and kwargs.keys() <= _OPTIONS:
                 return wrap(plain(*map(operand, args), **kwargs))
             out = fun(*args, **kwargs) if plain in VIEWS else owned(fun(*args, **kwargs), args)
-            if config.dtype_promotion == "strict":
-                _strict.check(plain, args, kwargs, out, _caller(sys._getframe(1)))
+            if _strict.is_checking():
+                _strict.check(plain, args, kwargs, out, _strict.caller_of(sys._getframe(1)))
             return wrap(out)
         if config.debugging:
             out = plain(*args, **kwargs)
@@ -60,16 +59,6 @@ def either(plain: Any, fun: F) -> F:
 
 _UNTRACED = SCALARS | {np.ndarray, Array, type(None), str}
 """Classes of arguments, the most frequent ones, that neither are traced nor hold what is."""
-
-
-def _caller(frame: Any) -> Any:
-    """The frame that has called a function of `funcgrad.numpy`, and not one of those that add keywords to it."""
-    while frame.f_back is not None and frame.f_code.co_filename.endswith(_AROUND):
-        frame = frame.f_back
-    return frame
-
-
-_AROUND = (os.path.join("numpy", "_keywords.py"), os.path.join("funcgrad", "_array.py"))
 
 
 def made_here(fun: F) -> F:
