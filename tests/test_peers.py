@@ -122,6 +122,18 @@ CASES: dict[str, tuple[Callable[[], Any], Any]] = {
     "axes in another order": (lambda: lax.broadcast_in_dim(X.reshape(2, 2), (2, 2), (1, 0)), X.reshape(2, 2).T),
     "product in a wider dtype": (lambda: lax.mul(np.int8([100]), np.int8([3]), out_dtype=np.int16), [300]),
     "angle of complex numbers": (lambda: np.sin(lax.atan2(np.array([3 + 0j]), 4.0)), [0.6]),
+    "integers too large": (
+        lambda: lax.convert_element_type(np.array([1e20, -1e20, 3.7, -3.7]), np.int32),
+        [2**31 - 1, -(2**31), 3, -3],
+    ),
+    "integers too large, jit": (
+        lambda: jax.jit(lambda x: lax.convert_element_type(x, np.uint8))(np.array([np.nan, 300, -1, np.inf])),
+        [0, 255, 0, 255],
+    ),
+    "integers of half precision": (
+        lambda: lax.convert_element_type(np.array([np.inf, -np.inf, 7.5], np.float16), np.int64),
+        [2**63 - 1, -(2**63), 7],
+    ),
     "transforms by number": (lambda: lax.fft(X + 0j, lax.FftType(1), (4,)), np.fft.ifft(X)),
     "one axis each": (lambda: lax.dot_general(X, X, ((0, 0), ((), ()))), 14.0),
     "nothing, dilated and cropped": (

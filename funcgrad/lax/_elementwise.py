@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -244,7 +245,24 @@ def select_n(which: Any, *cases: Any) -> Any:
 
 
 def convert_element_type(operand: Any, new_dtype: Any) -> Any:
-    """Convert to a dtype, which must be given."""
+    """Convert to a dtype, which must be given.
+
+    Floating numbers that an integer dtype cannot hold become its least or its largest number, and NaN becomes 0. (What
+    `astype` makes of them depends on the machine.)
+
+    >>> convert_element_type(np.array([-1.5, 300.0, np.nan]), np.uint8)
+    array([  0, 255,   0], dtype=uint8)
+    """
     if new_dtype is None:
         raise ValueError("convert_element_type: there must be a dtype, got None")
-    return array_operand(operand).astype(new_dtype)
+    x, dtype = array_operand(operand), np.dtype(new_dtype)
+    if x.dtype.kind not in "fc" or dtype.kind not in "iu":
+        return x.astype(dtype)
+    x, info = np.real(x), np.iinfo(dtype)
+    with np.errstate(over="ignore"):  # of half precision
+        least, beyond = (
+            np.asarray(bound, x.dtype) for bound in (float(info.min), math.ldexp(1.0, info.bits - (dtype.kind == "i")))
+        )
+    inside = np.where((x > least) & (x < beyond), x, np.zeros((), x.dtype)).astype(dtype)
+    held = np.where(x <= least, np.asarray(info.min, dtype), inside)
+    return np.where(x >= beyond, np.asarray(info.max, dtype), held)
