@@ -27,7 +27,7 @@ from funcgrad import config, debug, jit
 from funcgrad.errors import NativeWarning
 from funcgrad.native import tier
 from funcgrad.native.build import Report
-from funcgrad.native.once import once
+from funcgrad.native.once import lock, once
 from funcgrad.native.refused import Refused
 from funcgrad.native.tier import Tier
 
@@ -281,6 +281,13 @@ def test_a_handler_does_not_break_compiling_off(auto: None) -> None:
         signal.signal(signal.SIGALRM, before)
         task.gate.set()
     assert plain() == "native" and task.made == 1 and found.state == "native"
+
+
+def test_a_finalizer_may_compile_in_the_midst_of_compiling(auto: None) -> None:
+    config.native = "now"
+    plain, _kept = made(Task())
+    with lock:
+        assert plain() == "native"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")

@@ -9,6 +9,8 @@ from _thread import LockType, allocate_lock, start_new_thread
 from collections.abc import Callable
 from contextvars import copy_context
 
+from funcgrad.native.once import lock
+
 __all__ = ["after_fork", "apart"]
 
 _waiting: list[LockType] = []
@@ -18,8 +20,12 @@ _waiting: list[LockType] = []
 def apart(work: Callable[[], object]) -> None:
     """Do some work, and wait until it is done, or a signal's handler raises; then it is done all the same.
 
-    In a process that a handler has forked meanwhile, it is not.
+    In a process that a handler has forked meanwhile, it is not. Whoever holds LLVM's lock does the work itself, since
+    another thread would wait for that: a finalizer may be run in the midst of anything.
     """
+    if lock._is_owned():  # type: ignore[attr-defined]
+        work()
+        return
     done = allocate_lock()
     done.acquire()
 
