@@ -31,6 +31,14 @@ CONTINUOUS: dict[str, tuple[tuple[float, ...], list[float]]] = {
     "gumbel_r": ((), [-2.1, -0.4, 1.7]),
     "gumbel_l": ((), [-2.1, -0.4, 1.7]),
     "wrapcauchy": ((0.4,), [0.2, 1.7, 4.3]),
+    "rayleigh": ((), [0.2, 1.7]),
+    "maxwell": ((), [0.2, 1.7]),
+    "fisk": ((1.7,), [0.2, 1.7]),
+    "genpareto": ((0.3,), [0.2, 1.7]),
+    "genextreme": ((-0.2,), [-0.4, 1.7]),
+    "powerlaw": ((2.2,), [0.2, 0.6]),
+    "triang": ((0.4,), [0.2, 0.6]),
+    "loguniform": ((0.3, 4.0), [0.5, 1.7]),
     "gamma": ((2.5,), [0.2, 1.7]),
     "chi2": ((3.3,), [0.2, 4.3]),
     "invgamma": ((2.2,), [0.2, 1.7]),
@@ -159,6 +167,37 @@ def test_sure_outcomes(name: str, p: float) -> None:
     for method in (*MASSES, *SUMS):
         want = scipys(name, method, K, *shapes)
         np.testing.assert_allclose(getattr(getattr(ours, name), method)(K, *shapes), want, err_msg=method)
+
+
+@pytest.mark.parametrize("name, shape", [("invgauss", 0.7), ("skewnorm", 3.0), ("skewnorm", -2.0), ("skewnorm", 0.0)])
+def test_without_quantiles(name: str, shape: float) -> None:
+    dist, values = getattr(ours, name), together(name)
+    x = np.array([-1.2, -0.4, 0.0, 0.2, 1.7, 4.3, np.nan, np.inf, -np.inf])
+    for method in (*DENSITIES, *SUMS):
+        np.testing.assert_allclose(getattr(dist, method)(x, shape, **WIDE), scipys(name, method, x, shape, **WIDE),
+                                   rtol=1e-7, atol=1e-10)  # fmt: skip
+    for method in ("mean", "var"):
+        np.testing.assert_allclose(getattr(dist, method)(shape, **WIDE), scipys(name, method, shape, **WIDE))
+    check_grads(values, (np.array([0.4, 1.7]), shape, LOC, SCALE), order=2, atol=1e-5, rtol=1e-5)
+    if name == "skewnorm" and shape > 0:
+        assert dist.logcdf(-8.0, shape) == pytest.approx(-328.70964414341974724, rel=1e-14)  # by mpmath
+
+
+def test_shapes_at_which_families_meet() -> None:
+    x = np.array([0.2, 1.7])
+    for method in (*DENSITIES, *SUMS):
+        for c in (0.0, 1e-9):
+            np.testing.assert_allclose(getattr(ours.genpareto, method)(x, c), scipys("expon", method, x), rtol=1e-8)
+            np.testing.assert_allclose(getattr(ours.genextreme, method)(x, c), scipys("gumbel_r", method, x), rtol=1e-8)
+    check_grads(lambda c: (ours.genpareto.logpdf(x, c), ours.genextreme.logsf(x, c), ours.genextreme.ppf(0.3, c)),
+                (0.0,), order=2)  # fmt: skip
+    for c in (0.4, -0.7):
+        for name in ("genpareto", "genextreme"):
+            for method in (*DENSITIES, *SUMS):
+                want = scipys(name, method, X, c)
+                np.testing.assert_allclose(getattr(getattr(ours, name), method)(X, c), want, rtol=1e-9, err_msg=name)
+    for name, c in (("fisk", 0.5), ("powerlaw", 0.5), ("triang", 0.0), ("triang", 1.0)):
+        np.testing.assert_allclose(getattr(ours, name).pdf([0.0, 0.3], c), scipys(name, "pdf", np.array([0.0, 0.3]), c))
 
 
 @pytest.mark.parametrize("name", DISCRETE)
@@ -296,6 +335,11 @@ MOMENTS: dict[str, tuple[tuple[float, ...], ...]] = {
     "poisson": ((2.3,),),
     "betabinom": ((5.0, 1.2, 2.0),),
     "vonmises": ((0.3,), (4.0,)),
+    **dict.fromkeys(("rayleigh", "maxwell"), ((),)),
+    **dict.fromkeys(("fisk", "powerlaw"), ((2.7,), (3.3,))),
+    "genpareto": ((0.0,), (-0.4,), (0.2,)),
+    "triang": ((0.0,), (0.3,)),
+    "loguniform": ((0.3, 4.0),),
     "wrapcauchy": ((0.8,), (0.3,)),
     "truncnorm": ((-2.0, -1.2), (-1.0, 2.0)),
 }  # fmt: skip

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from funcgrad.scipy._needs import rest_of
 from funcgrad.scipy.stats._betas import beta, f, t
+from funcgrad.scipy.stats._bounded import loguniform, powerlaw, reciprocal, triang
 from funcgrad.scipy.stats._circular import vonmises
 from funcgrad.scipy.stats._discrete import bernoulli, betabinom, binom, geom, nbinom, poisson
 from funcgrad.scipy.stats._elementary import (
@@ -33,8 +34,9 @@ from funcgrad.scipy.stats._elementary import (
 )
 from funcgrad.scipy.stats._gammas import chi2, gamma, gennorm, invgamma
 from funcgrad.scipy.stats._kde import gaussian_kde
+from funcgrad.scipy.stats._lifetimes import fisk, genextreme, genpareto, invgauss, maxwell, rayleigh
 from funcgrad.scipy.stats._multivariate import dirichlet, multinomial, multivariate_normal
-from funcgrad.scipy.stats._normal import halfnorm, lognorm, norm, truncnorm
+from funcgrad.scipy.stats._normal import halfnorm, lognorm, norm, skewnorm, truncnorm
 from funcgrad.scipy.stats._summaries import (
     describe,
     entropy,
@@ -54,10 +56,11 @@ from funcgrad.scipy.stats._summaries import (
 
 __all__ = [
     "bernoulli", "beta", "betabinom", "binom", "cauchy", "chi2", "describe", "dirichlet", "entropy", "expon", "f",
-    "gamma", "gaussian_kde", "gennorm", "geom", "gmean", "gumbel_l", "gumbel_r", "halfnorm", "hmean", "invgamma",
-    "kurtosis", "laplace", "linregress", "logistic", "lognorm", "mode", "moment", "multinomial", "multivariate_normal",
-    "nbinom", "norm", "pareto", "pearsonr", "poisson", "rankdata", "sem", "skew", "t", "truncnorm", "uniform",
-    "variation", "vonmises", "weibull_min", "wrapcauchy", "zscore",
+    "fisk", "gamma", "gaussian_kde", "genextreme", "gennorm", "genpareto", "geom", "gmean", "gumbel_l", "gumbel_r",
+    "halfnorm", "hmean", "invgamma", "invgauss", "kurtosis", "laplace", "linregress", "logistic", "lognorm",
+    "loguniform", "maxwell", "mode", "moment", "multinomial", "multivariate_normal", "nbinom", "norm", "pareto",
+    "pearsonr", "poisson", "powerlaw", "rankdata", "rayleigh", "reciprocal", "sem", "skew", "skewnorm", "t",
+    "triang", "truncnorm", "uniform", "variation", "vonmises", "weibull_min", "wrapcauchy", "zscore",
 ]  # fmt: skip
 
 
