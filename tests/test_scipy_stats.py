@@ -320,6 +320,14 @@ def test_extremes() -> None:
     np.testing.assert_array_equal(ours.poisson.ppf(Q[1:5], 1e5), stats.poisson.ppf(Q[1:5], 1e5))
 
 
+def test_wrapcauchy_at_the_ends_of_its_circle() -> None:
+    low, ours_here = np.float32([1e-30, 1e-10, 1e-4]), ours.wrapcauchy
+    np.testing.assert_allclose(ours_here.sf(low, np.float32(0.4)), stats.wrapcauchy.sf(low, 0.4), rtol=1e-6)
+    near = np.array([1e-12, 1e-3, 3.0, 6.28])
+    np.testing.assert_allclose(ours_here.logsf(near, 0.4), np.log1p(-ours_here.cdf(near, 0.4)), rtol=1e-12)
+    np.testing.assert_allclose(ours_here.logcdf(near, 0.4), np.log(ours_here.cdf(near, 0.4)), rtol=1e-9)
+
+
 # ------------------------------------------------------------------------------------------------------- vectors
 
 RNG = np.random.default_rng(0)

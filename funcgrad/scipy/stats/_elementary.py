@@ -393,7 +393,18 @@ class WrapCauchy(Continuous):
         return np.arctan2((1 + c) * np.sin(half), (1 - c) * np.cos(half)) * (1 / math.pi)
 
     def _sf(self, z: Any, c: Any) -> Any:
-        return self._cdf(2 * math.pi - z, c)
+        half = 0.5 * z
+        return np.arctan2((1 + c) * np.sin(half), (c - 1) * np.cos(half)) * (1 / math.pi)
+
+    def _logcdf(self, z: Any, c: Any) -> Any:
+        first = z < math.pi
+        low, high = np.where(first, z, 1.0), np.where(first, 4.0, z)
+        return np.where(first, log(self._cdf(low, c)), np.log1p(-self._sf(high, c)))
+
+    def _logsf(self, z: Any, c: Any) -> Any:
+        first = z < math.pi
+        low, high = np.where(first, z, 1.0), np.where(first, 4.0, z)
+        return np.where(first, np.log1p(-self._cdf(low, c)), log(self._sf(high, c)))
 
     def _ppf(self, q: Any, c: Any) -> Any:
         turn = math.pi * q
