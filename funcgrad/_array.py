@@ -175,7 +175,11 @@ def numpys_own(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether NumPy's method takes these arguments, and they mean the same to it as to JAX's."""
     if len(args) > 2 and type(args[2]) is bool:  # JAX's `keepdims`, where NumPy's has `out`
         return False
-    return not kwargs or (_NUMPYS.issuperset(kwargs) and kwargs.get("mode") in (None, "raise", "clip", "wrap"))
+    if not kwargs:
+        return True
+    if kwargs.get("where", kwargs) is None:  # JAX's "not given", which NumPy takes for "nowhere"
+        return False
+    return _NUMPYS.issuperset(kwargs) and kwargs.get("mode") in (None, "raise", "clip", "wrap")
 
 
 def _by_function(name: str) -> Callable[..., Any]:
@@ -231,8 +235,8 @@ class Array(np.ndarray, metaclass=_ArrayType):
     ):  # fmt: skip
         vars()[_name] = _in_place(_name, _ufunc)
     for _name in (
-        "argmax", "argmin", "argsort", "choose", "clip", "compress", "dot", "nonzero", "prod", "repeat", "searchsorted",
-        "std", "sum", "take", "var",
+        "all", "any", "argmax", "argmin", "argsort", "choose", "clip", "compress", "dot", "max", "mean", "min",
+        "nonzero", "prod", "repeat", "searchsorted", "std", "sum", "take", "var",
     ):  # fmt: skip
         vars()[_name] = _by_function(_name)
     del _name, _ufunc

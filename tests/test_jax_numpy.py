@@ -13,6 +13,7 @@ import pytest
 import funcgrad.numpy as jnp
 from funcgrad import jacfwd, jit, jvp, lax, linearize, nn, value_and_grad, vjp, vmap
 from funcgrad._array import Array
+from funcgrad.errors import IndexKindError
 from funcgrad.flatten_util import ravel_pytree
 from funcgrad.nn import layers
 from funcgrad.numpy import at
@@ -135,6 +136,15 @@ def test_what_has_no_meaning_here_is_refused_by_name() -> None:
     for refused in (lambda: jnp.zeros(3, out_sharding="x"), lambda: jnp.einsum("i,i", X, X, _dot_general=jnp.dot)):
         with pytest.raises(NotImplementedError, match=r"zeros: out_sharding|einsum: .*_dot_general"):
             refused()
+    with pytest.raises(ValueError, match=r"arguments \[1\] are None, and have no core dimensions"):
+        jnp.vectorize(jnp.dot, signature="(n),(n)->()")(X, None)
+    with pytest.raises(ValueError, match="one_hot: the number of classes must not be negative, got -1"):
+        nn.one_hot(np.array([0]), -1)
+    for index in (1.0, "a", np.array([0.5]), (0, 0.0)):  # NumPy raises IndexError, and JAX TypeError
+        for f in (lambda x, i=index: x[i], lambda x, i=index: x.at[i].set(0.0)):
+            for run in (f, jit(f)):
+                with pytest.raises(IndexKindError, match="an index must be integers"):
+                    run(jnp.ones((2, 2)))
     for name in ("searchsorted", "digitize", "isin"):
         with pytest.raises(ValueError, match=f"{name}: method must be one of .*, got 'fast'"):
             getattr(jnp, name)(X, X, method="fast")
@@ -217,6 +227,10 @@ METHODS: dict[str, Callable[[Any], Any]] = {
     "pad by axis": lambda x: jnp.pad(x, {0: 1, -1: (0, 2)}),
     "insert in one place": lambda x: jnp.insert(x, np.array([1]), np.arange(3.0)),
     "quantile of integers": lambda x: jnp.quantile(x.astype(np.int32), 1),
+    "where is None": lambda x: (x.sum(where=None), x.max(where=None), x.mean(0, where=None), x.any(where=None)),
+    "where is None, functions": lambda x: (jnp.sum(x, where=None), jnp.std(x, where=None), jnp.add(x, x, where=None)),
+    "where is None, by position": lambda x: jnp.max(x, None, None, False, None, None),
+    "vectorize of None": lambda x: jnp.vectorize(lambda a, b: a if b is None else b)(x, None),
     "compared to None": lambda x: (x == None, x != None),  # noqa: E711
     "unwrap of integers": lambda x: jnp.unwrap(x.astype(np.int32) * 5, period=3),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -214,6 +215,8 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: int = -1) -> A
         raise TypeError(f"one_hot: indices must be integers, got {index.dtype}; x.astype(int) makes them so")
     if not -index.ndim - 1 <= axis <= index.ndim:
         raise ShapeError(f"one_hot: axis {axis} for indices of shape {index.shape}")
+    if operator.index(num_classes) < 0:
+        raise ValueError(f"one_hot: the number of classes must not be negative, got {num_classes}")
     axis %= index.ndim + 1
     classes = np.arange(num_classes).reshape((-1,) + (1,) * (index.ndim - axis))
     return (np.expand_dims(index, axis) == classes).astype(np.float64 if dtype is None else dtype)

@@ -47,7 +47,7 @@ def vectorize(
 
     Args:
         pyfunc: a function of traced values. It is called once, not once for each element as `numpy.vectorize` does.
-        excluded: arguments, by position or name, that are passed on as they are.
+        excluded: arguments, by position or name, that are passed on as they are; those that are None are too.
         signature: core dimensions, as `(n,k),(k)->(n)`; without it those of elements.
 
     Raises:
@@ -68,6 +68,14 @@ def vectorize(
         names = [k for k in kwargs if k not in excluded]
         if signature is not None and names:
             raise ValueError(f"vectorize: with a signature arguments are given by position, got {names}")
+        inputs, outputs = ([()] * (len(mapped) + len(names)), None) if signature is None else _core_dims(signature)
+        if len(inputs) != len(mapped) + len(names):
+            raise TypeError(f"vectorize: the signature {signature} takes {len(inputs)} arguments, got {len(mapped)}")
+        absent = [i for i in mapped if args[i] is None]  # which are passed on as they are
+        if any(dims and args[i] is None for i, dims in zip(mapped, inputs, strict=False)):
+            raise ValueError(f"vectorize: arguments {absent} are None, and have no core dimensions of {signature}")
+        inputs = [dims for n, dims in enumerate(inputs) if n >= len(mapped) or mapped[n] not in absent]
+        mapped = [i for i in mapped if i not in absent]
         operands = [array_operand(x) for x in (*(args[i] for i in mapped), *(kwargs[k] for k in names))]
 
         def fun(*xs: Any) -> Any:
@@ -77,9 +85,6 @@ def vectorize(
             named.update(zip(names, xs[len(mapped) :], strict=True))
             return pyfunc(*given, **named)
 
-        inputs, outputs = ([()] * len(operands), None) if signature is None else _core_dims(signature)
-        if len(inputs) != len(operands):
-            raise TypeError(f"vectorize: the signature {signature} takes {len(inputs)} arguments, got {len(operands)}")
         return wrap(_mapped(_checked(fun, outputs), operands, inputs, signature))
 
     return vectorized

@@ -32,9 +32,15 @@ def either(plain: Any, fun: F) -> F:
     Arrays among the results are an `Array` each.
     """
     more = _more_keywords(plain, fun)
+    names = _parameters(fun)
+    at = names.index("where") if "where" in names else 99
 
     @wraps(fun)
     def chosen(*args: Any, **kwargs: Any) -> Any:
+        if kwargs and kwargs.get("where", kwargs) is None:  # JAX's "not given", which NumPy takes for "nowhere"
+            del kwargs["where"]
+        elif len(args) > at and args[at] is None:
+            args = (*args[:at], True, *args[at + 1 :])
         if not kwargs and _UNTRACED.issuperset(map(type, args)) and not config.debugging:
             return wrap(plain(*args))
         if any(map(_traced, args)) or any(map(_traced, kwargs.values())) or not more.isdisjoint(kwargs):
@@ -97,6 +103,14 @@ def _keywords(fun: Any) -> frozenset[str]:
     if code is None or code.co_flags & _TAKES_ANY:
         return frozenset()
     return frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+
+
+def _parameters(fun: Any) -> tuple[str, ...]:
+    """The names of a function's positional parameters, if it is written in Python."""
+    while hasattr(fun, "__wrapped__"):
+        fun = fun.__wrapped__
+    code = getattr(fun, "__code__", None)
+    return () if code is None else code.co_varnames[: code.co_argcount]
 
 
 _TAKES_ANY = 0x08
