@@ -105,6 +105,13 @@ KEYWORDS: dict[str, tuple[Callable[[], Any], Any]] = {
     "zeros_like by position": (lambda: jnp.zeros_like(X, int, (2,)), [0, 0]),
     "zeros_like, NumPy's order": (lambda: jnp.zeros_like(np.eye(2), int, "F").flags.f_contiguous, True),
     "matmul by name": (lambda: jnp.matmul(a=np.eye(2), b=np.ones(2)), [1.0, 1.0]),
+    "where by name": (lambda: jnp.where(condition=X > 1, x=X, y=9.0), [9.0, 9.0, 2.0, 3.0]),
+    "concatenate by name": (lambda: jnp.concatenate(arrays=[X[:1], X[3:]]), [0.0, 3.0]),
+    "place by name": (lambda: jnp.place(arr=X, mask=X > 2, vals=[8.0], inplace=False), [0.0, 1.0, 2.0, 8.0]),
+    "cholesky by name": (lambda: jnp.linalg.cholesky(a=np.eye(2)), np.eye(2)),
+    "diff without ends": (lambda: jnp.diff(X, prepend=None, append=None), [1.0, 1.0, 1.0]),
+    "std without correction": (lambda: jnp.std(X[:2], correction=None, mean=None), 0.5),
+    "einsum by another path": (lambda: jnp.einsum("i,i,i", X, X, X, optimize="auto"), 36.0),
     "sum by position": (lambda: jnp.sum(X, 0, None, None, False, 1.0, X > 1, True), 6.0),
     "stack by position": (lambda: jnp.stack([X, X], 0, None, np.float32).dtype == np.float32, True),
     "unwrap by position": (lambda: jnp.unwrap(np.array([0, 5, 9]), None, -1, 4), [0, 1, 1]),
@@ -143,8 +150,10 @@ def test_what_has_no_meaning_here_is_refused_by_name() -> None:
     for index in (1.0, "a", np.array([0.5]), (0, 0.0)):  # NumPy raises IndexError, and JAX TypeError
         for f in (lambda x, i=index: x[i], lambda x, i=index: x.at[i].set(0.0)):
             for run in (f, jit(f)):
-                with pytest.raises(IndexKindError, match="an index must be integers"):
+                with pytest.raises(IndexKindError, match="integers, slices"):
                     run(jnp.ones((2, 2)))
+    with pytest.raises(ValueError, match="where takes a condition alone, or"):
+        jnp.where(X > 1, None, 1.0)
     for name in ("searchsorted", "digitize", "isin"):
         with pytest.raises(ValueError, match=f"{name}: method must be one of .*, got 'fast'"):
             getattr(jnp, name)(X, X, method="fast")

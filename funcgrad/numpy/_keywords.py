@@ -53,6 +53,8 @@ _CALLS: dict[str, str] = {
     "average": "a axis weights returned keepdims",
     "bincount": "x weights minlength",
     "clip": "arr",
+    "concat": "arrays",
+    "concatenate": "arrays",
     "corrcoef": "x y rowvar dtype",
     "count_nonzero": "a axis keepdims",
     "cov": "m y rowvar bias ddof fweights aweights dtype",
@@ -172,14 +174,18 @@ def _unsharded(name: str, fun: Fun) -> Fun:
 
 def _product(name: str, fun: Fun) -> Fun:
     more: dict[str, Any] = {"precision": None, "preferred_element_type": None}
+    paths: dict[str, str] = {}
     if name == "einsum":
         more["_dot_general"] = None
+        paths = {"auto": "greedy", **dict.fromkeys(("auto-hq", "branch-1", "branch-2", "branch-all", "dp"), "optimal")}
 
     def run(
         *args: Any, precision: Any = None, preferred_element_type: Any = None, _dot_general: Any = None, **kwargs: Any
     ) -> Any:
         if _dot_general is not None:
             raise NotImplementedError(f"{name}: products are computed by NumPy's own, and not by _dot_general")
+        if paths and is_a(kwargs.get("optimize"), str):  # opt_einsum has more of them than NumPy
+            kwargs["optimize"] = paths.get(kwargs["optimize"], kwargs["optimize"])
         if preferred_element_type is None:
             return fun(*args, **kwargs)
         dtype = np.dtype(preferred_element_type)
@@ -365,6 +371,19 @@ def _dstack(fun: Fun) -> Fun:
     return _public(fun, run, {"dtype": None})
 
 
+def _where(fun: Fun) -> Fun:
+    """Branches may be given by name; None stands for one that is not given, where NumPy would choose among objects."""
+
+    def run(condition: Any, x: Any = None, y: Any = None, **sized: Any) -> Any:
+        if x is None and y is None:
+            return fun(condition, **sized)
+        if x is None or y is None:
+            raise ValueError("where takes a condition alone, or a condition and both x and y")
+        return fun(condition, x, y, **sized)
+
+    return _public(fun, run, {})
+
+
 def _interp(fun: Fun) -> Fun:
     """With "extrapolate", which NumPy's own does not take."""
 
@@ -417,5 +436,6 @@ _OTHERS: dict[str, Callable[[Fun], Fun]] = {
     "sum": _summing,
     "take": _take,
     "take_along_axis": _take_along_axis,
+    "where": _where,
     **{name: _unique(name) for name in ("unique_all", "unique_counts", "unique_inverse", "unique_values")},
 }

@@ -37,9 +37,11 @@ def either(plain: Any, fun: F) -> F:
 
     @wraps(fun)
     def chosen(*args: Any, **kwargs: Any) -> Any:
-        if kwargs and kwargs.get("where", kwargs) is None:  # JAX's "not given", which NumPy takes for "nowhere"
-            del kwargs["where"]
-        elif len(args) > at and args[at] is None:
+        if kwargs:
+            for name in _GIVEN_OR_NONE.intersection(kwargs):
+                if kwargs[name] is None:
+                    del kwargs[name]
+        if len(args) > at and args[at] is None:
             args = (*args[:at], True, *args[at + 1 :])
         if not kwargs and _UNTRACED.issuperset(map(type, args)) and not config.debugging:
             return wrap(plain(*args))
@@ -62,6 +64,9 @@ def either(plain: Any, fun: F) -> F:
 
     return cast(F, chosen)
 
+
+_GIVEN_OR_NONE = frozenset(("append", "correction", "edge_order", "mean", "prepend", "where"))
+"""Parameters that are None in JAX where nothing is given; NumPy takes None for "nowhere", or for a number."""
 
 _UNTRACED = SCALARS | {np.ndarray, Array, type(None), str}
 """Classes of arguments, the most frequent ones, that neither are traced nor hold what is."""

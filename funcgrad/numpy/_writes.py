@@ -9,6 +9,7 @@ import math
 import sys
 from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from types import FrameType
 from typing import Any, TypeVar, cast
 
@@ -237,8 +238,11 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
 def _public(plain: Any, traced: Callable[..., None]) -> Callable[..., Any]:
     """The function of `funcgrad.numpy`; with `inplace=False` it gives a new array, as that of `jax.numpy` does."""
 
+    first = next(iter(signature(traced).parameters))
+
     @wraps(traced)
-    def public(a: Any, *args: Any, inplace: bool = True, **kwargs: Any) -> Any:
+    def public(*args: Any, inplace: bool = True, **kwargs: Any) -> Any:
+        a, *args = args or (kwargs.pop(first),)  # type: ignore[assignment]
         is_traced = any(isinstance(x, Tracer) for x in (a, *args, *kwargs.values()))
         if not inplace:
             a = alias(a, "K") if isinstance(a, Tracer) else fresh(np.array(a)) if is_traced else np.array(a)
