@@ -162,7 +162,8 @@ def intersect1d(ar1: Any, ar2: Any, assume_unique: bool = False, return_indices:
     x = np.ravel(ar1)
     a, b = (known(y, "intersect1d", "mark them with isin instead") for y in (ar1, ar2))
     _, i, j = np.intersect1d(a, b, assume_unique, return_indices=True)
-    return (take(x, i), i, j) if return_indices else take(x, i)
+    out = take(x, i).astype(np.result_type(a.dtype, b.dtype))
+    return (out, i, j) if return_indices else out
 
 
 @implements(np.union1d)

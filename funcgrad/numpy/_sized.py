@@ -14,7 +14,7 @@ import numpy as np
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._index import take
 from funcgrad.numpy._shape import axis_index, reshape
-from funcgrad.types import is_a, shape_of
+from funcgrad.types import dtype_of, is_a, shape_of
 
 __all__ = ["SIZED", "delete_unique", "repeat_to"]
 
@@ -132,6 +132,7 @@ def intersect1d(
     values, first, there = _unique(ar1)
     keep = there & np.isin(values, ar2)
     out = _chosen(values, keep, size, fill_value, "intersect1d")
+    out = out.astype(np.result_type(dtype_of(out), dtype_of(array_operand(ar2))))
     if not return_indices:
         return out
     others, first_of_others, among = _unique(ar2)
