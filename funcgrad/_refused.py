@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-__all__ = ["REFUSED", "refused"]
+from funcgrad.errors import NotOfferedError
+
+__all__ = ["REFUSED", "missing", "refused"]
 
 _DIVIDED = "arrays are not divided among devices, and there is one device"
 _BATCH = "funcgrad.vmap(f, axis_name=...), which has the same collectives"
@@ -32,6 +34,20 @@ REFUSED: dict[str, tuple[str, str]] = {
     "fwd_and_bwd": ("a pullback holds its residuals itself", "funcgrad.vjp"),
 }
 """By name: why it is not offered, and what to use."""
+
+
+_FLOATS = ("bfloat16", "float4_", "float6_", "float8_")
+_INTEGERS = {"int1", "int2", "int4", "uint1", "uint2", "uint4"}
+
+
+def missing(module: str, name: str) -> AttributeError:
+    """The error for a name that a module has not got, which tells of dtypes of JAX's that are not there on purpose."""
+    if name.startswith(_FLOATS) or name in _INTEGERS:
+        instead = "int8" if name in _INTEGERS else "float16 or float32"
+        return NotOfferedError(
+            f"{module}.{name} is not offered: dtypes are NumPy's, which has none of this name. Use {instead}."
+        )
+    return AttributeError(f"module {module!r} has no attribute {name!r}")
 
 
 def refused(name: str) -> Callable[..., Any]:

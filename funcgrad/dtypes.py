@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy import finfo, iinfo, issubdtype
 
+from funcgrad._refused import missing
 from funcgrad.errors import DTypePromotionError
 from funcgrad.numpy import result_type
 from funcgrad.types import extended, float0, prng_key
@@ -62,3 +63,7 @@ def scalar_type_of(x: Any) -> type:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+def __getattr__(name: str) -> Any:
+    raise missing("funcgrad.dtypes", name)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import funcgrad.numpy as jnp
-from funcgrad import jacfwd, jit, jvp, lax, linearize, nn, value_and_grad, vjp, vmap
+from funcgrad import dtypes, jacfwd, jit, jvp, lax, linearize, nn, value_and_grad, vjp, vmap
 from funcgrad._array import Array
-from funcgrad.errors import IndexKindError
+from funcgrad.errors import IndexKindError, NotOfferedError
 from funcgrad.flatten_util import ravel_pytree
 from funcgrad.nn import layers
 from funcgrad.numpy import at
@@ -108,7 +108,6 @@ KEYWORDS: dict[str, tuple[Callable[[], Any], Any]] = {
     "where by name": (lambda: jnp.where(condition=X > 1, x=X, y=9.0), [9.0, 9.0, 2.0, 3.0]),
     "concatenate by name": (lambda: jnp.concatenate(arrays=[X[:1], X[3:]]), [0.0, 3.0]),
     "place by name": (lambda: jnp.place(arr=X, mask=X > 2, vals=[8.0], inplace=False), [0.0, 1.0, 2.0, 8.0]),
-    "cholesky by name": (lambda: jnp.linalg.cholesky(a=np.eye(2)), np.eye(2)),
     "diff without ends": (lambda: jnp.diff(X, prepend=None, append=None), [1.0, 1.0, 1.0]),
     "std without correction": (lambda: jnp.std(X[:2], correction=None, mean=None), 0.5),
     "einsum by another path": (lambda: jnp.einsum("i,i,i", X, X, X, optimize="auto"), 36.0),
@@ -152,6 +151,10 @@ def test_what_has_no_meaning_here_is_refused_by_name() -> None:
             for run in (f, jit(f)):
                 with pytest.raises(IndexKindError, match="integer"):
                     run(jnp.ones((2, 2)))
+    for module in (jnp, dtypes):
+        with pytest.raises(NotOfferedError, match=r"bfloat16 is not offered: dtypes are NumPy's"):
+            module.bfloat16  # noqa: B018
+        assert not hasattr(module, "float8_e5m2") and not hasattr(module, "teleport")
     with pytest.raises(ValueError, match="where takes a condition alone, or"):
         jnp.where(X > 1, None, 1.0)
     for name in ("searchsorted", "digitize", "isin"):

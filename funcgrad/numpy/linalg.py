@@ -309,7 +309,7 @@ def symmetrized(a: Any, name: str) -> Any:
     return hermitian_part(a if a.dtype.kind in "fc" else a.astype(float))
 
 
-def cholesky(a: Any, *, upper: bool = False, symmetrize_input: bool = True) -> Any:
+def cholesky(a: Any, /, *, upper: bool = False, symmetrize_input: bool = True) -> Any:
     """The Cholesky factor of Hermitian positive definite matrices.
 
     It is L in a = L Lᴴ, or with `upper` U in a = Uᴴ U.
