@@ -214,6 +214,15 @@ def test_an_index_out_of_bounds_is_told_with_the_results() -> None:
         float(total(x, put(np.array([0, 9, 1]))))
 
 
+def test_negative_powers_of_integers_are_told_with_the_results() -> None:
+    power = fg.jit(lambda x, n: x**n)
+    same(power(put(np.array([2, 3])), put(np.array([3, 0]))), np.array([8, 1]))
+    y = power(put(np.array([2, 3])), put(np.array([3, -1])))
+    with pytest.raises(ValueError, match="pow: Integers to negative integer powers are not allowed"):
+        np.asarray(y)
+    assert "bad.append" not in fg.jit(lambda x: x**5).lower(put(np.array([2, 3]))).source()
+
+
 def test_singular_matrices_are_told_with_the_results() -> None:
     singular = put(np.ones((2, 2)))
     for f, message in (

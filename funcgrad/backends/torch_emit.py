@@ -293,12 +293,12 @@ class Emitter:
 
     def _checked(self, eqn: Equation) -> None:
         """An operation that may go wrong: whether it has is noted."""
-        function, error = CHECKED[eqn.primitive.name]
+        function, error, sure = CHECKED[eqn.primitive.name]
         run = self.bind(partial(function, self.backend.torch, **eqn.params), eqn.primitive.name)
         (var,) = eqn.outputs
         self.env[var] = name = self.fresh()
         call = f"{run}({', '.join(map(self.tensor, eqn.inputs))})"
-        if never_outside(eqn):
+        if sure(eqn):
             self.write(f"{name} = {call}[0]")
         else:
             self.write(f"{name}, fine = {call}")
@@ -388,15 +388,3 @@ def _as_piece(run: Sequence[Equation], later: Sequence[Equation], outputs: Seque
     results = [v for v in made if v in read]
     program = Program((), (), inputs, list(run), results)
     return Equation(PIECE, inputs, results, {"program": program}, run[0].source)
-
-
-def never_outside(eqn: Equation) -> bool:
-    """Whether it is known that all indices of a `gather` or a scatter are inside: they are numbers."""
-    if "axes" not in eqn.params:
-        return False
-    axes = eqn.params["axes"]
-    shape = eqn.params.get("shape") or eqn.inputs[0].aval.shape
-    indices = eqn.inputs[len(eqn.inputs) - len(axes) :]
-    return all(
-        isinstance(i, Literal) and -shape[a] <= int(i.value) < shape[a] for i, a in zip(indices, axes, strict=True)
-    )

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcgrad.backends._lowerings import Table
-from funcgrad.backends.torch_lower_elementwise import is_wide_unsigned, signed
-from funcgrad.ir import Equation
+from funcgrad.backends._lowerings import Table, same_dtypes
+from funcgrad.backends.torch_lower_elementwise import complex_pow, is_wide_unsigned, signed
+from funcgrad.ir import Equation, Literal
 
 __all__ = ["ARRAYS", "CHECKED", "OVERRIDES", "sum_of_products"]
 
@@ -26,15 +26,32 @@ _lowers = ARRAYS.lowers
 
 Axes = tuple[int, ...]
 
-CHECKED: dict[str, tuple[Callable[..., Any], Exception]] = {}
-"""By the primitive's name, what gives a result and whether all is well, and what is raised where it is not."""
+
+class Check(NamedTuple):
+    """An operation that may go wrong on the device.
+
+    Attributes:
+        function: gives a result, and whether all is well.
+        error: what is raised where it is not.
+        sure: whether it is known before that all is well.
+    """
+
+    function: Callable[..., Any]
+    error: Exception
+    sure: Callable[[Equation], bool] = lambda eqn: False
 
 
-def _checked(name: str, kinds: str, error: Exception, when: Any = None) -> Callable[[Any], Any]:
+CHECKED: dict[str, Check] = {}
+"""By the primitive's name."""
+
+
+def _checked(
+    name: str, kinds: str, error: Exception, when: Any = None, sure: Any = lambda eqn: False
+) -> Callable[[Any], Any]:
     """Enter a checked function, and the entry of the table that raises."""
 
     def enter(function: Any) -> Any:
-        CHECKED[name] = function, error
+        CHECKED[name] = Check(function, error, sure)
 
         def run(torch: Any, *args: Any, **params: Any) -> Any:
             out, fine = function(torch, *args, **params)
@@ -256,6 +273,25 @@ def _logsumexp(torch: Any, x: Any, axes: Axes) -> Any:
     return torch.logsumexp(x, axes) if axes else x
 
 
+# ----------------------------------------------------------------------------------------------------------- powers
+
+
+def _is_power(eqn: Equation) -> bool:
+    """Whether a power is known to be one: of integers only those with exponents that are not negative."""
+    exponent = eqn.inputs[1]
+    return exponent.aval.dtype.kind == "c" or (isinstance(exponent, Literal) and exponent.value >= 0)
+
+
+_NO_POWER = ValueError("Integers to negative integer powers are not allowed.")
+
+
+@_checked("pow", "ic", _NO_POWER, same_dtypes, _is_power)
+def checked_pow(torch: Any, x: Any, y: Any) -> Any:
+    if x.dtype.is_complex:
+        return complex_pow(torch, x, y), torch.ones((), dtype=torch.bool, device=x.device)
+    return torch.pow(x, y), (y >= 0).all()
+
+
 # ---------------------------------------------------------------------------------------------------------- indices
 
 _OUT_OF_BOUNDS = IndexError("an index is out of bounds")
@@ -300,7 +336,17 @@ def _nonempty(eqn: Equation) -> bool:
     return all(shape[i] for i in params["axes"])
 
 
-@_checked("gather", "biufcVw", _OUT_OF_BOUNDS, _nonempty)
+def _inside(eqn: Equation) -> bool:
+    """Whether it is known that all indices of a `gather` or a scatter are inside: they are numbers."""
+    axes = eqn.params["axes"]
+    shape = eqn.params.get("shape") or eqn.inputs[0].aval.shape
+    indices = eqn.inputs[len(eqn.inputs) - len(axes) :]
+    return all(
+        isinstance(i, Literal) and -shape[a] <= int(i.value) < shape[a] for i, a in zip(indices, axes, strict=True)
+    )
+
+
+@_checked("gather", "biufcVw", _OUT_OF_BOUNDS, _nonempty, _inside)
 def checked_gather(torch: Any, x: Any, *indices: Any, axes: Axes) -> Any:
     if is_wide_unsigned(torch, x):
         out, fine = checked_gather(torch, signed(torch, x), *indices, axes=axes)
@@ -315,7 +361,7 @@ def _updates(torch: Any, updates: Any, place: Any, rest: Axes) -> tuple[Any, Any
     return updates.expand((*place.shape, *rest)).reshape((place.numel(), *rest)), place.reshape(-1)
 
 
-@_checked("scatter_add", "ifc", _OUT_OF_BOUNDS, _nonempty)
+@_checked("scatter_add", "ifc", _OUT_OF_BOUNDS, _nonempty, _inside)
 def checked_scatter_add(torch: Any, updates: Any, *indices: Any, axes: Axes, shape: Axes) -> Any:
     place, fine = _places(torch, indices, [shape[i] for i in axes])
     rest = tuple(n for i, n in enumerate(shape) if i not in axes)
@@ -326,7 +372,7 @@ def checked_scatter_add(torch: Any, updates: Any, *indices: Any, axes: Axes, sha
 
 
 def _scatter_extremum(name: str, how: str) -> None:
-    @_checked(name, "if", _OUT_OF_BOUNDS, _nonempty)
+    @_checked(name, "if", _OUT_OF_BOUNDS, _nonempty, _inside)
     def checked(torch: Any, x: Any, updates: Any, *indices: Any, axes: Axes) -> Any:
         place, fine = _places(torch, indices, [x.shape[i] for i in axes])
         flat, rest = _axes_first(x, axes)
@@ -339,7 +385,7 @@ _scatter_extremum("scatter_max", "amax")
 _scatter_extremum("scatter_min", "amin")
 
 
-@_checked("scatter", "biufcVw", _OUT_OF_BOUNDS, _nonempty)
+@_checked("scatter", "biufcVw", _OUT_OF_BOUNDS, _nonempty, _inside)
 def checked_scatter(torch: Any, x: Any, updates: Any, *indices: Any, axes: Axes) -> Any:
     """The last update of each place is found first: PyTorch says of none which one stays."""
     if is_wide_unsigned(torch, x):
@@ -408,7 +454,7 @@ def checked_triangular_solve(torch: Any, a: Any, b: Any, **params: Any) -> Any:
     return out, fine if strict and not params["unit"] else torch.ones_like(fine)
 
 
-CHECKED["triangular_solve"] = checked_triangular_solve, _SINGULAR
+CHECKED["triangular_solve"] = Check(checked_triangular_solve, _SINGULAR)
 
 
 # ------------------------------------------------------------------------------------------------------ convolution

@@ -14,7 +14,7 @@ from typing import Any
 from funcgrad.backends._lowerings import Table, same_dtypes
 from funcgrad.ir import Equation
 
-__all__ = ["ELEMENTWISE", "as_signed", "bits_of", "is_wide_unsigned", "signed"]
+__all__ = ["ELEMENTWISE", "as_signed", "bits_of", "complex_pow", "is_wide_unsigned", "signed"]
 
 ELEMENTWISE = Table()
 """Elementwise primitives."""
@@ -288,14 +288,14 @@ def _sign(torch: Any, x: Any) -> Any:
     return torch.where(far.any(-1), torch.where(far.all(-1), torch.nan, one), out)
 
 
-def _complex_pow(torch: Any, x: Any, y: Any) -> Any:
+def complex_pow(torch: Any, x: Any, y: Any) -> Any:
     """PyTorch goes by the logarithm, which 0 has not got."""
     out = torch.where((x == 0) & (y.real > 0), 0.0, torch.pow(x, y))
     return torch.where(y == 0, 1.0, out)
 
 
-for _name in ("pow", "float_power", "pow_inside"):
-    _lowers(_name, "c", when=same_dtypes)(_complex_pow)
+for _name in ("float_power", "pow_inside"):
+    _lowers(_name, "c", when=same_dtypes)(complex_pow)
 
 
 ELEMENTWISE["abs_slope"] = ELEMENTWISE["sign"]
