@@ -426,7 +426,6 @@ TIMED: dict[str, Any] = {  # a time or a counter beside arrays of float32
     "scan": lambda y: lax.scan(lambda c, _: ((c[0] + c[1] * c[0], c[1] + 0.1), c[1] * c[0]), (y, 0.0), None, length=3),
     "while": lambda y: lax.while_loop(lambda c: c[1] < 0.25, lambda c: (c[0] + c[1] * c[0], c[1] + 0.1), (y, 0.0)),
     "for": lambda y: lax.fori_loop(0, 3, lambda i, c: (c[0] * c[1], c[1] + i), (y, 1)),
-    "two scalars": lambda y: lax.scan(lambda c, a: ((c[0] + 1, c[1] + a), c[0] * a), (0, 0.0), y),
 }
 
 
@@ -440,6 +439,13 @@ def test_a_python_scalar_that_stays_one_widens_nothing(name: str) -> None:
         for a, b in zip(fg.tree_util.tree_leaves(got), fg.tree_util.tree_leaves(want), strict=True):
             assert a.dtype == b.dtype
             np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_python_scalars_that_widen_nothing_are_numbers_of_numpy() -> None:
+    with np.errstate(all="ignore"):
+        powers = lax.scan(lambda c, _: (c * 3, None), 1, None, length=60)[0]
+        assert powers == (3**60 + 2**63) % 2**64 - 2**63
+        np.testing.assert_array_equal(lax.scan(lambda t, _: (t - 1, 1 / t), 1.0, None, length=2)[1], [1, np.inf])
 
 
 def test_a_carry_that_changes_raises_also_with_python_scalars() -> None:

@@ -54,37 +54,53 @@ Record = Callable[[list[Any], Sequence[bool]], Program]
 def _fixed_point(name: str, record: Record, init: list[Any], treedef: Any) -> tuple[Any, Any, Any]:
     """Record a body, with Python scalars in the initial carry taking on the dtypes that come out.
 
-    One from which a Python scalar comes out stays one in the body, so that a counter or a time does not widen what it
-    meets, as in the loop in Python.
+    Where that changes the carry, for a counter or a time has widened what it met, those from which Python scalars come
+    out stay such in the body, as in the loop in Python.
 
     Returns the program, the initial carry, and which leaves are Python scalars in the body; raises TypeError where the
     carry changes its structure, shape or dtype.
     """
+    program, start, weak = _settled(name, record, init, False)
+    faults = _carry_faults(name, program, start, treedef)
+    if faults and any(is_weak(x) for x in init):
+        other, begin, weak = _settled(name, record, init, True)
+        if any(weak) and not _carry_faults(name, other, begin, treedef):
+            return other, begin, weak
+    if faults:
+        faults += origins(program, [aval_of(s) for s in start], "the body")
+        raise _CarryError(_carry_differs(name, faults))
+    return program, start, ()
+
+
+def _settled(name: str, record: Record, init: list[Any], keep: bool) -> tuple[Program, list[Any], Sequence[bool]]:
+    """The program of a body, the initial carry with the dtypes that come out, and which leaves are Python scalars in
+    the body: none, or (`keep`) those that stay such."""
     start, weak = list(init), [is_weak(x) for x in init]
     while True:
         program = record(start, ())
-        n = len(program.out_avals) if name != "scan" else program.out_tree.children()[0].num_leaves
-        carry = program.out_avals[:n]
-        if n != len(start) or not any(weak):
-            break
-        stays = [w and a.weak and a.dtype == dtype_of(s) for s, a, w in zip(start, carry, weak, strict=True)]
+        carry = _carried(name, program)
+        if len(carry) != len(start) or not any(weak):
+            return program, start, ()
+        stays = [keep and w and a.weak and a.dtype == dtype_of(s) for s, a, w in zip(start, carry, weak, strict=True)]
         settled = stays == weak
         start = [
             _strong(s, a.dtype) if w and (settled or not k) else s
             for s, a, w, k in zip(start, carry, weak, stays, strict=True)
         ]
-        weak = stays
         if settled:
-            program = record(start, weak)
-            carry = program.out_avals[:n]
-            break
+            return record(start, weak), start, weak
+        weak = stays
+
+
+def _carried(name: str, program: Program) -> Sequence[ShapedArray]:
+    n = len(program.out_avals) if name != "scan" else program.out_tree.children()[0].num_leaves
+    return program.out_avals[:n]
+
+
+def _carry_faults(name: str, program: Program, start: list[Any], treedef: Any) -> list[str]:
     out_tree = program.out_tree.children()[0] if name == "scan" else program.out_tree
     want = treedef.unflatten([aval_of(s) for s in start])
-    faults = tree.mismatch("carry", want, out_tree.unflatten(carry))
-    if faults:
-        faults += origins(program, [aval_of(s) for s in start], "the body")
-        raise _CarryError(_carry_differs(name, faults))
-    return program, start, weak
+    return tree.mismatch("carry", want, out_tree.unflatten(_carried(name, program)))
 
 
 def _weakened(leaves: Sequence[Any], weak: Sequence[bool]) -> Sequence[Any]:
