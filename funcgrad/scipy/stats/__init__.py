@@ -4,7 +4,8 @@ A distribution has the functions `logpdf`, `pdf`, `cdf`, `sf`, `logcdf`, `logsf`
 integers), `mean`, `var`, `std`, `stats`, `median`, `entropy`, `interval` and `support`, with SciPy's arguments and with
 derivatives with respect to all of these that are not whole numbers. The formulas are this package's own, so that
 logarithms of small probabilities are exact, single precision stays what it is, and derivatives are finite; their
-building blocks are the functions of `scipy.special`.
+building blocks are the functions of `scipy.special`. What there is no formula for, and samples
+(`rvs`), are SciPy's, of plain arguments.
 
 >>> import funcgrad as fg
 >>> round(fg.grad(norm.logcdf)(-40.0), 4)

@@ -15,8 +15,9 @@ import numpy as np
 
 from funcgrad.ops.shape import STOP_GRADIENT
 from funcgrad.scipy._needs import inexacts, scipy_module
+from funcgrad.scipy.stats._handed import Frozen, Handed
 
-__all__ = ["Continuous", "Discrete", "Distribution", "Frozen", "always", "log", "log1mexp", "log1p", "log1p_square",
+__all__ = ["Continuous", "Discrete", "Distribution", "always", "log", "log1mexp", "log1p", "log1p_square",
            "or_infinite", "sc"]  # fmt: skip
 
 _LOG_2 = float(np.log(2.0))
@@ -83,7 +84,7 @@ def _one_of(condition: Any, other: Any) -> Any:
     return other if condition is False else condition if other is False else condition | other
 
 
-class Distribution:
+class Distribution(Handed):
     """A family of distributions: functions of a point (or a probability), shape parameters, location and scale."""
 
     name = ""
@@ -153,7 +154,7 @@ class Distribution:
         return log(self._sf(*args))
 
     def _ppf(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError(f"{self.name}: ppf and isf are not offered, for want of a formula or a derivative")
+        raise NotImplementedError
 
     def _isf(self, *args: Any, **kwargs: Any) -> Any:
         return self._ppf(1.0 - args[0], *args[1:])
@@ -162,10 +163,16 @@ class Distribution:
 
     def _moments(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         """(mean, variance)"""
-        raise NotImplementedError(f"{self.name}: mean, var, std and stats are not offered, for want of a formula")
+        raise NotImplementedError
 
     def _entropy(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError(f"{self.name}: entropy is not offered, for want of a formula")
+        raise NotImplementedError
+
+    def _lacks(self, *formulas: str) -> bool:
+        """Whether the family does not state one of these formulas."""
+        return any(
+            getattr(type(self), f) in (getattr(Distribution, f, None), getattr(Discrete, f, None)) for f in formulas
+        )
 
     def _parameters(self, method: str, args: Any, kwargs: Any) -> tuple[list[Any], Any, Any, Any]:
         """(shapes, location, scale, where the parameters are allowed)."""
@@ -173,6 +180,8 @@ class Distribution:
 
     def _of_parameters(self, method: str, args: Any, kwargs: Any, value: Callable[..., Any]) -> Any:
         """`value(shapes, loc, scale)` of the shape that parameters have together, NaN where they are not allowed."""
+        if method != "support" and self._lacks("_entropy" if method == "entropy" else "_moments"):
+            return self._handed(method, "there is no formula for it here", args, kwargs)
         shapes, loc, scale, valid = self._parameters(method, args, kwargs)
         out = value(shapes, loc, scale)
         size = np.broadcast_shapes(*map(np.shape, (out, *shapes, loc, scale)))
@@ -192,9 +201,12 @@ class Distribution:
         return np.sqrt(self.var(*args, **kwargs))
 
     def stats(self, *args: Any, moments: str = "mv", **kwargs: Any) -> Any:
-        """The mean ("m" in `moments`) and the variance ("v"), a tuple of two, or the one that is asked for."""
+        """The mean ("m" in `moments`) and the variance ("v"), a tuple of two, or the one that is asked for.
+
+        Skewness ("s") and kurtosis ("k") are SciPy's, of plain parameters.
+        """
         if not moments or set(moments) - set("mv"):
-            raise NotImplementedError(f"{self.name}.stats: moments may be 'm', 'v' or 'mv', got {moments!r}")
+            return self._handed("stats", "moments may be 'm', 'v' or 'mv'", args, {**kwargs, "moments": moments})
         found = [f(*args, **kwargs) for name, f in (("m", self.mean), ("v", self.var)) if name in moments]
         return tuple(found) if len(found) > 1 else found[0]
 
@@ -225,16 +237,6 @@ class Distribution:
         """The ends of an interval around the median that has this probability: two quantiles."""
         out = 0.5 * (1.0 - inexacts(confidence)[0])
         return self.ppf(out, *args, **kwargs), self.ppf(1.0 - out, *args, **kwargs)
-
-    def rvs(self, *args: Any, **kwargs: Any) -> Any:
-        """Not offered: samples are drawn with a key. Raises."""
-        raise NotImplementedError(
-            f"{self.name}.rvs is not offered; draw with a key, by the functions of funcgrad.random"
-        )
-
-    def fit(self, *args: Any, **kwargs: Any) -> Any:
-        """Not offered; minimise the negative sum of logarithms instead. Raises."""
-        raise NotImplementedError(f"{self.name}.fit is not offered; minimise the negative sum of the log-likelihood")
 
 
 class Continuous(Distribution):
@@ -337,6 +339,8 @@ class Continuous(Distribution):
         return self._value("logsf", x, args, kwargs, 0.0, -np.inf)
 
     def _quantile(self, method: str, q: Any, args: Any, kwargs: Any) -> Any:
+        if self._lacks("_ppf"):
+            return self._handed(method, "there is no formula for quantiles here", (q, *args), kwargs)
         q, shapes, loc, scale, valid = self._at(method, q, args, kwargs)
         proper = (q >= 0) & (q <= 1)
         inside = (q > 0) & (q < 1) if self.closed_quantiles else proper
@@ -370,7 +374,7 @@ class Discrete(Distribution):
 
     def _guess(self, *args: Any, **kwargs: Any) -> Any:
         """A quantile that is off by one at most."""
-        raise NotImplementedError(f"{self.name}: ppf and isf are not offered")
+        raise NotImplementedError
 
     def _inner(self, *args: Any, **kwargs: Any) -> Any:
         return self._support(*args)[0]
@@ -447,6 +451,8 @@ class Discrete(Distribution):
         return self._value("logsf", k, args, kwargs, 0.0, -np.inf)
 
     def _quantile(self, method: str, q: Any, args: Any, kwargs: Any) -> Any:
+        if self._lacks("_guess"):
+            return self._handed(method, "there is no formula for quantiles here", (q, *args), kwargs)
         q, *shapes, loc = self._parse(method, q, args, kwargs)
         valid = self._valid(*shapes) & (q >= 0) & (q <= 1)
         q, *shapes = (STOP_GRADIENT.bind(x) for x in (q, *self._allowed(shapes, valid)))
@@ -472,24 +478,6 @@ class Discrete(Distribution):
     def isf(self, q: Any, *args: Any, **kwargs: Any) -> Any:
         """The least k with sf(k) ≤ q."""
         return self._quantile("isf", q, args, kwargs)
-
-
-class Frozen:
-    """A distribution with its parameters."""
-
-    __slots__ = ("args", "dist", "kwargs")
-
-    def __init__(self, dist: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.dist, self.args, self.kwargs = dist, args, kwargs
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        method = getattr(self.dist, name)
-        return lambda *point, **named: method(*point, *self.args, **self.kwargs, **named)
-
-    def __repr__(self) -> str:
-        return f"<distribution {getattr(self.dist, 'name', self.dist)} with parameters {self.args} {self.kwargs}>"
 
 
 def _numbers(x: Any) -> Any:

@@ -9,23 +9,30 @@ import numpy as np
 
 from funcgrad.errors import ShapeError
 from funcgrad.scipy._needs import inexacts
-from funcgrad.scipy.stats._base import Frozen, always, sc
+from funcgrad.scipy.stats._base import always, sc
+from funcgrad.scipy.stats._handed import Frozen, Handed
 
 __all__ = ["dirichlet", "multinomial", "multivariate_normal"]
 
 _LOG_2PI = math.log(2 * math.pi)
 
 
-class MultivariateNormal:
+class MultivariateNormal(Handed):
     """The multivariate normal distribution.
 
     >>> float(multivariate_normal.logpdf(np.zeros(2), np.zeros(2), np.eye(2)).round(4))
     -1.8379
     """
 
+    name = "multivariate_normal"
+
     def __call__(self, mean: Any = None, cov: Any = 1, allow_singular: bool = False) -> Frozen:
         """The distribution with these parameters: its methods take only the point."""
-        return Frozen(self, (mean, cov, allow_singular), {})
+        return Frozen(self, (mean, cov), {"allow_singular": allow_singular})
+
+    def rvs(self, mean: Any = None, cov: Any = 1, size: Any = 1, random_state: Any = None, **named: Any) -> Any:
+        """SciPy's samples; see `Handed.rvs`."""
+        return super().rvs(mean, cov, size=size, random_state=random_state)
 
     def logpdf(self, x: Any, mean: Any = None, cov: Any = 1, allow_singular: bool | None = None) -> Any:
         """The logarithm of the density at x, whose last axis is that of the vectors.
@@ -117,12 +124,14 @@ def _singular_logpdf(z: Any, cov: Any) -> Any:
     return np.where(off < np.square(1e3 * limit), -0.5 * np.sum(inside, axis=-1), -np.inf)
 
 
-class Dirichlet:
+class Dirichlet(Handed):
     """The Dirichlet distribution of points of a simplex.
 
     >>> float(dirichlet.logpdf(np.array([0.25, 0.75]), np.array([1.0, 1.0])))
     0.0
     """
+
+    name = "dirichlet"
 
     def __call__(self, alpha: Any) -> Frozen:
         """The distribution with this parameter: its methods take only the point."""
@@ -157,12 +166,14 @@ class Dirichlet:
         return np.exp(self.logpdf(x, alpha))
 
 
-class Multinomial:
+class Multinomial(Handed):
     """The multinomial distribution: how often each of several outcomes comes in n trials.
 
     >>> float(multinomial.pmf(np.array([1, 1]), 2, np.array([0.5, 0.5])).round(12))
     0.5
     """
+
+    name = "multinomial"
 
     def __call__(self, n: Any, p: Any) -> Frozen:
         """The distribution with these parameters: its methods take only the point."""
