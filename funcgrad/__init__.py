@@ -59,6 +59,8 @@ if TYPE_CHECKING:
         random,
         scipy,
         settings,
+        sharding,
+        stages,
         train,
         typing,
     )
@@ -113,6 +115,7 @@ if TYPE_CHECKING:
     )
 
 __version__ = "0.1.0"
+__version_info__ = (0, 1, 0)
 
 make_jaxpr = make_ir
 
@@ -132,6 +135,8 @@ _MODULES = (
     "random",
     "scipy",
     "settings",
+    "sharding",
+    "stages",
     "train",
     "typing",
 )
@@ -258,7 +263,9 @@ __all__ = [
     "saved_residuals",
     "scipy",
     "settings",
+    "sharding",
     "softmax_custom_jvp",
+    "stages",
     "test_util",
     "threefry_partitionable",
     "train",

@@ -199,6 +199,27 @@ def _by_function(name: str) -> Callable[..., Any]:
     return method
 
 
+class Shard:
+    """A part of an array on one device: all of it.
+
+    Attributes:
+        data: the array.
+        device: where it is.
+        index: where it stands in the whole.
+        replica_id: which of several copies it is.
+    """
+
+    __slots__ = ("data",)
+    device, replica_id = cpu, 0
+
+    def __init__(self, data: Array) -> None:
+        self.data = data
+
+    @property
+    def index(self) -> tuple[slice, ...]:
+        return (slice(None),) * self.data.ndim
+
+
 class Array(np.ndarray, metaclass=_ArrayType):
     """`numpy.ndarray` with the attributes and methods of JAX's arrays.
 
@@ -271,6 +292,19 @@ class Array(np.ndarray, metaclass=_ArrayType):
 
     def copy_to_host_async(self) -> None:
         """Nothing: it is there."""
+
+    @property
+    def addressable_shards(self) -> list[Shard]:
+        """The one part that it is divided into."""
+        return [Shard(self)]
+
+    global_shards = addressable_shards
+
+    def addressable_data(self, index: int) -> Array:
+        """The array itself, which is its one part."""
+        if index not in (0, -1):
+            raise IndexError(f"an array is one part, number 0, got {index}")
+        return self
 
     def is_ready(self) -> bool:
         """True: what NumPy has returned is computed."""

@@ -22,6 +22,8 @@ REFUSED: dict[str, tuple[str, str]] = {
     "set_mesh": (_DIVIDED, _BATCH),
     "NamedSharding": (_DIVIDED, "funcgrad.devices()[0]"),
     "P": (_DIVIDED, "funcgrad.devices()[0]"),
+    "Mesh": (_DIVIDED, _BATCH),
+    "PartitionSpec": (_DIVIDED, "funcgrad.devices()[0]"),
     "reshard": (_DIVIDED, "the array as it is"),
     "make_array_from_callback": (_DIVIDED, "funcgrad.numpy.asarray"),
     "make_array_from_process_local_data": (_DIVIDED, "funcgrad.numpy.asarray"),

@@ -38,7 +38,7 @@ PUBLIC = ["funcgrad", "funcgrad.tree", "funcgrad.tree_util", "funcgrad.lax", "fu
           "funcgrad.scipy.cluster",
           "funcgrad.scipy.ndimage",
           "funcgrad.example_libraries", "funcgrad.example_libraries.optimizers", "funcgrad.example_libraries.stax",
-          "funcgrad.experimental",
+          "funcgrad.experimental", "funcgrad.stages", "funcgrad.sharding",
           "funcgrad.experimental.jet",
           "funcgrad.experimental.ode",
           "funcgrad.scipy.fft",

@@ -48,9 +48,25 @@ def test_what_is_not_offered_says_why(name: str) -> None:
         getattr(jax, name)(lambda x: x)
 
 
+def test_stages_and_shardings() -> None:
+    f: Any = jax.jit(lambda x: 2 * x)
+    assert isinstance(f.lower(X), jax.stages.Lowered) and isinstance(f.trace(X), jax.stages.Traced)
+    assert isinstance(f.lower(X).compile(), jax.stages.Compiled)
+    x: Any = jnp.ones((2, 3))
+    assert isinstance(x.sharding, jax.sharding.Sharding) and x.addressable_data(0) is x
+    (shard,) = x.addressable_shards
+    assert shard.data is x and x[shard.index].shape == (2, 3) and (shard.device, shard.replica_id) == ("cpu", 0)
+    assert type(jax.device_put(X, jax.sharding.SingleDeviceSharding(jax.devices()[0]))) is jax.Array
+    with pytest.raises(NotImplementedError, match="PartitionSpec is not offered"):
+        jax.sharding.PartitionSpec("x")
+    with pytest.raises(IndexError, match="one part"):
+        x.addressable_data(1)
+    assert ".".join(map(str, jax.__version_info__)) == jax.__version__
+
+
 def test_names_come_when_they_are_asked_for() -> None:
     """`import funcgrad` loads none of these modules; all names are there."""
-    late = ("callbacks", "_devices", "settings", "dtypes", "image", "_segments", "_refused", "experimental")
+    late = ("callbacks", "_devices", "settings", "dtypes", "image", "_segments", "_refused", "experimental", "sharding")
     code = f"import sys, funcgrad; print([m for m in {late} if 'funcgrad.' + m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
     assert [n for n in jax.__all__ if not hasattr(jax, n)] == []

@@ -13,7 +13,6 @@ import numpy as _np
 
 from funcgrad._array import methods as _ours
 from funcgrad._array import returning_arrays as _returning_arrays
-from funcgrad._refused import missing as _missing
 from funcgrad.numpy import (
     _calculus,
     _contract,
@@ -114,7 +113,7 @@ def __getattr__(name: str) -> Any:
     if name == "special":  # where SciPy looks for the special functions of an array API namespace
         return _import_module("funcgrad.scipy.special")
     if name not in _LATE:
-        raise _missing("funcgrad.numpy", name)
+        raise _import_module("funcgrad._refused").missing("funcgrad.numpy", name)
     fun = getattr(_import_module("funcgrad.numpy._late"), name)
     fun = globals()[name] = fun if name in _OWN else _own_or(name, fun)
     if name in _MAKING:
