@@ -134,6 +134,10 @@ CASES: dict[str, tuple[Callable[[], Any], Any]] = {
         lambda: lax.convert_element_type(np.array([np.inf, -np.inf, 7.5], np.float16), np.int64),
         [2**63 - 1, -(2**63), 7],
     ),
+    "running sums of complex exponentials": (
+        lambda: lax.cumlogsumexp(X + 1j * X[::-1]),
+        np.log(np.cumsum(np.exp(X + 1j * X[::-1]))),
+    ),
     "transforms by number": (lambda: lax.fft(X + 0j, lax.FftType(1), (4,)), np.fft.ifft(X)),
     "one axis each": (lambda: lax.dot_general(X, X, ((0, 0), ((), ()))), 14.0),
     "nothing, dilated and cropped": (

@@ -166,7 +166,19 @@ def cummin(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
 def cumlogsumexp(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
     """Running logarithms of sums of exponentials along an axis, from its end with `reverse`."""
     x = array_operand(operand)
-    return associative_scan(np.logaddexp, x, reverse=reverse, axis=axis_index(axis, x.ndim))
+    add = _complex_logaddexp if x.dtype.kind == "c" else np.logaddexp
+    return associative_scan(add, x, reverse=reverse, axis=axis_index(axis, x.ndim))
+
+
+def _complex_logaddexp(a: Any, b: Any) -> Any:
+    """The principal value of log(exp(a) + exp(b)); the larger operand where its real part is infinite."""
+    first = np.real(a) >= np.real(b)
+    high, low = np.where(first, a, b), np.where(first, b, a)
+    finite = np.isfinite(np.real(high))
+    zero = np.zeros((), high.dtype)
+    out = high + np.where(finite, np.log1p(np.exp(np.where(finite, low - np.where(finite, high, zero), zero))), zero)
+    turns = np.ceil((np.imag(out) - np.pi) / (2 * np.pi))
+    return out - (2j * np.pi) * turns
 
 
 # ------------------------------------------------------------------------------------------------------------- order
