@@ -155,6 +155,13 @@ def same(a: Any, b: Any) -> None:
         np.testing.assert_array_equal(x, y)
 
 
+def test_functions_of_the_namespaces_pickle_by_their_names() -> None:
+    for module in (funcgrad.numpy, funcgrad.numpy.linalg, funcgrad.numpy.fft, funcgrad.lax, funcgrad.nn):
+        for name in module.__all__:
+            f = getattr(module, name)
+            assert not inspect.isfunction(f) or pickle.loads(pickle.dumps(f)) is f, f"{module.__name__}.{name}"
+
+
 @pytest.mark.parametrize("used", [False, True], ids=["new", "used"])
 @pytest.mark.parametrize("pickler", [pickle, cloudpickle], ids=["pickle", "cloudpickle"])
 @pytest.mark.parametrize(("made", "use"), MADE.values(), ids=MADE)

@@ -7,6 +7,7 @@ of traced values where NumPy cannot (`funcgrad.numpy.array([x, y])`). On plain a
 from __future__ import annotations
 
 from importlib import import_module as _import_module
+from types import FunctionType as _Function
 from typing import Any
 
 import numpy as _np
@@ -118,7 +119,15 @@ def __getattr__(name: str) -> Any:
     fun = globals()[name] = fun if name in _OWN else _own_or(name, fun)
     if name in _MAKING:
         _returning_arrays(globals(), (name,))
-    return globals()[name]
+    return _found_here(name)
+
+
+def _found_here(name: str) -> Any:
+    """The function of this name, which pickle is to look for in this module."""
+    fun = globals()[name]
+    if type(fun) is _Function and fun.__module__.startswith("funcgrad.numpy."):
+        fun.__module__, fun.__qualname__ = "funcgrad.numpy", name
+    return fun
 
 
 __array_api_version__ = _namespace.API_VERSION
@@ -133,6 +142,9 @@ _ours.update(
     compress=lambda a, condition, *args, **kwargs: globals()["compress"](condition, a, *args, **kwargs),
 )
 _namespace.install()
+for _name in __all__:
+    if _name in globals():
+        _found_here(_name)
 
 
 def __dir__() -> list[str]:
