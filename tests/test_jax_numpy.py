@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import funcgrad.numpy as jnp
-from funcgrad import dtypes, jacfwd, jit, jvp, lax, linearize, nn, value_and_grad, vjp, vmap
+from funcgrad import dtypes, jacfwd, jit, jvp, lax, linearize, nn, random, value_and_grad, vjp, vmap
 from funcgrad._array import Array
 from funcgrad.errors import IndexKindError, NotOfferedError
 from funcgrad.flatten_util import ravel_pytree
@@ -155,6 +155,8 @@ def test_what_has_no_meaning_here_is_refused_by_name() -> None:
         with pytest.raises(NotOfferedError, match=r"bfloat16 is not offered: dtypes are NumPy's"):
             module.bfloat16  # noqa: B018
         assert not hasattr(module, "float8_e5m2") and not hasattr(module, "teleport")
+    with pytest.raises(ValueError, match="poisson: the dtype of samples is one of integers, got float32"):
+        random.poisson(random.key(0), 2.0, (2,), np.float32)
     with pytest.raises(ValueError, match="where takes a condition alone, or"):
         jnp.where(X > 1, None, 1.0)
     for name in ("searchsorted", "digitize", "isin"):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.errors import ArgumentError
 from funcgrad.numpy._dispatch import array_operand, operand
 from funcgrad.ops.normal_quantile import ERF_INV
 from funcgrad.ops.random import BITS, SPLIT
@@ -43,10 +44,10 @@ def float_dtype(dtype: Any, name: str, complex_too: bool = False) -> np.dtype[An
 
 
 def int_dtype(dtype: Any, name: str) -> np.dtype[Any]:
-    """The dtype of samples that are whole numbers: int64 if none is given. Raises TypeError for another kind."""
+    """The dtype of samples that are whole numbers: int64 if none is given. Raises ArgumentError for another kind."""
     out = np.dtype(np.int64 if dtype is None else dtype)
     if out.kind not in "iu":
-        raise TypeError(f"{name}: the dtype of samples is one of integers, got {out}")
+        raise ArgumentError(f"{name}: the dtype of samples is one of integers, got {out}")
     return out
 
 
