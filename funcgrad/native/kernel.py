@@ -34,6 +34,8 @@ _CHEAP, _DEAR = 4.0, 16.0
 _LONG = 16.0
 """From which cost on two registers are taken for a vector: the operations of one place are more than a processor looks
 ahead, and those of a vector depend on one another."""
+_CHAIN = 2.0
+"""From which cost on an operation by itself is so many that depend on one another (an exponential is)."""
 _STRAIGHT, _FEW = 32.0, 4
 """Up to which cost, and up to how many vectors, a row is written without a loop."""
 
@@ -55,8 +57,13 @@ class Kernel:
         self.sizes = [math.prod(sizes)] if self.flat else list(sizes)
         self.width = em.vector_bytes // _widest(stores, [r for r, _ in done])
         self.reductions = [Accumulators(em, r, b, len(self.sizes), self.flat) for r, b in done]
-        self.cost = self._cost()
-        if self.cost > _LONG and len(done) <= 1 and self.sizes and self.sizes[-1] >= 2 * self.width:
+        self.cost, dearest = self._cost()
+        if (
+            (self.cost > _LONG or dearest >= _CHAIN)
+            and len(done) <= 1
+            and self.sizes
+            and self.sizes[-1] >= 2 * self.width
+        ):
             self.width *= 2
         self.unroll = self._unrolled()
         self.cuts = [{0, n} for n in self.sizes]
@@ -317,22 +324,25 @@ class Kernel:
             return 2 if self.cost <= _CHEAP else 1
         return 4 if sums == 1 and self.cost <= _CHEAP else 2 if sums <= 2 and self.cost <= _DEAR else 1
 
-    def _cost(self) -> float:
-        """What a place of the loops costs, in additions; a last axis that has no loop is part of it."""
+    def _cost(self) -> tuple[float, float]:
+        """What a place of the loops costs, in additions, where a last axis that has no loop is part of it; and what the
+        dearest operation on real numbers does."""
         seen: set[Any] = set()
         todo: list[Any] = [x for x, _ in self.stores]
         for r in self.reductions:
             todo += r.r.eqn.inputs
-        total = float(len(todo))
+        total, dearest = float(len(todo)), 0.0
         while todo:
             x = todo.pop()
             if isinstance(x, Var) and x not in seen and x not in self.em.env:
                 seen.add(x)
-                total += cost(self.em.defs[x])
-                todo += self.em.defs[x].inputs
+                eqn = self.em.defs[x]
+                total += cost(eqn)
+                dearest = max(dearest, cost(eqn) if all(y.aval.dtype.kind != "c" for y in eqn.inputs) else 0.0)
+                todo += eqn.inputs
         shapes = [x.aval.shape for x, _ in self.stores] + [a.r.domain for a in self.reductions]
         places = max([math.prod(shape) for shape in shapes], default=1)
-        return total * max(1, places // max(1, math.prod(self.sizes)))
+        return total * max(1, places // max(1, math.prod(self.sizes))), dearest
 
     # ------------------------------------------------------------------ one place
 
