@@ -16,7 +16,13 @@ import funcgrad as fg
 import funcgrad.scipy
 import funcgrad.scipy.linalg as fl
 from funcgrad import grad, jit, jvp, tree, vmap
-from funcgrad.errors import InconclusiveRuleError, ShapeError, TracerArrayConversionError, UnsupportedFunctionError
+from funcgrad.errors import (
+    ConcretizationTypeError,
+    InconclusiveRuleError,
+    ShapeError,
+    TracerArrayConversionError,
+    UnsupportedFunctionError,
+)
 from funcgrad.ops import lapack
 from funcgrad.test_util import check_grads
 
@@ -368,11 +374,30 @@ def test_singular_matrices() -> None:
         fl.solve(-np.eye(2), np.ones(2), assume_a="pos")
 
 
+def test_eigenvalues_between_two_numbers() -> None:
+    a = sl.toeplitz([2.0, -0.5, 0.1, 0.3])
+    ends = (1.2, 2.4)
+    want = sl.eigh(a, subset_by_value=ends, eigvals_only=True)
+    for form in (lambda f: f, jit):
+        w, v = form(lambda a: fl.eigh(a, subset_by_value=ends))(a)
+        np.testing.assert_allclose(w, want)
+        np.testing.assert_allclose(a @ v, v * w, atol=1e-12)
+    d, e = np.array([2.0, 1.0, 3.0, 2.5]), np.array([0.3, 0.2, -0.4])
+    for only in (True, False):
+        have = fl.eigh_tridiagonal(d, e, only, "v", ends)
+        expected = sl.eigh_tridiagonal(d, e, only, "v", ends)
+        np.testing.assert_allclose(np.abs(have if only else have[1]), np.abs(expected if only else expected[1]))
+    check_grads(lambda a: fl.eigvalsh(a + a.T, subset_by_value=(2.4, 4.8)), (a,), order=1)
+    with pytest.raises(ConcretizationTypeError, match="choose by subset_by_index"):
+        vmap(lambda a: fl.eigvalsh(a, subset_by_value=ends))(np.stack([a, a]))
+    with pytest.raises(ShapeError, match="one matrix"):
+        fl.eigvalsh(np.stack([a, a]), subset_by_value=ends)
+
+
 def test_what_is_not_offered_says_so() -> None:
     a = np.eye(2)
     for call in (
-        lambda: fl.eigh(a, subset_by_value=(0, 1)),
-        lambda: fl.eigh_tridiagonal(a[0], a[0, :1], select="v", select_range=(0, 1)),
+        lambda: fl.eigh(a, eigvals=(0, 1)),
         lambda: fl.eig(a, homogeneous_eigvals=True),
         lambda: fl.qr(a, mode="raw"),
         lambda: fl.schur(a, sort="lhp"),

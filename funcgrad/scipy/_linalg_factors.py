@@ -10,6 +10,7 @@ import funcgrad.lax.linalg as _lax
 from funcgrad.errors import ShapeError, UnsupportedFunctionError
 from funcgrad.lax._linalg import unitary_factor
 from funcgrad.numpy._dispatch import array_operand
+from funcgrad.numpy._known import known
 from funcgrad.ops.decompose import EIG, EIGVALS, QR
 from funcgrad.ops.linalg import CHOLESKY, SOLVE, from_triangle, transpose_conj
 from funcgrad.ops.similar import COMPLEX_SCHUR, HESSENBERG, SCHUR
@@ -276,17 +277,22 @@ def eigh(
         lower: which triangle is read of both.
         eigvals_only: leave out the vectors.
         subset_by_index: (first, last) of the values wanted.
+        subset_by_value: (low, high) for the values above `low` and up to `high`, of one matrix. How many there are must
+            be known: under `jit` they are compiled for each value anew, under `vmap` it raises.
         overwrite_a, overwrite_b, turbo, check_finite, driver: without meaning here.
 
     Raises:
         LinAlgError: `b` is not positive definite.
-        UnsupportedFunctionError: `eigvals`, which SciPy has given up; `subset_by_value`, whose number is not known.
+        UnsupportedFunctionError: `eigvals`, which SciPy has given up.
+        ConcretizationTypeError: the number of values in `subset_by_value` is not known.
 
     >>> eigh(np.diag([3.0, 2.0]), np.diag([1.0, 2.0]), eigvals_only=True)
     array([1., 3.])
     """
-    if eigvals is not None or subset_by_value is not None:
-        raise UnsupportedFunctionError("eigh: choose by subset_by_index, or from the results")
+    if eigvals is not None:
+        raise UnsupportedFunctionError("eigh: choose by subset_by_index or subset_by_value, or from the results")
+    if subset_by_index is not None and subset_by_value is not None:
+        raise ValueError("eigh: choose by subset_by_index or by subset_by_value, not by both")
     a, uplo = matrix(a, "eigh"), "L" if lower else "U"
     keep = slice(None) if subset_by_index is None else slice(int(subset_by_index[0]), int(subset_by_index[1]) + 1)
     back: Any = None
@@ -295,10 +301,20 @@ def eigh(
             raise ValueError(f"eigh: type must be 1, 2 or 3, got {type!r}")
         a, back = _standard(a, matrix(b, "eigh"), bool(lower), type)
         uplo = "L"
-    if eigvals_only:
-        return EIGVALSH.bind(a, uplo=uplo)[..., keep]
-    w, v = EIGH.bind(a, uplo=uplo)
+    w, v = (EIGVALSH.bind(a, uplo=uplo), None) if eigvals_only else EIGH.bind(a, uplo=uplo)
+    if subset_by_value is not None:
+        keep = _between(w, subset_by_value)
+    if v is None:
+        return w[..., keep]
     return w[..., keep], (v if back is None else back(v))[..., keep]
+
+
+def _between(w: Any, ends: Any) -> slice:
+    """Where increasing eigenvalues are above one number and up to another."""
+    if w.ndim > 1:
+        raise ShapeError(f"eigh: subset_by_value takes one matrix, got eigenvalues of shape {w.shape}")
+    values = known(w, "eigh with subset_by_value", "choose by subset_by_index")
+    return slice(*np.searchsorted(values, np.asarray(ends, values.dtype), side="right").tolist())
 
 
 def _standard(a: Any, b: Any, lower: bool, kind: int) -> tuple[Any, Any]:
@@ -355,16 +371,17 @@ def eigh_tridiagonal(
         d: the diagonal, of shape (M,), or (..., M).
         e: the one beside it, of shape (M - 1,).
         eigvals_only: leave out the vectors.
-        select: "a" for all values, "i" for those of the indices `select_range` = (first, last).
+        select: "a" for all values, "i" for those of the indices `select_range` = (first, last), "v" for those above the
+            first and up to the second number of `select_range`; how many these are must be known, of one matrix.
         check_finite, tol, lapack_driver, key: without meaning here.
 
-    The work is that for a full matrix. Raises UnsupportedFunctionError for `select="v"`.
+    The work is that for a full matrix.
 
     >>> eigh_tridiagonal(np.array([2.0, 2.0]), np.array([1.0]), eigvals_only=True)
     array([1., 3.])
     """
-    if select not in ("a", "i"):
-        raise UnsupportedFunctionError(f"eigh_tridiagonal: select={select!r} is not offered; choose 'a' or 'i'")
+    if select not in ("a", "i", "v"):
+        raise ValueError(f"eigh_tridiagonal: select must be 'a', 'i' or 'v', got {select!r}")
     d, e = array_operand(d), array_operand(e)
     n = d.shape[-1]
     if e.shape[-1] != max(n - 1, 0):
@@ -372,7 +389,8 @@ def eigh_tridiagonal(
     beside = np.concatenate([e, np.zeros((*e.shape[:-1], 1), e.dtype)], axis=-1)[..., :n]
     a = np.expand_dims(d, -1) * np.eye(n) + np.swapaxes(np.expand_dims(beside, -1) * np.eye(n, k=1), -1, -2)
     a = a.astype(np.result_type(d.dtype, e.dtype) if np.result_type(d.dtype, e.dtype).kind in "fc" else float)
-    return eigh(a, eigvals_only=eigvals_only, subset_by_index=select_range if select == "i" else None)
+    chosen = {} if select == "a" else {"subset_by_index" if select == "i" else "subset_by_value": select_range}
+    return eigh(a, eigvals_only=eigvals_only, **chosen)
 
 
 def eigvalsh_tridiagonal(
