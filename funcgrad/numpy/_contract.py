@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import string
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from funcgrad.numpy._dispatch import array_operand, conjugated, implements
 from funcgrad.numpy._shape import axis_index, broadcast_to, reshape, transpose
 from funcgrad.numpy._views import Places
 from funcgrad.ops.contract import DOT_GENERAL
-from funcgrad.types import broadcast_shapes, is_a
+from funcgrad.types import broadcast_shapes, is_a, result_dtype
 from funcgrad.writes import owned, viewed
 
 __all__ = [
@@ -165,6 +166,10 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     return np.moveaxis(out, -1, axisc)
 
 
+_WINDOWS = 1 << 18
+"""So many elements of windows are laid next to each other at the most."""
+
+
 @implements(np.correlate)
 def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
     """The cross-correlation of two sequences: sum over n of a[n + k] · conj(v[n])."""
@@ -174,7 +179,17 @@ def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
     n, m = a.shape[0], v.shape[0]
     before = {"valid": 0, "same": m // 2, "full": m - 1}[mode]
     after = {"valid": 0, "same": m - 1 - m // 2, "full": m - 1}[mode]
-    v, places = conjugated(v), np.arange(-before, n + after - m + 1)[:, None] + np.arange(m)
+    v = conjugated(v)
+    if n * m > _WINDOWS and result_dtype(a, v).kind != "b":
+        return import_module("funcgrad.numpy._long_correlation").correlate_long(a, v, before, after)
+    return correlate_short(a, v, before, after)
+
+
+def correlate_short(a: Any, v: Any, before: int, after: int) -> Any:
+    """What `correlate` gives for two short sequences, the longer one first and the other conjugated, with so many
+    results before and after those of full overlap."""
+    n, m = a.shape[0], v.shape[0]
+    places = np.arange(-before, n + after - m + 1)[:, None] + np.arange(m)
     inner = dot(a[places[before : len(places) - after]], v)
     if not before and not after:
         return inner
