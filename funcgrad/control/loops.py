@@ -366,9 +366,8 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
     With bounds that are known it is a scan, so that reverse mode works anywhere; with traced bounds a `while_loop`.
     `i` is an integer whose dtype gives way, as a Python integer's does, with the attributes of an array.
 
-    Raises TypeError where the value changes (the message says which leaf), or the bounds are no scalars of one dtype.
-
-    Raises ValueError where `unroll` (accepted for JAX's sake) is negative, or given with traced bounds.
+    Raises TypeError where the value changes (the message says which leaf), or the bounds are no scalars of one dtype;
+    ValueError where `unroll` (accepted for JAX's sake) is negative, or given with traced bounds.
 
     >>> float(fori_loop(0, 5, lambda i, x: x + i, 0.0))
     10.0
