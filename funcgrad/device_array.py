@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from funcgrad._array import Device, SingleDeviceSharding, elsewhere
+from funcgrad._places import Undivided
 from funcgrad.core import AbstractTracer, Primitive, Trace, Tracer, current_trace
 from funcgrad.errors import DeletedArrayError
 from funcgrad.source import Source
@@ -109,7 +110,7 @@ class Pending:
             raise self._error
 
 
-class DeviceArray(AbstractTracer):
+class DeviceArray(AbstractTracer, Undivided):
     """An array on a device, which cannot be written to. `device_put` makes one.
 
     It has NumPy's operators, methods and attributes, `.at[…]`, and the protocol DLPack (`torch.from_dlpack(x)` shares
@@ -132,8 +133,7 @@ class DeviceArray(AbstractTracer):
     """
 
     __slots__ = ("_data", "_pending", "backend")
-    is_fully_addressable = is_fully_replicated = committed = True
-    __class__ = property(lambda self: type(self))
+    __class__ = property(lambda self: type(self))  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __init__(self, data: Any, aval: ShapedArray, backend: Backend, pending: tuple[Pending, ...] = ()) -> None:
         self._data, self._aval, self.backend, self._pending = data, aval, backend, pending

@@ -12,6 +12,7 @@ from funcgrad.numpy._dispatch import array_operand
 from funcgrad.scipy._needs import inexact, is_traced, scipy_module
 from funcgrad.scipy.ndimage import median_filter
 from funcgrad.scipy.signal._filters import lfilter, sosfilt, sosfiltfilt, upfirdn
+from funcgrad.types import is_a
 
 __all__ = ["decimate", "medfilt", "resample_poly"]
 
@@ -52,7 +53,7 @@ def resample_poly(
         return x + 0
     n = x.shape[axis]
     wanted = -(-n * up // down)
-    if isinstance(window, (str, tuple, float)):
+    if is_a(window, (str, tuple, float)):
         h = _low_pass(20 * max(up, down) + 1, 1 / max(up, down), window)
     else:
         h = array_operand(window)
