@@ -118,7 +118,7 @@ def lombscargle(
 
     >>> t = np.arange(8.0)
     >>> lombscargle(t, np.sin(t), np.array([1.0, 2.0]), normalize=True).round(3)
-    array([1.   , 0.034])
+    array([1.   , 0.026])
     """
     kinds = {False: "power", True: "normalize"}
     kind = kinds.get(normalize, normalize)
