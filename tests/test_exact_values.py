@@ -30,6 +30,7 @@ READS: dict[str, Callable[[Any], Any]] = {
     "bins": lambda x: np.sum(Y[np.searchsorted([1.5, 2.4], x)] * x),
     "whole numbers": lambda x: np.sum(Y[np.minimum(x.astype(int), 2)] * x),
     "take": lambda x: np.take(Y, np.argmax(x)) * x[0],
+    "roll": lambda x: np.sum(np.roll(Y, np.argmax(x)) * x),
     "array of numbers": lambda x: np.sum(np.array([np.argmax(x), 2]) * x[:2]),
     "plain copy": lambda x: np.sum(np.asarray(np.argsort(x)) * x),
 }

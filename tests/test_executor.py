@@ -239,6 +239,31 @@ def test_loops_of_any_length(length: int) -> None:
         _same(a, b, "while")
 
 
+def test_loops_that_share_their_body() -> None:
+    """A program that is called twice brings the variables of its body twice, in loops that lie elsewhere in memory."""
+
+    def step(c: Any, x: Any) -> Any:
+        c = np.sin(c + x) * 2.0
+        d = np.cos(c) + x
+        return d + np.flip(d), np.flip(c)
+
+    c, xs = np.linspace(0, 1, 19), np.linspace(0, 1, 190).reshape(10, 19)
+    program = fg.make_ir(lambda c, xs: lax.scan(step, c, xs))(c, xs)
+
+    def fun(c: Any, xs: Any) -> Any:
+        end, ys = program(c, xs)
+
+        def body(s: Any) -> Any:
+            i, u, v = s
+            q, zs = program(v[0], u)
+            return i + 1, u + 0.1 * zs, v - 0.01 * zs + q
+
+        return end, *lax.while_loop(lambda s: s[0] < 3, body, (0, ys, ys))
+
+    for found, want in zip(fg.jit(fun)(c, xs), fun(c, xs), strict=True):
+        _same(found, want, "")
+
+
 def test_python_numbers_where_arrays_without_dimensions_are_expected() -> None:
     """A Python float that a derivative keeps comes back to a program that expects an array."""
 

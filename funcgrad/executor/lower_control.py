@@ -74,6 +74,13 @@ class _Carry:
         }
         return [free.get(v, False) for v in body.inputs]
 
+    def name_donated(self, body_plan: Plan) -> None:
+        """Give what is computed over an input of the body the name of that input. Programs may share variables, so the
+        name of another one in the same place can be that of an earlier loop."""
+        for place in body_plan.places.values():
+            if place.donor is not None:
+                place.name = self.emitter.env[self.body.inputs[place.donor]]
+
     def start(self, body_plan: Plan, inits: Sequence[str], in_stack: Sequence[str | None]) -> None:
         """Write what comes before the loop: initial values, and memory for the next ones."""
         emitter = self.emitter
@@ -182,9 +189,7 @@ def _write_scan(emitter: Emitter, plan: Plan, step: Step, sinks: Sinks) -> None:
     emitter.write(f"# {emitter.comment(eqn)}", step)
     carry = _Carry(emitter, plan, step, body, layout.consts, sinks)
     body_plan = _scan_plan(emitter, carry, layout.carry)
-    for var in body_plan.places:
-        if var in emitter.env and body_plan.places[var].donor is not None:
-            body_plan.places[var].name = emitter.env[var]
+    carry.name_donated(body_plan)
     emitted = eqn.outputs[layout.carry :]
     results = [emitter.result(plan, step, layout.carry + j, sinks, "") for j in range(len(emitted))]
     rows = [_rows(emitter, y, layout.reverse, True, v.aval.ndim) for y, v in zip(results, emitted, strict=True)]
@@ -254,9 +259,7 @@ def _write_while(emitter: Emitter, plan: Plan, step: Step, sinks: Sinks) -> None
     for var, name in zip(test.inputs[counts.cond :], carry.names, strict=True):
         emitter.env[var] = name
     body_plan = make_plan(body, emitter.bindings, carry.donated())
-    for var, place in body_plan.places.items():
-        if place.donor is not None and var in emitter.env:
-            place.name = emitter.env[var]
+    carry.name_donated(body_plan)
     nowhere: list[str | None] = [None] * carry.count
     carry.start(body_plan, inits, nowhere)
     emitter.write("while True:", step)
