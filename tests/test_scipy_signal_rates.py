@@ -53,6 +53,19 @@ def test_other_rates(up: int, down: int) -> None:
     same("resample_poly", X + 1j * X[::-1], up, down, axis=1)
 
 
+def test_dtypes_of_other_rates() -> None:
+    x = X[0].astype(np.float32)
+    for name, args, settings in (
+        ("resample_poly", (3, 2), {}),
+        ("resample_poly", (3, 2), {"window": np.hanning(7)}),
+        ("decimate", (2,), {"ftype": "fir"}),
+        ("decimate", (2,), {}),
+    ):
+        assert getattr(ours, name)(x, *args, **settings).dtype == getattr(scipys, name)(x, *args, **settings).dtype
+    with pytest.raises(NotImplementedError, match="outside of the signal is 0"):
+        ours.upfirdn([1.0], x, cval=np.float64(1.0))
+
+
 @pytest.mark.parametrize("zero_phase", [True, False])
 @pytest.mark.parametrize("kind", ["iir", "fir"])
 def test_decimation(kind: str, zero_phase: bool) -> None:

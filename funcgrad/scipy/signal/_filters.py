@@ -269,7 +269,7 @@ def upfirdn(h: Any, x: Any, up: int = 1, down: int = 1, axis: int = -1, mode: st
     >>> upfirdn([1.0, 1.0], np.array([1.0, 2.0]), up=2)
     array([1., 1., 2., 2.])
     """
-    if mode != "constant" or (type(cval) in (int, float) and cval != 0):
+    if mode != "constant" or is_traced(cval) or cval != 0:
         raise NotImplementedError("upfirdn: what is outside of the signal is 0; other modes are not offered")
     if up < 1 or down < 1:
         raise ValueError("Both up and down must be >= 1")

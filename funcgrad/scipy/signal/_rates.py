@@ -54,7 +54,7 @@ def resample_poly(
     n = x.shape[axis]
     wanted = -(-n * up // down)
     if is_a(window, (str, tuple, float)):
-        h = _low_pass(20 * max(up, down) + 1, 1 / max(up, down), window)
+        h = _low_pass(20 * max(up, down) + 1, 1 / max(up, down), window).astype(x.real.dtype)
     else:
         h = array_operand(window)
     half = (h.shape[0] - 1) // 2
@@ -63,7 +63,7 @@ def resample_poly(
     skipped = (half + before) // down
     short = (wanted + skipped - 1) * down - ((n - 1) * up + h.shape[0] + before - 1)
     zeros = (np.zeros(before, h.dtype), np.zeros(max(short, 0), h.dtype))
-    out = upfirdn(np.concatenate([zeros[0], h * up, zeros[1]]).astype(x.dtype), x, up, down, axis)
+    out = upfirdn(np.concatenate([zeros[0], h * up, zeros[1]]), x, up, down, axis)
     keep = [slice(None)] * x.ndim
     keep[axis] = slice(skipped, skipped + wanted)
     return out[tuple(keep)]
@@ -86,10 +86,10 @@ def decimate(x: Any, q: int, n: int | None = None, ftype: str = "iir", axis: int
     if ftype not in ("iir", "fir"):
         raise ValueError(f"decimate: ftype must be 'iir' or 'fir', got {ftype!r}")
     if ftype == "fir":
-        h = _low_pass((20 * q if n is None else operator.index(n)) + 1, 1 / q, "hamming")
+        h = _low_pass((20 * q if n is None else operator.index(n)) + 1, 1 / q, "hamming").astype(x.real.dtype)
         if zero_phase:
             return resample_poly(x, 1, q, axis, h)
-        out = lfilter(h.astype(x.dtype), np.ones(1, x.dtype), x, axis)
+        out = lfilter(h, np.ones(1, x.dtype), x, axis)
     else:
         design = scipy_module("signal", "signal.decimate").cheby1
         sos = design(8 if n is None else operator.index(n), 0.05, 0.8 / q, output="sos").astype(x.real.dtype)
