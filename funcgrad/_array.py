@@ -19,9 +19,8 @@ import numpy as np
 
 from funcgrad._places import Device, SingleDeviceSharding, Undivided, cpu
 
-__all__ = ["ARRAYS", "TRACERS", "Array", "Counter", "Device", "SingleDeviceSharding", "WeakArray", "cpu", "elsewhere",
-           "methods", "numpys_own", "returning", "returning_arrays", "unwrap", "wrap", "wrap_leaves",
-           "wrap_scalar"]  # fmt: skip
+__all__ = ["ARRAYS", "TRACERS", "Array", "Counter", "WeakArray", "elsewhere", "methods", "numpys_own", "returning",
+           "returning_arrays", "unwrap", "wrap", "wrap_leaves", "wrap_scalar"]  # fmt: skip
 
 
 TRACERS: list[type] = []

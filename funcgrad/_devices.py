@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import funcgrad.tree as tree
-from funcgrad._array import Array, Device, SingleDeviceSharding, cpu, unwrap, wrap
+from funcgrad._array import Array, unwrap, wrap
+from funcgrad._places import Device, SingleDeviceSharding, cpu
 from funcgrad.core import Tracer
 from funcgrad.device_array import DeviceArray, in_use, of_library
 from funcgrad.types import PYTHON_SCALARS, ShapedArray, as_numbers, is_a

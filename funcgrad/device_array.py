@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from funcgrad._array import Device, SingleDeviceSharding, elsewhere
-from funcgrad._places import Undivided
+from funcgrad._array import elsewhere
+from funcgrad._places import Device, SingleDeviceSharding, Undivided
 from funcgrad.core import AbstractTracer, Primitive, Trace, Tracer, current_trace
 from funcgrad.errors import DeletedArrayError
 from funcgrad.source import Source

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from funcgrad._array import SingleDeviceSharding
+from funcgrad._places import SingleDeviceSharding
 from funcgrad._refused import refused
 
 __all__ = ["Mesh", "NamedSharding", "PartitionSpec", "Sharding", "SingleDeviceSharding"]

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from funcgrad._array import Device
+from funcgrad._places import Device
 from funcgrad.backends import UnsupportedOperationError, get_backend
 from funcgrad.backends.array_api import OnOneDevice
 from funcgrad.backends.torch_backend import TorchBackend

@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from funcgrad._array import Device
+from funcgrad._places import Device
 from funcgrad.backends.array_api import ArrayAPIBackend
 from funcgrad.backends.base import Backend
 from funcgrad.backends.numpy import NumpyBackend

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad._array import Device
+from funcgrad._places import Device
 from funcgrad.backends._lower_arrays import ARRAYS
 from funcgrad.backends._lower_elementwise import ELEMENTWISE
 from funcgrad.backends._lower_linalg import LINALG

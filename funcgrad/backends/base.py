@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from funcgrad._array import Device
+from funcgrad._places import Device
 from funcgrad.errors import operands_text
 from funcgrad.ir import Equation
 from funcgrad.source import describe

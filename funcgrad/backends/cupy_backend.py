@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad._array import Device
+from funcgrad._places import Device
 from funcgrad.backends._optional import optional
 from funcgrad.backends.array_api import ArrayAPIBackend
 from funcgrad.backends.runner import DeviceProgram

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcgrad._array import Device
+from funcgrad._places import Device
 from funcgrad.backends.base import Backend, Implementation, check_dtypes
 from funcgrad.backends.numpy import NumpyBackend
 from funcgrad.ir import Equation

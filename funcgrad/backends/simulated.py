@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from funcgrad._array import Device
+from funcgrad._places import Device
 from funcgrad.backends.base import Backend, Implementation
 from funcgrad.backends.numpy import NumpyBackend
 from funcgrad.ir import Equation

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad._array import Device
+from funcgrad._places import Device
 from funcgrad.backends.array_api import ArrayAPIBackend
 
 __all__ = ["StrictDeviceBackend", "strict_devices"]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcgrad._array import Device
+from funcgrad._places import Device
 from funcgrad.backends._lowerings import Lowering
 from funcgrad.backends._optional import optional
 from funcgrad.backends.array_api import LOWERINGS, ArrayAPIBackend, has

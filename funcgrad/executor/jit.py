@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
-from funcgrad._array import Device
+from funcgrad._places import Device
 from funcgrad.config import NATIVE_MODES, config
 from funcgrad.core import current_trace
 from funcgrad.device_array import DeviceArray

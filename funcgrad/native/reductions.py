@@ -32,7 +32,6 @@ TERMS = 16
 
 DType = np.dtype[Any]
 _ADD, _MUL = UFUNCS[np.add], UFUNCS[np.multiply]
-_BOOL = np.dtype(bool)
 
 
 class Reduction(NamedTuple):

@@ -296,14 +296,11 @@ class Writer:
         new = self.op(f"select i1 {condition}, i32 1, i32 {old}")
         self.write(f"store i32 {new}, ptr %status")
 
-    def bail(self, status: int = 1) -> None:
-        """Leave the function, to run the call again by NumPy (2: an exception is set); what follows is not reached."""
-        self.write(f"store i32 {status}, ptr %status")
-        self.branch("exit")
-        self.label()
-
     def bail_if(self, condition: str, status: int = 1) -> None:
-        """Leave the function if this holds (in any lane): where going on could do harm."""
+        """Leave the function if this holds (in any lane), where going on could do harm: NumPy runs the call again.
+
+        With a `status` of 2 an exception is set.
+        """
         if self.width:
             condition = self.any(condition)
         out, on = self.new_label("out"), self.new_label("on")

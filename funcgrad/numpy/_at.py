@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcgrad._array import Array, SingleDeviceSharding, methods, unwrap, wrap
+from funcgrad._array import Array, methods, unwrap, wrap
+from funcgrad._places import SingleDeviceSharding
 from funcgrad.capture import own_leaves
 from funcgrad.core import Tracer
 from funcgrad.device_array import DeviceArray

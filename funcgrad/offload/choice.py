@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from funcgrad._array import Device, cpu
+from funcgrad._places import Device, cpu
 from funcgrad.backends import get_backend
 from funcgrad.backends._named import devices_of
 from funcgrad.backends.base import Backend
