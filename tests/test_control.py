@@ -448,6 +448,30 @@ def test_python_scalars_that_widen_nothing_are_numbers_of_numpy() -> None:
         np.testing.assert_array_equal(lax.scan(lambda t, _: (t - 1, 1 / t), 1.0, None, length=2)[1], [1, np.inf])
 
 
+@pytest.mark.parametrize(
+    ("body", "start"),
+    [
+        (lambda c: c / 0.0, 1.0),
+        (lambda c: 1 / (c - 1), 1),
+        (lambda c: c % 0.0, 5.0),
+        (lambda c: (-c) ** 0.5, 1.1),
+        (lambda c: -c, -(2**63)),
+        (lambda c: c // -1, -(2**63)),
+        (lambda c: c * 1j, 1.0),
+    ],
+)
+def test_the_first_step_of_a_loop_computes_as_the_others_do(body: Any, start: Any) -> None:
+    for loop in (
+        lambda x: lax.fori_loop(0, 2, lambda _, c: body(c), x),
+        lambda x: lax.while_loop(lambda s: s[0] < 2, lambda s: (s[0] + 1, body(s[1])), (0, x))[1],
+    ):
+        with np.errstate(all="ignore"):
+            want = fg.jit(loop)(start)
+            got = loop(start)
+        assert np.asarray(got).dtype == np.asarray(want).dtype
+        np.testing.assert_array_equal(got, want)
+
+
 def test_a_carry_that_changes_raises_also_with_python_scalars() -> None:
     for loop in (
         lambda: lax.fori_loop(0, 3, lambda i, c: (c[0] * np.float64(2), c[1] + 1), (Y32, 0)),

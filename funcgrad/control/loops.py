@@ -47,6 +47,10 @@ class _CarryError(TypeError):
     """A carry that the body of a loop changes in structure, shape or dtype."""
 
 
+_OTHERWISE_IN_PYTHON = (_CarryError, ZeroDivisionError, OverflowError)
+"""What comes of Python scalars in a carry that are NumPy's numbers, or stay Python's, in a program alone."""
+
+
 Record = Callable[[list[Any], Sequence[bool]], Program]
 """Records a body from a carry, some of whose leaves are Python scalars in the body, whatever they are outside."""
 
@@ -267,8 +271,8 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
             if all(_concrete(x) for x in (*leaves, going))
             else (None, False)
         )
-    except _CarryError:
-        if not any(is_weak(x) for x in leaves):  # a Python scalar that stays one does so in a program
+    except _OTHERWISE_IN_PYTHON:
+        if not any(is_weak(x) for x in leaves):
             raise
         value, done = None, False
     if value is not None:
@@ -326,7 +330,8 @@ def _next(name: str, carry: list[Any], treedef: Any, result: Any, settled: bool)
     """The leaves of what the body made of a carry, and whether they are of their final dtypes (`settled`).
 
     The first step, and one more after Python scalars, are checked: raises TypeError where the carry changes in
-    structure, shape or dtype. A Python scalar takes on the dtype that comes out, as where the body is recorded.
+    structure, shape or dtype. A Python scalar takes on the dtype that comes out, as where the body is recorded; not
+    that of a complex number of Python's, of which NumPy may make a NaN.
     """
     new, structure = tree.flatten(result)
     new = [unwrap(x) for x in new]
@@ -339,7 +344,7 @@ def _next(name: str, carry: list[Any], treedef: Any, result: Any, settled: bool)
         faults = [
             f"carry{tree.keystr(path)}: expected {aval_of(a)}, got {aval_of(b)}"
             for (path, a), b in zip(tree.leaves_with_path(treedef.unflatten(carry)), new, strict=True)
-            if shape_of(a) != shape_of(b) or (dtype_of(a) != dtype_of(b) and not is_weak(a))
+            if shape_of(a) != shape_of(b) or (dtype_of(a) != dtype_of(b) and (not is_weak(a) or type(b) is complex))
         ]
     if faults:
         raise _CarryError(_carry_differs(name, faults))
@@ -393,8 +398,8 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
     if steps and _plain(leaves):
         try:
             return _python_fori(steps, body_fun, leaves, treedef)
-        except _CarryError:
-            if not any(is_weak(x) for x in leaves):  # a Python scalar that stays one does so in a program
+        except _OTHERWISE_IN_PYTHON:
+            if not any(is_weak(x) for x in leaves):
                 raise
     return scan(lambda c, i: (step(i, c), None), init_val, np.arange(steps.start, max(steps.stop, steps.start)))[0]
 
