@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import ndimage as scipys
+from scipy import signal
 
 from funcgrad import grad, jit, vmap
 from funcgrad.errors import ShapeError
 from funcgrad.scipy import ndimage as ours
+from funcgrad.scipy.signal import convolve2d
 from funcgrad.test_util import check_grads
 
 RNG = np.random.default_rng(0)
@@ -141,6 +143,20 @@ def test_compiled_code_and_batches() -> None:
     smooth = lambda x: ours.gaussian_filter(x, 1.0)  # noqa: E731
     np.testing.assert_allclose(jit(smooth)(X), scipys.gaussian_filter(X, 1.0))
     np.testing.assert_allclose(vmap(smooth)(np.stack([X, X]))[1], scipys.gaussian_filter(X, 1.0))
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e20])
+def test_what_is_around_changes_no_element(value: float) -> None:
+    """The array has small numbers, which would be lost in a sum with the value around it."""
+    x = 1e-9 * X
+    for name in ("minimum_filter", "maximum_filter", "median_filter"):
+        want = getattr(scipys, name)(x, 3, mode="constant", cval=value)
+        np.testing.assert_array_equal(getattr(ours, name)(x, 3, mode="constant", cval=value), want)
+    want = scipys.correlate(x, KERNELS[0], mode="constant", cval=value)
+    np.testing.assert_allclose(ours.correlate(x, KERNELS[0], mode="constant", cval=value), want, rtol=1e-12)
+    want = signal.convolve2d(x, KERNELS[0], boundary="fill", fillvalue=value)
+    np.testing.assert_allclose(convolve2d(x, KERNELS[0], boundary="fill", fillvalue=value), want, rtol=1e-12)
+    check_grads(lambda x, c: ours.uniform_filter(x, 3, mode="constant", cval=c), (X, 2.0), order=1)
 
 
 @pytest.mark.parametrize(("call", "kind", "words"), [

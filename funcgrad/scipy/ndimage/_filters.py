@@ -12,6 +12,7 @@ from funcgrad.errors import ShapeError
 from funcgrad.lax._conv import conv_general_dilated
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._known import known
+from funcgrad.numpy._padding import pad
 from funcgrad.types import is_a
 
 __all__ = [
@@ -34,10 +35,7 @@ def extended(x: Any, widths: Sequence[tuple[int, int]], mode: str | Sequence[str
     if mode not in PADS:
         raise ValueError(f"boundary mode not supported: {mode!r}; it is one of {', '.join(PADS)}")
     if PADS[mode] == "constant":
-        if type(cval) in (int, float) and cval == 0:
-            return np.pad(x, widths)
-        fill = array_operand(cval).astype(x.dtype)
-        return np.pad(x - fill, widths) + fill
+        return pad(x, widths, constant_values=array_operand(cval).astype(x.dtype))
     return np.pad(x, widths, mode=PADS[mode])  # type: ignore[call-overload]
 
 

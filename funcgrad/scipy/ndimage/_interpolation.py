@@ -17,6 +17,7 @@ from funcgrad.errors import ShapeError
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._index import getitem
 from funcgrad.scipy._needs import inexact, scipy_module
+from funcgrad.scipy.ndimage._filters import extended
 from funcgrad.types import result_dtype
 
 __all__ = ["affine_transform", "map_coordinates", "rotate", "shift", "spline_filter", "spline_filter1d", "zoom"]
@@ -151,7 +152,7 @@ def _interpolated(x: Any, points: Sequence[Any], order: int, mode: str, cval: An
     shape, more = x.shape, 0
     if mode in ("nearest", "grid-constant") and order > 1 and prefilter:
         more = 12  # SciPy's spline goes on so far
-        x = np.pad(x, more, mode="edge") if mode == "nearest" else np.pad(x - fill, more) + fill
+        x = extended(x, [(more, more)] * x.ndim, mode, cval)
     if order > 1 and prefilter:
         x = spline_filter(x, order, mode=mode)
     terms: list[list[tuple[Any, Any, Any]]] = []

@@ -12,6 +12,7 @@ from funcgrad.errors import ShapeError
 from funcgrad.lax._conv import conv_general_dilated
 from funcgrad.numpy import fft as _fft
 from funcgrad.numpy._dispatch import array_operand, conjugated
+from funcgrad.scipy.ndimage._filters import extended
 from funcgrad.types import result_dtype
 
 __all__ = ["convolve", "convolve2d", "correlate", "correlate2d", "fftconvolve", "oaconvolve"]
@@ -134,8 +135,7 @@ def convolve2d(
         return _direct(a, b, mode)
     widths = [(k - 1, k - 1) for k in b.shape]
     if boundary in ("fill", "pad"):
-        fill = array_operand(fillvalue).astype(a.dtype)
-        wide = np.pad(a - fill, widths) + fill
+        wide = extended(a, widths, "constant", fillvalue)
     else:
         wide = np.pad(a, widths, mode=_PADS[boundary])  # type: ignore[call-overload]
     out = _direct(wide, b, "valid")
