@@ -41,6 +41,9 @@ def test_analog_responses_and_derivatives() -> None:
     same("freqs", B, A, 30)
     check_grads(lambda b, a: ours.freqz(b, a, 5)[1], (B, A), order=1)
     check_grads(lambda b, a: ours.freqs(b, a, np.array([0.5, 1.0]))[1], (B, A), order=1)
+    same("freqz", B, A, 0.5)
+    same("freqs", B, A, 0.5)
+    check_grads(lambda w: ours.freqz(B, A, w)[1], (0.5,), order=1)
     with pytest.raises(TypeError, match="give the frequencies"):
         grad(lambda b: abs(ours.freqs(b, A)[1][0]))(B)
 
@@ -91,6 +94,13 @@ def test_medians_and_phases() -> None:
         same("spectrogram", X.T, nperseg=16, mode=mode, axis=0)
     with pytest.raises(ValueError, match="odd"):
         ours.medfilt(X, 4)
+
+
+@pytest.mark.parametrize("weights", [[1.0, -1.0, 1.0], [0.0, 0.0, 0.0], [1.0, 1.0]])
+def test_weights_that_make_no_sense(weights: Any) -> None:
+    for module in (ours, scipys):
+        with pytest.raises(ValueError, match="weights"):
+            module.lombscargle([0.0, 1.0, 2.0], [1.0, 2.0, 1.0], [1.0], weights=weights)
 
 
 @pytest.mark.parametrize("floating_mean", [False, True])

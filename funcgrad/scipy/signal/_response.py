@@ -17,13 +17,21 @@ __all__ = ["freqs", "freqz", "freqz_sos", "lombscargle", "sosfreqz"]
 _TURN = 2 * math.pi
 
 
+def _count(worN: Any) -> int | None:
+    """How many frequencies are asked for; None where they are given."""
+    try:
+        return operator.index(worN)
+    except TypeError:
+        return None
+
+
 def _frequencies(worN: Any, whole: bool, fs: Any, ends: bool) -> tuple[Any, Any]:
     """(frequencies as they are given out, in radians for a sample)."""
-    if worN is None or np.ndim(worN) == 0:
-        n = 512 if worN is None else operator.index(worN)
+    n = 512 if worN is None else _count(worN)
+    if n is not None:
         w = np.linspace(0, _TURN if whole else math.pi, n, endpoint=ends and not whole)
         return w * (fs / _TURN), w
-    given = array_operand(worN) * 1.0
+    given = np.atleast_1d(array_operand(worN) * 1.0)
     return given, given * (_TURN / fs)
 
 
@@ -71,12 +79,13 @@ def freqs(b: Any, a: Any, worN: Any = 200, plot: None = None) -> tuple[Any, Any]
     >>> freqs([1.0], [1.0, 1.0], np.array([1.0]))[1]
     array([0.5-0.5j])
     """
-    if np.ndim(worN) == 0:
+    n = 200 if worN is None else _count(worN)
+    if n is not None:
         if is_traced(b) or is_traced(a):
             raise TypeError("freqs: where coefficients are traced, give the frequencies as worN")
-        worN = scipy_module("signal", "signal.freqs").findfreqs(b, a, 200 if worN is None else operator.index(worN))
+        worN = scipy_module("signal", "signal.freqs").findfreqs(b, a, n)
     b, a = (np.atleast_1d(c) for c in inexacts(b, a))
-    w = array_operand(worN) * 1.0
+    w = np.atleast_1d(array_operand(worN) * 1.0)
     return w, _polynomial(b[::-1], 1j * w) / _polynomial(a[::-1], 1j * w)
 
 
@@ -127,12 +136,15 @@ def lombscargle(
             f"lombscargle: normalize must be False, True, 'power', 'normalize' or 'amplitude', got {kind!r}"
         )
     x, y, w = inexacts(x, y, freqs)
-    if x.ndim != 1 or y.shape != x.shape or w.ndim != 1:
+    n = x.size
+    parts = np.ones(x.shape, x.dtype) if weights is None else inexacts(x, weights)[1]
+    if x.ndim != 1 or not n or y.shape != x.shape or parts.shape != x.shape or w.ndim != 1:
         raise ShapeError(
-            f"lombscargle: x and y of one length and frequencies, got shapes {x.shape}, {y.shape}, {w.shape}"
+            "lombscargle: x, y and weights of one length, which is not 0, and frequencies; got shapes "
+            f"{x.shape}, {y.shape}, {parts.shape}, {w.shape}"
         )
-    n = x.shape[0]
-    parts = np.ones(n, x.dtype) if weights is None else inexacts(x, weights)[1]
+    if not is_traced(parts) and (np.any(parts < 0) or not np.sum(parts) > 0):
+        raise ValueError("lombscargle: weights must not be negative, and their sum must be positive")
     parts = parts / np.sum(parts)
     y = y - np.mean(y) if precenter else y
     c, s = np.cos(np.outer(w, x)), np.sin(np.outer(w, x))
