@@ -76,7 +76,8 @@ class LinearFunction(partial):  # type: ignore[type-arg]
         again: Callable[[], Any] | None = None,
         program: Program | None = None,
     ) -> LinearFunction:
-        """
+        """A function of this name.
+
         Args:
             run: what a call does.
             name: what it is called.
