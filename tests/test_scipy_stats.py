@@ -318,6 +318,13 @@ def test_extremes() -> None:
     np.testing.assert_array_equal(ours.poisson.ppf(Q[1:5], 1e5), stats.poisson.ppf(Q[1:5], 1e5))
 
 
+def test_ends_that_are_not_known_and_slopes_at_the_median() -> None:
+    for dist, c in ((ours.genpareto, np.array([0.2, -0.3, 0.0])), (ours.genextreme, np.array([-0.3, 0.3, 0.0]))):
+        for pdf in (dist.pdf, jit(dist.pdf)):
+            assert pdf(np.array([[np.inf], [-np.inf]]), c).tolist() == [[0.0] * 3] * 2
+    assert grad(ours.gennorm.ppf)(0.5, 1.3) == pytest.approx(1 / ours.gennorm.pdf(0.0, 1.3))
+
+
 def test_wrapcauchy_at_the_ends_of_its_circle() -> None:
     low, ours_here = np.float32([1e-30, 1e-10, 1e-4]), ours.wrapcauchy
     np.testing.assert_allclose(ours_here.sf(low, np.float32(0.4)), stats.wrapcauchy.sf(low, 0.4), rtol=1e-6)

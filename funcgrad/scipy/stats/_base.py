@@ -274,17 +274,20 @@ class Continuous(Distribution):
         z = z if scale.ndim == 0 and always(scale == 1) else z / scale
         low, high = self._support(*shapes)
         pdf = method[-3:] == "pdf"
-        ends = self.without_infinity  # formulas are inf - inf there
-        if always(np.equal(low, -np.inf)):
-            below = z == low if ends else False
-        else:
-            below = z < low if pdf and not self.open_below else z <= low
-        if always(np.equal(high, np.inf)):
-            above = z == high if ends else False
-        else:
-            above = z > high if pdf else z >= high
+        below = self._beyond(z, low, -np.inf, pdf and not self.open_below)
+        above = self._beyond(z, high, np.inf, pdf)
         inside = np.logical_not(_one_of(below, above))
         return pick(inside, z, _in_dtype(self._inner(*shapes), z.dtype)), below, above, shapes, scale, valid
+
+    def _beyond(self, z: Any, end: Any, infinity: float, closed: bool) -> Any:
+        """Where points are beyond an end of the support (`closed`: which belongs to it), or at infinity, where formulas
+        are inf - inf."""
+        if always(np.equal(end, infinity)):
+            return z == end if self.without_infinity else False
+        if not closed:
+            return z <= end if infinity < 0 else z >= end
+        out = z < end if infinity < 0 else z > end
+        return out | (z == infinity) if self.without_infinity and not always(np.isfinite(end)) else out
 
     def _value(self, method: str, x: Any, args: Any, kwargs: Any, below: float, above: float) -> Any:
         z, under, over, shapes, _, valid = self._point(method, x, args, kwargs)

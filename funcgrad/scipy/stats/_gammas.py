@@ -192,8 +192,11 @@ class GenNorm(Continuous):
 
     def _ppf(self, q: Any, beta: Any) -> Any:
         left = q < 0.5
-        size = np.power(sc("gammainccinv")(1 / beta, 2 * np.where(left, q, 1 - q)), 1 / beta)
-        return np.where(left, -size, size)
+        middle = q == 0.5  # a power of 0, but a line
+        tail = np.where(middle, np.asarray(0.25, q.dtype), np.where(left, q, 1 - q))
+        size = np.power(sc("gammainccinv")(1 / beta, 2 * tail), 1 / beta)
+        line = (q - 0.5) * 2 * sc("gamma")(1 / beta) / beta
+        return np.where(middle, line, np.where(left, -size, size))
 
     def _isf(self, q: Any, beta: Any) -> Any:
         return -self._ppf(q, beta)
