@@ -38,16 +38,15 @@ from funcgrad.scipy.stats._kde import gaussian_kde
 from funcgrad.scipy.stats._lifetimes import fisk, genextreme, genpareto, invgauss, maxwell, rayleigh
 from funcgrad.scipy.stats._multivariate import dirichlet, multinomial, multivariate_normal
 from funcgrad.scipy.stats._normal import halfnorm, lognorm, norm, skewnorm, truncnorm
+from funcgrad.scipy.stats._regression import linregress, pearsonr
 from funcgrad.scipy.stats._summaries import (
     describe,
     entropy,
     gmean,
     hmean,
     kurtosis,
-    linregress,
     mode,
     moment,
-    pearsonr,
     rankdata,
     sem,
     skew,

@@ -1,4 +1,4 @@
-"""Summaries of samples: ranks, moments, means, correlation, regression."""
+"""Summaries of samples: ranks, moments, means."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcgrad.errors import ShapeError
 from funcgrad.numpy._dispatch import array_operand
 from funcgrad.numpy._known import known
 from funcgrad.ops.shape import STOP_GRADIENT
 from funcgrad.scipy._needs import inexact, inexacts, is_traced
 from funcgrad.scipy.stats._base import log
-from funcgrad.scipy.stats._betas import t
 from funcgrad.types import dtype_of
 
 __all__ = [
-    "describe", "entropy", "gmean", "hmean", "kurtosis", "linregress", "mode", "moment", "pearsonr", "rankdata", "sem",
-    "skew", "variation", "zscore",
+    "describe", "entropy", "gmean", "hmean", "kurtosis", "mode", "moment", "rankdata", "sem", "skew", "variation",
+    "zscore",
 ]  # fmt: skip
 
 
@@ -39,24 +37,6 @@ class DescribeResult(NamedTuple):
     variance: Any
     skewness: Any
     kurtosis: Any
-
-
-class PearsonRResult(NamedTuple):
-    """A coefficient of correlation, and the probability of one as large between independent normal variables."""
-
-    statistic: Any
-    pvalue: Any
-
-
-class LinregressResult(NamedTuple):
-    """What `linregress` gives."""
-
-    slope: Any
-    intercept: Any
-    rvalue: Any
-    pvalue: Any
-    stderr: Any
-    intercept_stderr: Any
 
 
 def _omits(name: str, x: Any, nan_policy: str) -> bool:
@@ -413,64 +393,6 @@ def entropy(
 def _entropy_terms(p: Any) -> Any:
     some = ~(p <= 0)  # NaN too
     return np.where(some, -p * np.log(np.where(some, p, 1.0)), np.where(p < 0, -np.inf, 0.0))
-
-
-def _pair(name: str, x: Any, y: Any) -> tuple[Any, Any]:
-    x, y = inexacts(x, y)
-    if x.ndim != 1 or x.shape != y.shape or x.shape[0] < 2:
-        raise ShapeError(f"{name}: two arrays of one length, of 2 at least, are wanted; got {x.shape} and {y.shape}")
-    return x, y
-
-
-def _two_sided(r: Any, df: int, alternative: str) -> Any:
-    """The probability of a correlation as large as r, from its ratio to its standard error."""
-    size = np.abs(r)
-    sure = size >= 1
-    ratio = r * np.sqrt(df / np.where(sure, 1.0, (1 - r) * (1 + r)))
-    values = {"two-sided": 2 * t.sf(np.abs(ratio), float(df)), "less": t.cdf(ratio, float(df)),
-              "greater": t.sf(ratio, float(df))}  # fmt: skip
-    if alternative not in values:
-        raise ValueError(f"alternative is two-sided, less or greater, got {alternative!r}")
-    edge = {"two-sided": 0.0, "less": r > 0, "greater": r < 0}[alternative]
-    return np.where(sure, edge, values[alternative])[()]
-
-
-def pearsonr(x: Any, y: Any, *, alternative: str = "two-sided", axis: int = 0) -> PearsonRResult:
-    """The coefficient of correlation of two samples, and its p-value.
-
-    >>> pearsonr(np.array([0.0, 1.0, 2.0]), np.array([1.0, 3.0, 5.0])).statistic.round(12)
-    np.float64(1.0)
-    """
-    x, y = _pair("pearsonr", x, y)
-    dx, dy = x - np.mean(x), y - np.mean(y)
-    r = np.sum((dx / np.linalg.norm(dx)) * (dy / np.linalg.norm(dy)))
-    r = np.clip(r, -1.0, 1.0)
-    n = x.shape[0]
-    return PearsonRResult(r, np.ones_like(r) if n == 2 else _two_sided(r, n - 2, alternative))
-
-
-def linregress(x: Any, y: Any, alternative: str = "two-sided") -> LinregressResult:
-    """The line of least squares through points, with standard errors.
-
-    >>> linregress(np.array([0.0, 1.0, 2.0]), np.array([1.0, 3.0, 5.5])).slope
-    np.float64(2.25)
-    """
-    x, y = _pair("linregress", x, y)
-    n = x.shape[0]
-    mx, my = np.mean(x), np.mean(y)
-    xx, yy, xy = np.mean((x - mx) ** 2), np.mean((y - my) ** 2), np.mean((x - mx) * (y - my))
-    flat = yy == 0
-    r = np.where(flat, 0.0, np.clip(xy / np.sqrt(xx * np.where(flat, 1.0, yy)), -1.0, 1.0))[()]
-    slope = xy / xx
-    if n == 2:
-        exact = np.zeros_like(r)
-        return LinregressResult(slope, my - slope * mx, r, np.where(flat, 1.0, 0.0)[()], exact, exact)
-    rest = (1 - r) * (1 + r) * yy / xx / (n - 2)
-    none = rest <= 0
-    error = np.where(none, 0.0, np.sqrt(np.where(none, 1.0, rest)))[()]
-    return LinregressResult(
-        slope, my - slope * mx, r, _two_sided(r, n - 2, alternative), error, error * np.sqrt(xx + mx * mx)
-    )
 
 
 def describe(
