@@ -324,6 +324,12 @@ def test_root_of_a_number_to_second_order() -> None:
     check_grads(lambda e: root_scalar(lambda x: x - e * np.sin(x) - 1.0, x0=1.0).root, (0.5,), 2)
 
 
+def test_toms748_takes_its_arguments_in_scipys_order() -> None:
+    np.testing.assert_allclose(toms748(lambda x, c: x**2 - c, 0.0, 2.0, (2.0,), 2), np.sqrt(2.0), rtol=1e-12)
+    with pytest.raises(ValueError, match="k must be 1"):
+        toms748(lambda x: x**2 - 2.0, 0.0, 2.0, (), 0)
+
+
 @pytest.mark.parametrize("solver", [bisect, brentq, brenth, ridder, toms748])
 def test_brackets(solver: Callable[..., Any]) -> None:
     close(solver(lambda x, a: x**2 - a, 0.0, 2.0, args=(2.0,)), np.sqrt(2.0), 1e-9)

@@ -318,7 +318,35 @@ bisect = _bracketing("bisect")
 brentq = _bracketing("brentq")
 brenth = _bracketing("brenth")
 ridder = _bracketing("ridder")
-toms748 = _bracketing("toms748")
+_toms748 = _bracketing("toms748")
+
+
+def toms748(
+    f: Callable[..., Any],
+    a: Any,
+    b: Any,
+    args: Any = (),
+    k: int = 1,
+    xtol: float = 2e-12,
+    rtol: float = 8.881784197001252e-16,
+    maxiter: int = 100,
+    full_output: bool = False,
+    disp: bool = True,
+) -> Any:
+    """The root of `root_scalar(f, args, "toms748", (a, b))`, with its derivatives.
+
+    Args:
+        k: how many Newton steps a round may take. It makes no difference to the root, and is not handed on.
+        f, a, b, args, xtol, rtol, maxiter, full_output, disp: see `scipy.optimize.toms748`.
+
+    Raises RuntimeError, with `disp`, where it has not converged; where something is traced, its derivative does.
+
+    >>> round(float(toms748(lambda x: x**2 - 2.0, 0.0, 2.0)), 6)
+    1.414214
+    """
+    if k < 1:
+        raise ValueError(f"toms748: k must be 1 at least, got {k}")
+    return _toms748(f, a, b, args, xtol, rtol, maxiter, full_output, disp)
 
 
 def newton(
