@@ -99,6 +99,15 @@ def test_derivatives_of_pairs() -> None:
         np.testing.assert_allclose(getattr(have, field), getattr(want, field), err_msg=field)
 
 
+@pytest.mark.parametrize("axis", [0, 1, -1, None])
+def test_correlations_along_an_axis(axis: int | None) -> None:
+    x, y = np.stack([U, V, U * V]), np.stack([V, U + V, np.cos(U)])
+    want = stats.pearsonr(x, y, axis=axis)
+    np.testing.assert_allclose(ours.pearsonr(x, y, axis=axis).statistic, want.statistic, rtol=1e-12)
+    np.testing.assert_allclose(ours.pearsonr(x, y, axis=axis).pvalue, want.pvalue, rtol=1e-10)
+    check_grads(lambda x: ours.pearsonr(x, y, axis=axis).statistic, (x,), order=2)
+
+
 @pytest.mark.parametrize("shape", [(7,), (2, 9)])
 def test_density_estimates(shape: tuple[int, ...]) -> None:
     flat = len(shape) == 1

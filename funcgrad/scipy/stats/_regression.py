@@ -77,17 +77,26 @@ def _two_sided(r: Any, df: int, alternative: str) -> Any:
     return np.where(sure, edge, values[alternative])[()]
 
 
-def pearsonr(x: Any, y: Any, *, alternative: str = "two-sided", axis: int = 0) -> PearsonRResult:
-    """The coefficient of correlation of two samples, and its p-value.
+def pearsonr(x: Any, y: Any, *, alternative: str = "two-sided", axis: int | None = 0) -> PearsonRResult:
+    """The coefficient of correlation of two samples along an axis, and its p-value.
+
+    Args:
+        x, y: samples, of one length along `axis`; the other axes are broadcast.
+        alternative: "two-sided", "less" or "greater".
+        axis: of the samples; with None both are flattened.
 
     >>> pearsonr(np.array([0.0, 1.0, 2.0]), np.array([1.0, 3.0, 5.0])).statistic.round(12)
     np.float64(1.0)
     """
-    x, y = _pair("pearsonr", x, y)
-    dx, dy = x - np.mean(x), y - np.mean(y)
-    r = np.sum((dx / np.linalg.norm(dx)) * (dy / np.linalg.norm(dy)))
+    x, y = (z if axis is not None else np.ravel(z) for z in inexacts(x, y))
+    x, y = (np.moveaxis(z, 0 if axis is None else axis, -1) for z in (x, y))
+    n = x.shape[-1]
+    if y.shape[-1] != n or n < 2:
+        raise ShapeError(f"pearsonr: samples of one length, of 2 at least, are wanted; got {n} and {y.shape[-1]}")
+    dx, dy = x - np.mean(x, -1, keepdims=True), y - np.mean(y, -1, keepdims=True)
+    sizes = (np.linalg.norm(d, axis=-1, keepdims=True) for d in (dx, dy))
+    r = np.sum((dx / next(sizes)) * (dy / next(sizes)), -1)
     r = np.clip(r, -1.0, 1.0)
-    n = x.shape[0]
     return PearsonRResult(r, np.ones_like(r) if n == 2 else _two_sided(r, n - 2, alternative))
 
 
