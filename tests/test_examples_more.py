@@ -7,6 +7,7 @@ import inspect
 import numpy as np
 import pytest
 
+import funcgrad as fg
 from tools.examples_under_jax import EXAMPLES, FOLDER, differences
 
 PLAIN = ["bounded_least_squares", "censored_survival", "orbit", "portfolio", "spectral_fit"]
@@ -17,6 +18,13 @@ def test_an_example_finds_the_answer_that_is_known(name: str) -> None:
     numbers = importlib.import_module(name).main(quick=True)
     if name in EXAMPLES:
         assert all(np.isfinite(value).all() for value in numbers.values())
+
+
+def test_native_code_of_loops_that_share_variables() -> None:
+    """Conjugate gradients multiply by the same loops three times, of which one is at known values."""
+    pytest.importorskip("llvmlite")
+    fg.config.native = "now"
+    importlib.reload(importlib.import_module("heat_control")).main(quick=True)
 
 
 @pytest.mark.parametrize("name", PLAIN)

@@ -73,7 +73,7 @@ class Emission(Memory):
         self.reduced: Callable[[Equation, Sequence[Ix]], Operand] = _not_ready
         self._prelude: list[Any] | None = None
         self._alive: list[Any] = []
-        self._rules: dict[Var, Callable[[Sequence[Ix]], Operand]] = {}
+        self._rules: dict[Var, tuple[Equation, Callable[[Sequence[Ix]], Operand]]] = {}
 
     def close(self) -> None:
         """Let go of what refers to this: nothing is left to the cycle collector."""
@@ -110,16 +110,14 @@ class Emission(Memory):
         return value
 
     def _rule(self, x: Var) -> Callable[[Sequence[Ix]], Operand]:
-        """How an element of a variable is computed."""
-        rule = self._rules.get(x)
-        if rule is None:
-            eqn = self.defs[x]
-            emitter = found(ELEMENTS, eqn)
-            if emitter is None:
-                rule = partial(self.reduced, eqn)
-            else:
-                rule = partial(emitter.rule, self, eqn, eqn.outputs.index(x))
-            self._rules[x] = rule
+        """How an element of a variable is computed. Bodies of loops may share variables, each with its own equation."""
+        eqn = self.defs[x]
+        known = self._rules.get(x)
+        if known is not None and known[0] is eqn:
+            return known[1]
+        emitter = found(ELEMENTS, eqn)
+        rule = partial(self.reduced, eqn) if emitter is None else partial(emitter.rule, self, eqn, eqn.outputs.index(x))
+        self._rules[x] = eqn, rule
         return rule
 
     def _in_registers(self, value: Small, idx: Sequence[Ix]) -> Operand:
